@@ -1,0 +1,33 @@
+/// Models as Hugging Face directories: config.json, safetensors, tokenizer files.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "model/transformer/transformer.h"
+
+namespace weft {
+
+/// `auto`: bf16 where the CPU multiplies bf16 natively (avx512_bf16 or AMX), else f32. Takes
+/// "auto", "f32" or "bf16"; InputError otherwise.
+at::ScalarType resolve_dtype(const std::string& name);
+
+/// `auto` and `cpu` give the CPU. InputError for a device that this build does not have.
+at::Device resolve_device(const std::string& name);
+
+/// Reads config and weights of `dir`, converting f32, bf16 and f16 to `dtype`.
+///
+/// Throws InputError naming the file and the tensor that is missing, left over or of the wrong
+/// shape (expected, got).
+std::unique_ptr<Transformer> load_transformer(const std::string& dir, at::ScalarType dtype);
+
+/// Writes the model as a directory that transformers and vLLM load unchanged: weights under their
+/// Hugging Face names in the model's dtype, every other file (config, generation config, tokenizer,
+/// chat template) copied from `source_dir`, the directory that the model came from.
+///
+/// The directory is built beside `dir` and renamed at the end. Throws Error if it exists or the
+/// disk is full, and leaves nothing under the final name then.
+void save_transformer(const Transformer& model, const std::string& source_dir,
+                      const std::string& dir);
+
+}  // namespace weft

@@ -1,0 +1,64 @@
+/// What a Hugging Face `config.json` says about a decoder. Free of LibTorch.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace weft {
+
+enum class Architecture { kLlama, kQwen2 };
+
+/// How rotary frequencies are stretched beyond the trained context.
+struct RopeScaling {
+  enum class Kind { kNone, kLinear, kLlama3 };
+  Kind kind = Kind::kNone;
+  double factor = 1;            ///< context multiplier, >= 1
+  double low_freq_factor = 1;   ///< kLlama3: wavelengths above original / this are stretched
+  double high_freq_factor = 4;  ///< kLlama3: wavelengths below original / this are kept
+  int64_t original_max_positions = 8192;  ///< kLlama3: trained context, tokens
+};
+
+/// Shape of a Llama or Qwen2 decoder, names as in `docs/notation.md`.
+struct TransformerConfig {
+  Architecture architecture = Architecture::kLlama;
+  int64_t vocab_size = 0;
+  int64_t hidden_size = 0;
+  int64_t intermediate_size = 0;
+  int64_t num_layers = 0;
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t max_positions = 0;  ///< context limit in tokens
+  double rms_norm_eps = 1e-6;
+  double rope_theta = 10000;
+  RopeScaling rope_scaling;
+  bool tie_word_embeddings = false;
+  bool qkv_bias = false;  ///< q, k and v projections carry a bias
+  bool o_bias = false;
+  bool mlp_bias = false;
+  std::vector<int32_t> eos_ids;  ///< any of them ends a completion; may be empty
+  std::optional<int32_t> bos_id;
+  std::string stored_dtype;  ///< "bfloat16", "float16", "float32" or empty
+
+  /// Reads the parsed `config.json`. Both the field names of transformers 4 (`rope_theta`,
+  /// `rope_scaling`, `torch_dtype`) and 5 (`rope_parameters`, `dtype`) are understood.
+  ///
+  /// Throws InputError naming the field, or the architecture and the known ones.
+  static TransformerConfig from_json(const Json& config, const std::string& where);
+
+  /// Reads `config.json` of a model directory and adds the end-of-text ids of its
+  /// `generation_config.json` if there is one.
+  static TransformerConfig from_directory(const std::string& dir);
+
+  int64_t q_size() const { return num_heads * head_dim; }
+  int64_t kv_size() const { return num_kv_heads * head_dim; }
+
+  /// Number of weights, a tied head counted once.
+  int64_t num_parameters() const;
+};
+
+}  // namespace weft

@@ -1,0 +1,112 @@
+/// The local text model: continuous batching over a paged KV cache, on weights shared with a
+/// trainer.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/text_model.h"
+#include "model/tokenizer/chat_template.h"
+#include "model/tokenizer/tokenizer.h"
+#include "model/transformer/lora.h"
+#include "model/transformer/transformer.h"
+
+namespace weft {
+
+struct EngineOptions {
+  int64_t max_batch = 64;  ///< sequences decoded together
+  int64_t prefill_tokens =
+      2048;                  ///< most prompt tokens in one prefill step; a longer prompt goes alone
+  int64_t max_context = 0;   ///< tokens of prompt + completion, 0: the model's limit
+  double kv_fraction = 0.2;  ///< share of the machine's available memory for the KV cache
+  int64_t kv_mb = 0;         ///< size of the KV cache in MiB; 0: by kv_fraction
+
+  template <class V>
+  void visit(V& v) {
+    v("max_batch", max_batch, "sequences decoded together");
+    v("prefill_tokens", prefill_tokens, "most prompt tokens in one prefill step");
+    v("max_context", max_context, "tokens of prompt and completion, 0: the model's limit");
+    v("kv_fraction", kv_fraction, "share of available memory for the KV cache");
+    v("kv_mb", kv_mb, "size of the KV cache in MiB, 0: by kv_fraction");
+  }
+  void validate() const;
+};
+
+/// Counters since construction, and the state of the KV cache.
+struct EngineStats {
+  int64_t prefill_tokens = 0;  ///< prompt tokens computed (a shared prompt once)
+  int64_t decoded_tokens = 0;  ///< tokens sampled
+  int64_t scored_tokens = 0;
+  int64_t decode_steps = 0;
+  double prefill_s = 0;  ///< seconds spent in prefill steps
+  double decode_s = 0;
+  int64_t running = 0;  ///< sequences being decoded
+  int64_t queued = 0;   ///< requests that wait
+  int64_t kv_blocks_total = 0;
+  int64_t kv_blocks_used = 0;
+};
+
+/// Ids to score after a prompt.
+struct ScoreRequest {
+  std::vector<int32_t> prompt_ids;  ///< at least one
+  std::vector<int32_t> ids;
+  std::string adapter;
+};
+
+/// Local model. One thread of its own runs prefill, decoding and scoring; it computes only while
+/// there are requests. Sampling of choice i at token t uses philox_uniform(seed, i, t): the same
+/// request gives the same draws whatever else is in the batch.
+///
+/// Requests refused: no prompt tokens, ids out of range, prompt + 1 beyond the context or the KV
+/// cache, unknown adapter, sampling parameters out of range, text without a tokenizer. A completion
+/// that meets the context limit ends with FinishReason::kLength. NaN logits give kFailed.
+class Engine : public TextModel {
+ public:
+  /// `tokenizer` may be null: then prompts are ids and texts are empty. `chat_template` likewise.
+  Engine(std::shared_ptr<Transformer> model, std::shared_ptr<const Tokenizer> tokenizer,
+         std::shared_ptr<const ChatTemplate> chat_template, const EngineOptions& options,
+         std::string name = "local");
+
+  /// Model, tokenizer and chat template of a Hugging Face directory; see load_transformer.
+  static std::unique_ptr<Engine> from_directory(const std::string& dir, const std::string& dtype,
+                                                const EngineOptions& options);
+
+  /// Cancels what runs and waits for the thread.
+  ~Engine() override;
+
+  void submit(TextRequest request, std::function<void(TextResponse)> done) override;
+  std::string name() const override;
+
+  /// log p(ids[i] | prompt, ids[:i]) in fp32, [ids] for each request. The same functions as the
+  /// trainer's forward: bitwise equal to it in fp32 for the same packing. Blocks; runs on the
+  /// engine's thread between decode steps. Throws InputError on ids or lengths out of range or an
+  /// unknown adapter, Error if a logprob is NaN.
+  std::vector<std::vector<float>> score(const std::vector<ScoreRequest>& requests);
+
+  /// Makes an adapter usable as TextRequest::adapter. The engine shares it with the caller, who may
+  /// train it while the engine is idle. Replaces one of the same name.
+  void set_adapter(const std::string& name, std::shared_ptr<Lora> adapter);
+
+  /// Call after writing base or adapter weights, while the engine is idle: drops what was derived
+  /// from them. Waits for running requests to end first.
+  void weights_changed();
+
+  /// Waits until no request is queued or running.
+  void wait_idle();
+
+  EngineStats stats() const;
+  Transformer& model() { return *model_; }
+  const Tokenizer* tokenizer() const { return tokenizer_.get(); }
+  const ChatTemplate* chat_template() const { return chat_template_.get(); }
+
+ private:
+  struct Impl;
+  std::shared_ptr<Transformer> model_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  std::shared_ptr<const ChatTemplate> chat_template_;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weft

@@ -1,0 +1,103 @@
+/// Low-rank adapters on the seven projections of each layer. Source: arXiv:2106.09685, eq. 3;
+/// initialisation and files as PEFT (A Kaiming-uniform with a = sqrt 5, B zero).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/rng.h"
+#include "model/checkpoint/model_config.h"
+#include "model/transformer/transformer.h"
+
+namespace weft {
+
+enum class Projection { kQ, kK, kV, kO, kGate, kUp, kDown };
+constexpr int kNumProjections = 7;
+
+/// "q_proj", ..., "down_proj".
+const char* projection_name(Projection p);
+
+struct LoraConfig {
+  int64_t rank = 16;  ///< r; >= 1
+  double alpha = 32;  ///< the update is scaled by alpha / r
+  std::vector<std::string> targets = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                      "gate_proj", "up_proj", "down_proj"};
+
+  template <class V>
+  void visit(V& v) {
+    v("rank", rank, "rank of the update");
+    v("alpha", alpha, "the update is scaled by alpha / rank");
+    v("targets", targets,
+      "projections that get an adapter, of q_proj k_proj v_proj o_proj gate_proj up_proj "
+      "down_proj");
+  }
+  void validate() const;
+};
+
+/// Adapters of one layer, both [7] by Projection; undefined where the projection has none.
+struct LoraLayer {
+  std::array<at::Tensor, kNumProjections> a;  ///< [r, in]
+  std::array<at::Tensor, kNumProjections> b;  ///< [out, r]
+};
+
+/// y += (alpha / r) (x A^T) B^T for every adapted projection.
+///
+/// A and B are fp32 leaves (they are their own master weights) and views of `flat(l)`. Forward
+/// passes use copies rounded to the model's dtype: under autograd the gradient reaches the fp32
+/// leaf; without it the rounded copies are kept until `weights_changed`.
+class Lora {
+ public:
+  /// A random as PEFT, B zero. Throws InputError on an unknown target.
+  Lora(const TransformerConfig& model, const LoraConfig& config, Rng& rng);
+
+  /// Reads adapter_config.json and adapter_model.safetensors. InputError if it does not fit
+  /// `model`.
+  static std::unique_ptr<Lora> load(const std::string& dir, const TransformerConfig& model);
+
+  /// Writes a PEFT directory by way of a temporary one and rename. `base_model` becomes
+  /// `base_model_name_or_path`. Throws Error if it exists or the disk is full.
+  void save(const std::string& dir, const std::string& base_model) const;
+
+  const LoraConfig& config() const { return config_; }
+  double scale() const { return config_.alpha / static_cast<double>(config_.rank); }
+  int64_t num_layers() const { return static_cast<int64_t>(layers_.size()); }
+
+  /// Weights of layer `l`, fp32.
+  LoraLayer& layer(int64_t l) { return layers_[l]; }
+  const LoraLayer& layer(int64_t l) const { return layers_[l]; }
+
+  /// [n] fp32, all weights of layer `l`, contiguous; the tensors of `layer(l)` are views of it.
+  const at::Tensor& flat(int64_t l) const { return flats_[l]; }
+
+  /// "layers.3.q_proj.lora_A", ...: those of layer `l` that exist.
+  std::vector<NamedParameter> layer_parameters(int64_t l);
+  std::vector<NamedParameter> parameters();
+  int64_t num_parameters() const;
+
+  /// Sets requires_grad on every weight.
+  void set_trainable(bool trainable);
+
+  /// Call after writing weights: drops the rounded copies. Not while a forward pass runs.
+  void weights_changed();
+
+  /// Weights of layer `l` in `dtype`: differentiable conversions where grad mode is on, else the
+  /// kept copies. Thread-safe.
+  LoraLayer compute_layer(int64_t l, at::ScalarType dtype) const;
+
+  ~Lora();
+
+ private:
+  struct Cache;
+  Lora(const TransformerConfig& model, const LoraConfig& config);
+
+  LoraConfig config_;
+  std::vector<LoraLayer> layers_;
+  std::vector<at::Tensor> flats_;
+  std::unique_ptr<Cache> cache_;
+};
+
+}  // namespace weft

@@ -1,0 +1,127 @@
+/// Llama and Qwen2 decoders: the one copy of the weights that engine and trainer share, and the
+/// forward pass both run. Source: arXiv:2302.13971 (Llama), arXiv:2407.10671 (Qwen2).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/checkpoint/model_config.h"
+
+namespace weft {
+
+class Lora;
+struct LoraLayer;
+
+/// Sequences laid end to end, without padding. Token t of the batch belongs to sequence s with
+/// cu_seqlens[s] <= t < cu_seqlens[s + 1].
+struct PackedBatch {
+  std::vector<int64_t> cu_seqlens;  ///< [num_sequences + 1], from 0 to T
+  /// [num_sequences] -1, or the sequence (earlier in the batch, itself without a prefix) whose
+  /// tokens all come before this one's: completions of one prompt share its forward pass.
+  std::vector<int64_t> prefix;
+  at::Tensor positions;  ///< [T] int32 on the CPU, place of each token in its text, from 0
+
+  int64_t num_tokens() const { return cu_seqlens.back(); }
+  int64_t num_sequences() const { return static_cast<int64_t>(cu_seqlens.size()) - 1; }
+
+  /// Independent sequences; positions start at 0 in each.
+  static PackedBatch from_lengths(std::span<const int64_t> lengths);
+
+  /// Sequences some of which follow another: `prefix[s]` as above. Throws std::logic_error on a
+  /// prefix that is not earlier or has a prefix itself.
+  static PackedBatch with_prefixes(std::span<const int64_t> lengths,
+                                   std::span<const int64_t> prefix);
+};
+
+/// A weight by its name inside Weft ("layers.3.qkv.weight"); the tensor belongs to the model.
+struct NamedParameter {
+  std::string name;
+  at::Tensor* tensor = nullptr;
+};
+
+/// Weights of one decoder layer. All are views into `flat`. Biases are undefined tensors where the
+/// architecture has none. Linear weights are [out, in].
+struct TransformerLayer {
+  at::Tensor flat;          ///< [n] every weight of the layer, contiguous
+  at::Tensor input_norm;    ///< [H]
+  at::Tensor qkv;           ///< [q_size + 2 kv_size, H], rows q, k, v
+  at::Tensor qkv_bias;      ///< [q_size + 2 kv_size]
+  at::Tensor o;             ///< [H, q_size]
+  at::Tensor o_bias;        ///< [H]
+  at::Tensor post_norm;     ///< [H]
+  at::Tensor gate_up;       ///< [2 F, H], rows gate, up
+  at::Tensor gate_up_bias;  ///< [2 F]
+  at::Tensor down;          ///< [H, F]
+  at::Tensor down_bias;     ///< [H]
+};
+
+/// One decoder. Forward functions are pure and thread-safe as long as nobody writes the weights;
+/// they record autograd where grad mode is on and a weight, adapter or input requires grad. All
+/// activations have the weights' dtype; norms, rope, softmax and silu compute in fp32 inside.
+class Transformer {
+ public:
+  /// Uninitialised weights (`flat` buffers allocated).
+  Transformer(const TransformerConfig& config, at::ScalarType dtype);
+
+  /// Random weights, normal with standard deviation `stddev`, norms 1: for tests and benchmarks.
+  static std::unique_ptr<Transformer> random(const TransformerConfig& config, at::ScalarType dtype,
+                                             uint64_t seed, double stddev = 0.02);
+
+  const TransformerConfig& config() const { return config_; }
+  at::ScalarType dtype() const { return dtype_; }
+  int64_t num_layers() const { return config_.num_layers; }
+
+  /// ids [T] int64 -> [T, H].
+  at::Tensor embed(const at::Tensor& ids) const;
+
+  /// One layer over a packed batch, residual included: hidden [T, H] -> [T, H]. `lora` may be null;
+  /// it then applies to every token.
+  at::Tensor layer_forward(int64_t layer, const at::Tensor& hidden, const PackedBatch& batch,
+                           const Lora* lora = nullptr) const;
+
+  /// Last norm: [T, H] -> [T, H].
+  at::Tensor final_norm(const at::Tensor& hidden) const;
+
+  /// [V, H]; the embedding itself where the head is tied.
+  const at::Tensor& lm_head_weight() const;
+  at::Tensor& lm_head_weight();
+
+  /// embed, all layers, final norm: ids [T] int64 -> [T, H].
+  at::Tensor forward_hidden(const at::Tensor& ids, const PackedBatch& batch,
+                            const Lora* lora = nullptr) const;
+
+  /// Natural-log probabilities in fp32 of `targets` [T] int64 given final hidden states [T, H]:
+  /// log softmax(hidden lm_head^T), in chunks of rows. Records no gradient.
+  at::Tensor token_logprobs(const at::Tensor& final_hidden, const at::Tensor& targets) const;
+
+  TransformerLayer& layer(int64_t l) { return layers_[l]; }
+  const TransformerLayer& layer(int64_t l) const { return layers_[l]; }
+  std::vector<NamedParameter> layer_parameters(int64_t l);
+  /// "embed.weight", "final_norm.weight" and, untied, "lm_head.weight".
+  std::vector<NamedParameter> global_parameters();
+  /// All of the above, globals first.
+  std::vector<NamedParameter> parameters();
+
+  /// Weights under their Hugging Face names, as views of this model's (fused ones split).
+  std::vector<std::pair<std::string, at::Tensor>> hugging_face_views() const;
+
+ private:
+  at::Tensor attention_block(const TransformerLayer& w, const at::Tensor& x,
+                             const PackedBatch& batch, const LoraLayer* lora, double scale) const;
+
+  TransformerConfig config_;
+  at::ScalarType dtype_;
+  std::vector<TransformerLayer> layers_;
+  at::Tensor embedding_, final_norm_, lm_head_;
+  at::Tensor rope_;  // [max_positions, head_dim / 2, 2] f32: cosine, sine
+};
+
+/// fp32 logits [T, V] of final hidden states [T, H] and a head [V, H]. The product is accumulated
+/// and returned in fp32 for either dtype. Records no gradient.
+at::Tensor lm_head_logits(const at::Tensor& final_hidden, const at::Tensor& weight);
+
+}  // namespace weft
