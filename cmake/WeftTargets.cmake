@@ -1,0 +1,52 @@
+# How libraries, programs and tests of this project are declared. Source paths are relative to the
+# calling folder, those of tests to the project's root.
+include(GoogleTest)
+
+# weft_library(NAME [TORCH] SOURCES ... [PUBLIC ...] [PRIVATE ...]): static library weft_NAME, alias
+# weft::NAME. With TORCH it links LibTorch and exists only when WEFT_TORCH is on.
+function(weft_library name)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  if(ARG_TORCH AND NOT WEFT_TORCH)
+    return()
+  endif()
+  add_library(weft_${name} STATIC ${ARG_SOURCES})
+  add_library(weft::${name} ALIAS weft_${name})
+  target_link_libraries(weft_${name} PUBLIC weft_flags ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+  if(ARG_TORCH)
+    target_link_libraries(weft_${name} PUBLIC weft::torch)
+  endif()
+endfunction()
+
+# weft_program(NAME [TORCH] SOURCES ... LINKS ...): a program in bin/, installed.
+function(weft_program name)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;LINKS" ${ARGN})
+  if(ARG_TORCH AND NOT WEFT_TORCH)
+    return()
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE weft_flags ${ARG_LINKS})
+  if(ARG_TORCH)
+    target_link_libraries(${name} PRIVATE weft::torch)
+    set_target_properties(${name} PROPERTIES INSTALL_RPATH ${WEFT_TORCH_DIR}/lib)
+  endif()
+  install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()
+
+# weft_test(ROOM LABEL [TORCH] [TIMEOUT s] SOURCES ... [LINKS ...]): bin/ROOM_LABEL_tests, every case
+# a CTest test with that label. LABEL is unit, parity, e2e, hostile or slow.
+function(weft_test room label)
+  cmake_parse_arguments(ARG "TORCH" "TIMEOUT" "SOURCES;LINKS" ${ARGN})
+  if((ARG_TORCH AND NOT WEFT_TORCH) OR NOT WEFT_TESTS)
+    return()
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  set(name ${room}_${label}_tests)
+  list(TRANSFORM ARG_SOURCES PREPEND ${CMAKE_SOURCE_DIR}/)
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE weft_flags weft_test_support ${ARG_LINKS})
+  gtest_discover_tests(
+    ${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${room}/"
+    PROPERTIES LABELS ${label} TIMEOUT ${ARG_TIMEOUT})
+endfunction()
