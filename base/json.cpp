@@ -1,0 +1,60 @@
+#include "base/json.h"
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace weft {
+
+Json parse_json(std::string_view text, const std::string& where) {
+  try {
+    return Json::parse(text, nullptr, /*allow_exceptions=*/true, /*ignore_comments=*/true);
+  } catch (const Json::parse_error& error) {
+    std::string reason = error.what();
+    const auto cut = reason.find("] ");
+    if (cut != std::string::npos) reason.erase(0, cut + 2);
+    throw InputError(where + ": not valid JSON, " + reason);
+  }
+}
+
+Json read_json_file(const std::filesystem::path& path) {
+  return parse_json(read_file(path), path.string());
+}
+
+std::string dump_json(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string dump_json_pretty(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+const char* describe_type(const Json& json) {
+  switch (json.type()) {
+    case Json::value_t::null:
+      return "null";
+    case Json::value_t::object:
+      return "an object";
+    case Json::value_t::array:
+      return "an array";
+    case Json::value_t::string:
+      return "a string";
+    case Json::value_t::boolean:
+      return "true or false";
+    case Json::value_t::number_float:
+      return "a fractional number";
+    default:
+      return "an integer";
+  }
+}
+
+void throw_field_error(const std::string& where, const char* key, const char* expected,
+                       const Json* got) {
+  std::string found = "nothing";
+  if (got) {
+    found = describe_type(*got);
+    if (got->is_primitive()) found += " (" + dump_json(*got).substr(0, 60) + ")";
+  }
+  throw InputError(where + ": field \"" + key + "\": expected " + expected + ", got " + found);
+}
+
+}  // namespace weft

@@ -1,0 +1,117 @@
+#include "base/program.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <map>
+#include <new>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/stop.h"
+
+namespace weft::program_detail {
+namespace {
+
+constexpr int kDone = 0, kFailed = 1, kUsage = 2, kSignalBase = 128;
+
+struct CommandLine {
+  std::string config_file;
+  std::vector<std::string> overrides;
+  std::map<std::string, std::string> aliases;  ///< config key -> text
+  bool resume = false;
+  bool dry_run = false;
+};
+
+void declare_flags(CLI::App& app, const ProgramSpec& spec, const Json& defaults,
+                   CommandLine& line) {
+  app.set_version_flag("--version", std::string(spec.name) + " (weft) " WEFT_VERSION);
+  app.add_option("--config", line.config_file, "config file, JSON with comments");
+  app.add_option("--set", line.overrides, "KEY.PATH=VALUE, overrides the config file; repeatable")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_flag("--dry-run", line.dry_run,
+               "print the resolved config and the memory plan, do no work");
+  if (defaults.contains("out")) {
+    app.add_option("--out", line.aliases["out"], "what the results go to; key \"out\"");
+  }
+  app.add_flag("--resume", line.resume, "go on where an earlier run of the same config stopped");
+  for (const auto& alias : spec.flags) {
+    app.add_option(alias.flag, line.aliases[alias.key],
+                   std::string(alias.help) + "; key \"" + alias.key + "\"");
+  }
+}
+
+Json collect_overrides(const CommandLine& line) {
+  Json json = line.config_file.empty() ? Json::object() : read_json_file(line.config_file);
+  for (const auto& [key, text] : line.aliases) {
+    if (!text.empty()) apply_override(json, key + "=" + text);
+  }
+  for (const auto& assignment : line.overrides) apply_override(json, assignment);
+  return json;
+}
+
+/// A flag's text stays text where the config wants a string: --out 3 names a folder "3".
+Json keep_strings(Json json, const CommandLine& line, const Json& defaults) {
+  for (const auto& [key, text] : line.aliases) {
+    const auto found = defaults.find(key);
+    if (!text.empty() && found != defaults.end() && found->is_string()) json[key] = text;
+  }
+  return json;
+}
+
+void print_dry_run(const ConfigHooks& hooks, const Json& config) {
+  Json shown = {{"config", config}};
+  if (hooks.memory_plan) shown["memory_plan"] = hooks.memory_plan(config);
+  std::cout << dump_json_pretty(shown) << std::flush;
+}
+
+int guarded(const std::function<void()>& body) {
+  const auto fail = [](int code, const char* what) {
+    log::write(log::Level::kError, what);
+    return code;
+  };
+  try {
+    body();
+    return kDone;
+  } catch (const Interrupted& error) {
+    log::warn("{}", error.what());
+    return kSignalBase + error.signal();
+  } catch (const InputError& error) {
+    return fail(kUsage, error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(kFailed, "out of memory");
+  } catch (const std::exception& error) {
+    return fail(kFailed, error.what());
+  }
+}
+
+}  // namespace
+
+int run(int argc, char** argv, const ProgramSpec& spec, const ConfigHooks& hooks) {
+  CLI::App app(spec.summary, spec.name);
+  CommandLine line;
+  declare_flags(app, spec, hooks.defaults, line);
+  app.footer("Config keys (default, meaning):\n" + hooks.describe());
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& request) {
+    return app.exit(request);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "%s: %s (see --help)\n", spec.name, error.what());
+    return kUsage;
+  }
+  install_stop_handlers();
+  return guarded([&] {
+    ProgramArgs args;
+    args.resume = line.resume;
+    args.config = hooks.resolve(keep_strings(collect_overrides(line), line, hooks.defaults));
+    if (line.dry_run) {
+      print_dry_run(hooks, args.config);
+    } else {
+      hooks.run(args.config, args);
+    }
+  });
+}
+
+}  // namespace weft::program_detail

@@ -1,0 +1,70 @@
+/// What every program has in common: the command line, the config, exit codes (CONTRACTS: 0 done,
+/// 1 the work failed, 2 usage, config or input error, 130 / 143 after SIGINT / SIGTERM).
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/json.h"
+
+namespace weft {
+
+/// A command-line flag that sets a config key: {"--in", "in", "file to read"}.
+struct FlagAlias {
+  const char* flag;
+  const char* key;
+  const char* help;
+};
+
+struct ProgramSpec {
+  const char* name;
+  const char* summary;
+  std::vector<FlagAlias>
+      flags;  ///< beside --config --set --out --resume --dry-run --help --version
+};
+
+struct ProgramArgs {
+  bool resume = false;
+  Json config;  ///< resolved, every default filled in
+};
+
+namespace program_detail {
+
+/// The type-erased half of run_program.
+struct ConfigHooks {
+  Json defaults;                                 ///< the config with no override, not validated
+  std::function<Json(const Json&)> resolve;      ///< overrides -> full config
+  std::function<std::string()> describe;         ///< text for --help
+  std::function<Json(const Json&)> memory_plan;  ///< null when the config has none
+  std::function<void(const Json&, const ProgramArgs&)> run;
+};
+int run(int argc, char** argv, const ProgramSpec& spec, const ConfigHooks& hooks);
+
+}  // namespace program_detail
+
+/// A config with `Json memory_plan() const` has that printed by --dry-run.
+template <class Config>
+concept HasMemoryPlan = requires(const Config c) {
+  { c.memory_plan() } -> std::convertible_to<Json>;
+};
+
+/// Parses, resolves the config, runs `body` and turns exceptions into one line on standard error
+/// and an exit code. The flags --out and --resume exist for configs with an "out" key.
+template <class Config, class Body>
+int run_program(int argc, char** argv, const ProgramSpec& spec, Body body) {
+  program_detail::ConfigHooks hooks;
+  hooks.defaults = config_to_json(Config{});
+  hooks.resolve = [](const Json& json) { return config_to_json(load_config<Config>(json)); };
+  hooks.describe = [] { return describe_config<Config>(); };
+  if constexpr (HasMemoryPlan<Config>) {
+    hooks.memory_plan = [](const Json& json) { return load_config<Config>(json).memory_plan(); };
+  }
+  hooks.run = [&body](const Json& json, const ProgramArgs& args) {
+    body(load_config<Config>(json), args);
+  };
+  return program_detail::run(argc, argv, spec, hooks);
+}
+
+}  // namespace weft

@@ -1,0 +1,81 @@
+#include "base/json.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "base/jsonl.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+std::string message_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "no InputError";
+}
+
+TEST(Json, AllowsCommentsAndKeepsOrder) {
+  const Json json = parse_json("{ // first\n \"b\": 1, /* then */ \"a\": 2}", "x");
+  EXPECT_EQ(dump_json(json), R"({"b":1,"a":2})");
+}
+
+TEST(Json, NamesThePlaceOfASyntaxError) {
+  const auto message = message_of([] { parse_json("{\"a\": }", "run.json"); });
+  EXPECT_NE(message.find("run.json: not valid JSON"), std::string::npos) << message;
+  EXPECT_NE(message.find("line 1, column 7"), std::string::npos) << message;
+}
+
+TEST(Json, NamesKeyExpectedAndGotOfAWrongField) {
+  const Json json = {{"n", "three"}};
+  EXPECT_EQ(message_of([&] { get_field<int64_t>(json, "n", "line 4"); }),
+            "line 4: field \"n\": expected an integer, got a string (\"three\")");
+  EXPECT_EQ(message_of([&] { get_field<std::string>(json, "id", "line 4"); }),
+            "line 4: field \"id\": expected a string, got nothing");
+}
+
+TEST(Json, GivesTheFallbackForAbsentAndNullFields) {
+  const Json json = {{"x", nullptr}};
+  EXPECT_EQ(get_field_or<int>(json, "x", 5, "here"), 5);
+  EXPECT_EQ(get_field_or<int>(json, "y", 6, "here"), 6);
+}
+
+TEST(Json, ReplacesInvalidUtf8WhenWriting) {
+  EXPECT_EQ(dump_json(Json("a\xff")), "\"a\xEF\xBF\xBD\"");
+}
+
+TEST(Jsonl, ReportsABadLineWithItsNumberAndGoesOn) {
+  test::TempDir dir;
+  std::ofstream(dir / "x.jsonl") << "{\"a\":1}\n\n{oops\n{\"a\":2}\n";
+  JsonlReader reader(dir / "x.jsonl");
+  JsonlLine line;
+  ASSERT_TRUE(reader.next(line));
+  ASSERT_TRUE(reader.next(line));
+  EXPECT_EQ(line.number, 3);
+  EXPECT_NE(line.error.find("x.jsonl:3"), std::string::npos) << line.error;
+  ASSERT_TRUE(reader.next(line));
+  EXPECT_EQ(line.value["a"], 2);
+  EXPECT_FALSE(reader.next(line));
+}
+
+TEST(Jsonl, AppendingDropsAHalfWrittenLastLine) {
+  test::TempDir dir;
+  std::ofstream(dir / "x.jsonl") << "{\"a\":1}\n{\"a\":2";
+  JsonlWriter(dir / "x.jsonl", /*append=*/true).write({{"a", 3}});
+  std::ifstream file(dir / "x.jsonl");
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_EQ(text, "{\"a\":1}\n{\"a\":3}\n");
+}
+
+TEST(Jsonl, FailsWithAnErrorOnAFullDisk) {
+  JsonlWriter writer("/dev/full");
+  EXPECT_THROW(writer.write({{"a", 1}}), Error);
+}
+
+}  // namespace
+}  // namespace weft

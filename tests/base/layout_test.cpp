@@ -1,0 +1,100 @@
+// The plan of the house (docs/architecture.md) as a test: who may include whom, where LibTorch may
+// appear, and where hidden tests may be read.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+namespace fs = std::filesystem;
+using Includes = std::map<std::string, std::vector<std::string>>;  // file -> included paths
+
+const std::map<std::string, std::set<std::string>> kMayInclude = {
+    {"base", {"base"}},
+    {"data", {"base", "data"}},
+    {"sandbox", {"base", "data", "sandbox"}},
+    {"model", {"base", "data", "model"}},
+    {"workflow", {"base", "data", "sandbox", "model", "workflow"}},
+    {"trainer", {"base", "data", "sandbox", "model", "workflow", "trainer"}},
+    {"serve", {"base", "data", "sandbox", "model", "workflow", "serve"}}};
+
+Includes scan() {
+  static const std::regex pattern(R"(^\s*#\s*include\s*["<]([^">]+)[">])");
+  Includes includes;
+  for (const auto& [room, allowed] : kMayInclude) {
+    const fs::path folder = test::source_dir() / room;
+    if (!fs::exists(folder)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      const auto extension = entry.path().extension();
+      if (extension != ".h" && extension != ".cpp" && extension != ".cu") continue;
+      auto& found = includes[fs::relative(entry.path(), test::source_dir()).string()];
+      std::ifstream file(entry.path());
+      for (std::string line; std::getline(file, line);) {
+        std::smatch match;
+        if (std::regex_search(line, match, pattern)) found.push_back(match[1]);
+      }
+    }
+  }
+  return includes;
+}
+
+std::string room_of(const std::string& path) { return path.substr(0, path.find('/')); }
+
+bool is_main(const std::string& path) { return path.ends_with("_main.cpp"); }
+
+TEST(Layout, ArrowsPointOneWay) {
+  const auto includes = scan();
+  ASSERT_FALSE(includes.empty());
+  for (const auto& [file, targets] : includes) {
+    for (const auto& target : targets) {
+      if (!kMayInclude.contains(room_of(target)) || target.find('/') == std::string::npos) continue;
+      EXPECT_TRUE(kMayInclude.at(room_of(file)).contains(room_of(target)))
+          << file << " includes " << target;
+    }
+  }
+}
+
+TEST(Layout, SearchAndLearnDoNotMeet) {
+  for (const auto& [file, targets] : scan()) {
+    for (const auto& target : targets) {
+      EXPECT_FALSE(file.starts_with("trainer/search/") && target.starts_with("trainer/learn/"))
+          << file;
+      EXPECT_FALSE(file.starts_with("trainer/learn/") && target.starts_with("trainer/search/"))
+          << file;
+    }
+  }
+}
+
+TEST(Layout, LibTorchStaysInItsRooms) {
+  const std::set<std::string> allowed = {"model/transformer", "model/checkpoint", "model/engine",
+                                         "model/kernels", "trainer/learn"};
+  for (const auto& [file, targets] : scan()) {
+    const bool torch_room = allowed.contains(fs::path(file).parent_path().string());
+    for (const auto& target : targets) {
+      const bool torch =
+          target.starts_with("ATen/") || target.starts_with("torch/") || target.starts_with("c10/");
+      EXPECT_TRUE(!torch || torch_room || is_main(file)) << file << " includes " << target;
+      EXPECT_NE(target, "torch/torch.h") << file;
+      EXPECT_NE(target, "ATen/ATen.h") << file;
+    }
+  }
+}
+
+TEST(Layout, HiddenTestsAreReadByEvaluationAlone) {
+  for (const auto& [file, targets] : scan()) {
+    for (const auto& target : targets) {
+      if (target != "data/hidden_tests.h") continue;
+      EXPECT_TRUE(file == "data/hidden_tests.cpp" || file.starts_with("trainer/evaluate/"))
+          << file << " reads hidden tests";
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weft

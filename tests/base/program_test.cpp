@@ -1,0 +1,79 @@
+#include "base/program.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "base/stop.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+struct Config {
+  std::string out = "default";
+  int64_t steps = 3;
+  template <class V>
+  void visit(V& v) {
+    v("out", out, "folder");
+    v("steps", steps, "steps");
+  }
+  void validate() const {
+    if (steps < 0) throw InputError("\"steps\" must not be negative");
+  }
+};
+
+int call(std::vector<std::string> arguments, const std::function<void(const Config&)>& body) {
+  arguments.insert(arguments.begin(), "demo");
+  std::vector<char*> argv;
+  for (auto& argument : arguments) argv.push_back(argument.data());
+  const ProgramSpec spec{"demo", "a demonstration", {{"--steps", "steps", "steps"}}};
+  return run_program<Config>(static_cast<int>(argv.size()), argv.data(), spec,
+                             [&](const Config& config, const ProgramArgs&) { body(config); });
+}
+
+TEST(Program, MergesFileFlagsAndOverridesInThatOrder) {
+  test::TempDir dir;
+  std::ofstream(dir / "c.json") << "{\"steps\": 5, \"out\": \"file\"} // comment\n";
+  Config seen;
+  EXPECT_EQ(call({"--config", dir / "c.json", "--out", "7", "--set", "steps=8"},
+                 [&](const Config& config) { seen = config; }),
+            0);
+  EXPECT_EQ(seen.steps, 8);
+  EXPECT_EQ(seen.out, "7");
+}
+
+TEST(Program, ExitCodesFollowTheContract) {
+  const auto nothing = [](const Config&) {};
+  EXPECT_EQ(call({}, nothing), 0);
+  EXPECT_EQ(call({"--no-such-flag"}, nothing), 2);
+  EXPECT_EQ(call({"--set", "stepz=1"}, nothing), 2);
+  EXPECT_EQ(call({"--steps", "-1"}, nothing), 2);
+  EXPECT_EQ(call({"--config", "/nonexistent"}, nothing), 2);
+  EXPECT_EQ(call({}, [](const Config&) { throw Error("no luck"); }), 1);
+  EXPECT_EQ(call({}, [](const Config&) { throw InputError("bad"); }), 2);
+  EXPECT_EQ(call({}, [](const Config&) { throw Interrupted(SIGTERM); }), 143);
+}
+
+TEST(Program, DryRunPrintsTheConfigAndDoesNoWork) {
+  testing::internal::CaptureStdout();
+  bool ran = false;
+  EXPECT_EQ(call({"--dry-run", "--steps", "4"}, [&](const Config&) { ran = true; }), 0);
+  const Json shown = parse_json(testing::internal::GetCapturedStdout(), "output");
+  EXPECT_FALSE(ran);
+  EXPECT_EQ(shown["config"]["steps"], 4);
+}
+
+TEST(Program, AStopSignalReachesTheLoop) {
+  EXPECT_EQ(call({},
+                 [](const Config&) {
+                   raise(SIGINT);
+                   throw_if_stopped();
+                 }),
+            130);
+}
+
+}  // namespace
+}  // namespace weft
