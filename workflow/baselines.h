@@ -1,0 +1,23 @@
+/// The usual baselines, written as workflows of the same contract, so that they run on the same
+/// path, with the same worker, budget and accounting as anything else.
+#pragma once
+
+#include <string>
+
+#include "data/task.h"
+
+namespace weft {
+
+/// One call at temperature 0.7 with the plain query.
+std::string io_workflow(TaskKind kind);
+
+/// One call that is asked to reason step by step before it answers.
+std::string cot_workflow(TaskKind kind);
+
+/// Self-consistency (arXiv:2203.11171): `samples` chain-of-thought answers, then a majority. Math
+/// and choice vote on the last word, qa on the whole answer. For code, where answers are seldom
+/// equal, the vote is on the text without white space, the first draft winning ties; no test is
+/// used, public or other. Throws InputError unless samples >= 1.
+std::string cot_sc_workflow(TaskKind kind, int samples);
+
+}  // namespace weft

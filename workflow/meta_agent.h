@@ -1,0 +1,76 @@
+/// What the meta-agent is asked, the form of its answer, and the check before an answer may run.
+/// The contract of the code is BayesFlow's (arXiv:2601.22305, appendix G and H).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/task.h"
+#include "model/text_model.h"
+#include "sandbox/static_facts.h"
+#include "workflow/workflow.h"
+
+namespace weft {
+
+struct MetaAgentOptions {
+  /// "short": one system line and the query, about 100 tokens, for a model trained on the form;
+  /// "full": contract, helper signatures, an example and rules, about 700, for 7B and 14B.
+  std::string prompt_style = "short";
+  int64_t max_code_bytes = 8192;  ///< longer code is not valid
+  int64_t max_nodes = 2000;       ///< AST nodes; more is not valid
+  int max_steps = 12;             ///< more "# Step n:" comments are not valid
+
+  template <class V>
+  void visit(V& v) {
+    v("prompt_style", prompt_style, "short or full");
+    v("max_code_bytes", max_code_bytes, "size cap of a workflow, bytes");
+    v("max_nodes", max_nodes, "size cap of a workflow, AST nodes");
+    v("max_steps", max_steps, "cap on the number of steps");
+  }
+  void validate() const;  ///< throws InputError
+};
+
+/// Query -> prompt, completion -> Workflow. Const methods may be called from any thread. Borrows
+/// the analyser, which reads Python text in the jail and never runs it.
+class MetaAgent {
+ public:
+  /// Throws InputError on bad options.
+  explicit MetaAgent(PythonAnalyser& analyser, MetaAgentOptions options = {});
+
+  /// The conversation that asks for a workflow for this task. Shows the query, its kind and its
+  /// entry point; never a test.
+  std::vector<ChatMessage> prompt(const Task& task) const;
+
+  /// The completion that a model is trained to give, without the end-of-text token:
+  ///   reasoning, newline, "```python", newline, code, "```".
+  std::string render_completion(const std::string& reasoning, const std::string& code) const;
+
+  /// Strict inverse of render_completion. One reasoning part, one ```python block, nothing after
+  /// it. Text up to "</think>" counts as reasoning and may hold anything. Whatever else is found
+  /// (no block, a second one, an unclosed one, an empty part) gives valid = false with the reason;
+  /// nothing is repaired. The code is checked as by check().
+  Workflow parse(const std::string& completion) const;
+
+  /// The static check: parses, allowed imports only, `class Workflow` with
+  /// `__init__(self, name, llm_config, dataset)` and `async __call__`, steps numbered from 1, no
+  /// handler that catches everything, no dunder attribute, below the caps. Throws Error only when
+  /// the analyser itself fails.
+  Workflow check(std::string code) const;
+
+  const MetaAgentOptions& options() const { return options_; }
+
+ private:
+  std::string find_problem(const Workflow& workflow) const;
+
+  PythonAnalyser& analyser_;
+  MetaAgentOptions options_;
+};
+
+/// The contract as the "full" prompt states it for this kind of task: signatures, an example,
+/// rules. Also the opening of a teacher's prompt.
+std::string contract_text(TaskKind kind);
+
+/// Modules that a workflow may import.
+const std::vector<std::string>& allowed_imports();
+
+}  // namespace weft

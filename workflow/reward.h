@@ -1,0 +1,46 @@
+/// The reward of one executed workflow. FlowReasoner (arXiv:2504.15257) names its three terms
+/// (performance, complexity, diversity) and publishes neither form nor weights: the definition here
+/// is this project's own.
+#pragma once
+
+#include <cstdint>
+
+#include "workflow/run_workflow.h"
+#include "workflow/workflow.h"
+
+namespace weft {
+
+struct RewardOptions {
+  double w_pass = 1.0;        ///< weight of the pass rate; >= 0
+  double w_complexity = 0.1;  ///< weight of the size penalty; >= 0
+  double w_diversity = 0.1;   ///< weight of the distinctness bonus; >= 0
+  int64_t nodes_low = 60;     ///< AST nodes that cost nothing
+  int64_t nodes_high = 360;   ///< AST nodes that cost the whole penalty; > nodes_low
+
+  template <class V>
+  void visit(V& v) {
+    v("w_pass", w_pass, "weight of the pass rate");
+    v("w_complexity", w_complexity, "weight of the size penalty");
+    v("w_diversity", w_diversity, "weight of the distinctness bonus");
+    v("nodes_low", nodes_low, "AST nodes that cost nothing");
+    v("nodes_high", nodes_high, "AST nodes that cost the whole penalty");
+  }
+  void validate() const;  ///< throws InputError
+};
+
+/// Each term unweighted, and their weighted sum.
+struct RewardTerms {
+  double pass = 0;        ///< P in [0, 1]
+  double complexity = 0;  ///< C in [0, 1]
+  double diversity = 0;   ///< D in [0, 1]
+  double total = 0;       ///< w_pass P - w_complexity C + w_diversity D
+};
+
+/// P = pass rate (0 unless scored); C = clamp((n - nodes_low) / (nodes_high - nodes_low), 0, 1)
+/// with n the AST nodes of the workflow; D = distinct node signatures / n. A workflow that is not
+/// valid has P = 0, C = 1, D = 0: the least reward there is. An infrastructure outcome has no
+/// reward: asserts that the caller has dropped it.
+RewardTerms reward(const Outcome& outcome, const Workflow& workflow,
+                   const RewardOptions& options = {});
+
+}  // namespace weft

@@ -1,0 +1,102 @@
+/// Running a workflow on a task: the jailed process, the worker model, the budget and the score
+/// joined once, for search, rollouts, evaluation and serving alike.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "data/task.h"
+#include "model/text_model.h"
+#include "sandbox/judge.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/workflow_process.h"
+#include "workflow/model_worker.h"
+#include "workflow/workflow.h"
+
+namespace weft {
+
+struct Outcome {
+  enum class Kind {
+    kScored,         ///< the workflow answered and the answer was scored
+    kWorkflowError,  ///< not valid, raised, or answered nothing: pass_rate 0
+    kLimit,          ///< a budget or a limit ended it: pass_rate 0
+    kInfrastructure  ///< not the workflow's doing, also at the second try: never a reward
+  };
+  Kind kind = Kind::kInfrastructure;
+  double pass_rate = 0;  ///< passed / declared tests, or the scorer's value; in [0, 1]
+  int passed = 0, declared = 0;
+  std::string answer;   ///< as scored: code is taken out of its fence
+  std::string error;    ///< one short text for the three other kinds
+  WorkflowUsage usage;  ///< of every try
+  Json trace = Json::array();
+  int64_t wall_ms = 0;
+};
+
+/// "scored", "workflow_error", "limit", "infrastructure".
+const char* outcome_name(Outcome::Kind kind);
+
+struct RunRequest {
+  const Workflow* workflow = nullptr;  ///< borrowed until the outcome is delivered
+  const Task* task = nullptr;          ///< borrowed likewise
+  uint64_t seed = 0;      ///< of the run; call k of it samples with a seed of (seed, k)
+  bool score_val = true;  ///< false: only the answer, pass_rate stays 0
+  const std::vector<Json>* tests = nullptr;  ///< instead of val_tests; evaluation only
+};
+
+struct RunnerOptions {
+  ModelWorkerOptions worker;
+  WorkflowBudget budget;
+  int max_concurrent = 64;      ///< workflows in flight
+  int num_retries = 1;          ///< further tries after an infrastructure error
+  int64_t judge_cpu_ms = 2000;  ///< per test
+  int64_t judge_memory_mb = 256;
+
+  template <class V>
+  void visit(V& v) {
+    v("worker", worker, "the worker's sampling");
+    v("max_calls", budget.max_calls, "call_llm calls of one workflow");
+    v("max_responses_per_call", budget.max_responses_per_call, "num_of_response of one call");
+    v("max_worker_tokens", budget.max_tokens, "worker tokens of one workflow, prompts included");
+    v("max_usd", budget.max_usd, "money of one workflow");
+    v("max_exec", budget.max_exec, "exec_code calls of one workflow");
+    v("wall_ms", budget.wall_ms, "time of one workflow, worker included");
+    v("cpu_ms", budget.cpu_ms, "CPU time of one workflow's own process");
+    v("memory_mb", budget.memory_mb, "memory of one workflow's own process");
+    v("max_concurrent", max_concurrent, "workflows in flight");
+    v("num_retries", num_retries, "further tries after an infrastructure error");
+    v("judge_cpu_ms", judge_cpu_ms, "CPU time of one test of the answer");
+    v("judge_memory_mb", judge_memory_mb, "memory for the tests of the answer");
+  }
+  void validate() const;  ///< throws InputError
+};
+
+/// Runs workflows. Thread-safe; borrows sandbox, judge and model, which must outlive it. The
+/// destructor waits for every run in flight.
+class WorkflowRunner {
+ public:
+  WorkflowRunner(Sandbox& sandbox, Judge& judge, TextModel& worker, RunnerOptions options = {});
+  ~WorkflowRunner();
+
+  /// Returns at once; `done` is called exactly once, on a thread of the sandbox, and must not
+  /// block. A code task is scored by the judge on its val tests (or request.tests); math, qa and
+  /// choice by data/score.h. A workflow that is not valid is not run: kWorkflowError at once.
+  void submit(RunRequest request, std::function<void(Outcome)> done);
+
+  Outcome run(RunRequest request);
+  /// Outcomes in the order of the requests.
+  std::vector<Outcome> run_all(const std::vector<RunRequest>& requests);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The first fenced block's content when the text has one, else the text: how an answer to a code
+/// task is read.
+std::string code_of_answer(const std::string& answer);
+
+}  // namespace weft
