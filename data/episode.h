@@ -1,0 +1,36 @@
+/// One sampled workflow as the trainer sees it: the ids that were sampled are the ids that are
+/// trained on; nothing is tokenised again.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace weft {
+
+struct Episode {
+  std::string task_id;
+  uint64_t group = 0;  ///< samples of one prompt in one step share it
+  std::vector<int32_t> prompt_ids;
+  std::vector<int32_t> completion_ids;  ///< every one was sampled and is trained on
+  /// [completion_ids] natural logarithms of the policy's distribution at temperature 1, recorded
+  /// while decoding.
+  std::vector<float> logprobs;
+  std::string text;
+  double reward = 0;
+  double reward_pass = 0;
+  double reward_complexity = 0;
+  double reward_diversity = 0;
+  bool valid = false;        ///< the workflow passed the static check
+  bool truncated = false;    ///< the token limit ended it
+  bool infra_error = false;  ///< no reward exists; the episode is left out of the update
+  std::string outcome;       ///< kind of the run's outcome, for the log
+  Json usage;                ///< worker calls, tokens, money
+};
+
+/// A line of rollouts.jsonl.
+Json episode_to_json(int64_t step, const Episode& episode);
+
+}  // namespace weft

@@ -1,0 +1,26 @@
+#include "data/hidden_tests.h"
+
+#include "base/error.h"
+#include "base/jsonl.h"
+#include "data/task.h"
+
+namespace weft {
+
+std::map<std::string, std::vector<Json>> load_hidden_tests(const std::filesystem::path& path) {
+  std::map<std::string, std::vector<Json>> hidden;
+  JsonlReader reader(path);
+  for (JsonlLine line; reader.next(line);) {
+    if (!line.error.empty()) throw InputError(line.error);
+    const Task task = parse_task(line.value, reader.where(line));
+    if (task.kind != TaskKind::kCode) continue;
+    const Json& tests = line.value["tests"];
+    const auto found = tests.find("hidden");
+    if (found == tests.end() || !found->is_array() || found->empty()) {
+      throw InputError(reader.where(line) + ": task \"" + task.id + "\" has no hidden tests");
+    }
+    hidden[task.id] = std::vector<Json>(found->begin(), found->end());
+  }
+  return hidden;
+}
+
+}  // namespace weft

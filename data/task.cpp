@@ -1,0 +1,92 @@
+#include "data/task.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/jsonl.h"
+
+namespace weft {
+namespace {
+
+TaskKind parse_kind(const std::string& name, const std::string& where) {
+  for (const auto kind : {TaskKind::kCode, TaskKind::kMath, TaskKind::kQa, TaskKind::kChoice}) {
+    if (name == to_string(kind)) return kind;
+  }
+  throw InputError(fmt::format(
+      "{}: field \"kind\": expected one of code, math, qa, choice, got \"{}\"", where, name));
+}
+
+std::vector<Json> parse_tests(const Json& tests, const char* split, const std::string& where) {
+  const Json list = get_field_or<Json>(tests, split, Json::array(), where + ": tests");
+  if (!list.is_array()) throw_field_error(where + ": tests", split, "an array", &list);
+  for (const auto& test : list) {
+    if (!test.is_object())
+      throw_field_error(where + ": tests", split, "an array of objects", &test);
+  }
+  return std::vector<Json>(list.begin(), list.end());
+}
+
+}  // namespace
+
+const char* to_string(TaskKind kind) {
+  switch (kind) {
+    case TaskKind::kCode:
+      return "code";
+    case TaskKind::kMath:
+      return "math";
+    case TaskKind::kQa:
+      return "qa";
+    case TaskKind::kChoice:
+      return "choice";
+  }
+  return "";
+}
+
+Task parse_task(const Json& json, const std::string& where) {
+  Task task;
+  task.id = get_field<std::string>(json, "id", where);
+  task.dataset = get_field<std::string>(json, "dataset", where);
+  task.kind = parse_kind(get_field<std::string>(json, "kind", where), where);
+  task.prompt = get_field<std::string>(json, "prompt", where);
+  task.entry_point = get_field_or<std::string>(json, "entry_point", "", where);
+  if (task.kind != TaskKind::kCode) {
+    task.answer = get_field<std::string>(json, "answer", where);
+    return task;
+  }
+  const Json tests = get_field<Json>(json, "tests", where);
+  if (!tests.is_object()) throw_field_error(where, "tests", "an object", &tests);
+  task.public_tests = parse_tests(tests, "public", where);
+  task.val_tests = parse_tests(tests, "val", where);
+  return task;
+}
+
+std::vector<Task> load_tasks(const std::filesystem::path& path) {
+  std::vector<Task> tasks;
+  std::set<std::string> ids;
+  JsonlReader reader(path);
+  for (JsonlLine line; reader.next(line);) {
+    if (!line.error.empty()) throw InputError(line.error);
+    tasks.push_back(parse_task(line.value, reader.where(line)));
+    if (!ids.insert(tasks.back().id).second) {
+      throw InputError(
+          fmt::format("{}: id \"{}\" was used before", reader.where(line), tasks.back().id));
+    }
+  }
+  if (tasks.empty()) throw InputError(path.string() + ": holds no task");
+  return tasks;
+}
+
+Task task_of_query(const std::string& query, const std::string& entry_point) {
+  Task task;
+  task.id = "query-" + hex64(hash64(query));
+  task.dataset = "query";
+  task.kind = entry_point.empty() ? TaskKind::kQa : TaskKind::kCode;
+  task.prompt = query;
+  task.entry_point = entry_point;
+  return task;
+}
+
+}  // namespace weft

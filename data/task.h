@@ -1,0 +1,41 @@
+/// A query with what is needed to score an answer to it, as JSON lines (docs: CONTRACTS, Tasks).
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace weft {
+
+enum class TaskKind { kCode, kMath, kQa, kChoice };
+
+/// "code", "math", "qa", "choice".
+const char* to_string(TaskKind kind);
+
+/// A task as workflows, search and training see it: hidden tests are not part of it, and no field
+/// leads to them (see data/hidden_tests.h).
+struct Task {
+  std::string id;
+  std::string dataset;
+  TaskKind kind = TaskKind::kCode;
+  std::string prompt;
+  std::string entry_point;         ///< name of the function; code tasks only
+  std::string answer;              ///< gold answer; other tasks only
+  std::vector<Json> public_tests;  ///< may be shown to a workflow
+  std::vector<Json> val_tests;     ///< give rewards
+};
+
+/// Throws InputError naming `where` when a field is missing or wrong, or a code task has neither an
+/// entry point nor tests.
+Task parse_task(const Json& json, const std::string& where);
+
+/// Reads a task file. Throws InputError naming file and line on the first bad task, on a repeated
+/// id and on an empty file.
+std::vector<Task> load_tasks(const std::filesystem::path& path);
+
+/// A task for a query that nobody has tests for (serving). Without an entry point it is a qa task.
+Task task_of_query(const std::string& query, const std::string& entry_point);
+
+}  // namespace weft

@@ -1,0 +1,282 @@
+#include "data/trajectory_store.h"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "base/error.h"
+
+namespace weft {
+namespace {
+
+constexpr int kSchemaVersion = 1;
+constexpr const char* kSchema = R"(
+CREATE TABLE trajectories (
+  id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, task_id TEXT NOT NULL, origin TEXT NOT NULL,
+  kind TEXT NOT NULL, prompt TEXT NOT NULL, reasoning TEXT NOT NULL, code TEXT NOT NULL,
+  num_steps INTEGER NOT NULL, valid INTEGER NOT NULL, outcome TEXT NOT NULL,
+  pass_rate REAL NOT NULL, complexity REAL NOT NULL, diversity REAL NOT NULL, reward REAL NOT NULL,
+  usage TEXT NOT NULL, seed TEXT NOT NULL, model_version TEXT NOT NULL, round INTEGER NOT NULL,
+  created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
+CREATE INDEX trajectories_by_task ON trajectories (task_id, reward);
+CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+PRAGMA user_version = 1;
+)";
+constexpr const char* kColumns =
+    "parent, task_id, origin, kind, prompt, reasoning, code, num_steps, valid, outcome, pass_rate, "
+    "complexity, diversity, reward, usage, seed, model_version, round";
+
+}  // namespace
+
+struct TrajectoryStore::Database {
+  sqlite3* handle = nullptr;
+  std::string path;
+  mutable std::mutex mutex;
+
+  ~Database() { sqlite3_close(handle); }
+
+  [[noreturn]] void fail() const { throw Error(path + ": " + sqlite3_errmsg(handle)); }
+
+  void execute(const char* sql) const {
+    if (sqlite3_exec(handle, sql, nullptr, nullptr, nullptr) != SQLITE_OK) fail();
+  }
+};
+
+namespace {
+
+/// A prepared statement bound and read left to right.
+class Statement {
+ public:
+  Statement(sqlite3* handle, const std::string& sql, const std::string& path)
+      : handle_(handle), path_(path) {
+    if (sqlite3_prepare_v2(handle, sql.c_str(), -1, &statement_, nullptr) != SQLITE_OK) fail();
+  }
+  ~Statement() { sqlite3_finalize(statement_); }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  Statement& bind(const std::string& text) {
+    sqlite3_bind_text(statement_, ++bound_, text.data(), static_cast<int>(text.size()),
+                      SQLITE_TRANSIENT);
+    return *this;
+  }
+  Statement& bind(int64_t value) {
+    sqlite3_bind_int64(statement_, ++bound_, value);
+    return *this;
+  }
+  Statement& bind(double value) {
+    sqlite3_bind_double(statement_, ++bound_, value);
+    return *this;
+  }
+
+  bool step() {
+    const int code = sqlite3_step(statement_);
+    if (code != SQLITE_ROW && code != SQLITE_DONE) fail();
+    read_ = 0;
+    return code == SQLITE_ROW;
+  }
+
+  std::string text() {
+    const int column = read_++;
+    const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
+    return bytes ? std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_, column)))
+                 : "";
+  }
+  int64_t integer() { return sqlite3_column_int64(statement_, read_++); }
+  double real() { return sqlite3_column_double(statement_, read_++); }
+
+ private:
+  [[noreturn]] void fail() const { throw Error(path_ + ": " + sqlite3_errmsg(handle_)); }
+
+  sqlite3* handle_;
+  const std::string& path_;
+  sqlite3_stmt* statement_ = nullptr;
+  int bound_ = 0;
+  int read_ = 0;
+};
+
+/// Rolls back unless committed.
+class Transaction {
+ public:
+  explicit Transaction(sqlite3* handle, const std::string& path) : handle_(handle), path_(path) {
+    run("BEGIN IMMEDIATE");
+  }
+  ~Transaction() {
+    if (open_) sqlite3_exec(handle_, "ROLLBACK", nullptr, nullptr, nullptr);
+  }
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+  void commit() {
+    run("COMMIT");
+    open_ = false;
+  }
+
+ private:
+  void run(const char* sql) {
+    if (sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
+      throw Error(path_ + ": " + sqlite3_errmsg(handle_));
+    }
+  }
+  sqlite3* handle_;
+  const std::string& path_;
+  bool open_ = true;
+};
+
+int64_t insert_row(sqlite3* handle, const std::string& path, const Trajectory& t) {
+  Statement insert(handle,
+                   fmt::format("INSERT INTO trajectories ({}) VALUES "
+                               "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                               kColumns),
+                   path);
+  insert.bind(t.parent).bind(t.task_id).bind(t.origin).bind(t.kind).bind(t.prompt);
+  insert.bind(t.reasoning).bind(t.code).bind(int64_t{t.num_steps}).bind(int64_t{t.valid});
+  insert.bind(t.outcome).bind(t.pass_rate).bind(t.complexity).bind(t.diversity).bind(t.reward);
+  insert.bind(dump_json(t.usage)).bind(std::to_string(t.seed)).bind(t.model_version);
+  insert.bind(int64_t{t.round}).step();
+  return sqlite3_last_insert_rowid(handle);
+}
+
+Trajectory read_row(Statement& row) {
+  Trajectory t;
+  t.id = row.integer();
+  t.parent = row.integer();
+  t.task_id = row.text();
+  t.origin = row.text();
+  t.kind = row.text();
+  t.prompt = row.text();
+  t.reasoning = row.text();
+  t.code = row.text();
+  t.num_steps = static_cast<int>(row.integer());
+  t.valid = row.integer() != 0;
+  t.outcome = row.text();
+  t.pass_rate = row.real();
+  t.complexity = row.real();
+  t.diversity = row.real();
+  t.reward = row.real();
+  t.usage = Json::parse(row.text());
+  t.seed = std::stoull(row.text());
+  t.model_version = row.text();
+  t.round = static_cast<int>(row.integer());
+  return t;
+}
+
+void set_state(sqlite3* handle, const std::string& path, const std::string& key,
+               const Json& value) {
+  Statement(handle, "INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)", path)
+      .bind(key)
+      .bind(dump_json(value))
+      .step();
+}
+
+/// Keeps the best `limit` of each task, in the order of ids.
+std::vector<Trajectory> best_of_each_task(std::vector<Trajectory> rows, int limit) {
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const auto& a, const auto& b) { return a.reward > b.reward; });
+  std::map<std::string, int> taken;
+  std::vector<Trajectory> kept;
+  for (auto& row : rows) {
+    if (taken[row.task_id]++ < limit) kept.push_back(std::move(row));
+  }
+  std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  return kept;
+}
+
+}  // namespace
+
+TrajectoryStore::TrajectoryStore(const std::filesystem::path& path)
+    : database_(std::make_unique<Database>()) {
+  database_->path = path.string();
+  if (sqlite3_open(path.c_str(), &database_->handle) != SQLITE_OK) {
+    throw InputError("cannot open the trajectory store " + path.string() + ": " +
+                     sqlite3_errmsg(database_->handle));
+  }
+  sqlite3_busy_timeout(database_->handle, 10000);
+  int64_t version = 0;
+  try {
+    database_->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+    Statement pragma(database_->handle, "PRAGMA user_version", database_->path);
+    pragma.step();
+    version = pragma.integer();
+  } catch (const Error& error) {
+    throw InputError(std::string("not a trajectory store: ") + error.what());
+  }
+  if (version == 0) {
+    Transaction transaction(database_->handle, database_->path);
+    database_->execute(kSchema);
+    transaction.commit();
+  } else if (version != kSchemaVersion) {
+    throw InputError(fmt::format("{}: trajectory store of version {}, expected {}", path.string(),
+                                 version, kSchemaVersion));
+  }
+}
+
+TrajectoryStore::~TrajectoryStore() = default;
+
+int64_t TrajectoryStore::insert(const Trajectory& trajectory) {
+  return insert_all({trajectory}).front();
+}
+
+std::vector<int64_t> TrajectoryStore::insert_all(const std::vector<Trajectory>& trajectories) {
+  std::lock_guard lock(database_->mutex);
+  Transaction transaction(database_->handle, database_->path);
+  std::vector<int64_t> ids;
+  for (const auto& t : trajectories) {
+    ids.push_back(insert_row(database_->handle, database_->path, t));
+  }
+  transaction.commit();
+  return ids;
+}
+
+std::vector<Trajectory> TrajectoryStore::select(const TrajectoryFilter& filter) const {
+  std::string sql = fmt::format("SELECT id, {} FROM trajectories WHERE 1", kColumns);
+  if (!filter.task_id.empty()) sql += " AND task_id = ?";
+  if (!filter.origin.empty()) sql += " AND origin = ?";
+  if (filter.only_valid) sql += " AND valid";
+  if (filter.min_reward) sql += " AND reward >= ?";
+  std::lock_guard lock(database_->mutex);
+  Statement query(database_->handle, sql + " ORDER BY id", database_->path);
+  if (!filter.task_id.empty()) query.bind(filter.task_id);
+  if (!filter.origin.empty()) query.bind(filter.origin);
+  if (filter.min_reward) query.bind(*filter.min_reward);
+  std::vector<Trajectory> rows;
+  while (query.step()) rows.push_back(read_row(query));
+  return filter.max_per_task > 0 ? best_of_each_task(std::move(rows), filter.max_per_task) : rows;
+}
+
+int64_t TrajectoryStore::count() const {
+  std::lock_guard lock(database_->mutex);
+  Statement query(database_->handle, "SELECT COUNT(*) FROM trajectories", database_->path);
+  query.step();
+  return query.integer();
+}
+
+void TrajectoryStore::put_state(const std::string& key, const Json& value) {
+  std::lock_guard lock(database_->mutex);
+  set_state(database_->handle, database_->path, key, value);
+}
+
+std::optional<Json> TrajectoryStore::get_state(const std::string& key) const {
+  std::lock_guard lock(database_->mutex);
+  Statement query(database_->handle, "SELECT value FROM state WHERE key = ?", database_->path);
+  query.bind(key);
+  if (!query.step()) return std::nullopt;
+  return Json::parse(query.text());
+}
+
+std::vector<int64_t> TrajectoryStore::commit(const std::vector<Trajectory>& trajectories,
+                                             const std::string& key, const Json& value) {
+  std::lock_guard lock(database_->mutex);
+  Transaction transaction(database_->handle, database_->path);
+  std::vector<int64_t> ids;
+  for (const auto& t : trajectories) {
+    ids.push_back(insert_row(database_->handle, database_->path, t));
+  }
+  set_state(database_->handle, database_->path, key, value);
+  transaction.commit();
+  return ids;
+}
+
+}  // namespace weft

@@ -1,0 +1,80 @@
+/// Every workflow ever sampled, in one SQLite file: the memory that search, SFT, GRPO's warm start
+/// and the server's pool share.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace weft {
+
+struct Trajectory {
+  int64_t id = 0;      ///< given by the store
+  int64_t parent = 0;  ///< the workflow this one was made from; 0: none
+  std::string task_id;
+  std::string origin;  ///< "scripted", "teacher:NAME", "model:DIR": who wrote it
+  std::string kind;    ///< what the writer calls this sort of workflow, if anything
+  std::string prompt;
+  std::string reasoning;
+  std::string code;
+  int num_steps = 0;
+  bool valid = false;   ///< passed the static check
+  std::string outcome;  ///< scored, workflow_error, limit, infrastructure
+  double pass_rate = 0;
+  double complexity = 0;
+  double diversity = 0;
+  double reward = 0;
+  Json usage;
+  uint64_t seed = 0;
+  std::string model_version;
+  int round = 0;
+};
+
+/// Which trajectories to read, all conditions together.
+struct TrajectoryFilter {
+  std::string task_id;  ///< empty: every task
+  std::string origin;   ///< empty: every origin
+  bool only_valid = false;
+  std::optional<double> min_reward;
+  int max_per_task = 0;  ///< the best by (reward, older first); 0: no limit
+};
+
+/// Methods may be called from any thread. A write is durable when its call returns; a full disk
+/// throws Error and leaves what was stored before.
+class TrajectoryStore {
+ public:
+  /// Opens or creates the file. Throws InputError when it is no store of this version.
+  explicit TrajectoryStore(const std::filesystem::path& path);
+  ~TrajectoryStore();
+
+  /// Stores it under a new id, which is returned.
+  int64_t insert(const Trajectory& trajectory);
+
+  /// Stores several in one transaction: all or none.
+  std::vector<int64_t> insert_all(const std::vector<Trajectory>& trajectories);
+
+  /// In the order of their ids.
+  std::vector<Trajectory> select(const TrajectoryFilter& filter = {}) const;
+
+  int64_t count() const;
+
+  /// Progress of a program, so that it can go on after an interruption.
+  void put_state(const std::string& key, const Json& value);
+  std::optional<Json> get_state(const std::string& key) const;
+
+  /// Inserts trajectories and sets a progress key in one transaction, so that neither is there
+  /// without the other. Returns the ids.
+  std::vector<int64_t> commit(const std::vector<Trajectory>& trajectories, const std::string& key,
+                              const Json& value);
+
+ private:
+  struct Database;
+  std::unique_ptr<Database> database_;
+};
+
+}  // namespace weft

@@ -1,0 +1,66 @@
+#include "data/task.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "data/hidden_tests.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+constexpr const char* kGood =
+    R"({"id":"a","dataset":"jsonl","kind":"code","prompt":"double","entry_point":"f",)"
+    R"("tests":{"public":[{"args":[1],"expected":2}],"val":[{"args":[2],"expected":4}],)"
+    R"("hidden":[{"args":[3],"expected":6}]}})";
+
+std::string error_of(const std::string& lines) {
+  test::TempDir dir;
+  std::ofstream(dir / "t.jsonl") << lines;
+  try {
+    load_tasks(dir / "t.jsonl");
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Task, HidesItsHiddenTests) {
+  test::TempDir dir;
+  std::ofstream(dir / "t.jsonl") << kGood << "\n";
+  const auto tasks = load_tasks(dir / "t.jsonl");
+  ASSERT_EQ(tasks.size(), 1u);
+  EXPECT_EQ(tasks[0].public_tests.size(), 1u);
+  EXPECT_EQ(tasks[0].val_tests[0]["expected"], 4);
+  EXPECT_EQ(load_hidden_tests(dir / "t.jsonl").at("a")[0]["expected"], 6);
+}
+
+TEST(Task, NamesFileLineAndFieldOfABrokenTask) {
+  EXPECT_NE(
+      error_of(std::string(kGood) + "\n{\"id\":\"b\"}\n").find("t.jsonl:2: field \"dataset\""),
+      std::string::npos);
+  EXPECT_NE(error_of("{nope\n").find("t.jsonl:1: not valid JSON"), std::string::npos);
+  EXPECT_NE(
+      error_of(R"({"id":"b","dataset":"x","kind":"poem","prompt":"p"})").find("expected one of"),
+      std::string::npos);
+  EXPECT_NE(error_of(R"({"id":"b","dataset":"x","kind":"code","prompt":"p","tests":{"val":[3]}})")
+                .find("array of objects"),
+            std::string::npos);
+}
+
+TEST(Task, RefusesARepeatedIdAndAnEmptyFile) {
+  EXPECT_NE(error_of(std::string(kGood) + "\n" + kGood + "\n").find("was used before"),
+            std::string::npos);
+  EXPECT_NE(error_of("\n").find("holds no task"), std::string::npos);
+}
+
+TEST(Task, AQueryBecomesATaskWithAStableId) {
+  EXPECT_EQ(task_of_query("q", "").id, task_of_query("q", "").id);
+  EXPECT_EQ(task_of_query("q", "").kind, TaskKind::kQa);
+  EXPECT_EQ(task_of_query("q", "f").kind, TaskKind::kCode);
+}
+
+}  // namespace
+}  // namespace weft

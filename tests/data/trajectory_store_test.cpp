@@ -1,0 +1,109 @@
+#include "data/trajectory_store.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+Trajectory make(const std::string& task, double reward) {
+  Trajectory t;
+  t.task_id = task;
+  t.origin = "scripted";
+  t.code = "class Workflow: pass\n# ünïcode \xF0\x9F\x98\x80";
+  t.reward = reward;
+  t.valid = reward > 0;
+  t.usage = {{"calls", 3}};
+  t.seed = UINT64_MAX;
+  t.round = 2;
+  return t;
+}
+
+TEST(TrajectoryStore, ReturnsWhatWasStored) {
+  test::TempDir dir;
+  TrajectoryStore store(dir / "s.sqlite");
+  const int64_t id = store.insert(make("a", 0.5));
+  const auto rows = store.select();
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].id, id);
+  EXPECT_EQ(rows[0].code, make("a", 0.5).code);
+  EXPECT_EQ(rows[0].seed, UINT64_MAX);
+  EXPECT_EQ(rows[0].usage["calls"], 3);
+  EXPECT_EQ(rows[0].reward, 0.5);
+}
+
+TEST(TrajectoryStore, SurvivesReopening) {
+  test::TempDir dir;
+  {
+    TrajectoryStore store(dir / "s.sqlite");
+    store.insert(make("a", 1));
+    store.put_state("cursor", {{"done", 7}});
+  }
+  TrajectoryStore store(dir / "s.sqlite");
+  EXPECT_EQ(store.count(), 1);
+  EXPECT_EQ((*store.get_state("cursor"))["done"], 7);
+  EXPECT_EQ(store.get_state("other"), std::nullopt);
+}
+
+TEST(TrajectoryStore, FiltersAndKeepsTheBestOfEachTask) {
+  test::TempDir dir;
+  TrajectoryStore store(dir / "s.sqlite");
+  store.insert_all({make("a", 0.1), make("a", 0.9), make("a", 0.9), make("b", 0.4), make("b", -1)});
+  TrajectoryFilter best;
+  best.max_per_task = 1;
+  best.min_reward = 0.0;
+  const auto rows = store.select(best);
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].id, 2);  // the older of two equals
+  EXPECT_EQ(rows[1].id, 4);
+  TrajectoryFilter of_b;
+  of_b.task_id = "b";
+  of_b.only_valid = true;
+  EXPECT_EQ(store.select(of_b).size(), 1u);
+}
+
+TEST(TrajectoryStore, CommitsRowsAndProgressTogether) {
+  test::TempDir dir;
+  TrajectoryStore store(dir / "s.sqlite");
+  EXPECT_EQ(store.commit({make("a", 1), make("b", 1)}, "task", 5).size(), 2u);
+  EXPECT_EQ(*store.get_state("task"), 5);
+}
+
+TEST(TrajectoryStore, RefusesAFileThatIsNoStore) {
+  test::TempDir dir;
+  std::ofstream(dir / "s.sqlite") << std::string(5000, 'x');
+  EXPECT_THROW(TrajectoryStore(dir / "s.sqlite"), InputError);
+}
+
+[[noreturn]] void insert_until_the_limit(const std::filesystem::path& path) {
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit limit;
+  limit.rlim_cur = limit.rlim_max = 100'000;
+  setrlimit(RLIMIT_FSIZE, &limit);
+  TrajectoryStore store(path);
+  try {
+    for (;;) store.insert(make("b", 1));
+  } catch (const Error&) {
+    _exit(42);
+  }
+}
+
+// RLIMIT_FSIZE stands for a full disk: the store cannot grow any more, the insert is an Error, and
+// what was stored before is still there.
+TEST(TrajectoryStore, AFullDiskIsAnErrorAndLosesNothingStoredBefore) {
+  test::TempDir dir;
+  const auto path = dir / "s.sqlite";
+  TrajectoryStore(path).insert(make("a", 1));
+  EXPECT_EXIT(insert_until_the_limit(path), testing::ExitedWithCode(42), "");
+  EXPECT_GE(TrajectoryStore(path).count(), 1);
+}
+
+}  // namespace
+}  // namespace weft
