@@ -1,0 +1,54 @@
+/// The pool of jails in which Python of unknown intent runs.
+///
+/// A slot is one exec'd `weft_zygote`: a warm CPython in namespaces of its own (user, mount, PID,
+/// network, IPC, UTS, cgroup), PID 1 there, with an empty environment and a read-only root that
+/// holds the standard library and shared libraries only. Each job is one fork of it that locks
+/// itself (rlimits, capabilities, no_new_privs, landlock, seccomp) and dies after the job.
+///
+/// Isolation tiers, stated in every verdict: A = all of the above; B = real root without user
+/// namespaces, then an unprivileged uid. Anything less refuses to start.
+#pragma once
+
+#include <memory>
+#include <string>
+
+namespace weft {
+
+class SlotPool;
+
+struct SandboxOptions {
+  int num_slots = 2;                ///< jobs at a time; more than cores only adds latency; >= 1
+  std::string min_tier = "B";       ///< "A" or "B"; a machine that offers less is refused
+  bool allow_inproc = false;        ///< admit Mode::kInproc, whose verdicts are forgeable
+  std::string zygote_path;          ///< default: beside this program, else ../libexec/weft_zygote
+  bool use_user_namespaces = true;  ///< false tests tier B as root
+};
+
+/// Thread-safe; borrowed by Judge, PythonAnalyser and WorkflowHost, which it must outlive.
+class Sandbox {
+ public:
+  /// Starts the slots and proves the locks by a job that tries to break them.
+  ///
+  /// Throws InputError for bad options, Error naming the failed probe, its errno and the remedy
+  /// where the isolation asked for cannot be had.
+  explicit Sandbox(SandboxOptions options = {});
+  ~Sandbox();
+  Sandbox(const Sandbox&) = delete;
+  Sandbox& operator=(const Sandbox&) = delete;
+
+  std::string tier() const;  ///< "A" or "B"
+  const SandboxOptions& options() const { return options_; }
+
+  /// Ratio of this machine's time for a fixed piece of Python to the reference machine's; at
+  /// least 1. CPU and wall limits are multiplied by it.
+  double time_scale() const;
+
+  /// For the other parts of this room.
+  SlotPool& slots() { return *slots_; }
+
+ private:
+  SandboxOptions options_;
+  std::unique_ptr<SlotPool> slots_;
+};
+
+}  // namespace weft

@@ -1,0 +1,45 @@
+/// The worker model behind `call_llm`, as the sandbox sees it: text in, texts out.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace weft {
+
+struct WorkerRequest {
+  std::vector<std::string> messages;  ///< user messages, in order
+  std::string agent_role;             ///< with `instructions` the system message
+  std::string instructions;
+  double temperature = 0;
+  int num_responses = 1;
+  uint64_t seed = 0;
+  std::shared_ptr<std::atomic<bool>> cancelled;  ///< set when the workflow died; never null
+};
+
+struct WorkerReply {
+  enum class Status {
+    kOk,
+    kRefused,         ///< the request's own fault; the workflow sees an exception
+    kInfrastructure,  ///< ends the workflow with WorkflowResult::Status::kInfrastructure
+  };
+  Status status = Status::kOk;
+  std::vector<std::string> texts;  ///< num_responses of them when kOk
+  int64_t prompt_tokens = 0;
+  int64_t completion_tokens = 0;
+  double usd = 0;
+  std::string error;
+};
+
+class Worker {
+ public:
+  virtual ~Worker() = default;
+
+  /// Must not block; `done` is called exactly once, on any thread, also for a cancelled request.
+  virtual void submit(WorkerRequest request, std::function<void(WorkerReply)> done) = 0;
+};
+
+}  // namespace weft

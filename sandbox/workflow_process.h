@@ -1,0 +1,95 @@
+/// Runs workflows, Python written by a model, each in a jailed process of its own.
+///
+/// A workflow defines `class Workflow` with `__init__(self, name, llm_config, dataset)` and
+/// `async __call__(self, problem[, entry_point]) -> (answer, cost)`; a bare answer is accepted.
+/// Globals, also importable from module `weft`: `create_llm_instance`, `exec_code`, `extract_code`,
+/// `DatasetType`, and the names of `typing`. Source: arXiv BayesFlow, appendix G and H.
+///
+/// `call_llm` and `exec_code` are requests to this process, which alone holds the budgets.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "sandbox/judge.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/worker.h"
+
+namespace weft {
+
+/// Exceeding any of these ends the workflow with Status::kLimit.
+struct WorkflowBudget {
+  int max_calls = 32;               ///< call_llm requests
+  int max_responses_per_call = 16;  ///< num_of_response of one request
+  int64_t max_tokens = 200000;      ///< prompt and completion tokens together
+  double max_usd = 1e9;
+  int64_t wall_ms = 120000;  ///< start to answer, waiting for the worker included
+  int64_t cpu_ms = 4000;     ///< of the workflow's own Python
+  int64_t memory_mb = 64;    ///< beyond the interpreter's own
+  int max_exec = 64;         ///< exec_code requests
+};
+
+struct WorkflowJob {
+  std::string code;
+  std::string problem;
+  std::string entry_point;         ///< empty: `__call__` gets the problem only
+  std::string dataset;             ///< passed as DatasetType
+  std::vector<Json> public_tests;  ///< what exec_code runs; none: exec_code raises
+  WorkflowBudget budget;
+  uint64_t seed = 0;  ///< of `random` in the workflow; call k's worker seed is derived from it
+};
+
+struct WorkflowUsage {
+  int calls = 0;
+  int execs = 0;
+  int64_t prompt_tokens = 0;
+  int64_t completion_tokens = 0;
+  double usd = 0;
+};
+
+struct WorkflowResult {
+  enum class Status {
+    kAnswered,
+    kWorkflowError,   ///< the workflow's own fault: exception, crash, no plain answer
+    kLimit,           ///< a budget of WorkflowBudget
+    kInfrastructure,  ///< the sandbox's or the worker's fault; never a reward
+  };
+  Status status = Status::kInfrastructure;
+  std::string answer;
+  std::string error;  ///< bounded text: type, message, line of the workflow
+  WorkflowUsage usage;
+  /// Array of {"kind":"call_llm","role","responses","prompt_tokens","completion_tokens","ms"} and
+  /// {"kind":"exec_code","passed","declared","verdict","ms"}.
+  Json trace = Json::array();
+  int64_t cpu_ms = 0;
+  int64_t wall_ms = 0;
+};
+
+/// One event-loop thread serves all workflows; a waiting workflow costs no thread. Thread-safe.
+class WorkflowHost {
+ public:
+  /// `sandbox`, `judge` and `worker` are borrowed and must outlive the host. Further jobs than
+  /// `max_concurrent` wait in order.
+  WorkflowHost(Sandbox& sandbox, Judge& judge, Worker& worker, int max_concurrent = 64);
+
+  /// Ends running workflows as kInfrastructure, cancels their calls and waits for their replies.
+  ~WorkflowHost();
+  WorkflowHost(const WorkflowHost&) = delete;
+  WorkflowHost& operator=(const WorkflowHost&) = delete;
+
+  /// `done` is called exactly once, on the host's thread, and must not block.
+  void start(WorkflowJob job, std::function<void(WorkflowResult)> done);
+
+  /// Blocks. Not to be called from `done`.
+  WorkflowResult run(WorkflowJob job);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weft
