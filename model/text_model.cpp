@@ -1,0 +1,27 @@
+#include "model/text_model.h"
+
+#include <latch>
+#include <utility>
+
+namespace weft {
+
+TextResponse TextModel::complete(TextRequest request) {
+  std::vector<TextRequest> one;
+  one.push_back(std::move(request));
+  return std::move(complete_all(std::move(one)).front());
+}
+
+std::vector<TextResponse> TextModel::complete_all(std::vector<TextRequest> requests) {
+  std::vector<TextResponse> responses(requests.size());
+  std::latch pending(static_cast<std::ptrdiff_t>(requests.size()));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    submit(std::move(requests[i]), [&responses, &pending, i](TextResponse response) {
+      responses[i] = std::move(response);
+      pending.count_down();
+    });
+  }
+  pending.wait();
+  return responses;
+}
+
+}  // namespace weft

@@ -1,0 +1,106 @@
+/// The one way in which anything in Weft asks a language model for text: GRPO rollouts, search,
+/// the worker behind `call_llm`, evaluation and the server. Free of LibTorch.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace weft {
+
+/// One turn of a conversation; `role` is "system", "user" or "assistant".
+struct ChatMessage {
+  std::string role;
+  std::string content;
+};
+
+/// How tokens are drawn. Temperature 0 is greedy. Cuts apply in the order top_k, top_p, min_p.
+struct SamplingParams {
+  double temperature = 1.0;  ///< divides the logits; >= 0
+  double top_p = 1.0;        ///< smallest set with this mass; in (0, 1]
+  int top_k = 0;             ///< most probable tokens kept; 0 keeps all
+  double min_p = 0.0;        ///< keeps tokens with p >= min_p * max p; in [0, 1]
+  int max_tokens = 256;      ///< most sampled tokens, the end-of-text token included
+  std::vector<std::string>
+      stop;                 ///< texts that end a completion; cut from its text, kept in its ids
+  uint64_t seed = 0;        ///< sample i of a request draws from stream (seed, i)
+  bool ignore_eos = false;  ///< go on after an end-of-text token
+};
+
+/// Set by any thread to end a request early; the answer then has ResponseStatus::kCancelled.
+using CancelFlag = std::shared_ptr<std::atomic<bool>>;
+
+/// A piece of a completion as it is decoded: whole characters only.
+struct StreamDelta {
+  int choice = 0;
+  std::string text;
+  std::vector<int32_t> ids;
+  std::vector<float> logprobs;  ///< of `ids`, as in Completion
+};
+
+struct TextRequest {
+  /// Token ids (taken as they are), text (encoded with special tokens) or messages (chat template
+  /// with the generation prompt).
+  std::variant<std::vector<int32_t>, std::string, std::vector<ChatMessage>> prompt;
+  int n = 1;  ///< completions wanted; they share one prefill
+  SamplingParams sampling;
+  std::string adapter;  ///< name of a loaded LoRA adapter; empty: the base weights
+  CancelFlag cancelled;
+  /// Called on the model's own thread for each piece of text; must not block. May be empty.
+  std::function<void(const StreamDelta&)> on_delta;
+};
+
+enum class FinishReason { kStop, kLength };
+
+struct Completion {
+  std::vector<int32_t> ids;  ///< sampled ids, the end-of-text token included when it was sampled
+  std::string text;          ///< decoded without special tokens, cut at a stop string
+  /// [ids] natural logarithms in fp32 of the raw distribution (temperature 1, nothing cut).
+  std::vector<float> logprobs;
+  /// [ids] of the distribution sampled from; empty where it is the raw one or unknown.
+  std::vector<float> sampling_logprobs;
+  FinishReason finish = FinishReason::kLength;
+};
+
+/// kRefused: the request itself is at fault (too long, unknown adapter). kFailed: the model or the
+/// way to it is; never to be scored as an answer.
+enum class ResponseStatus { kOk, kRefused, kCancelled, kFailed };
+
+struct TextUsage {
+  int64_t prompt_tokens = 0;
+  int64_t completion_tokens = 0;
+  double usd = 0;  ///< 0 for local models
+};
+
+struct TextResponse {
+  ResponseStatus status = ResponseStatus::kOk;
+  std::string error;  ///< one line; empty when kOk
+  std::vector<int32_t> prompt_ids;
+  std::vector<Completion> choices;
+  TextUsage usage;
+};
+
+/// A source of completions. All methods may be called from any thread.
+class TextModel {
+ public:
+  virtual ~TextModel() = default;
+
+  /// Queues a request and returns at once. `done` is called exactly once, on the model's own
+  /// thread; it must not block and must not destroy the model.
+  virtual void submit(TextRequest request, std::function<void(TextResponse)> done) = 0;
+
+  /// Name shown in reports and stored with trajectories.
+  virtual std::string name() const = 0;
+
+  /// Submits and waits.
+  TextResponse complete(TextRequest request);
+
+  /// Submits all, waits for all; answers in the order of the requests.
+  std::vector<TextResponse> complete_all(std::vector<TextRequest> requests);
+};
+
+}  // namespace weft

@@ -1,0 +1,172 @@
+#include "model/tokenizer/unicode.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <memory>
+
+#include "base/error.h"
+
+namespace weft {
+namespace {
+
+struct Range {
+  char32_t first, last;
+};
+
+// Assigned in Unicode 15.1 and 16.0, after the tables of utf8proc 2.8.
+constexpr Range kNewLetters[] = {
+    {0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},   {0x105C0, 0x105F3},
+    {0x10D4A, 0x10D65}, {0x10D6F, 0x10D85}, {0x10EC2, 0x10EC4}, {0x11380, 0x11389},
+    {0x1138B, 0x1138B}, {0x1138E, 0x1138E}, {0x11390, 0x113B5}, {0x113B7, 0x113B7},
+    {0x113D1, 0x113D1}, {0x113D3, 0x113D3}, {0x11BC0, 0x11BE0}, {0x13460, 0x143FA},
+    {0x16100, 0x1611D}, {0x16D40, 0x16D6C}, {0x18CFF, 0x18CFF}, {0x1E5D0, 0x1E5ED},
+    {0x1E5F0, 0x1E5F0}, {0x2EBF0, 0x2EE5D},
+};
+constexpr Range kNewNumbers[] = {
+    {0x10D40, 0x10D49}, {0x116D0, 0x116E3}, {0x11BF0, 0x11BF9}, {0x16130, 0x16139},
+    {0x16D70, 0x16D79}, {0x1CCF0, 0x1CCF9}, {0x1E5F1, 0x1E5FA},
+};
+
+template <size_t N>
+bool contains(const Range (&ranges)[N], char32_t code) {
+  const auto* found = std::lower_bound(std::begin(ranges), std::end(ranges), code,
+                                       [](const Range& r, char32_t c) { return r.last < c; });
+  return found != std::end(ranges) && found->first <= code;
+}
+
+bool is_white_space(char32_t code) {
+  return (code >= 0x9 && code <= 0xD) || code == ' ' || code == 0x85 || code == 0xA0 ||
+         code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 ||
+         code == 0x202F || code == 0x205F || code == 0x3000;
+}
+
+CharClass classify(char32_t code) {
+  if (is_white_space(code)) return CharClass::kSpace;
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(code))) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+      return CharClass::kLetter;
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+      return CharClass::kNumber;
+    case UTF8PROC_CATEGORY_CN:
+      if (contains(kNewLetters, code)) return CharClass::kLetter;
+      if (contains(kNewNumbers, code)) return CharClass::kNumber;
+      return CharClass::kOther;
+    default:
+      return CharClass::kOther;
+  }
+}
+
+bool is_continuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
+
+}  // namespace
+
+Utf8Char decode_utf8(std::string_view text, size_t position) {
+  const auto byte = [&](size_t i) -> unsigned char {
+    return position + i < text.size() ? static_cast<unsigned char>(text[position + i]) : 0;
+  };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return {lead, 1, true};
+  const int length = lead >= 0xC2 && lead <= 0xDF   ? 2
+                     : lead >= 0xE0 && lead <= 0xEF ? 3
+                     : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                                    : 0;
+  if (length == 0) return {0xFFFD, 1, false};
+  const unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  const unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  if (byte(1) < low || byte(1) > high) return {0xFFFD, 1, false};
+  char32_t code = lead & (0xFF >> (length + 1));
+  code = (code << 6) | (byte(1) & 0x3F);
+  for (int i = 2; i < length; ++i) {
+    if (!is_continuation(byte(i))) return {0xFFFD, i, false};
+    code = (code << 6) | (byte(i) & 0x3F);
+  }
+  return {code, length, true};
+}
+
+void append_utf8(std::string& out, char32_t code) {
+  std::array<utf8proc_uint8_t, 4> bytes;
+  const auto n = utf8proc_encode_char(static_cast<utf8proc_int32_t>(code), bytes.data());
+  out.append(reinterpret_cast<const char*>(bytes.data()), static_cast<size_t>(n));
+}
+
+bool is_valid_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const Utf8Char c = decode_utf8(text, i);
+    if (!c.valid) return false;
+    i += c.length;
+  }
+  return true;
+}
+
+std::string to_valid_utf8(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size();) {
+    const Utf8Char c = decode_utf8(text, i);
+    out.append(c.valid ? text.substr(i, c.length) : kReplacementCharacter);
+    i += c.length;
+  }
+  return out;
+}
+
+size_t incomplete_utf8_suffix(std::string_view text) {
+  for (size_t back = 1; back <= std::min<size_t>(3, text.size()); ++back) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+    if (is_continuation(byte)) continue;
+    const Utf8Char c = decode_utf8(text, text.size() - back);
+    const int wanted = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
+    const bool may_complete = byte >= 0xC2 && byte <= 0xF4 && !c.valid &&
+                              static_cast<size_t>(c.length) == back &&
+                              back < static_cast<size_t>(wanted);
+    return may_complete ? back : 0;
+  }
+  return 0;
+}
+
+CharClass char_class(char32_t code) {
+  static const auto ascii = [] {
+    std::array<CharClass, 128> table;
+    for (char32_t c = 0; c < 128; ++c) table[c] = classify(c);
+    return table;
+  }();
+  return code < 128 ? ascii[code] : classify(code);
+}
+
+bool is_word_char(char32_t code) {
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(code))) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_PC:
+      return true;
+    default:
+      return char_class(code) == CharClass::kLetter || code == 0x200C || code == 0x200D;
+  }
+}
+
+std::string to_nfc(std::string_view text) {
+  const bool ascii = std::all_of(text.begin(), text.end(),
+                                 [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  if (ascii) return std::string(text);
+  utf8proc_uint8_t* mapped = nullptr;
+  const auto length =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &mapped,
+                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owned(mapped, &std::free);
+  if (length < 0) throw Error(std::string("NFC normalisation: ") + utf8proc_errmsg(length));
+  return {reinterpret_cast<const char*>(mapped), static_cast<size_t>(length)};
+}
+
+}  // namespace weft
