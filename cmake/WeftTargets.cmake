@@ -32,10 +32,12 @@ function(weft_program name)
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
 
-# weft_test(ROOM LABEL [TORCH] [TIMEOUT s] SOURCES ... [LINKS ...]): bin/ROOM_LABEL_tests, every case
-# a CTest test with that label. LABEL is unit, parity, e2e, hostile or slow.
+# weft_test(ROOM LABEL [TORCH] [THREADED] [TIMEOUT s] SOURCES ... [LINKS ...]): bin/ROOM_LABEL_tests,
+# every case a CTest test with that label. LABEL is unit, parity, e2e, hostile, slow or gpu. THREADED
+# tests also run under ThreadSanitizer: they get a second label and are built by threaded_tests.
+add_custom_target(threaded_tests)
 function(weft_test room label)
-  cmake_parse_arguments(ARG "TORCH" "TIMEOUT" "SOURCES;LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH;THREADED" "TIMEOUT" "SOURCES;LINKS" ${ARGN})
   if((ARG_TORCH AND NOT WEFT_TORCH) OR NOT WEFT_TESTS)
     return()
   endif()
@@ -46,7 +48,12 @@ function(weft_test room label)
   list(TRANSFORM ARG_SOURCES PREPEND ${CMAKE_SOURCE_DIR}/)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE weft_flags weft_test_support ${ARG_LINKS})
+  set(labels ${label})
+  if(ARG_THREADED)
+    list(APPEND labels threaded)
+    add_dependencies(threaded_tests ${name})
+  endif()
   gtest_discover_tests(
     ${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${room}/"
-    PROPERTIES LABELS ${label} TIMEOUT ${ARG_TIMEOUT})
+    PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT})
 endfunction()

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Sets up what building and running Weft needs on Debian 12 (or a close relative): system packages,
+# LibTorch in .venv/, the default model in models/. Idempotent; a second run takes about a second.
+#
+#   scripts/bootstrap.sh            for users
+#   scripts/bootstrap.sh --tests    adds what only the tests need
+#
+# As root it installs missing packages; otherwise it names them in one line and stops.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+torch_version=2.11.0
+cuda_packages="nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85"
+# The converter's own first lines say what it needs.
+convert_packages=$(sed -n 's/^ *\.venv-convert\/bin\/pip install //p' scripts/fetch_default_model.py)
+openai_packages="openai==2.8.1"
+model=models/SmolLM2-135M-Instruct
+python=/usr/bin/python3
+
+packages="g++ cmake ninja-build pkg-config ccache mold ca-certificates git
+  python3 python3-venv libpython3-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
+  libcpp-httplib-dev libcurl4-openssl-dev libsqlite3-dev libpcre2-dev libutf8proc-dev
+  libsentencepiece-dev libseccomp-dev libjs-chart.js libgtest-dev libgmock-dev libbenchmark-dev"
+want_tests=no
+if [ "${1:-}" = --tests ]; then
+  want_tests=yes
+  packages="$packages clang-format"
+fi
+
+say() { printf 'bootstrap: %s\n' "$*"; }
+
+install_packages() {
+  local missing="" name
+  for name in $packages; do
+    dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing="$missing $name"
+  done
+  [ -z "$missing" ] && { say "system packages: all there"; return; }
+  if [ "$(id -u)" -ne 0 ]; then
+    echo "bootstrap: missing packages; as root run: apt-get install -y --no-install-recommends$missing" >&2
+    exit 2
+  fi
+  say "installing system packages:$missing"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  # shellcheck disable=SC2086
+  apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+# make_venv DIR WHAT PIP-ARGUMENTS...: a virtual environment that holds just these packages; a stamp
+# of the arguments tells whether it is the right one already.
+make_venv() {
+  local dir=$1 what=$2
+  shift 2
+  if [ "$(cat "$dir/.weft-stamp" 2>/dev/null)" = "$*" ]; then
+    say "$what: $dir is there"
+    return
+  fi
+  say "$what: installing $* into $dir"
+  rm -rf "$dir"
+  "$python" -m venv "$dir"
+  "$dir/bin/pip" install -q --disable-pip-version-check "$@"
+  echo "$*" > "$dir/.weft-stamp"
+}
+
+install_torch() {
+  if [ -n "${WEFT_TORCH_DIR:-}" ]; then
+    say "LibTorch: using WEFT_TORCH_DIR=$WEFT_TORCH_DIR"
+  elif command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1; then
+    make_venv .venv "LibTorch with CUDA" "torch==$torch_version"
+  else
+    # Without a GPU libtorch_cpu.so needs only two of the 2.9 GiB of CUDA libraries.
+    # shellcheck disable=SC2086
+    make_venv .venv "LibTorch, CPU only" --no-deps "torch==$torch_version" $cuda_packages
+  fi
+}
+
+fetch_model() {
+  if [ -f "$model/model.safetensors" ]; then
+    say "default model: $model is there"
+    return
+  fi
+  # shellcheck disable=SC2086
+  make_venv .venv-convert "model converter" $convert_packages
+  .venv-convert/bin/python scripts/fetch_default_model.py "$model"
+}
+
+install_packages
+install_torch
+fetch_model
+if [ "$want_tests" = yes ]; then
+  # shellcheck disable=SC2086
+  make_venv .venv-test "test clients" $openai_packages
+fi
+say "done"

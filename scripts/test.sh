@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Runs every test that needs no GPU and no hour: format check, the rooms without LibTorch under
+# ASan + UBSan and the threaded ones under TSan, then the whole suite. Closes with CTest's summary.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+labels='unit|parity|e2e|hostile'
+jobs=$(nproc)
+step() { printf '\n== %s\n' "$*"; }
+
+step "set-up"
+scripts/bootstrap.sh --tests
+
+step "format"
+git ls-files '*.h' '*.cpp' '*.cu' | xargs clang-format --dry-run -Werror
+echo "clang-format: $(git ls-files '*.h' '*.cpp' '*.cu' | wc -l) files as they should be"
+
+step "build"
+cmake --preset test >/dev/null
+cmake --build --preset test
+
+step "address and undefined-behaviour sanitizers: rooms without LibTorch"
+cmake --preset asan >/dev/null
+cmake --build --preset asan
+ctest --preset asan -L unit -j "$jobs" --output-on-failure
+
+step "thread sanitizer: rooms with threads"
+cmake --preset tsan >/dev/null
+cmake --build --preset tsan --target threaded_tests
+ctest --preset tsan -L unit -L threaded -j "$jobs" --output-on-failure
+
+step "left out here"
+for label in slow gpu; do
+  ctest --preset test -N -L "^$label\$" | sed -n "s/^Total Tests: /$label tests left out: /p"
+  ctest --preset test -N -L "^$label\$" | sed -n 's/^ *Test *#[0-9]*: /  /p'
+done
+
+step "all tests of the labels $labels"
+ctest --preset test -L "$labels" -j "$jobs" --output-on-failure
