@@ -1,0 +1,36 @@
+/// Learning rate as a function of the step.
+#pragma once
+
+#include <cstdint>
+
+#include "base/config.h"
+
+namespace weft {
+
+enum class LrDecay {
+  kConstant,
+  kCosine,  ///< half a cosine from the peak to a tenth of it
+  kLinear,  ///< straight line from the peak to 0
+};
+EnumTable<LrDecay> enum_table(LrDecay);
+
+struct LrScheduleOptions {
+  double lr = 1e-4;          ///< peak, per step
+  int64_t warmup_steps = 0;  ///< steps of a straight rise; the first uses lr / warmup_steps
+  LrDecay decay = LrDecay::kConstant;
+
+  template <class V>
+  void visit(V& v) {
+    v("lr", lr, "peak learning rate, per step");
+    v("warmup_steps", warmup_steps, "steps of a linear rise to the peak");
+    v("decay", decay, "constant, cosine (to a tenth) or linear (to 0), after the warm-up");
+  }
+  /// Throws InputError naming the field.
+  void validate() const;
+};
+
+/// Rate of step `step` (from 0) of `total_steps`. The decay starts after the warm-up and would
+/// reach its end at step total_steps; beyond that the last value holds.
+double learning_rate(const LrScheduleOptions& options, int64_t step, int64_t total_steps);
+
+}  // namespace weft
