@@ -34,7 +34,7 @@ endfunction()
 
 # weft_test(ROOM LABEL [TORCH] [THREADED] [TIMEOUT s] SOURCES ... [LINKS ...]): bin/ROOM_LABEL_tests,
 # every case a CTest test with that label. LABEL is unit, parity, e2e, hostile, slow or gpu. THREADED
-# tests also run under ThreadSanitizer: they get a second label and are built by threaded_tests.
+# tests also run under ThreadSanitizer: their label is LABEL-threaded, threaded_tests builds them.
 add_custom_target(threaded_tests)
 function(weft_test room label)
   cmake_parse_arguments(ARG "TORCH;THREADED" "TIMEOUT" "SOURCES;LINKS" ${ARGN})
@@ -50,7 +50,7 @@ function(weft_test room label)
   target_link_libraries(${name} PRIVATE weft_flags weft_test_support ${ARG_LINKS})
   set(labels ${label})
   if(ARG_THREADED)
-    list(APPEND labels threaded)
+    string(APPEND labels "-threaded")
     add_dependencies(threaded_tests ${name})
   endif()
   gtest_discover_tests(
