@@ -26,7 +26,8 @@ struct CommandLine {
 void declare_flags(CLI::App& app, const ProgramSpec& spec, const Json& defaults,
                    CommandLine& line) {
   app.set_version_flag("--version", std::string(spec.name) + " (weft) " WEFT_VERSION);
-  app.add_option("--config", line.config_file, "config file, JSON with comments");
+  app.add_option("--config", line.config_file,
+                 "config file, JSON with comments; may hold a section for each program");
   app.add_option("--set", line.overrides, "KEY.PATH=VALUE, overrides the config file; repeatable")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -37,13 +38,30 @@ void declare_flags(CLI::App& app, const ProgramSpec& spec, const Json& defaults,
   }
   app.add_flag("--resume", line.resume, "go on where an earlier run of the same config stopped");
   for (const auto& alias : spec.flags) {
-    app.add_option(alias.flag, line.aliases[alias.key],
-                   std::string(alias.help) + "; key \"" + alias.key + "\"");
+    std::string& text = line.aliases[alias.key];
+    const std::string help = std::string(alias.help) + "; key \"" + alias.key + "\"";
+    const auto found = defaults.find(alias.key);
+    if (found != defaults.end() && found->is_boolean()) {
+      app.add_flag_callback(
+          alias.flag, [&text] { text = "true"; }, help);
+    } else {
+      app.add_option(alias.flag, text, help);
+    }
   }
 }
 
-Json collect_overrides(const CommandLine& line) {
-  Json json = line.config_file.empty() ? Json::object() : read_json_file(line.config_file);
+/// The config for this program: one file may hold the whole line, a section for each program by
+/// its name and "common" for all; a file without this program's section is its config itself.
+Json read_config(const std::string& path, const char* program) {
+  Json file = read_json_file(path);
+  if (!file.is_object() || !file.contains(program)) return file;
+  Json json = file.value("common", Json::object());
+  json.merge_patch(file[program]);
+  return json;
+}
+
+Json collect_overrides(const CommandLine& line, const char* program) {
+  Json json = line.config_file.empty() ? Json::object() : read_config(line.config_file, program);
   for (const auto& [key, text] : line.aliases) {
     if (!text.empty()) apply_override(json, key + "=" + text);
   }
@@ -105,7 +123,8 @@ int run(int argc, char** argv, const ProgramSpec& spec, const ConfigHooks& hooks
   return guarded([&] {
     ProgramArgs args;
     args.resume = line.resume;
-    args.config = hooks.resolve(keep_strings(collect_overrides(line), line, hooks.defaults));
+    args.config =
+        hooks.resolve(keep_strings(collect_overrides(line, spec.name), line, hooks.defaults));
     if (line.dry_run) {
       print_dry_run(hooks, args.config);
     } else {

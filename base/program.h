@@ -50,6 +50,9 @@ concept HasMemoryPlan = requires(const Config c) {
   { c.memory_plan() } -> std::convertible_to<Json>;
 };
 
+/// Config file: either this program's config, or an object with a section for each program under
+/// its name and one named "common", over which the program's own is merged.
+///
 /// Parses, resolves the config, runs `body` and turns exceptions into one line on standard error
 /// and an exit code. The flags --out and --resume exist for configs with an "out" key.
 template <class Config, class Body>

@@ -45,6 +45,16 @@ TEST(Program, MergesFileFlagsAndOverridesInThatOrder) {
   EXPECT_EQ(seen.out, "7");
 }
 
+TEST(Program, TakesItsSectionOfASharedConfigFile) {
+  test::TempDir dir;
+  std::ofstream(dir / "c.json")
+      << R"({"common": {"out": "shared"}, "demo": {"steps": 5}, "other": {"unknown": 1}})";
+  Config seen;
+  EXPECT_EQ(call({"--config", dir / "c.json"}, [&](const Config& config) { seen = config; }), 0);
+  EXPECT_EQ(seen.steps, 5);
+  EXPECT_EQ(seen.out, "shared");
+}
+
 TEST(Program, ExitCodesFollowTheContract) {
   const auto nothing = [](const Config&) {};
   EXPECT_EQ(call({}, nothing), 0);
