@@ -105,7 +105,7 @@ def hf_name(name):
 
 
 def unpermute(rows, num_heads):
-    """Undo llama.cpp's row order: (pair, half) within a head back to (half, pair) for rotate_half."""
+    """Undo llama.cpp's row order: (pair, half) in a head back to (half, pair), as rotate_half wants."""
     return rows.reshape(num_heads, -1, 2, rows.shape[-1]).swapaxes(1, 2).reshape(rows.shape)
 
 
@@ -184,7 +184,8 @@ def write_tokenizer(get, path):
 
 
 def tokenizer_config(get, tokens):
-    bos, eos = tokens[get("tokenizer.ggml.bos_token_id")], tokens[get("tokenizer.ggml.eos_token_id")]
+    bos, eos, pad, unk = (tokens[get(f"tokenizer.ggml.{name}_token_id")]
+                          for name in ("bos", "eos", "padding", "unknown"))
     return {
         "add_bos_token": False,
         "add_prefix_space": False,
@@ -193,9 +194,9 @@ def tokenizer_config(get, tokens):
         "clean_up_tokenization_spaces": False,
         "eos_token": eos,
         "model_max_length": get("llama.context_length"),
-        "pad_token": tokens[get("tokenizer.ggml.padding_token_id")],
+        "pad_token": pad,
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "unk_token": tokens[get("tokenizer.ggml.unknown_token_id")],
+        "unk_token": unk,
     }
 
 
@@ -275,7 +276,7 @@ def main():
     parser.add_argument("out", type=Path, help="directory to write")
     parser.add_argument("--gguf", type=Path, help="use this file, download nothing")
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # the scratch folder goes too
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # scratch goes too
     try:
         fetch(args.out, args.gguf)
     except Failure as failure:
