@@ -1,0 +1,189 @@
+#include "trainer/evaluate/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/rng.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kCode = R"(class Workflow:
+    def __init__(self, name, llm_config, dataset):
+        self.llm = create_llm_instance(llm_config)
+
+    async def __call__(self, problem, entry_point):
+        # Step 1: draft a solution
+        drafts = await self.llm.call_llm(messages=[problem], temperature=0.7, num_of_response=%d)
+        # Step 2: keep the first draft that passes the public tests
+        for draft in drafts:
+            if exec_code(extract_code(draft), entry_point) == "no error":
+                return draft, 0.0
+        return drafts[0], 0.0
+)";
+
+std::string code_with(int drafts) {
+  std::string code = kCode;
+  return code.replace(code.find("%d"), 2, std::to_string(drafts));
+}
+
+std::vector<Task> some_tasks(int count) {
+  std::vector<Task> tasks(static_cast<size_t>(count));
+  for (int i = 0; i < count; ++i) {
+    tasks[size_t(i)].id = "builtin/test/" + std::to_string(i);
+    tasks[size_t(i)].prompt = "Write a function f" + std::to_string(i) +
+                              "(xs) that returns the sum of the positive numbers in xs.";
+    tasks[size_t(i)].entry_point = "f" + std::to_string(i);
+  }
+  return tasks;
+}
+
+/// Rows as if each method solved task i with a chance that depends on both.
+std::vector<ResultRow> simulated_rows(const std::vector<Method>& methods,
+                                      const std::vector<Task>& tasks, int samples) {
+  const std::map<std::string, double> skill = {{"io", 0.32},         {"cot", 0.35}, {"cot_sc", 0.4},
+                                               {"best_fixed", 0.46}, {"sft", 0.44}, {"grpo", 0.56}};
+  std::vector<ResultRow> rows;
+  Rng rng(3);
+  for (const Method& method : methods) {
+    const auto found = skill.find(method.name);
+    const double base = found == skill.end() ? 0.45 : found->second;
+    for (size_t i = 0; i < tasks.size(); ++i) {
+      for (int sample = 0; sample < samples; ++sample) {
+        ResultRow row;
+        row.method = method.name;
+        row.task = tasks[i].id;
+        row.sample = sample;
+        row.status = RowStatus::kScored;
+        const double ease = double(i % 7) / 6 - 0.5;
+        row.score = row.pass_rate = rng.uniform() < base + 0.6 * ease ? 1 : 0;
+        row.worker_tokens = 200 + int64_t(rng.below(300));
+        const bool written = method.kind != MethodKind::kFixed;
+        row.meta_tokens = written ? 300 : 0;
+        const int drafts = 1 + int(rng.below(4));
+        row.calls = drafts;
+        row.workflow = code_with(drafts);
+        row.fingerprint = std::to_string(drafts);
+        row.reasoning = "The query needs one short function.";
+        if (written && rng.uniform() < 0.05) row.status = RowStatus::kInvalid;
+        if (row.status == RowStatus::kInvalid) row.score = row.pass_rate = 0;
+        if (rng.uniform() < 0.004) row.status = RowStatus::kInfrastructure;
+        rows.push_back(row);
+      }
+    }
+  }
+  return rows;
+}
+
+class Report : public ::testing::Test {
+ protected:
+  Report() {
+    std::ofstream sft(dir_ / "sft.jsonl"), grpo(dir_ / "grpo.jsonl");
+    Rng rng(1);
+    for (int step = 1; step <= 40; ++step) {
+      sft << dump_json({{"step", step},
+                        {"loss", 1.6 * std::exp(-step / 12.0) + 0.4 + 0.03 * rng.normal()}})
+          << "\n";
+      grpo << dump_json({{"step", step},
+                         {"loss", 0.01},
+                         {"reward_mean", 0.35 + 0.004 * step + 0.03 * rng.normal()}})
+           << "\n";
+    }
+    options_.curves = {"sft=" + (dir_ / "sft.jsonl").string(),
+                       "grpo=" + (dir_ / "grpo.jsonl").string()};
+    options_.title = "Built-in Python tasks";
+    options_.worker = "SmolLM2-135M-Instruct";
+    options_.example_before = "sft";
+    options_.example_after = "grpo";
+    options_.samples_per_task = 4;
+    options_.bootstrap.resamples = 2000;
+    options_.score_rule = "all_tests";
+    options_.settings = {{"seed", 0}, {"note", "</script><script>alert(1)</script>"}};
+  }
+
+  Json report() const {
+    return make_report(methods_, tasks_, simulated_rows(methods_, tasks_, 4), options_);
+  }
+
+  test::TempDir dir_;
+  ReportOptions options_;
+  const std::vector<Method> methods_ =
+      parse_methods({"io", "cot", "cot_sc", "best_fixed=workflow:best_workflow.py", "sft=meta:sft",
+                     "grpo=meta:grpo", "shuffled:grpo"});
+  const std::vector<Task> tasks_ = some_tasks(40);
+};
+
+TEST_F(Report, HasTheAgreedFields) {
+  const Json json = report();
+  ASSERT_EQ(json["methods"].size(), 7u);
+  for (const char* key : {"name", "n", "score", "ci95", "tokens_mean", "usd_mean", "valid",
+                          "workflow_errors", "infra_errors"}) {
+    EXPECT_TRUE(json["methods"][0].contains(key)) << key;
+  }
+  EXPECT_EQ(json["pairs"].size(), 21u);
+  EXPECT_EQ(json["tasks"].size(), 40u);
+  EXPECT_TRUE(json["tasks"]["builtin/test/0"].contains("grpo"));
+}
+
+TEST_F(Report, CurvesComeFromTheMetricFiles) {
+  const Json json = report();
+  ASSERT_EQ(json["curves"].size(), 2u);
+  EXPECT_EQ(json["curves"][1]["name"], "grpo");
+  EXPECT_EQ(json["curves"][1]["points"].size(), 40u);
+}
+
+TEST_F(Report, ExamplesAreDrawnBySeedNotByScore) {
+  const Json first = report()["examples"];
+  ASSERT_EQ(first.size(), 3u);
+  options_.bootstrap.seed = 99;
+  EXPECT_EQ(report()["examples"], first);
+  options_.seed = 1;
+  EXPECT_NE(report()["examples"], first);
+}
+
+TEST_F(Report, UnknownExampleMethodIsAnInputError) {
+  options_.example_after = "grpo2";
+  EXPECT_THROW(report(), InputError);
+}
+
+TEST_F(Report, MissingCurveFileIsAnInputError) {
+  options_.curves = {"sft=/nonexistent/metrics.jsonl"};
+  EXPECT_THROW(report(), InputError);
+}
+
+TEST_F(Report, MarkdownShowsEveryMethodAndPair) {
+  const std::string text = markdown_report(report());
+  for (const Method& method : methods_) EXPECT_THAT(text, HasSubstr("| " + method.name + " |"));
+  EXPECT_THAT(text, HasSubstr("## Paired differences"));
+}
+
+TEST_F(Report, PageIsSelfContained) {
+  const std::string page = html_report(report());
+  EXPECT_THAT(page, HasSubstr("Chart.js v3.9"));
+  for (const char* outside : {"src=\"", "<link", "@import", "url(http", "fetch("}) {
+    EXPECT_THAT(page, Not(HasSubstr(outside))) << outside;
+  }
+}
+
+TEST_F(Report, TextOfWorkflowsCannotLeaveTheDataElement) {
+  EXPECT_THAT(html_report(report()), Not(HasSubstr("<script>alert(1)")));
+}
+
+TEST_F(Report, PageIsWrittenWhereAsked) {
+  const char* path = std::getenv("WEFT_REPORT_PAGE");
+  if (!path) GTEST_SKIP() << "set WEFT_REPORT_PAGE to a file to look at the page";
+  write_file_atomically(path, html_report(report()));
+}
+
+}  // namespace
+}  // namespace weft

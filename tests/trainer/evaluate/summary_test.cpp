@@ -1,0 +1,92 @@
+#include "trainer/evaluate/summary.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace weft {
+namespace {
+
+ResultRow row(const std::string& method, const std::string& task, int sample, RowStatus status,
+              double score, const std::string& fingerprint = "") {
+  ResultRow result;
+  result.method = method;
+  result.task = task;
+  result.sample = sample;
+  result.status = status;
+  result.score = result.pass_rate = score;
+  result.fingerprint = fingerprint;
+  result.worker_tokens = 100;
+  result.meta_tokens = 10;
+  result.calls = 2;
+  return result;
+}
+
+class Summary : public ::testing::Test {
+ protected:
+  const std::vector<Method> methods_ = parse_methods({"io", "m=meta:dir"});
+  const std::vector<std::string> tasks_ = {"a", "b"};
+  const std::vector<ResultRow> rows_ = {
+      row("io", "a", 0, RowStatus::kScored, 1),
+      row("io", "a", 1, RowStatus::kScored, 0),
+      row("io", "b", 0, RowStatus::kInfrastructure, 0),
+      row("io", "b", 1, RowStatus::kInfrastructure, 0),
+      row("m", "a", 0, RowStatus::kScored, 1, "x"),
+      row("m", "a", 1, RowStatus::kScored, 1, "y"),
+      row("m", "b", 0, RowStatus::kLimit, 0, "x"),
+      row("m", "b", 1, RowStatus::kInvalid, 0),
+  };
+  const ScoreTable scores_ = score_table(methods_, tasks_, rows_);
+  const Json list_ = summarise_methods(methods_, scores_, rows_, {});
+};
+
+TEST_F(Summary, ScoreIsTheMeanOverSamplesThenTasks) {
+  EXPECT_DOUBLE_EQ(scores_[0][0], 0.5);
+  EXPECT_DOUBLE_EQ(scores_[1][0], 1);
+  EXPECT_DOUBLE_EQ(list_[1]["score"].get<double>(), 0.5);
+  EXPECT_EQ(list_[1]["n"], 2);
+}
+
+TEST_F(Summary, InfrastructureErrorIsMissingDataNotAZero) {
+  EXPECT_TRUE(std::isnan(scores_[0][1]));
+  EXPECT_EQ(list_[0]["n"], 1);
+  EXPECT_DOUBLE_EQ(list_[0]["score"].get<double>(), 0.5);
+  EXPECT_EQ(list_[0]["infra_errors"], 2);
+}
+
+TEST_F(Summary, InvalidWorkflowIsAZero) {
+  EXPECT_DOUBLE_EQ(scores_[1][1], 0);
+  EXPECT_DOUBLE_EQ(list_[1]["valid"].get<double>(), 0.75);
+  EXPECT_EQ(list_[1]["workflow_errors"], 1);
+  EXPECT_EQ(list_[1]["invalid"], 1);
+}
+
+TEST_F(Summary, DistinctWorkflowsAreCountedPerQueryAndOverall) {
+  EXPECT_DOUBLE_EQ(list_[1]["distinct_per_query"].get<double>(), 1.5);
+  EXPECT_EQ(list_[1]["distinct_overall"], 2);
+  EXPECT_FALSE(list_[0].contains("distinct_overall"));
+}
+
+TEST_F(Summary, TokensCountWorkerAndMetaAgent) {
+  EXPECT_DOUBLE_EQ(list_[1]["tokens_mean"].get<double>(), 110);
+  EXPECT_DOUBLE_EQ(list_[1]["calls_mean"].get<double>(), 2);
+}
+
+TEST_F(Summary, PairsUseTheTasksThatBothHave) {
+  const Json pairs = summarise_pairs(methods_, scores_, {});
+  ASSERT_EQ(pairs.size(), 1u);
+  EXPECT_EQ(pairs[0]["a"], "m");
+  EXPECT_EQ(pairs[0]["b"], "io");
+  EXPECT_EQ(pairs[0]["n"], 1);
+  EXPECT_DOUBLE_EQ(pairs[0]["diff"].get<double>(), 0.5);
+}
+
+TEST_F(Summary, MethodWithoutDataHasNulls) {
+  const auto methods = parse_methods({"cot"});
+  const Json list = summarise_methods(methods, score_table(methods, tasks_, rows_), rows_, {});
+  EXPECT_TRUE(list[0]["score"].is_null());
+  EXPECT_TRUE(list[0]["ci95"][0].is_null());
+}
+
+}  // namespace
+}  // namespace weft

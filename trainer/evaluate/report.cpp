@@ -1,0 +1,257 @@
+#include "trainer/evaluate/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/jsonl.h"
+#include "base/rng.h"
+#include "trainer/evaluate/summary.h"
+
+namespace weft {
+
+namespace {
+
+Json read_curve(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw InputError(fmt::format("curves: expected NAME=metrics.jsonl, got \"{}\"", text));
+  }
+  JsonlReader reader(text.substr(equals + 1));
+  Json points = Json::array();
+  JsonlLine line;
+  while (reader.next(line)) {
+    if (!line.error.empty()) throw InputError(line.error);
+    Json point = {{"step", get_field<int64_t>(line.value, "step", reader.where(line))}};
+    for (const char* key : {"loss", "reward_mean", "reward_pass", "kl", "entropy"}) {
+      if (line.value.contains(key)) point[key] = line.value[key];
+    }
+    points.push_back(std::move(point));
+  }
+  return {{"name", text.substr(0, equals)}, {"points", std::move(points)}};
+}
+
+const ResultRow* find_row(const std::vector<ResultRow>& rows, const std::string& method,
+                          const std::string& task) {
+  for (const ResultRow& row : rows) {
+    const bool missing = row.status == RowStatus::kInfrastructure;
+    if (!missing && row.method == method && row.task == task && row.sample == 0) return &row;
+  }
+  return nullptr;
+}
+
+Json example_side(const ResultRow& row) {
+  return {{"method", row.method},       {"workflow", row.workflow},
+          {"reasoning", row.reasoning}, {"valid", row.status != RowStatus::kInvalid},
+          {"score", row.score},         {"error", row.error}};
+}
+
+/// The first sample of tasks drawn by seed: chosen before anyone looks at a score.
+Json pick_examples(const std::vector<Task>& tasks, const std::vector<ResultRow>& rows,
+                   const ReportOptions& options) {
+  Json examples = Json::array();
+  std::vector<size_t> order(tasks.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  Rng(options.seed, /*stream=*/0x65786d70).shuffle(order);
+  for (const size_t i : order) {
+    if (static_cast<int>(examples.size()) == options.num_examples) break;
+    const ResultRow* before = find_row(rows, options.example_before, tasks[i].id);
+    const ResultRow* after = find_row(rows, options.example_after, tasks[i].id);
+    if (!before || !after) continue;
+    examples.push_back({{"task", tasks[i].id},
+                        {"prompt", tasks[i].prompt},
+                        {"before", example_side(*before)},
+                        {"after", example_side(*after)}});
+  }
+  return examples;
+}
+
+void check_example_method(const std::vector<Method>& methods, const std::string& name) {
+  for (const Method& method : methods) {
+    if (method.name == name) return;
+  }
+  throw InputError(fmt::format("examples: expected a method of this run, got \"{}\"", name));
+}
+
+std::string today() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&now, &parts);
+  return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
+}
+
+const char* score_meaning(const std::string& rule) {
+  return rule == "pass_rate"
+             ? "Score: mean share of hidden tests passed (or the scorer's value), averaged over a "
+               "task's samples, then over tasks. Whiskers: 95 % bootstrap intervals over tasks."
+             : "Score: share of answers that pass every hidden test (or the scorer's value), "
+               "averaged over a task's samples, then over tasks. Whiskers: 95 % bootstrap "
+               "intervals over tasks.";
+}
+
+Json notes(const Json& methods, const ReportOptions& options) {
+  Json list = Json::array();
+  list.push_back(fmt::format(
+      "Intervals are percentile bootstrap intervals over tasks, {} resamples, seed {}. They hold "
+      "for queries like these, with this worker and these weights.",
+      options.bootstrap.resamples, options.bootstrap.seed));
+  list.push_back(
+      "Pairs are not corrected for their number: of twenty intervals one is expected to miss zero "
+      "by chance.");
+  int64_t infra = 0;
+  bool shuffled = false;
+  for (const Json& method : methods) {
+    infra += method["infra_errors"].get<int64_t>();
+    shuffled = shuffled || method["kind"] == "shuffled";
+  }
+  list.push_back(infra == 0 ? "No infrastructure errors."
+                            : fmt::format("{} runs are missing because of infrastructure errors; "
+                                          "they are not counted as zeros.",
+                                          infra));
+  list.push_back(
+      "Workflow errors and invalid workflows count as score 0. Tokens are those of the worker and "
+      "of the meta-agent, prompts included.");
+  if (shuffled) {
+    list.push_back(
+        "A shuffled method answers every query with the workflow written for another one: what it "
+        "lacks against its source is what writing for the query gives.");
+  }
+  return list;
+}
+
+std::string format_number(const Json& value, int digits) {
+  return value.is_number() ? fmt::format("{:.{}f}", value.get<double>(), digits) : "-";
+}
+
+std::string format_signed(const Json& value) {
+  return value.is_number() ? fmt::format("{:+.3f}", value.get<double>()) : "-";
+}
+
+std::string markdown_methods(const Json& report) {
+  std::string text =
+      "| method | score | 95 % interval | tasks | tokens / query | calls | valid | distinct / "
+      "query | distinct in all | workflow errors | infra errors |\n"
+      "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
+  for (const Json& m : report["methods"]) {
+    text += fmt::format("| {} | {} | {} to {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+                        m["name"].get<std::string>(), format_number(m["score"], 3),
+                        format_number(m["ci95"][0], 3), format_number(m["ci95"][1], 3),
+                        m["n"].get<int64_t>(), format_number(m["tokens_mean"], 0),
+                        format_number(m["calls_mean"], 1), format_number(m["valid"], 2),
+                        format_number(m.value("distinct_per_query", Json()), 2),
+                        format_number(m.value("distinct_overall", Json()), 0),
+                        m["workflow_errors"].get<int64_t>(), m["infra_errors"].get<int64_t>());
+  }
+  return text;
+}
+
+std::string markdown_pairs(const Json& report) {
+  std::string text = "| a | b | a - b | 95 % interval | tasks |\n|---|---|---:|---:|---:|\n";
+  for (const Json& p : report["pairs"]) {
+    text += fmt::format("| {} | {} | {} | {} to {} | {} |\n", p["a"].get<std::string>(),
+                        p["b"].get<std::string>(), format_signed(p["diff"]),
+                        format_signed(p["ci95"][0]), format_signed(p["ci95"][1]),
+                        p["n"].get<int64_t>());
+  }
+  return text;
+}
+
+std::string markdown_examples(const Json& report) {
+  std::string text;
+  for (const Json& example : report["examples"]) {
+    text += fmt::format("\n### {}\n", example["task"].get<std::string>());
+    for (const char* side : {"before", "after"}) {
+      const Json& row = example[side];
+      text +=
+          fmt::format("\n{} (score {}):\n\n```python\n{}\n```\n", row["method"].get<std::string>(),
+                      format_number(row["score"], 2), row["workflow"].get<std::string>());
+    }
+  }
+  return text;
+}
+
+void replace_mark(std::string& text, std::string_view mark, std::string_view by) {
+  const size_t at = text.find(mark);
+  WEFT_ASSERT(at != std::string::npos);
+  text.replace(at, mark.size(), by);
+}
+
+/// JSON that may stand inside a script element: no "</" and no "<!--".
+std::string json_for_script(const Json& json) {
+  std::string text;
+  for (const char c : dump_json(json)) {
+    if (c == '<') {
+      text += "\\u003c";
+    } else {
+      text += c;
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+Json make_report(const std::vector<Method>& methods, const std::vector<Task>& tasks,
+                 const std::vector<ResultRow>& rows, const ReportOptions& options) {
+  std::vector<std::string> ids;
+  for (const Task& task : tasks) ids.push_back(task.id);
+  const ScoreTable scores = score_table(methods, ids, rows);
+  Json report;
+  report["methods"] = summarise_methods(methods, scores, rows, options.bootstrap);
+  report["pairs"] = summarise_pairs(methods, scores, options.bootstrap);
+  Json& per_task = report["tasks"] = Json::object();
+  for (size_t task = 0; task < ids.size(); ++task) {
+    for (size_t method = 0; method < methods.size(); ++method) {
+      const double score = scores[method][task];
+      per_task[ids[task]][methods[method].name] = score == score ? Json(score) : Json();
+    }
+  }
+  report["summary"] = {{"title", options.title},
+                       {"tasks", tasks.size()},
+                       {"samples_per_task", options.samples_per_task},
+                       {"worker", options.worker},
+                       {"date", today()},
+                       {"score_meaning", score_meaning(options.score_rule)}};
+  report["curves"] = Json::array();
+  for (const std::string& curve : options.curves) report["curves"].push_back(read_curve(curve));
+  report["examples"] = Json::array();
+  if (!options.example_before.empty() || !options.example_after.empty()) {
+    check_example_method(methods, options.example_before);
+    check_example_method(methods, options.example_after);
+    report["examples"] = pick_examples(tasks, rows, options);
+    report["examples_note"] =
+        "The first sample of tasks drawn by the run's seed, not chosen by their scores.";
+  }
+  report["notes"] = notes(report["methods"], options);
+  report["settings"] = options.settings;
+  return report;
+}
+
+std::string markdown_report(const Json& report) {
+  const Json& summary = report["summary"];
+  std::string text =
+      fmt::format("# {}\n\n{} tasks, {} samples per task and method, worker {}, {}.\n\n{}\n\n",
+                  summary["title"].get<std::string>(), summary["tasks"].get<int64_t>(),
+                  summary["samples_per_task"].get<int64_t>(), summary["worker"].get<std::string>(),
+                  summary["date"].get<std::string>(), summary["score_meaning"].get<std::string>());
+  text += markdown_methods(report) + "\n## Paired differences\n\n" + markdown_pairs(report);
+  if (!report["examples"].empty()) {
+    text += fmt::format("\n## Workflows\n\n{}\n", report["examples_note"].get<std::string>());
+    text += markdown_examples(report);
+  }
+  text += "\n## Limits\n\n";
+  for (const Json& note : report["notes"]) text += "- " + note.get<std::string>() + "\n";
+  return text + "\n## Settings\n\n```json\n" + dump_json_pretty(report["settings"]) + "```\n";
+}
+
+std::string html_report(const Json& report) {
+  std::string page(report_page());
+  replace_mark(page, "%CHART_JS%", chart_script());
+  replace_mark(page, "%REPORT_JSON%", json_for_script(report));
+  return page;
+}
+
+}  // namespace weft

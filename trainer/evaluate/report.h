@@ -1,0 +1,52 @@
+/// From rows to report.json (CONTRACTS: evaluate), report.md and report.html.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "data/task.h"
+#include "trainer/evaluate/methods.h"
+#include "trainer/evaluate/results.h"
+#include "trainer/evaluate/statistics.h"
+
+namespace weft {
+
+/// Everything a report shows beside the rows.
+struct ReportOptions {
+  std::string title = "Evaluation";
+  std::string worker;  ///< name of the worker model
+  BootstrapOptions bootstrap;
+  std::vector<std::string> curves;  ///< "NAME=metrics.jsonl" of training runs
+  std::string example_before;       ///< meta methods whose workflows are shown side by side;
+  std::string example_after;        ///< both empty: no examples
+  int num_examples = 3;
+  int samples_per_task = 1;
+  uint64_t seed = 0;       ///< picks the examples
+  std::string score_rule;  ///< "all_tests" or "pass_rate"
+  Json settings;           ///< resolved config
+};
+
+/// {"methods": [...], "pairs": [...], "tasks": {...}} as CONTRACTS says, and beside that summary,
+/// curves, examples, notes, settings. A method's score is the mean over tasks of the mean over
+/// samples; a task whose samples are all infrastructure errors is left out, never counted as 0.
+/// ci95 resamples tasks. pairs: diff = score(a) - score(b) over the tasks that both have.
+/// distinct_per_query: mean number of different valid ASTs among the samples of a query;
+/// distinct_overall: different valid ASTs in all (meta and hybrid methods).
+/// Throws InputError when a curve's file or an example's method is missing.
+Json make_report(const std::vector<Method>& methods, const std::vector<Task>& tasks,
+                 const std::vector<ResultRow>& rows, const ReportOptions& options);
+
+/// The tables of a report as Markdown.
+std::string markdown_report(const Json& report);
+
+/// One self-contained page: charts by Chart.js 3.9 inside it, no request to anywhere.
+std::string html_report(const Json& report);
+
+/// report.html with its two marks, and Chart.js; compiled in.
+std::string_view report_page();
+std::string_view chart_script();
+
+}  // namespace weft

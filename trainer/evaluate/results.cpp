@@ -1,0 +1,102 @@
+#include "trainer/evaluate/results.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <utility>
+
+#include "base/error.h"
+#include "base/jsonl.h"
+
+namespace weft {
+
+namespace {
+
+constexpr std::array<std::pair<RowStatus, const char*>, 5> kStatusNames = {{
+    {RowStatus::kScored, "scored"},
+    {RowStatus::kWorkflowError, "workflow_error"},
+    {RowStatus::kLimit, "limit"},
+    {RowStatus::kInvalid, "invalid"},
+    {RowStatus::kInfrastructure, "infrastructure"},
+}};
+
+const char* status_name(RowStatus status) {
+  for (const auto& [value, name] : kStatusNames) {
+    if (value == status) return name;
+  }
+  return "";
+}
+
+RowStatus parse_status(const std::string& text, const std::string& where) {
+  for (const auto& [value, name] : kStatusNames) {
+    if (text == name) return value;
+  }
+  throw InputError(
+      fmt::format("{}: status: expected scored, workflow_error, limit, invalid or "
+                  "infrastructure, got \"{}\"",
+                  where, text));
+}
+
+}  // namespace
+
+Json to_json(const ResultRow& row) {
+  return {{"method", row.method},
+          {"task", row.task},
+          {"sample", row.sample},
+          {"status", status_name(row.status)},
+          {"score", row.score},
+          {"pass_rate", row.pass_rate},
+          {"passed", row.passed},
+          {"declared", row.declared},
+          {"worker_tokens", row.worker_tokens},
+          {"meta_tokens", row.meta_tokens},
+          {"calls", row.calls},
+          {"usd", row.usd},
+          {"wall_ms", row.wall_ms},
+          {"origin", row.origin},
+          {"fingerprint", row.fingerprint},
+          {"error", row.error},
+          {"answer", row.answer},
+          {"reasoning", row.reasoning},
+          {"workflow", row.workflow}};
+}
+
+ResultRow parse_row(const Json& json, const std::string& where) {
+  ResultRow row;
+  row.method = get_field<std::string>(json, "method", where);
+  row.task = get_field<std::string>(json, "task", where);
+  row.sample = get_field<int>(json, "sample", where);
+  row.status = parse_status(get_field<std::string>(json, "status", where), where);
+  row.score = get_field<double>(json, "score", where);
+  row.pass_rate = get_field<double>(json, "pass_rate", where);
+  row.passed = get_field<int>(json, "passed", where);
+  row.declared = get_field<int>(json, "declared", where);
+  row.worker_tokens = get_field<int64_t>(json, "worker_tokens", where);
+  row.meta_tokens = get_field<int64_t>(json, "meta_tokens", where);
+  row.calls = get_field<int>(json, "calls", where);
+  row.usd = get_field<double>(json, "usd", where);
+  row.wall_ms = get_field<int64_t>(json, "wall_ms", where);
+  row.origin = get_field<std::string>(json, "origin", where);
+  row.fingerprint = get_field<std::string>(json, "fingerprint", where);
+  row.error = get_field<std::string>(json, "error", where);
+  row.answer = get_field<std::string>(json, "answer", where);
+  row.reasoning = get_field<std::string>(json, "reasoning", where);
+  row.workflow = get_field<std::string>(json, "workflow", where);
+  return row;
+}
+
+std::vector<ResultRow> load_finished_rows(const std::filesystem::path& path) {
+  std::vector<ResultRow> rows;
+  if (!std::filesystem::exists(path)) return rows;
+  drop_partial_last_line(path);
+  JsonlReader reader(path);
+  JsonlLine line;
+  while (reader.next(line)) {
+    if (!line.error.empty()) throw InputError(line.error);
+    ResultRow row = parse_row(line.value, reader.where(line));
+    if (row.status != RowStatus::kInfrastructure) rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace weft

@@ -1,0 +1,132 @@
+#include "trainer/evaluate/summary.h"
+
+#include <cmath>
+#include <set>
+
+namespace weft {
+
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+/// null for NaN, which JSON does not have.
+Json number(double value) { return std::isnan(value) ? Json() : Json(value); }
+
+Json interval(const Interval& ci) { return Json::array({number(ci.low), number(ci.high)}); }
+
+/// Sums over the rows of one method; infrastructure errors count nowhere else.
+struct Totals {
+  int64_t rows = 0, valid = 0, workflow_errors = 0, limits = 0, invalid = 0, infra_errors = 0;
+  double tokens = 0, meta_tokens = 0, calls = 0, usd = 0, pass_rate = 0;
+  std::map<std::string, std::set<std::string>> fingerprints;  ///< per task with a valid workflow
+
+  void add(const ResultRow& row) {
+    if (row.status == RowStatus::kInfrastructure) {
+      ++infra_errors;
+      return;
+    }
+    ++rows;
+    workflow_errors += row.status == RowStatus::kWorkflowError;
+    limits += row.status == RowStatus::kLimit;
+    invalid += row.status == RowStatus::kInvalid;
+    tokens += static_cast<double>(row.worker_tokens + row.meta_tokens);
+    meta_tokens += static_cast<double>(row.meta_tokens);
+    calls += row.calls;
+    usd += row.usd;
+    pass_rate += row.pass_rate;
+    if (row.status == RowStatus::kInvalid) return;
+    ++valid;
+    fingerprints[row.task].insert(row.fingerprint);
+  }
+
+  double mean(double sum) const { return rows ? sum / static_cast<double>(rows) : kNaN; }
+
+  double distinct_per_query() const {
+    if (fingerprints.empty()) return kNaN;
+    double sum = 0;
+    for (const auto& [task, hashes] : fingerprints) sum += static_cast<double>(hashes.size());
+    return sum / static_cast<double>(fingerprints.size());
+  }
+
+  int64_t distinct_overall() const {
+    std::set<std::string> all;
+    for (const auto& [task, hashes] : fingerprints) all.insert(hashes.begin(), hashes.end());
+    return static_cast<int64_t>(all.size());
+  }
+};
+
+Json summarise(const Method& method, const Totals& totals, const Estimate& score) {
+  Json json = {{"name", method.name},
+               {"n", score.n},
+               {"score", number(score.mean)},
+               {"ci95", interval(score.ci)},
+               {"tokens_mean", number(totals.mean(totals.tokens))},
+               {"usd_mean", number(totals.mean(totals.usd))},
+               {"valid", number(totals.mean(static_cast<double>(totals.valid)))},
+               {"workflow_errors", totals.workflow_errors + totals.limits},
+               {"infra_errors", totals.infra_errors},
+               {"kind", to_string(method.kind)},
+               {"spec", method.spec},
+               {"samples", totals.rows},
+               {"pass_rate", number(totals.mean(totals.pass_rate))},
+               {"calls_mean", number(totals.mean(totals.calls))},
+               {"meta_tokens_mean", number(totals.mean(totals.meta_tokens))},
+               {"limits", totals.limits},
+               {"invalid", totals.invalid}};
+  if (method.kind == MethodKind::kMeta || method.kind == MethodKind::kHybrid) {
+    json["distinct_per_query"] = number(totals.distinct_per_query());
+    json["distinct_overall"] = totals.distinct_overall();
+  }
+  return json;
+}
+
+}  // namespace
+
+ScoreTable score_table(const std::vector<Method>& methods, const std::vector<std::string>& task_ids,
+                       const std::vector<ResultRow>& rows) {
+  std::map<std::pair<std::string, std::string>, std::pair<double, int>> sums;
+  for (const ResultRow& row : rows) {
+    if (row.status == RowStatus::kInfrastructure) continue;
+    auto& [sum, count] = sums[{row.method, row.task}];
+    sum += row.score;
+    ++count;
+  }
+  ScoreTable table(methods.size(), std::vector<double>(task_ids.size(), kNaN));
+  for (size_t method = 0; method < methods.size(); ++method) {
+    for (size_t task = 0; task < task_ids.size(); ++task) {
+      const auto found = sums.find({methods[method].name, task_ids[task]});
+      if (found != sums.end()) table[method][task] = found->second.first / found->second.second;
+    }
+  }
+  return table;
+}
+
+Json summarise_methods(const std::vector<Method>& methods, const ScoreTable& scores,
+                       const std::vector<ResultRow>& rows, const BootstrapOptions& bootstrap) {
+  std::map<std::string, Totals> totals;
+  for (const ResultRow& row : rows) totals[row.method].add(row);
+  Json list = Json::array();
+  for (size_t i = 0; i < methods.size(); ++i) {
+    list.push_back(
+        summarise(methods[i], totals[methods[i].name], bootstrap_mean(scores[i], bootstrap)));
+  }
+  return list;
+}
+
+Json summarise_pairs(const std::vector<Method>& methods, const ScoreTable& scores,
+                     const BootstrapOptions& bootstrap) {
+  Json list = Json::array();
+  for (size_t a = 1; a < methods.size(); ++a) {
+    for (size_t b = 0; b < a; ++b) {
+      const Estimate diff = bootstrap_paired_difference(scores[b], scores[a], bootstrap);
+      list.push_back({{"a", methods[a].name},
+                      {"b", methods[b].name},
+                      {"diff", number(diff.mean)},
+                      {"ci95", interval(diff.ci)},
+                      {"n", diff.n}});
+    }
+  }
+  return list;
+}
+
+}  // namespace weft
