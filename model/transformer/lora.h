@@ -44,11 +44,21 @@ struct LoraLayer {
   std::array<at::Tensor, kNumProjections> b;  ///< [out, r]
 };
 
+/// Update of one fused linear layer, y += (x a^T) b^T: `a` stacks the A of its projections, `b`
+/// holds alpha / r times their B as diagonal blocks. Undefined where no projection has an adapter.
+struct LoraUpdate {
+  at::Tensor a;  ///< [r * adapted projections, in]
+  at::Tensor b;  ///< [out, r * adapted projections]
+};
+struct LoraUpdates {
+  LoraUpdate qkv, o, gate_up, down;
+};
+
 /// y += (alpha / r) (x A^T) B^T for every adapted projection.
 ///
 /// A and B are fp32 leaves (they are their own master weights) and views of `flat(l)`. Forward
 /// passes use copies rounded to the model's dtype: under autograd the gradient reaches the fp32
-/// leaf; without it the rounded copies are kept until `weights_changed`.
+/// leaf; without it rounded copies are kept until the weights change.
 class Lora {
  public:
   /// A random as PEFT, B zero. Throws InputError on an unknown target.
@@ -81,12 +91,13 @@ class Lora {
   /// Sets requires_grad on every weight.
   void set_trainable(bool trainable);
 
-  /// Call after writing weights: drops the rounded copies. Not while a forward pass runs.
+  /// Drops the kept copies. Needed only after weights were written through raw pointers: writes
+  /// through tensors are noticed. Not while a forward pass runs.
   void weights_changed();
 
-  /// Weights of layer `l` in `dtype`: differentiable conversions where grad mode is on, else the
-  /// kept copies. Thread-safe.
-  LoraLayer compute_layer(int64_t l, at::ScalarType dtype) const;
+  /// Updates of layer `l` in `dtype`: differentiable functions of the weights where grad mode is on
+  /// and they are trainable, else kept copies. Thread-safe.
+  LoraUpdates updates(int64_t l, at::ScalarType dtype) const;
 
   ~Lora();
 
@@ -95,6 +106,7 @@ class Lora {
   Lora(const TransformerConfig& model, const LoraConfig& config);
 
   LoraConfig config_;
+  TransformerConfig model_;
   std::vector<LoraLayer> layers_;
   std::vector<at::Tensor> flats_;
   std::unique_ptr<Cache> cache_;

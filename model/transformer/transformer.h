@@ -5,8 +5,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/checkpoint/model_config.h"
@@ -14,7 +16,7 @@
 namespace weft {
 
 class Lora;
-struct LoraLayer;
+struct LoraUpdate;
 
 /// Sequences laid end to end, without padding. Token t of the batch belongs to sequence s with
 /// cu_seqlens[s] <= t < cu_seqlens[s + 1].
@@ -90,6 +92,10 @@ class Transformer {
   const at::Tensor& lm_head_weight() const;
   at::Tensor& lm_head_weight();
 
+  /// Cosines and sines of the rotary angles, [max_positions, 2, head_dim / 2] f32.
+  const at::Tensor& rope_table() const { return rope_; }
+  const at::Tensor& final_norm_weight() const { return final_norm_; }
+
   /// embed, all layers, final norm: ids [T] int64 -> [T, H].
   at::Tensor forward_hidden(const at::Tensor& ids, const PackedBatch& batch,
                             const Lora* lora = nullptr) const;
@@ -110,14 +116,11 @@ class Transformer {
   std::vector<std::pair<std::string, at::Tensor>> hugging_face_views() const;
 
  private:
-  at::Tensor attention_block(const TransformerLayer& w, const at::Tensor& x,
-                             const PackedBatch& batch, const LoraLayer* lora, double scale) const;
-
   TransformerConfig config_;
   at::ScalarType dtype_;
   std::vector<TransformerLayer> layers_;
   at::Tensor embedding_, final_norm_, lm_head_;
-  at::Tensor rope_;  // [max_positions, head_dim / 2, 2] f32: cosine, sine
+  at::Tensor rope_;  // [max_positions, 2, head_dim / 2] f32: cosines, sines
 };
 
 /// fp32 logits [T, V] of final hidden states [T, H] and a head [V, H]. The product is accumulated

@@ -1,0 +1,114 @@
+#include "model/checkpoint/hf_model.h"
+
+#include <ATen/core/grad_mode.h>
+#include <c10/util/Exception.h>
+
+#include <set>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "model/checkpoint/new_directory.h"
+#include "model/checkpoint/safetensors.h"
+#include "model/kernels/kernels.h"
+
+namespace weft {
+namespace {
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+// Weights that some exporters write although they follow from others.
+bool is_redundant(const std::string& name, const TransformerConfig& config) {
+  return name.ends_with("rotary_emb.inv_freq") ||
+         (config.tie_word_embeddings && name == "lm_head.weight");
+}
+
+void check_names(const SafetensorsReader& file, const std::set<std::string>& expected,
+                 const TransformerConfig& config, const std::string& dir) {
+  for (const std::string& name : expected) {
+    if (!file.contains(name)) throw InputError(dir + ": tensor " + name + " is missing");
+  }
+  for (const std::string& name : file.names()) {
+    if (!expected.count(name) && !is_redundant(name, config)) {
+      throw InputError(dir + ": tensor " + name + " is not part of the model in config.json");
+    }
+  }
+}
+
+bool is_weights_file(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json") ||
+         name.ends_with(".bin") || name.ends_with(".pth") || name.ends_with(".gguf");
+}
+
+// The stored dtype in config.json follows the weights.
+void write_config(const fs::path& source, const fs::path& target, at::ScalarType dtype) {
+  Json json = read_json_file(source);
+  const char* name = dtype == at::kBFloat16 ? "bfloat16" : "float32";
+  json[json.contains("torch_dtype") ? "torch_dtype" : "dtype"] = name;
+  write_file_atomically(target, json.dump(2) + "\n");
+}
+
+void copy_companions(const fs::path& source, const fs::path& target, at::ScalarType dtype) {
+  for (const auto& entry : fs::directory_iterator(source)) {
+    const fs::path name = entry.path().filename();
+    if (!entry.is_regular_file() || is_weights_file(name)) continue;
+    if (name == "config.json") {
+      write_config(entry.path(), target / name, dtype);
+      continue;
+    }
+    std::error_code error;
+    fs::copy_file(entry.path(), target / name, error);
+    if (error) throw Error("cannot write " + (target / name).string() + ": " + error.message());
+  }
+}
+
+}  // namespace
+
+at::ScalarType resolve_dtype(const std::string& name) {
+  if (name == "auto") return kernels::has_bf16_products() ? at::kBFloat16 : at::kFloat;
+  if (name == "f32") return at::kFloat;
+  if (name == "bf16") return at::kBFloat16;
+  throw InputError("dtype: expected auto, f32 or bf16, got \"" + name + "\"");
+}
+
+at::Device resolve_device(const std::string& name) {
+  if (name == "auto" || name == "cpu") return at::kCPU;
+  throw InputError("device: expected auto or cpu (this build computes on the CPU), got \"" + name +
+                   "\"");
+}
+
+std::unique_ptr<Transformer> load_transformer(const std::string& dir, at::ScalarType dtype) {
+  const TransformerConfig config = TransformerConfig::from_directory(dir);
+  const SafetensorsReader file = SafetensorsReader::open_directory(dir);
+  auto model = std::make_unique<Transformer>(config, dtype);
+  auto views = model->hugging_face_views();
+  std::set<std::string> names;
+  for (const auto& [name, view] : views) names.insert(name);
+  check_names(file, names, config, dir);
+  const at::NoGradGuard no_grad;
+  for (auto& [name, view] : views) {
+    const at::Tensor stored = file.tensor(name);
+    if (stored.sizes() != view.sizes() || !stored.is_floating_point()) {
+      throw InputError(dir + ": tensor " + name + ": expected floating point " +
+                       shape_text(view.sizes()) + ", got " + at::toString(stored.scalar_type()) +
+                       " " + shape_text(stored.sizes()));
+    }
+    view.copy_(stored);
+  }
+  return model;
+}
+
+void save_transformer(const Transformer& model, const std::string& source_dir,
+                      const std::string& dir) {
+  NewDirectory directory(dir);
+  copy_companions(source_dir, directory.temporary(), model.dtype());
+  write_safetensors((directory.temporary() / "model.safetensors").string(),
+                    model.hugging_face_views());
+  directory.publish();
+}
+
+}  // namespace weft

@@ -1,0 +1,38 @@
+/// Fills a KernelTable with the loops as this translation unit's flags compile them.
+#pragma once
+
+#include "model/kernels/isa/attend.h"
+#include "model/kernels/isa/attend_grad.h"
+#include "model/kernels/isa/gemm.h"
+#include "model/kernels/isa/rows.h"
+#include "model/kernels/isa/sample.h"
+
+namespace weft::kernels {
+namespace {
+
+template <class T>
+RowKernels<T> make_row_kernels() {
+  return {rms_norm<T>,
+          rms_norm_backward<T>,
+          silu_mul<T>,
+          silu_mul_backward<T>,
+          rope<T>,
+          store_kv<T>,
+          dot<T>,
+          narrow<T>,
+          attend<T>,
+          attend_query_grad<T>,
+          attend_key_grad<T>};
+}
+
+KernelTable make_table() {
+  KernelTable table{make_row_kernels<float>(), make_row_kernels<Bf16>(), nullptr, log_sum_exp,
+                    sample};
+#ifdef __AVX512BF16__
+  table.gemm = gemm;
+#endif
+  return table;
+}
+
+}  // namespace
+}  // namespace weft::kernels

@@ -1,0 +1,10 @@
+#include "model/kernels/isa/table.h"
+
+namespace weft::kernels {
+
+const KernelTable& table_avx512_bf16() {
+  static const KernelTable table = make_table();
+  return table;
+}
+
+}  // namespace weft::kernels

@@ -1,0 +1,25 @@
+#include "model/kernels/kernel_table.h"
+
+namespace weft::kernels {
+namespace {
+
+const KernelTable& best_table() {
+#ifdef __x86_64__
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+    return table_avx512_bf16();
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return table_avx2();
+#endif
+  return table_generic();
+}
+
+}  // namespace
+
+const KernelTable& kernel_table() {
+  static const KernelTable& table = best_table();
+  return table;
+}
+
+}  // namespace weft::kernels

@@ -1,0 +1,137 @@
+/// Inner loops of the CPU kernels, compiled once for each instruction set and chosen at run time.
+/// They work on raw rows and know neither tensors nor threads; `kernels.h` is what others call.
+#pragma once
+
+#include <cstdint>
+
+namespace weft::kernels {
+
+/// Storage of a bfloat16.
+struct Bf16 {
+  uint16_t bits;
+};
+
+/// Tokens in one block of keys and values.
+constexpr int64_t kBlockTokens = 16;
+
+/// Head dimension as stored in blocks: a multiple of 16, padded with zeros.
+constexpr int64_t padded_dim(int64_t head_dim) { return (head_dim + 15) / 16 * 16; }
+
+/// Softmax attention of some query rows over the blocks of one key/value head.
+///
+/// A block holds 16 tokens: keys as [dim / p, 16, p], then values as [16 / p, dim, p], p = 2 for
+/// bf16 and 1 for f32, so that one vector instruction covers 16 tokens or 16 dimensions.
+template <class T>
+struct AttendArgs {
+  const T* q;            ///< [rows, dim]
+  const int32_t* limit;  ///< [rows] tokens visible to the row, at least 1
+  int64_t rows;
+  int64_t dim;             ///< padded_dim(head_dim)
+  const T* const* blocks;  ///< [num_blocks]
+  const int32_t* base;     ///< [num_blocks] index of the block's first token
+  const int32_t* count;    ///< [num_blocks] tokens in the block
+  int64_t num_blocks;
+  float scale;  ///< of the scores
+  float* out;   ///< [rows, dim]
+  float* lse;   ///< [rows] log sum exp of the scaled scores
+};
+
+/// Gradient of `attend` with respect to its queries. Blocks are written by store_kv(k, k) and
+/// store_kv(v, v), so that keys and values are there in both layouts.
+template <class T>
+struct AttendQueryGradArgs {
+  const T* q;            ///< [rows, dim]
+  const T* g_out;        ///< [rows, dim]
+  const int32_t* limit;  ///< [rows], as in AttendArgs
+  const float* lse;      ///< [rows]
+  const float* delta;    ///< [rows] dot product of g_out and out
+  int64_t rows;
+  int64_t dim;
+  const T* const* k_blocks;  ///< [num_blocks]
+  const T* const* v_blocks;  ///< [num_blocks]
+  const int32_t* base;       ///< [num_blocks]
+  const int32_t* count;      ///< [num_blocks]
+  int64_t num_blocks;
+  float scale;
+  float* g_q;  ///< [rows, dim]
+};
+
+/// Gradient with respect to some keys and values. Here the blocks hold query rows and their output
+/// gradients, and a block carries lse, delta and limit of its 16 rows (limit 0 where it has fewer).
+template <class T>
+struct AttendKeyGradArgs {
+  const T* k;            ///< [rows, dim]
+  const T* v;            ///< [rows, dim]
+  const int32_t* index;  ///< [rows] index of the token: visible to limits above it
+  int64_t rows;
+  int64_t dim;
+  const T* const* q_blocks;  ///< [num_blocks]
+  const T* const* g_blocks;  ///< [num_blocks]
+  const float* const* lse;   ///< [num_blocks] pointers to [16]
+  const float* const* delta;
+  const int32_t* const* limit;
+  int64_t num_blocks;
+  float scale;
+  float* g_k;  ///< [rows, dim]
+  float* g_v;  ///< [rows, dim]
+};
+
+template <class T>
+struct RowKernels {
+  /// x += delta where delta is given; y = x / rms(x) * w; rstd may be null.
+  void (*rms_norm)(T* x, const T* delta, const T* w, T* y, float* rstd, int64_t rows, int64_t dim,
+                   float eps);
+  /// gx [rows, dim]; gw [dim] f32 is added to, or null.
+  void (*rms_norm_backward)(const T* gy, const T* x, const T* w, const float* rstd, T* gx,
+                            float* gw, int64_t rows, int64_t dim);
+  /// y [rows, dim] = silu(gate) * up of gate_up [rows, 2 dim].
+  void (*silu_mul)(const T* gate_up, T* y, int64_t rows, int64_t dim);
+  void (*silu_mul_backward)(const T* gy, const T* gate_up, T* g_gate_up, int64_t rows, int64_t dim);
+  /// Rotates `heads` heads of one token in place; table [2, dim / 2]: cosines, sines. sign -1
+  /// undoes.
+  void (*rope)(T* x, const float* table, float sign, int64_t heads, int64_t dim);
+  /// Writes one token's key and value [dim] into slot `slot` of a block.
+  void (*store_kv)(T* block, const T* k, const T* v, int64_t slot, int64_t dim);
+  float (*dot)(const T* x, const T* y, int64_t n);
+  /// Rounds n floats to T.
+  void (*narrow)(const float* x, T* y, int64_t n);
+  void (*attend)(const AttendArgs<T>&);
+  void (*attend_query_grad)(const AttendQueryGradArgs<T>&);
+  void (*attend_key_grad)(const AttendKeyGradArgs<T>&);
+};
+
+/// Draws from the softmax of a row of logits.
+struct SampleArgs {
+  const float* logits;  ///< [size]
+  int64_t size;
+  double uniform;  ///< in [0, 1)
+  float temperature;
+  float top_p;
+  float min_p;
+  int64_t top_k;
+};
+struct SampleResult {
+  int64_t id = -1;             ///< -1 where a logit is NaN or all are -inf
+  float logprob = 0;           ///< of the raw distribution
+  float sampling_logprob = 0;  ///< of the distribution drawn from
+};
+
+struct KernelTable {
+  RowKernels<float> f32;
+  RowKernels<Bf16> bf16;
+  /// out [m, ldo] columns n0..n1 of x [m, ldx] w [n, k]^T, fp32 accumulation; exactly one of `f32`
+  /// and `bf16` is given. Null where the CPU has no bf16 products.
+  void (*gemm)(const Bf16* x, int64_t ldx, const Bf16* w, int64_t k, int64_t m, int64_t n0,
+               int64_t n1, float* f32, Bf16* bf16, int64_t ldo);
+  float (*log_sum_exp)(const float* logits, int64_t size);
+  SampleResult (*sample)(const SampleArgs&);
+};
+
+/// The best table that this CPU runs.
+const KernelTable& kernel_table();
+
+const KernelTable& table_generic();
+const KernelTable& table_avx2();
+const KernelTable& table_avx512_bf16();
+
+}  // namespace weft::kernels

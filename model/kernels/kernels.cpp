@@ -1,0 +1,134 @@
+#include "model/kernels/kernels.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+
+namespace weft::kernels {
+namespace {
+
+constexpr int64_t kOwnGemmRows = 96;   // above, oneDNN's reordering pays
+constexpr int64_t kRowsGrain = 16384;  // elements worth a thread
+
+int64_t grain(int64_t dim) { return std::max<int64_t>(1, kRowsGrain / dim); }
+
+void own_gemm(const at::Tensor& x, const at::Tensor& w, float* f32, Bf16* bf16) {
+  const int64_t m = x.size(0), k = x.size(1), n = w.size(0);
+  const int64_t tiles = (n + 15) / 16;
+  const int64_t work = std::max<int64_t>(1, (1 << 18) / std::max<int64_t>(1, 16 * k * m));
+  at::parallel_for(0, tiles, work, [&](int64_t begin, int64_t end) {
+    kernel_table().gemm(data<Bf16>(x), k, data<Bf16>(w), k, m, begin * 16, std::min(n, end * 16),
+                        f32, bf16, n);
+  });
+}
+
+bool can_use_own_gemm(const at::Tensor& x, const at::Tensor& w) {
+  return kernel_table().gemm != nullptr && x.scalar_type() == at::kBFloat16 && x.is_contiguous() &&
+         w.is_contiguous();
+}
+
+}  // namespace
+
+bool has_bf16_products() { return kernel_table().gemm != nullptr; }
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
+  if (x.size(0) > kOwnGemmRows || bias.defined() || !can_use_own_gemm(x, w)) {
+    return at::linear(x, w, bias.defined() ? std::optional(bias) : std::nullopt);
+  }
+  at::Tensor y = at::empty({x.size(0), w.size(0)}, x.options());
+  own_gemm(x, w, nullptr, data<Bf16>(y));
+  return y;
+}
+
+at::Tensor linear_f32(const at::Tensor& x, const at::Tensor& w) {
+  if (x.scalar_type() == at::kFloat) return at::linear(x, w);
+  if (!can_use_own_gemm(x, w)) return at::linear(x.to(at::kFloat), w.to(at::kFloat));
+  at::Tensor y = at::empty({x.size(0), w.size(0)}, x.options().dtype(at::kFloat));
+  own_gemm(x, w, data<float>(y), nullptr);
+  return y;
+}
+
+at::Tensor add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w,
+                        double eps, const at::Tensor& rstd) {
+  at::Tensor y = at::empty_like(x);
+  const int64_t rows = x.size(0), dim = x.size(1);
+  with_row_type(x.scalar_type(), [&](auto tag) {
+    using T = decltype(tag);
+    at::parallel_for(0, rows, grain(dim), [&](int64_t b, int64_t e) {
+      row_kernels<T>().rms_norm(
+          data<T>(x) + b * dim, delta.defined() ? data<T>(delta) + b * dim : nullptr, data<T>(w),
+          data<T>(y) + b * dim, rstd.defined() ? data<float>(rstd) + b : nullptr, e - b, dim,
+          static_cast<float>(eps));
+    });
+  });
+  return y;
+}
+
+std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& gy, const at::Tensor& x,
+                                                    const at::Tensor& w, const at::Tensor& rstd,
+                                                    bool want_gw) {
+  at::Tensor gx = at::empty_like(x), gw;
+  const int64_t rows = x.size(0), dim = x.size(1);
+  const int64_t threads = at::get_num_threads();
+  if (want_gw) gw = at::zeros({threads, dim}, x.options().dtype(at::kFloat));
+  const int64_t share = (rows + threads - 1) / threads;
+  with_row_type(x.scalar_type(), [&](auto tag) {
+    using T = decltype(tag);
+    at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
+      for (int64_t t = first; t < last; ++t) {
+        const int64_t b = std::min(rows, t * share), e = std::min(rows, b + share);
+        row_kernels<T>().rms_norm_backward(
+            data<T>(gy) + b * dim, data<T>(x) + b * dim, data<T>(w), data<float>(rstd) + b,
+            data<T>(gx) + b * dim, want_gw ? data<float>(gw) + t * dim : nullptr, e - b, dim);
+      }
+    });
+  });
+  if (want_gw) gw = gw.sum(0).to(w.scalar_type());
+  return {gx, gw};
+}
+
+at::Tensor silu_mul(const at::Tensor& gate_up) {
+  const int64_t rows = gate_up.size(0), dim = gate_up.size(1) / 2;
+  at::Tensor y = at::empty({rows, dim}, gate_up.options());
+  with_row_type(y.scalar_type(), [&](auto tag) {
+    using T = decltype(tag);
+    at::parallel_for(0, rows, grain(2 * dim), [&](int64_t b, int64_t e) {
+      row_kernels<T>().silu_mul(data<T>(gate_up) + b * 2 * dim, data<T>(y) + b * dim, e - b, dim);
+    });
+  });
+  return y;
+}
+
+at::Tensor silu_mul_backward(const at::Tensor& gy, const at::Tensor& gate_up) {
+  at::Tensor g = at::empty_like(gate_up);
+  const int64_t rows = gy.size(0), dim = gy.size(1);
+  with_row_type(g.scalar_type(), [&](auto tag) {
+    using T = decltype(tag);
+    at::parallel_for(0, rows, grain(2 * dim), [&](int64_t b, int64_t e) {
+      row_kernels<T>().silu_mul_backward(data<T>(gy) + b * dim, data<T>(gate_up) + b * 2 * dim,
+                                         data<T>(g) + b * 2 * dim, e - b, dim);
+    });
+  });
+  return g;
+}
+
+void rope(const at::Tensor& x, const at::Tensor& table, const at::Tensor& positions, int64_t heads,
+          int64_t dim, float sign) {
+  const int64_t rows = x.size(0), stride = x.size(1);
+  const int32_t* position = data<int32_t>(positions);
+  with_row_type(x.scalar_type(), [&](auto tag) {
+    using T = decltype(tag);
+    at::parallel_for(0, rows, grain(heads * dim), [&](int64_t b, int64_t e) {
+      for (int64_t r = b; r < e; ++r) {
+        row_kernels<T>().rope(data<T>(x) + r * stride, data<float>(table) + position[r] * dim, sign,
+                              heads, dim);
+      }
+    });
+  });
+}
+
+}  // namespace weft::kernels

@@ -1,0 +1,127 @@
+/// Pieces that attention's forward and backward share: which blocks a sequence sees, and a tile of
+/// query rows gathered for one key/value head.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/kernels/attention.h"
+#include "model/kernels/kernels.h"
+
+namespace weft::kernels {
+
+constexpr int64_t kTileTokens = 16;
+
+/// Tokens [begin, end) of one sequence for one kv head.
+struct TileItem {
+  int64_t sequence, kv_head, begin, end;
+};
+std::vector<TileItem> tile_items(const PackedLayout& layout, int64_t kv_heads);
+
+/// Where the rows of packed sequences lie in 16-row blocks. A token gives `per_token` rows: one for
+/// keys and values, heads / kv_heads for queries.
+class SequenceBlocks {
+ public:
+  struct Block {
+    int64_t index;
+    int32_t base, count;
+  };
+  SequenceBlocks(const PackedLayout& layout, int64_t per_token);
+
+  int64_t total() const { return first_.back(); }
+  int64_t first(int64_t s) const { return first_[s]; }
+  int64_t length(int64_t s) const;
+  int64_t prefix_length(int64_t s) const;
+  /// Blocks of the prefix of `s`, then of `s`.
+  std::vector<Block> visible(int64_t s) const;
+  /// Adds the blocks of `s` itself, the first row of which has index `base`.
+  void append(int64_t s, int64_t base, std::vector<Block>& blocks) const;
+
+ private:
+  const PackedLayout& layout_;
+  int64_t per_token_;
+  std::vector<int64_t> first_;
+};
+
+/// Block pointers as AttendArgs wants them.
+template <class T>
+struct BlockList {
+  std::vector<const T*> pointers;
+  std::vector<int32_t> base, count;
+
+  void add(const T* block, int64_t first, int64_t tokens) {
+    pointers.push_back(block);
+    base.push_back(static_cast<int32_t>(first));
+    count.push_back(static_cast<int32_t>(tokens));
+  }
+};
+
+/// Query rows of some consecutive tokens and one kv head: row = token * group + head in group.
+template <class T>
+class QueryTile {
+ public:
+  /// `position` is the index of the first token among those that it attends to.
+  QueryTile(const HeadShape& shape, int64_t kv_head, int64_t row, int64_t tokens, int64_t position)
+      : shape_(shape), kv_head_(kv_head), row_(row), tokens_(tokens) {
+    for (int64_t t = 0; t < tokens; ++t) {
+      limit.insert(limit.end(), shape.group(), static_cast<int32_t>(position + t + 1));
+    }
+  }
+
+  int64_t rows() const { return tokens_ * shape_.group(); }
+  int64_t dim() const { return padded_dim(shape_.dim); }
+
+  /// Copies the rows' heads of `x` [T, >= heads dim] to `into` [rows, dim], padded with zeros.
+  void gather(const at::Tensor& x, std::vector<T>& into) const {
+    into.assign(rows() * dim(), T{});
+    const int64_t stride = x.size(1);
+    for (int64_t r = 0; r < rows(); ++r) {
+      const T* from = data<T>(x) + (row_ + r / shape_.group()) * stride + head(r) * shape_.dim;
+      std::copy(from, from + shape_.dim, into.begin() + r * dim());
+    }
+  }
+  void gather(const at::Tensor& x) { gather(x, q); }
+
+  void attend(const BlockList<T>& list) {
+    out.resize(rows() * dim());
+    lse.resize(rows());
+    row_kernels<T>().attend({q.data(), limit.data(), rows(), dim(), list.pointers.data(),
+                             list.base.data(), list.count.data(),
+                             static_cast<int64_t>(list.pointers.size()), shape_.scale(), out.data(),
+                             lse.data()});
+  }
+
+  /// Rounds rows [rows, dim] to their heads in `to`, whose rows have `stride` elements.
+  void scatter(const std::vector<float>& from, T* to, int64_t stride) const {
+    for (int64_t r = 0; r < rows(); ++r) {
+      row_kernels<T>().narrow(from.data() + r * dim(),
+                              to + (row_ + r / shape_.group()) * stride + head(r) * shape_.dim,
+                              shape_.dim);
+    }
+  }
+
+  /// One number for each row, to or from [T, heads].
+  void scatter_scalars(const std::vector<float>& from, float* to) const {
+    for (int64_t r = 0; r < rows(); ++r) to[scalar_index(r)] = from[r];
+  }
+  std::vector<float> gather_scalars(const float* from) const {
+    std::vector<float> values(rows());
+    for (int64_t r = 0; r < rows(); ++r) values[r] = from[scalar_index(r)];
+    return values;
+  }
+
+  std::vector<T> q;
+  std::vector<int32_t> limit;
+  std::vector<float> out, lse;
+
+ private:
+  int64_t head(int64_t r) const { return kv_head_ * shape_.group() + r % shape_.group(); }
+  int64_t scalar_index(int64_t r) const {
+    return (row_ + r / shape_.group()) * shape_.heads + head(r);
+  }
+
+  const HeadShape& shape_;
+  int64_t kv_head_, row_, tokens_;
+};
+
+}  // namespace weft::kernels

@@ -1,0 +1,286 @@
+#include "model/transformer/lora.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <span>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "model/checkpoint/new_directory.h"
+#include "model/checkpoint/safetensors.h"
+
+namespace weft {
+namespace {
+
+constexpr const char* kNames[kNumProjections] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                                 "gate_proj", "up_proj", "down_proj"};
+
+struct Shape {
+  int64_t in, out;
+};
+
+Shape projection_shape(const TransformerConfig& c, int p) {
+  const int64_t h = c.hidden_size, f = c.intermediate_size;
+  switch (static_cast<Projection>(p)) {
+    case Projection::kQ:
+      return {h, c.q_size()};
+    case Projection::kK:
+    case Projection::kV:
+      return {h, c.kv_size()};
+    case Projection::kO:
+      return {c.q_size(), h};
+    case Projection::kGate:
+    case Projection::kUp:
+      return {h, f};
+    default:
+      return {f, h};
+  }
+}
+
+// Name of a weight in a PEFT file.
+std::string peft_name(int64_t layer, int p, char which) {
+  const bool attention = p <= static_cast<int>(Projection::kO);
+  return "base_model.model.model.layers." + std::to_string(layer) +
+         (attention ? ".self_attn." : ".mlp.") + kNames[p] + ".lora_" + which + ".weight";
+}
+
+LoraUpdate make_update(const LoraLayer& layer, const TransformerConfig& model,
+                       std::span<const Projection> group, double scale, at::ScalarType dtype) {
+  std::vector<at::Tensor> a, b;
+  int64_t width = 0, before = 0;
+  for (Projection p : group) {
+    const at::Tensor& weight = layer.a[static_cast<int>(p)];
+    if (weight.defined()) a.push_back(weight), width += weight.size(0);
+  }
+  if (a.empty()) return {};
+  for (Projection p : group) {
+    const int64_t out = projection_shape(model, static_cast<int>(p)).out;
+    const at::Tensor& weight = layer.b[static_cast<int>(p)];
+    if (!weight.defined()) {
+      b.push_back(at::zeros({out, width}, at::kFloat));
+      continue;
+    }
+    const int64_t rank = weight.size(1);
+    b.push_back(at::cat({at::zeros({out, before}, at::kFloat), weight * scale,
+                         at::zeros({out, width - before - rank}, at::kFloat)},
+                        1));
+    before += rank;
+  }
+  return {at::cat(a).to(dtype), at::cat(b).to(dtype)};
+}
+
+void copy_weight(const SafetensorsReader& file, const std::string& name, const at::Tensor& to,
+                 const std::string& dir) {
+  if (!file.contains(name)) throw InputError(dir + ": tensor " + name + " is missing");
+  const at::Tensor stored = file.tensor(name);
+  if (stored.sizes() != to.sizes()) {
+    throw InputError(dir + ": tensor " + name + " is for another base model: expected [" +
+                     std::to_string(to.size(0)) + ", " + std::to_string(to.size(1)) + "], got " +
+                     c10::str(stored.sizes()));
+  }
+  to.copy_(stored);
+}
+
+}  // namespace
+
+const char* projection_name(Projection p) { return kNames[static_cast<int>(p)]; }
+
+void LoraConfig::validate() const {
+  if (rank < 1) throw InputError("lora.rank: expected at least 1, got " + std::to_string(rank));
+  if (targets.empty()) throw InputError("lora.targets: expected at least one, got none");
+  for (const std::string& t : targets) {
+    if (std::find(std::begin(kNames), std::end(kNames), t) == std::end(kNames)) {
+      throw InputError(
+          "lora.targets: expected q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj "
+          "or down_proj, got \"" +
+          t + "\"");
+    }
+  }
+}
+
+struct Lora::Cache {
+  struct Entry {
+    LoraUpdates updates;
+    at::ScalarType dtype = at::kFloat;
+    int64_t version = -1;
+  };
+  std::mutex mutex;
+  std::vector<Entry> layers;
+};
+
+Lora::Lora(const TransformerConfig& model, const LoraConfig& config)
+    : config_(config), model_(model), cache_(std::make_unique<Cache>()) {
+  config.validate();
+  const int64_t r = config.rank;
+  cache_->layers.resize(model.num_layers);
+  for (int64_t l = 0; l < model.num_layers; ++l) {
+    int64_t total = 0, offset = 0;
+    const auto adapted = [&](int p) {
+      return std::find(config.targets.begin(), config.targets.end(), kNames[p]) !=
+             config.targets.end();
+    };
+    for (int p = 0; p < kNumProjections; ++p) {
+      const Shape s = projection_shape(model, p);
+      if (adapted(p)) total += r * (s.in + s.out);
+    }
+    const at::Tensor flat = at::zeros({total}, at::kFloat);
+    LoraLayer layer;
+    const auto take = [&](int64_t rows, int64_t columns) {
+      offset += rows * columns;
+      return flat.narrow(0, offset - rows * columns, rows * columns).view({rows, columns});
+    };
+    for (int p = 0; p < kNumProjections; ++p) {
+      if (!adapted(p)) continue;
+      const Shape s = projection_shape(model, p);
+      layer.a[p] = take(r, s.in);
+      layer.b[p] = take(s.out, r);
+    }
+    flats_.push_back(flat);
+    layers_.push_back(std::move(layer));
+  }
+}
+
+Lora::Lora(const TransformerConfig& model, const LoraConfig& config, Rng& rng)
+    : Lora(model, config) {
+  for (LoraLayer& layer : layers_) {
+    for (at::Tensor& a : layer.a) {
+      if (!a.defined()) continue;
+      const double bound = 1.0 / std::sqrt(static_cast<double>(a.size(1)));
+      float* values = a.data_ptr<float>();
+      for (int64_t i = 0; i < a.numel(); ++i) {
+        values[i] = static_cast<float>((2 * rng.uniform() - 1) * bound);
+      }
+    }
+  }
+}
+
+Lora::~Lora() = default;
+
+std::unique_ptr<Lora> Lora::load(const std::string& dir, const TransformerConfig& model) {
+  const std::string where = (fs::path(dir) / "adapter_config.json").string();
+  const Json json = read_json_file(where);
+  LoraConfig config;
+  config.rank = get_field<int64_t>(json, "r", where);
+  config.alpha = get_field<double>(json, "lora_alpha", where);
+  config.targets = get_field<std::vector<std::string>>(json, "target_modules", where);
+  for (const char* unsupported : {"use_dora", "use_rslora", "lora_bias"}) {
+    if (get_field_or(json, unsupported, false, where)) {
+      throw InputError(where + ": " + unsupported + ": expected false, got true");
+    }
+  }
+  std::unique_ptr<Lora> lora(new Lora(model, config));
+  const SafetensorsReader file((fs::path(dir) / "adapter_model.safetensors").string());
+  size_t used = 0;
+  const at::NoGradGuard no_grad;
+  for (int64_t l = 0; l < lora->num_layers(); ++l) {
+    for (int p = 0; p < kNumProjections; ++p) {
+      if (!lora->layers_[l].a[p].defined()) continue;
+      copy_weight(file, peft_name(l, p, 'A'), lora->layers_[l].a[p], dir);
+      copy_weight(file, peft_name(l, p, 'B'), lora->layers_[l].b[p], dir);
+      used += 2;
+    }
+  }
+  if (used != file.names().size()) {
+    throw InputError(dir + ": adapter_model.safetensors: expected " + std::to_string(used) +
+                     " tensors for this base model, got " + std::to_string(file.names().size()));
+  }
+  return lora;
+}
+
+void Lora::save(const std::string& dir, const std::string& base_model) const {
+  NewDirectory directory(dir);
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (int64_t l = 0; l < num_layers(); ++l) {
+    for (int p = 0; p < kNumProjections; ++p) {
+      if (!layers_[l].a[p].defined()) continue;
+      tensors.emplace_back(peft_name(l, p, 'A'), layers_[l].a[p]);
+      tensors.emplace_back(peft_name(l, p, 'B'), layers_[l].b[p]);
+    }
+  }
+  const Json json = {{"peft_type", "LORA"},
+                     {"task_type", "CAUSAL_LM"},
+                     {"base_model_name_or_path", base_model},
+                     {"r", config_.rank},
+                     {"lora_alpha", config_.alpha},
+                     {"lora_dropout", 0.0},
+                     {"bias", "none"},
+                     {"fan_in_fan_out", false},
+                     {"inference_mode", true},
+                     {"init_lora_weights", true},
+                     {"use_dora", false},
+                     {"use_rslora", false},
+                     {"target_modules", config_.targets}};
+  write_file_atomically(directory.temporary() / "adapter_config.json", json.dump(2) + "\n");
+  write_safetensors((directory.temporary() / "adapter_model.safetensors").string(), tensors);
+  directory.publish();
+}
+
+std::vector<NamedParameter> Lora::layer_parameters(int64_t l) {
+  std::vector<NamedParameter> named;
+  const std::string prefix = "layers." + std::to_string(l) + ".";
+  for (int p = 0; p < kNumProjections; ++p) {
+    if (!layers_[l].a[p].defined()) continue;
+    named.push_back({prefix + kNames[p] + ".lora_A", &layers_[l].a[p]});
+    named.push_back({prefix + kNames[p] + ".lora_B", &layers_[l].b[p]});
+  }
+  return named;
+}
+
+std::vector<NamedParameter> Lora::parameters() {
+  std::vector<NamedParameter> all;
+  for (int64_t l = 0; l < num_layers(); ++l) {
+    for (NamedParameter& p : layer_parameters(l)) all.push_back(std::move(p));
+  }
+  return all;
+}
+
+int64_t Lora::num_parameters() const {
+  int64_t n = 0;
+  for (const at::Tensor& flat : flats_) n += flat.numel();
+  return n;
+}
+
+void Lora::set_trainable(bool trainable) {
+  for (const NamedParameter& p : parameters()) p.tensor->set_requires_grad(trainable);
+}
+
+void Lora::weights_changed() {
+  const std::lock_guard lock(cache_->mutex);
+  for (Cache::Entry& entry : cache_->layers) entry = {};
+}
+
+LoraUpdates Lora::updates(int64_t l, at::ScalarType dtype) const {
+  using enum Projection;
+  static constexpr Projection kQkv[] = {kQ, kK, kV}, kOutput[] = {kO}, kGateUp[] = {kGate, kUp},
+                              kDownOnly[] = {kDown};
+  const auto make = [&] {
+    const LoraLayer& w = layers_[l];
+    return LoraUpdates{make_update(w, model_, kQkv, scale(), dtype),
+                       make_update(w, model_, kOutput, scale(), dtype),
+                       make_update(w, model_, kGateUp, scale(), dtype),
+                       make_update(w, model_, kDownOnly, scale(), dtype)};
+  };
+  const auto trainable = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
+  const LoraLayer& w = layers_[l];
+  if (at::GradMode::is_enabled() && (std::any_of(w.a.begin(), w.a.end(), trainable) ||
+                                     std::any_of(w.b.begin(), w.b.end(), trainable))) {
+    return make();
+  }
+  const std::lock_guard lock(cache_->mutex);
+  Cache::Entry& entry = cache_->layers[l];
+  const int64_t version = flats_[l]._version();
+  if (entry.version != version || entry.dtype != dtype) {
+    const at::NoGradGuard no_grad;
+    entry = {make(), dtype, version};
+  }
+  return entry.updates;
+}
+
+}  // namespace weft

@@ -1,0 +1,193 @@
+#include "model/transformer/transformer.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "model/kernels/kernels.h"
+#include "model/transformer/lora.h"
+#include "model/transformer/ops.h"
+#include "model/transformer/rope.h"
+#include "model/transformer/weights.h"
+
+namespace weft {
+namespace {
+
+constexpr int64_t kLogitRows = 256;
+
+kernels::HeadShape head_shape(const TransformerConfig& config) {
+  return {config.num_heads, config.num_kv_heads, config.head_dim};
+}
+
+at::Tensor biased_linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias,
+                         const LoraUpdate* update) {
+  at::Tensor y = at::linear(x, w, bias.defined() ? std::optional(bias) : std::nullopt);
+  if (update == nullptr || !update->a.defined()) return y;
+  return at::addmm(y, at::linear(x, update->a), update->b.t());
+}
+
+}  // namespace
+
+PackedBatch PackedBatch::from_lengths(std::span<const int64_t> lengths) {
+  return with_prefixes(lengths, std::vector<int64_t>(lengths.size(), -1));
+}
+
+PackedBatch PackedBatch::with_prefixes(std::span<const int64_t> lengths,
+                                       std::span<const int64_t> prefix) {
+  WEFT_ASSERT(lengths.size() == prefix.size());
+  PackedBatch batch;
+  batch.cu_seqlens.push_back(0);
+  for (int64_t length : lengths) batch.cu_seqlens.push_back(batch.cu_seqlens.back() + length);
+  batch.prefix.assign(prefix.begin(), prefix.end());
+  batch.positions = at::empty({batch.num_tokens()}, at::kInt);
+  int32_t* position = batch.positions.data_ptr<int32_t>();
+  for (size_t s = 0; s < lengths.size(); ++s) {
+    const int64_t p = prefix[s];
+    WEFT_ASSERT(p < static_cast<int64_t>(s) && (p < 0 || prefix[p] < 0));
+    for (int64_t t = 0; t < lengths[s]; ++t) {
+      *position++ = static_cast<int32_t>(t + (p < 0 ? 0 : lengths[p]));
+    }
+  }
+  return batch;
+}
+
+Transformer::Transformer(const TransformerConfig& config, at::ScalarType dtype)
+    : config_(config), dtype_(dtype), rope_(make_rope_table(config)) {
+  WEFT_ASSERT(dtype == at::kFloat || dtype == at::kBFloat16);
+  embedding_ = at::empty({config.vocab_size, config.hidden_size}, dtype);
+  final_norm_ = at::empty({config.hidden_size}, dtype);
+  if (!config.tie_word_embeddings) {
+    lm_head_ = at::empty({config.vocab_size, config.hidden_size}, dtype);
+  }
+  layers_.reserve(config.num_layers);
+  for (int64_t l = 0; l < config.num_layers; ++l) {
+    layers_.push_back(allocate_layer(config, dtype));
+  }
+}
+
+std::unique_ptr<Transformer> Transformer::random(const TransformerConfig& config,
+                                                 at::ScalarType dtype, uint64_t seed,
+                                                 double stddev) {
+  auto model = std::make_unique<Transformer>(config, dtype);
+  Rng rng(seed);
+  for (const NamedParameter& p : model->parameters()) {
+    fill_random(*p.tensor, p.name.ends_with("norm.weight"), stddev, rng);
+  }
+  return model;
+}
+
+at::Tensor Transformer::embed(const at::Tensor& ids) const {
+  return at::embedding(embedding_, ids);
+}
+
+at::Tensor Transformer::layer_forward(int64_t layer, const at::Tensor& hidden,
+                                      const PackedBatch& batch, const Lora* lora) const {
+  const TransformerLayer& w = layers_[layer];
+  const LoraUpdates updates = lora ? lora->updates(layer, dtype_) : LoraUpdates{};
+  const at::Tensor x = rms_norm(hidden, w.input_norm, config_.rms_norm_eps);
+  const at::Tensor qkv = biased_linear(x, w.qkv, w.qkv_bias, &updates.qkv);
+  const at::Tensor attended = rotary_attention(qkv, batch, rope_, head_shape(config_));
+  const at::Tensor middle = hidden + biased_linear(attended, w.o, w.o_bias, &updates.o);
+  const at::Tensor y = rms_norm(middle, w.post_norm, config_.rms_norm_eps);
+  const at::Tensor gate_up = biased_linear(y, w.gate_up, w.gate_up_bias, &updates.gate_up);
+  return middle + biased_linear(silu_mul(gate_up), w.down, w.down_bias, &updates.down);
+}
+
+at::Tensor Transformer::final_norm(const at::Tensor& hidden) const {
+  return rms_norm(hidden, final_norm_, config_.rms_norm_eps);
+}
+
+const at::Tensor& Transformer::lm_head_weight() const {
+  return lm_head_.defined() ? lm_head_ : embedding_;
+}
+
+at::Tensor& Transformer::lm_head_weight() { return lm_head_.defined() ? lm_head_ : embedding_; }
+
+at::Tensor Transformer::forward_hidden(const at::Tensor& ids, const PackedBatch& batch,
+                                       const Lora* lora) const {
+  at::Tensor hidden = embed(ids);
+  for (int64_t l = 0; l < num_layers(); ++l) hidden = layer_forward(l, hidden, batch, lora);
+  return final_norm(hidden);
+}
+
+at::Tensor lm_head_logits(const at::Tensor& final_hidden, const at::Tensor& weight) {
+  const at::NoGradGuard no_grad;
+  return kernels::linear_f32(final_hidden, weight);
+}
+
+at::Tensor Transformer::token_logprobs(const at::Tensor& final_hidden,
+                                       const at::Tensor& targets) const {
+  const at::NoGradGuard no_grad;
+  const int64_t rows = final_hidden.size(0);
+  at::Tensor result = at::empty({rows}, final_hidden.options().dtype(at::kFloat));
+  const int64_t* target = targets.const_data_ptr<int64_t>();
+  float* out = result.data_ptr<float>();
+  for (int64_t first = 0; first < rows; first += kLogitRows) {
+    const int64_t count = std::min(kLogitRows, rows - first);
+    const at::Tensor logits =
+        lm_head_logits(final_hidden.narrow(0, first, count), lm_head_weight());
+    const int64_t size = logits.size(1);
+    const float* logit = logits.const_data_ptr<float>();
+    at::parallel_for(0, count, 1, [&](int64_t b, int64_t e) {
+      for (int64_t r = b; r < e; ++r) {
+        out[first + r] = logit[r * size + target[first + r]] -
+                         kernels::kernel_table().log_sum_exp(logit + r * size, size);
+      }
+    });
+  }
+  return result;
+}
+
+std::vector<NamedParameter> Transformer::layer_parameters(int64_t l) {
+  TransformerLayer& w = layers_[l];
+  const std::string prefix = "layers." + std::to_string(l) + ".";
+  std::vector<NamedParameter> named;
+  const auto add = [&](const char* name, at::Tensor& t) {
+    if (t.defined()) named.push_back({prefix + name, &t});
+  };
+  add("input_norm.weight", w.input_norm);
+  add("qkv.weight", w.qkv);
+  add("qkv.bias", w.qkv_bias);
+  add("o.weight", w.o);
+  add("o.bias", w.o_bias);
+  add("post_norm.weight", w.post_norm);
+  add("gate_up.weight", w.gate_up);
+  add("gate_up.bias", w.gate_up_bias);
+  add("down.weight", w.down);
+  add("down.bias", w.down_bias);
+  return named;
+}
+
+std::vector<NamedParameter> Transformer::global_parameters() {
+  std::vector<NamedParameter> named = {{"embed.weight", &embedding_},
+                                       {"final_norm.weight", &final_norm_}};
+  if (lm_head_.defined()) named.push_back({"lm_head.weight", &lm_head_});
+  return named;
+}
+
+std::vector<NamedParameter> Transformer::parameters() {
+  std::vector<NamedParameter> all = global_parameters();
+  for (int64_t l = 0; l < num_layers(); ++l) {
+    for (NamedParameter& p : layer_parameters(l)) all.push_back(std::move(p));
+  }
+  return all;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Transformer::hugging_face_views() const {
+  std::vector<std::pair<std::string, at::Tensor>> views = {
+      {"model.embed_tokens.weight", embedding_}, {"model.norm.weight", final_norm_}};
+  if (lm_head_.defined()) views.emplace_back("lm_head.weight", lm_head_);
+  for (int64_t l = 0; l < num_layers(); ++l) {
+    append_hugging_face_views(layers_[l], config_, l, views);
+  }
+  return views;
+}
+
+}  // namespace weft

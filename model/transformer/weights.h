@@ -1,0 +1,25 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/rng.h"
+#include "model/transformer/transformer.h"
+
+namespace weft {
+
+/// A layer's flat buffer and the views into it; values are not set.
+TransformerLayer allocate_layer(const TransformerConfig& config, at::ScalarType dtype);
+
+/// Adds the layer's weights under their Hugging Face names, fused ones split into views.
+void append_hugging_face_views(const TransformerLayer& layer, const TransformerConfig& config,
+                               int64_t index,
+                               std::vector<std::pair<std::string, at::Tensor>>& views);
+
+/// Ones for a norm, else normal with standard deviation `stddev`.
+void fill_random(at::Tensor& tensor, bool is_norm, double stddev, Rng& rng);
+
+}  // namespace weft
