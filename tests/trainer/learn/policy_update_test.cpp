@@ -1,0 +1,137 @@
+#include "trainer/learn/policy_update.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/trainer/learn/learn_support.h"
+
+namespace weft {
+namespace {
+
+std::shared_ptr<Lora> fresh_lora(const TransformerConfig& config) {
+  Rng rng(2);
+  return std::make_shared<Lora>(config, LoraConfig{}, rng);
+}
+
+struct Bench {
+  std::shared_ptr<Transformer> model = test::tiny_model();
+  std::shared_ptr<Lora> lora = fresh_lora(model->config());
+  Learner learner{model, lora, LearnOptions{}, /*entropy=*/true};
+  Reference base{Reference::Kind::kAdapter, nullptr, nullptr};
+
+  /// Four prompts with three samples each, behaviour logprobs by the learner's own forward.
+  std::vector<Episode> episodes() {
+    const auto sequences = test::random_sequences(12, 41, 3);
+    const auto logps = learner.score(sequences, lora.get());
+    std::vector<Episode> result(12);
+    for (size_t i = 0; i < 12; ++i) {
+      result[i].group = i / 3;
+      result[i].prompt_ids = sequences[i].prompt_ids;
+      result[i].completion_ids = sequences[i].completion_ids;
+      result[i].logprobs = logps[i];
+      result[i].reward = static_cast<double>(i % 3);
+    }
+    return result;
+  }
+};
+
+TEST(PolicyUpdate, RatioIsExactlyOneAndKlExactlyZeroOnTheFirstBatch) {
+  Bench b;
+  const auto result = update_policy(b.learner, b.episodes(), b.base, 1e-3, {});
+  EXPECT_EQ(result.sums.ratio_max, 1.0);
+  EXPECT_EQ(result.mismatch.max, 0.0);
+  EXPECT_EQ(result.mismatch.k3(), 0.0);
+  EXPECT_EQ(result.kl, 0.0);  // a fresh adapter changes nothing
+  EXPECT_EQ(result.sums.clipped_low + result.sums.clipped_high, 0);
+  EXPECT_GT(result.grad_norm, 0);
+  EXPECT_GT(result.entropy_sum, 0);
+  EXPECT_EQ(result.num_groups, 4);
+}
+
+TEST(PolicyUpdate, RaisesTheLogprobOfRewardedSamples) {
+  Bench b;
+  const auto episodes = b.episodes();
+  const auto gap = [&] {
+    double sum = 0;
+    std::vector<TrainSequence> sequences;
+    for (const auto& e : episodes) sequences.push_back({e.prompt_ids, e.completion_ids});
+    const auto logps = b.learner.score(sequences, b.lora.get());
+    for (size_t i = 0; i < episodes.size(); ++i) {
+      for (const float x : logps[i]) sum += (episodes[i].reward - 1) * x;
+    }
+    return sum;
+  };
+  const double before = gap();
+  for (int i = 0; i < 5; ++i) update_policy(b.learner, episodes, b.base, 1e-2, {});
+  EXPECT_GT(gap(), before + 1);
+}
+
+TEST(PolicyUpdate, LearnsNothingFromEqualRewardsButReportsTheMismatch) {
+  Bench b;
+  auto episodes = b.episodes();
+  for (auto& e : episodes) e.reward = .5;
+  for (auto& x : episodes[0].logprobs) x += .25f;
+  const at::Tensor before = b.lora->flat(0).clone();
+  const auto result = update_policy(b.learner, episodes, b.base, 1e-2, {});
+  EXPECT_EQ(result.zero_std_groups, 4);
+  EXPECT_EQ(result.skipped_updates, 1);
+  EXPECT_EQ(result.trained_tokens, 0);
+  EXPECT_NEAR(result.mismatch.max, .25, 1e-5);
+  EXPECT_TRUE(b.lora->flat(0).equal(before));
+}
+
+TEST(PolicyUpdate, LeavesInfrastructureErrorsOut) {
+  Bench b, twin;
+  auto with_errors = b.episodes();
+  auto without = with_errors;
+  with_errors[1].infra_error = true;
+  with_errors[1].reward = 1e6;
+  without.erase(without.begin() + 1);
+  const auto got = update_policy(b.learner, with_errors, b.base, 1e-2, {});
+  const auto expected = update_policy(twin.learner, without, twin.base, 1e-2, {});
+  EXPECT_EQ(got.grad_norm, expected.grad_norm);
+  EXPECT_TRUE(b.lora->flat(1).equal(twin.lora->flat(1)));
+}
+
+TEST(PolicyUpdate, DroppingZeroAdvantagesDoesNotChangeTheGradient) {
+  Bench b, twin;
+  auto episodes = b.episodes();
+  for (size_t i = 0; i < 3; ++i) episodes[i].reward = 1;  // a group of equal rewards
+  PolicyUpdateOptions with_kl;  // a KL of next to nothing keeps every sequence in the batch
+  with_kl.loss.kl_coefficient = 1e-30;
+  const auto got = update_policy(b.learner, episodes, b.base, 1e-2, {});
+  const auto expected = update_policy(twin.learner, episodes, twin.base, 1e-2, with_kl);
+  EXPECT_LT(got.trained_tokens, expected.trained_tokens);
+  EXPECT_NEAR(got.grad_norm, expected.grad_norm, 1e-6 * expected.grad_norm);
+}
+
+TEST(PolicyUpdate, SkipsAStepWithALogprobThatIsNotFinite) {
+  Bench b;
+  auto episodes = b.episodes();
+  episodes[2].logprobs[0] = std::nanf("");
+  const at::Tensor before = b.lora->flat(0).clone();
+  const auto result = update_policy(b.learner, episodes, b.base, 1e-2, {});
+  EXPECT_EQ(result.skipped_updates, 1);
+  EXPECT_TRUE(b.lora->flat(0).equal(before));
+}
+
+TEST(PolicyUpdate, MovesOffTheBehaviourFromTheSecondMinibatchOn) {
+  Bench b;
+  PolicyUpdateOptions options;
+  options.updates_per_batch = 2;
+  const auto result = update_policy(b.learner, b.episodes(), b.base, 3e-2, options);
+  EXPECT_EQ(result.mismatch.max, 0.0);  // of the first update only
+  EXPECT_NE(result.sums.ratio_max, 1.0);
+  EXPECT_EQ(result.skipped_updates, 0);
+}
+
+TEST(PolicyUpdate, MeasuresTheKlToAFrozenModel) {
+  Bench b;
+  const auto other = Transformer::random(test::tiny_config(), at::kFloat, 12, 0.2);
+  const Reference reference{Reference::Kind::kModel, nullptr, other.get()};
+  EXPECT_GT(update_policy(b.learner, b.episodes(), reference, 1e-3, {}).kl, .01);
+}
+
+}  // namespace
+}  // namespace weft

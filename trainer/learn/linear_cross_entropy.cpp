@@ -1,0 +1,91 @@
+#include "trainer/learn/linear_cross_entropy.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/sub.h>
+
+#include <algorithm>
+#include <span>
+
+#include "base/error.h"
+#include "model/kernels/kernel_table.h"
+#include "model/transformer/transformer.h"
+
+namespace weft {
+namespace {
+
+std::span<float> floats(at::Tensor& t) {
+  return {t.data_ptr<float>(), static_cast<size_t>(t.numel())};
+}
+
+// Per row: log sum exp of the logits [n, V], and the log probability of its target.
+void row_statistics(const at::Tensor& logits, const at::Tensor& targets, at::Tensor& lse,
+                    at::Tensor& logp) {
+  const int64_t size = logits.size(1);
+  const float* x = logits.const_data_ptr<float>();
+  const int64_t* target = targets.const_data_ptr<int64_t>();
+  float* sums = lse.data_ptr<float>();
+  float* out = logp.data_ptr<float>();
+  at::parallel_for(0, logits.size(0), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      sums[r] = kernels::kernel_table().log_sum_exp(x + r * size, size);
+      out[r] = x[r * size + target[r]] - sums[r];
+    }
+  });
+}
+
+// Entropy lse - sum_v p x of each row, as one dot product a row.
+at::Tensor row_entropy(const at::Tensor& logits, const at::Tensor& lse, const at::Tensor& p) {
+  return lse - at::bmm(p.unsqueeze(1), logits.unsqueeze(2)).flatten();
+}
+
+// softmax [n, V] -> d(loss)/d(logits), in place.
+void to_logit_gradient(at::Tensor& p, const at::Tensor& targets, const at::Tensor& coefficients) {
+  p.mul_(coefficients.neg().unsqueeze(1));
+  p.scatter_add_(1, targets.unsqueeze(1), coefficients.unsqueeze(1));
+}
+
+}  // namespace
+
+LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
+                                              const at::Tensor& targets,
+                                              const CoefficientFn& coefficients,
+                                              at::Tensor* weight_grad,
+                                              const LinearCrossEntropyOptions& options) {
+  at::NoGradGuard no_grad;
+  const int64_t n = hidden.size(0);
+  WEFT_ASSERT(targets.numel() == n && weight.size(1) == hidden.size(1));
+  LinearCrossEntropyResult result;
+  result.logp = at::empty({n}, at::kFloat);
+  if (options.entropy) result.entropy = at::empty({n}, at::kFloat);
+  if (coefficients) result.hidden_grad = at::empty_like(hidden);
+  const int64_t chunk = std::min(n, options.chunk_tokens);
+  at::Tensor slopes = at::empty({chunk}, at::kFloat), sums = at::empty({chunk}, at::kFloat);
+
+  for (int64_t begin = 0; begin < n; begin += chunk) {
+    const int64_t count = std::min(chunk, n - begin);
+    const at::Tensor rows = hidden.narrow(0, begin, count);
+    const at::Tensor wanted = targets.narrow(0, begin, count);
+    const at::Tensor logits = lm_head_logits(rows, weight);
+    at::Tensor logp = result.logp.narrow(0, begin, count), lse = sums.narrow(0, 0, count);
+    row_statistics(logits, wanted, lse, logp);
+    if (!coefficients && !options.entropy) continue;
+    at::Tensor p = at::sub(logits, lse.unsqueeze(1)).exp_();
+    if (options.entropy) result.entropy.narrow(0, begin, count).copy_(row_entropy(logits, lse, p));
+    if (!coefficients) continue;
+    at::Tensor slope = slopes.narrow(0, 0, count);
+    coefficients(begin, floats(logp), floats(slope));
+    to_logit_gradient(p, wanted, slope);
+    const at::Tensor logit_grad = p.to(hidden.scalar_type());
+    result.hidden_grad.narrow(0, begin, count).copy_(at::mm(logit_grad, weight));
+    if (weight_grad != nullptr) weight_grad->add_(at::mm(logit_grad.t(), rows));
+  }
+  return result;
+}
+
+}  // namespace weft

@@ -1,0 +1,45 @@
+/// The LM head and its loss in chunks of tokens: logits in fp32, never the whole [N, V] matrix.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+namespace weft {
+
+/// d(loss)/d(logp) of the tokens [begin, begin + n) given their log probabilities [n] f32; writes
+/// `coefficients` [n]. Called once for each chunk, in order, on the caller's thread.
+using CoefficientFn =
+    std::function<void(int64_t begin, std::span<const float> logp, std::span<float> coefficients)>;
+
+struct LinearCrossEntropyOptions {
+  int64_t chunk_tokens = 256;  ///< rows of fp32 logits held at a time
+  bool entropy = false;        ///< also compute the entropy of each row
+};
+
+struct LinearCrossEntropyResult {
+  at::Tensor logp;         ///< [N] f32, nats, of the targets
+  at::Tensor entropy;      ///< [N] f32, nats; undefined if not asked for
+  at::Tensor hidden_grad;  ///< [N, H] in the dtype of hidden; undefined without coefficients
+};
+
+/// log p(targets) = log softmax(hidden weight^T)[targets], and the gradient of a loss that is known
+/// by one detached constant c_t = d(loss)/d(logp_t) per token:
+///
+///   d(loss)/d(logits_t) = c_t (onehot(target_t) - softmax(logits_t))
+///
+///   hidden [N, H], weight [V, H] f32 or bf16; targets [N] int64
+///   weight_grad: null (frozen head), or [V, H] f32 to which the head's gradient is added
+///
+/// Without `coefficients` only logp and entropy are computed. logp is computed by the same
+/// operations as Transformer::token_logprobs. Records no autograd graph. Supervised training is the
+/// case c_t = -1/N. The chunk size does not change results beyond rounding in fp32.
+LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
+                                              const at::Tensor& targets,
+                                              const CoefficientFn& coefficients,
+                                              at::Tensor* weight_grad,
+                                              const LinearCrossEntropyOptions& options = {});
+
+}  // namespace weft

@@ -1,0 +1,215 @@
+#include "trainer/learn/policy_update.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "base/error.h"
+
+namespace weft {
+namespace {
+
+/// One episode as the loss sees it.
+struct Sample {
+  const Episode* episode = nullptr;
+  double advantage = 0;
+  double weight = 0;             // of each token
+  std::vector<float> reference;  // [completion_ids] or empty
+};
+
+bool all_finite(std::span<const float> values) {
+  return std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); });
+}
+
+/// Arrays of one microbatch, by loss row.
+struct Rows {
+  std::vector<float> behaviour, reference, advantage, weight;
+
+  Rows(const Microbatch& microbatch, const std::vector<Sample>& samples) {
+    for (const CompletionSpan& span : microbatch.spans) {
+      const Sample& s = samples[span.sequence];
+      const auto& recorded = s.episode->logprobs;
+      behaviour.insert(behaviour.end(), recorded.begin(), recorded.end());
+      reference.insert(reference.end(), s.reference.begin(), s.reference.end());
+      advantage.insert(advantage.end(), recorded.size(), static_cast<float>(s.advantage));
+      weight.insert(weight.end(), recorded.size(), static_cast<float>(s.weight));
+    }
+  }
+
+  static std::span<const float> part(const std::vector<float>& all, int64_t begin, size_t count) {
+    return all.empty() ? std::span<const float>() : std::span(all).subspan(begin, count);
+  }
+
+  PolicyTokens tokens(int64_t begin, std::span<const float> logp) const {
+    const size_t n = logp.size();
+    return {logp, part(behaviour, begin, n), part(reference, begin, n), part(advantage, begin, n),
+            part(weight, begin, n)};
+  }
+};
+
+TrainSequence sequence_of(const Episode& e) { return {e.prompt_ids, e.completion_ids}; }
+
+std::vector<TrainSequence> sequences_of(const std::vector<Sample>& samples) {
+  std::vector<TrainSequence> result;
+  for (const Sample& s : samples) result.push_back(sequence_of(*s.episode));
+  return result;
+}
+
+std::vector<Sample> make_samples(const std::vector<Episode>& episodes,
+                                 const PolicyUpdateOptions& options, PolicyUpdateResult& result) {
+  std::vector<Sample> samples;
+  std::vector<double> rewards;
+  std::vector<uint64_t> groups;
+  for (const Episode& e : episodes) {
+    if (e.infra_error || e.completion_ids.empty()) continue;
+    samples.push_back({&e, 0, 0, {}});
+    rewards.push_back(e.reward);
+    groups.push_back(e.group);
+  }
+  const Advantages advantages =
+      group_advantages(rewards, groups, options.advantage, options.population_std);
+  result.num_groups = advantages.num_groups;
+  result.zero_std_groups = advantages.zero_std_groups;
+  for (size_t i = 0; i < samples.size(); ++i) samples[i].advantage = advantages.values[i];
+  if (options.mask_truncated) {
+    std::erase_if(samples, [](const Sample& s) { return s.episode->truncated; });
+  }
+  return samples;
+}
+
+/// Shares of about equal numbers of prompts, in order; none is empty.
+std::vector<std::vector<Sample>> minibatches(std::vector<Sample> samples, int64_t count) {
+  std::vector<uint64_t> groups;
+  for (const Sample& s : samples) {
+    const uint64_t id = s.episode->group;
+    if (std::find(groups.begin(), groups.end(), id) == groups.end()) groups.push_back(id);
+  }
+  std::vector<std::vector<Sample>> result(count);
+  for (Sample& s : samples) {
+    const auto index = std::find(groups.begin(), groups.end(), s.episode->group) - groups.begin();
+    result[index * count / static_cast<int64_t>(groups.size())].push_back(std::move(s));
+  }
+  std::erase_if(result, [](const auto& part) { return part.empty(); });
+  return result;
+}
+
+/// Sets the weights; then drops what has no gradient.
+void weigh(std::vector<Sample>& samples, const PolicyLossOptions& loss) {
+  int64_t num_tokens = 0;
+  for (const Sample& s : samples) num_tokens += static_cast<int64_t>(s.episode->logprobs.size());
+  for (Sample& s : samples) {
+    s.weight = token_weight(loss.mean, static_cast<int64_t>(s.episode->logprobs.size()),
+                            static_cast<int64_t>(samples.size()), num_tokens);
+  }
+  if (loss.kl_coefficient > 0) return;
+  std::erase_if(samples, [](const Sample& s) { return s.advantage == 0; });
+}
+
+std::vector<std::vector<float>> score_reference(Learner& learner, const Reference& reference,
+                                                const std::vector<TrainSequence>& sequences) {
+  if (reference.kind == Reference::Kind::kModel) {
+    return learner.score_model(sequences, *reference.model);
+  }
+  return learner.score(sequences, reference.lora);
+}
+
+double k3_sum(const std::vector<float>& logp, const std::vector<float>& reference) {
+  Mismatch m;
+  m.add(reference, logp);  // exp(d) - d - 1 with d = reference - logp
+  return m.k3_sum;
+}
+
+/// Mean k3 to the reference; fills Sample::reference where the loss has a KL term, else looks at
+/// the first samples only. Recorded logprobs stand for the policy's own.
+double measure_kl(Learner& learner, const Reference& reference, std::vector<Sample>& samples,
+                  const PolicyLossOptions& loss) {
+  if (reference.kind == Reference::Kind::kNone || samples.empty()) return 0;
+  std::vector<TrainSequence> sequences;
+  int64_t tokens = 0;
+  for (const Sample& s : samples) {
+    if (loss.kl_coefficient == 0 && tokens > learner.tokens_per_microbatch()) break;
+    sequences.push_back(sequence_of(*s.episode));
+    tokens += static_cast<int64_t>(sequences.back().completion_ids.size());
+  }
+  const auto logps = score_reference(learner, reference, sequences);
+  double sum = 0, count = 0;
+  for (size_t i = 0; i < logps.size(); ++i) {
+    sum += k3_sum(samples[i].episode->logprobs, logps[i]);
+    count += static_cast<double>(logps[i].size());
+    if (loss.kl_coefficient > 0) samples[i].reference = logps[i];
+  }
+  return sum / count;
+}
+
+void run_update(Learner& learner, const std::vector<Sample>& samples, double lr, bool first,
+                const PolicyLossOptions& options, PolicyUpdateResult& result) {
+  const MicrobatchLoss loss = [&](const Microbatch& microbatch) -> CoefficientFn {
+    const auto rows = std::make_shared<Rows>(microbatch, samples);
+    return [&, rows](int64_t begin, std::span<const float> logp, std::span<float> out) {
+      const PolicyTokens tokens = rows->tokens(begin, logp);
+      if (!all_finite(logp) || !all_finite(tokens.behaviour_logp)) {
+        std::fill(out.begin(), out.end(), std::numeric_limits<float>::quiet_NaN());
+        return;
+      }
+      if (first) result.mismatch.add(logp, tokens.behaviour_logp);
+      policy_coefficients(tokens, options, out, &result.sums);
+    };
+  };
+  const UpdateResult update = learner.step(sequences_of(samples), loss, lr);
+  result.grad_norm += update.grad_norm;
+  result.entropy_sum += update.entropy_sum;
+  result.num_tokens += update.num_tokens;
+  result.trained_tokens += update.loss_tokens;
+  result.skipped_updates += update.applied ? 0 : 1;
+}
+
+/// Mismatch of a batch that gives no gradient: on about one microbatch.
+void measure_mismatch(Learner& learner, const std::vector<Episode>& episodes, Mismatch& mismatch) {
+  std::vector<TrainSequence> sequences;
+  std::vector<const Episode*> chosen;
+  int64_t tokens = 0;
+  for (const Episode& e : episodes) {
+    if (e.completion_ids.empty() || tokens > learner.tokens_per_microbatch()) continue;
+    chosen.push_back(&e);
+    sequences.push_back(sequence_of(e));
+    tokens += static_cast<int64_t>(e.completion_ids.size());
+  }
+  const auto logps = learner.score(sequences, learner.lora());
+  for (size_t i = 0; i < logps.size(); ++i) mismatch.add(logps[i], chosen[i]->logprobs);
+}
+
+}  // namespace
+
+void PolicyUpdateOptions::validate() const {
+  if (updates_per_batch < 1) {
+    throw InputError("updates_per_batch: expected >= 1, got " + std::to_string(updates_per_batch));
+  }
+}
+
+PolicyUpdateResult update_policy(Learner& learner, const std::vector<Episode>& episodes,
+                                 const Reference& reference, double lr,
+                                 const PolicyUpdateOptions& options) {
+  PolicyUpdateResult result;
+  std::vector<Sample> samples = make_samples(episodes, options, result);
+  result.kl = measure_kl(learner, reference, samples, options.loss);
+  int64_t num_updates = 0;
+  if (!samples.empty()) {
+    for (auto& part : minibatches(std::move(samples), options.updates_per_batch)) {
+      weigh(part, options.loss);
+      if (part.empty()) {
+        ++result.skipped_updates;
+      } else {
+        run_update(learner, part, lr, num_updates++ == 0, options.loss, result);
+      }
+    }
+  }
+  if (num_updates > 0) {
+    result.grad_norm /= static_cast<double>(num_updates);
+  } else {
+    measure_mismatch(learner, episodes, result.mismatch);
+  }
+  return result;
+}
+
+}  // namespace weft

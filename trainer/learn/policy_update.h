@@ -1,0 +1,66 @@
+/// From scored episodes to an optimizer step: advantages, minibatches, the loss per token.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/config.h"
+#include "data/episode.h"
+#include "trainer/learn/learner.h"
+#include "trainer/learn/policy_loss.h"
+
+namespace weft {
+
+struct PolicyUpdateOptions {
+  AdvantageKind advantage = AdvantageKind::kGrpo;
+  bool population_std = false;    ///< kGrpo: deviation over n, not n - 1
+  bool mask_truncated = false;    ///< leave truncated episodes out of the loss
+  int64_t updates_per_batch = 1;  ///< optimizer steps, each over a share of the prompts
+  PolicyLossOptions loss;
+
+  template <class V>
+  void visit(V& v) {
+    v("advantage", advantage, "grpo, dr_grpo or rloo");
+    v("population_std", population_std, "grpo: deviation over n instead of n - 1");
+    v("mask_truncated", mask_truncated, "leave truncated episodes out of the loss");
+    v("updates_per_batch", updates_per_batch, "optimizer steps for each batch of rollouts");
+    v("loss", loss, "clipping, mean and KL");
+  }
+  /// Throws InputError naming the field.
+  void validate() const;
+};
+
+/// What a batch's updates saw. Means are over trained tokens.
+struct PolicyUpdateResult {
+  PolicySums sums;
+  Mismatch mismatch;  ///< of the first update: weights as they were while decoding
+  double kl = 0;      ///< mean k3 to the reference before the batch's updates; over all trained
+                      ///< tokens with a KL coefficient, else over about one microbatch of them
+  double entropy_sum = 0;
+  double grad_norm = 0;  ///< mean over the updates
+  int64_t num_groups = 0;
+  int64_t zero_std_groups = 0;
+  int64_t num_tokens = 0;       ///< through the model (a shared prompt once)
+  int64_t trained_tokens = 0;   ///< with a loss
+  int64_t skipped_updates = 0;  ///< gradient not finite, or nothing to learn from
+};
+
+/// Where the reference's logprobs come from.
+struct Reference {
+  enum class Kind { kNone, kAdapter, kModel };
+  Kind kind = Kind::kNone;
+  const Lora* lora = nullptr;          ///< kAdapter: over the learner's base; null: the base itself
+  const Transformer* model = nullptr;  ///< kModel: a frozen copy, borrowed
+};
+
+/// Updates the learner's policy on one batch at rate `lr`.
+///
+/// Episodes with infra_error are left out; so are those whose advantage is 0 when there is no KL
+/// term (their gradient is 0), but their tokens count in the loss's normalisation. Behaviour
+/// logprobs are the recorded ones. A logprob that is not finite makes the gradient so, and the step
+/// is skipped and counted.
+PolicyUpdateResult update_policy(Learner& learner, const std::vector<Episode>& episodes,
+                                 const Reference& reference, double lr,
+                                 const PolicyUpdateOptions& options);
+
+}  // namespace weft
