@@ -47,6 +47,7 @@ class WorkflowPool {
   };
   using Vector = std::map<std::string, double>;
   Vector embed(const std::string& text) const;
+  void embed_entries();
 
   std::vector<Entry> entries_;
   std::vector<Vector> vectors_;  ///< [entries] of length 1

@@ -14,8 +14,8 @@ struct RewardOptions {
   double w_pass = 1.0;        ///< weight of the pass rate; >= 0
   double w_complexity = 0.1;  ///< weight of the size penalty; >= 0
   double w_diversity = 0.1;   ///< weight of the distinctness bonus; >= 0
-  int64_t nodes_low = 60;     ///< AST nodes that cost nothing
-  int64_t nodes_high = 360;   ///< AST nodes that cost the whole penalty; > nodes_low
+  int64_t nodes_low = 40;     ///< AST nodes that cost nothing
+  int64_t nodes_high = 200;   ///< AST nodes that cost the whole penalty; > nodes_low
 
   template <class V>
   void visit(V& v) {

@@ -75,15 +75,16 @@ struct RunnerOptions {
 };
 
 /// Runs workflows. Thread-safe; borrows sandbox, judge and model, which must outlive it. The
-/// destructor waits for every run in flight.
+/// destructor ends the runs in flight as kInfrastructure and waits until that is delivered.
 class WorkflowRunner {
  public:
   WorkflowRunner(Sandbox& sandbox, Judge& judge, TextModel& worker, RunnerOptions options = {});
   ~WorkflowRunner();
 
-  /// Returns at once; `done` is called exactly once, on a thread of the sandbox, and must not
-  /// block. A code task is scored by the judge on its val tests (or request.tests); math, qa and
-  /// choice by data/score.h. A workflow that is not valid is not run: kWorkflowError at once.
+  /// Returns at once; `done` is called exactly once, on a thread of the sandbox (on the caller's
+  /// for a workflow that is not valid), and must not block. A code task is scored by the judge on
+  /// its val tests (or request.tests); math, qa and choice by data/score.h. A workflow that is not
+  /// valid is not run: kWorkflowError at once.
   void submit(RunRequest request, std::function<void(Outcome)> done);
 
   Outcome run(RunRequest request);

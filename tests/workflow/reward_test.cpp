@@ -1,0 +1,78 @@
+#include "workflow/reward.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace weft {
+namespace {
+
+Workflow workflow_of(int64_t nodes, int64_t distinct) {
+  Workflow workflow;
+  workflow.valid = true;
+  workflow.facts.num_nodes = nodes;
+  workflow.facts.num_distinct_nodes = distinct;
+  return workflow;
+}
+
+Outcome scored(double pass_rate) {
+  Outcome outcome;
+  outcome.kind = Outcome::Kind::kScored;
+  outcome.pass_rate = pass_rate;
+  return outcome;
+}
+
+RewardOptions options_of(int64_t low, int64_t high) {
+  RewardOptions options;
+  options.nodes_low = low;
+  options.nodes_high = high;
+  return options;
+}
+
+// C = (100 - 50) / (150 - 50) = 0.5, D = 40 / 100; total = 0.75 - 0.05 + 0.04.
+TEST(Reward, IsTheWeightedSumOfItsTerms) {
+  const auto terms = reward(scored(0.75), workflow_of(100, 40), options_of(50, 150));
+  EXPECT_DOUBLE_EQ(terms.pass, 0.75);
+  EXPECT_DOUBLE_EQ(terms.complexity, 0.5);
+  EXPECT_DOUBLE_EQ(terms.diversity, 0.4);
+  EXPECT_DOUBLE_EQ(terms.total, 0.74);
+}
+
+TEST(Reward, HoldsComplexityInTheUnitInterval) {
+  EXPECT_EQ(reward(scored(1), workflow_of(10, 10), options_of(50, 150)).complexity, 0);
+  EXPECT_EQ(reward(scored(1), workflow_of(900, 10), options_of(50, 150)).complexity, 1);
+}
+
+TEST(Reward, GivesNoPassRateToAWorkflowThatFailed) {
+  for (const auto kind : {Outcome::Kind::kWorkflowError, Outcome::Kind::kLimit}) {
+    Outcome outcome = scored(1);
+    outcome.kind = kind;
+    EXPECT_EQ(reward(outcome, workflow_of(100, 40), options_of(50, 150)).pass, 0);
+  }
+}
+
+TEST(Reward, IsLeastForAWorkflowThatIsNotValid) {
+  Outcome outcome;
+  outcome.kind = Outcome::Kind::kWorkflowError;
+  const auto invalid = reward(outcome, Workflow{});
+  const auto huge_and_wrong = reward(scored(0), workflow_of(100000, 1));
+  EXPECT_DOUBLE_EQ(invalid.total, -0.1);
+  EXPECT_LT(invalid.total, huge_and_wrong.total);
+}
+
+TEST(Reward, RefusesAnInfrastructureOutcome) {
+  Outcome outcome;
+  outcome.kind = Outcome::Kind::kInfrastructure;
+  EXPECT_THROW(reward(outcome, workflow_of(100, 40)), std::logic_error);
+}
+
+TEST(Reward, RefusesBadOptions) {
+  EXPECT_THROW(options_of(100, 100).validate(), InputError);
+  RewardOptions negative;
+  negative.w_pass = -1;
+  EXPECT_THROW(negative.validate(), InputError);
+  EXPECT_NO_THROW(RewardOptions{}.validate());
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,92 @@
+#include "workflow/baselines.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+
+namespace weft {
+namespace {
+
+struct Form {
+  const char* parameters;
+  const char* role;
+  const char* plain;     ///< instruction of a direct answer
+  const char* reasoned;  ///< instruction of a chain of thought
+  const char* vote_key;  ///< what is compared in a majority
+};
+
+Form form_of(TaskKind kind) {
+  switch (kind) {
+    case TaskKind::kCode:
+      return {"problem, entry_point", "Python programmer", "Write only the function.",
+              "Think step by step, then write the function in one code block.",
+              "\"\".join(extract_code(a).split())"};
+    case TaskKind::kMath:
+      return {"problem", "helpful assistant", R"(End with \\boxed{result}.)",
+              R"(Think step by step. End with \\boxed{result}.)", "a.split()[-1:]"};
+    case TaskKind::kQa:
+      return {"problem", "helpful assistant", "Give only the shortest answer.",
+              "Think step by step, then give the shortest answer on a line of its own.",
+              "a.strip().lower()"};
+    case TaskKind::kChoice:
+      break;
+  }
+  return {"problem", "helpful assistant", "End with: the answer is X.",
+          "Think step by step. End with: the answer is X.", "a.split()[-1:]"};
+}
+
+std::string workflow_text(const Form& form, const std::string& steps) {
+  return fmt::format(
+      "class Workflow:\n"
+      "    def __init__(self, name, llm_config, dataset):\n"
+      "        self.llm = create_llm_instance(llm_config)\n"
+      "\n"
+      "    async def __call__(self, {}):\n"
+      "{}"
+      "        return answer, self.llm.get_usage_summary()[\"total_cost\"]\n",
+      form.parameters, steps);
+}
+
+std::string single_call(const Form& form, const char* instructions, const char* ending) {
+  return workflow_text(
+      form, fmt::format("        # Step 1: answer\n"
+                        "        answer = (await self.llm.call_llm([problem], 0.7, 1, \"{}\", "
+                        "\"{}\"))[0]\n{}",
+                        form.role, instructions, ending));
+}
+
+/// qa answers end in their last line when reasoning comes before it.
+const char* last_line(TaskKind kind) {
+  return kind == TaskKind::kQa ? "        answer = answer.strip().split(\"\\n\")[-1]\n" : "";
+}
+
+}  // namespace
+
+std::string io_workflow(TaskKind kind) {
+  const Form form = form_of(kind);
+  return single_call(form, form.plain, "");
+}
+
+std::string cot_workflow(TaskKind kind) {
+  const Form form = form_of(kind);
+  return single_call(form, form.reasoned, last_line(kind));
+}
+
+std::string cot_sc_workflow(TaskKind kind, int samples) {
+  if (samples < 1) throw InputError(fmt::format("cot_sc: expected samples >= 1, got {}", samples));
+  const Form form = form_of(kind);
+  const char* lines = kind == TaskKind::kQa
+                          ? "        answers = [a.strip().split(\"\\n\")[-1] for a in answers]\n"
+                          : "";
+  return workflow_text(
+      form,
+      fmt::format("        # Step 1: sample answers\n"
+                  "        answers = await self.llm.call_llm([problem], 0.7, {}, \"{}\", \"{}\")\n"
+                  "{}"
+                  "        # Step 2: vote\n"
+                  "        keys = [{} for a in answers]\n"
+                  "        answer = answers[keys.index(max(keys, key=keys.count))]\n",
+                  samples, form.role, form.reasoned, lines, form.vote_key));
+}
+
+}  // namespace weft

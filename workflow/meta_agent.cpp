@@ -1,0 +1,184 @@
+#include "workflow/meta_agent.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+#include "workflow/python_text.h"
+#include "workflow/steps.h"
+
+namespace weft {
+namespace {
+
+constexpr std::string_view kThinkEnd = "</think>";
+constexpr std::string_view kFence = "```";
+constexpr std::string_view kOpenFence = "```python";
+
+std::string trimmed(std::string_view text) {
+  constexpr const char* kBlank = " \t\r\n";
+  const size_t begin = text.find_first_not_of(kBlank);
+  if (begin == std::string_view::npos) return "";
+  return std::string(text.substr(begin, text.find_last_not_of(kBlank) - begin + 1));
+}
+
+/// The parts of a completion; `problem` is set when it is not of the agreed form.
+struct Parts {
+  std::string reasoning, code, problem;
+};
+
+struct Line {
+  size_t begin, end;  ///< without the newline
+};
+
+std::vector<Line> fence_lines(std::string_view text) {
+  std::vector<Line> lines;
+  for (size_t at = 0; at <= text.size();) {
+    size_t end = text.find('\n', at);
+    if (end == std::string_view::npos) end = text.size();
+    if (text.substr(at, kFence.size()) == kFence) lines.push_back({at, end});
+    at = end + 1;
+  }
+  return lines;
+}
+
+Parts split_completion(std::string_view completion) {
+  Parts parts;
+  std::string think;
+  const size_t think_end = completion.rfind(kThinkEnd);
+  if (think_end != std::string_view::npos) {
+    think = trimmed(completion.substr(0, think_end));
+    if (think.rfind("<think>", 0) == 0) think = trimmed(std::string_view(think).substr(7));
+    completion.remove_prefix(think_end + kThinkEnd.size());
+  } else if (trimmed(completion).rfind("<think>", 0) == 0) {
+    parts.problem = "the <think> part is not closed";
+    return parts;
+  }
+  const auto fences = fence_lines(completion);
+  const auto fail = [&parts](std::string problem) {
+    parts.problem = std::move(problem);
+    return parts;
+  };
+  if (fences.empty()) return fail("no ```python block");
+  const std::string opening =
+      trimmed(completion.substr(fences[0].begin, fences[0].end - fences[0].begin));
+  if (opening != kOpenFence) return fail("expected ```python, got " + opening.substr(0, 40));
+  if (fences.size() == 1) return fail("the ```python block is not closed");
+  if (fences.size() > 2) return fail("more than one fenced block");
+  const std::string closing =
+      trimmed(completion.substr(fences[1].begin, fences[1].end - fences[1].begin));
+  if (closing != kFence || !trimmed(completion.substr(fences[1].end)).empty()) {
+    return fail("text after the ```python block");
+  }
+  parts.reasoning = trimmed(completion.substr(0, fences[0].begin));
+  if (!think.empty()) parts.reasoning = trimmed(think + "\n" + parts.reasoning);
+  parts.code = completion.substr(fences[0].end + 1, fences[1].begin - fences[0].end - 1);
+  if (parts.reasoning.empty()) return fail("no reasoning before the ```python block");
+  if (trimmed(parts.code).empty()) return fail("the ```python block is empty");
+  return parts;
+}
+
+bool is_allowed_import(const std::string& module) {
+  const std::string root = module.substr(0, module.find('.'));
+  const auto& allowed = allowed_imports();
+  return std::find(allowed.begin(), allowed.end(), root) != allowed.end();
+}
+
+std::string step_problem(const std::string& code, int max_steps) {
+  const auto numbers = step_numbers(code);
+  if (numbers.empty()) return "no comment \"# Step 1:\"";
+  if (static_cast<int>(numbers.size()) > max_steps) {
+    return fmt::format("{} steps, at most {} are allowed", numbers.size(), max_steps);
+  }
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    if (numbers[i] != static_cast<int>(i) + 1) {
+      return fmt::format("expected \"# Step {}:\", got \"# Step {}:\"", i + 1, numbers[i]);
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+const std::vector<std::string>& allowed_imports() {
+  static const std::vector<std::string> kAllowed = {
+      "asyncio", "collections", "functools",  "itertools", "json",   "math",
+      "random",  "re",          "statistics", "string",    "typing", "weft"};
+  return kAllowed;
+}
+
+void MetaAgentOptions::validate() const {
+  if (prompt_style != "short" && prompt_style != "full") {
+    throw InputError(fmt::format(
+        "meta_agent.prompt_style: expected \"short\" or \"full\", got \"{}\"", prompt_style));
+  }
+  if (max_code_bytes < 1 || max_nodes < 1 || max_steps < 1) {
+    throw InputError(fmt::format("meta_agent: caps must be >= 1, got {}, {}, {}", max_code_bytes,
+                                 max_nodes, max_steps));
+  }
+}
+
+MetaAgent::MetaAgent(PythonAnalyser& analyser, MetaAgentOptions options)
+    : analyser_(analyser), options_(std::move(options)) {
+  options_.validate();
+}
+
+std::string MetaAgent::render_completion(const std::string& reasoning,
+                                         const std::string& code) const {
+  const bool ends_line = !code.empty() && code.back() == '\n';
+  return fmt::format("{}\n```python\n{}{}```", trimmed(reasoning), code, ends_line ? "" : "\n");
+}
+
+Workflow MetaAgent::parse(const std::string& completion) const {
+  Parts parts = split_completion(completion);
+  if (!parts.problem.empty()) {
+    Workflow workflow;
+    workflow.problem = std::move(parts.problem);
+    return workflow;
+  }
+  Workflow workflow = check(std::move(parts.code));
+  workflow.reasoning = std::move(parts.reasoning);
+  return workflow;
+}
+
+Workflow MetaAgent::check(std::string code) const {
+  Workflow workflow;
+  workflow.code = std::move(code);
+  workflow.num_steps = static_cast<int>(step_numbers(workflow.code).size());
+  if (static_cast<int64_t>(workflow.code.size()) > options_.max_code_bytes) {
+    workflow.problem = fmt::format("{} bytes of code, at most {} are allowed", workflow.code.size(),
+                                   options_.max_code_bytes);
+    return workflow;
+  }
+  workflow.facts = analyser_.facts(workflow.code);
+  workflow.problem = find_problem(workflow);
+  workflow.valid = workflow.problem.empty();
+  return workflow;
+}
+
+std::string MetaAgent::find_problem(const Workflow& workflow) const {
+  const StaticFacts& facts = workflow.facts;
+  if (!facts.parses) return "does not parse: " + facts.syntax_error;
+  if (facts.num_nodes > options_.max_nodes) {
+    return fmt::format("{} AST nodes, at most {} are allowed", facts.num_nodes, options_.max_nodes);
+  }
+  for (const auto& module : facts.imports) {
+    if (!is_allowed_import(module)) return "import of " + module + " is not allowed";
+  }
+  if (facts.has_catch_all) return "a handler catches every exception";
+  if (!facts.has_workflow_class) return "no class Workflow";
+  if (!facts.has_async_call) return "class Workflow has no async __call__";
+  const std::string plain = blank_strings_and_comments(workflow.code);
+  if (!has_contract_init(plain)) {
+    return "class Workflow has no __init__(self, name, llm_config, dataset)";
+  }
+  if (const auto name = dunder_attribute(plain)) {
+    return "access to attribute " + *name + " is not allowed";
+  }
+  return step_problem(workflow.code, options_.max_steps);
+}
+
+}  // namespace weft

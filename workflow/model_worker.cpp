@@ -1,0 +1,100 @@
+#include "workflow/model_worker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/error.h"
+
+namespace weft {
+namespace {
+
+bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+
+/// Keeps the two ends of a text that is too long, at whole characters.
+std::string cut_middle(const std::string& text, int64_t max_bytes) {
+  const auto limit = static_cast<size_t>(max_bytes);
+  if (text.size() <= limit) return text;
+  size_t head = limit / 2, tail = text.size() - limit / 2;
+  while (head > 0 && continues_character(text[head])) --head;
+  while (tail < text.size() && continues_character(text[tail])) ++tail;
+  return text.substr(0, head) + "\n[...]\n" + text.substr(tail);
+}
+
+WorkerReply reply_of(TextResponse response, int num_responses) {
+  WorkerReply reply;
+  reply.prompt_tokens = response.usage.prompt_tokens;
+  reply.completion_tokens = response.usage.completion_tokens;
+  reply.usd = response.usage.usd;
+  reply.error = std::move(response.error);
+  if (response.status == ResponseStatus::kRefused) {
+    reply.status = WorkerReply::Status::kRefused;
+  } else if (response.status != ResponseStatus::kOk) {
+    reply.status = WorkerReply::Status::kInfrastructure;
+  } else if (response.choices.size() != static_cast<size_t>(num_responses)) {
+    reply.status = WorkerReply::Status::kInfrastructure;
+    reply.error = fmt::format("worker gave {} responses, expected {}", response.choices.size(),
+                              num_responses);
+  } else {
+    for (auto& choice : response.choices) reply.texts.push_back(std::move(choice.text));
+  }
+  return reply;
+}
+
+}  // namespace
+
+void ModelWorkerOptions::validate() const {
+  if (max_tokens < 1) {
+    throw InputError(fmt::format("worker.max_tokens: expected >= 1, got {}", max_tokens));
+  }
+  if (!(top_p > 0 && top_p <= 1)) {
+    throw InputError(fmt::format("worker.top_p: expected a value in (0, 1], got {}", top_p));
+  }
+  if (!(max_temperature >= 0)) {
+    throw InputError(fmt::format("worker.max_temperature: expected >= 0, got {}", max_temperature));
+  }
+  if (max_prompt_bytes < 64) {
+    throw InputError(
+        fmt::format("worker.max_prompt_bytes: expected >= 64, got {}", max_prompt_bytes));
+  }
+}
+
+std::vector<ChatMessage> worker_messages(const WorkerRequest& request, int64_t max_prompt_bytes) {
+  std::vector<ChatMessage> messages;
+  std::string system;
+  if (!request.agent_role.empty()) system = "You are a " + request.agent_role + ".";
+  if (!request.instructions.empty()) system += (system.empty() ? "" : " ") + request.instructions;
+  if (!system.empty()) messages.push_back({"system", cut_middle(system, max_prompt_bytes)});
+  std::string user;
+  for (const auto& message : request.messages) {
+    if (!user.empty()) user += "\n\n";
+    user += message;
+  }
+  messages.push_back({"user", cut_middle(user, max_prompt_bytes)});
+  return messages;
+}
+
+ModelWorker::ModelWorker(TextModel& model, ModelWorkerOptions options)
+    : model_(model), options_(options) {
+  options_.validate();
+}
+
+void ModelWorker::submit(WorkerRequest request, std::function<void(WorkerReply)> done) {
+  TextRequest text;
+  text.prompt = worker_messages(request, options_.max_prompt_bytes);
+  text.n = request.num_responses;
+  const double temperature = std::isfinite(request.temperature) ? request.temperature : 0.0;
+  text.sampling.temperature = std::clamp(temperature, 0.0, options_.max_temperature);
+  text.sampling.top_p = options_.top_p;
+  text.sampling.max_tokens = options_.max_tokens;
+  text.sampling.seed = request.seed;
+  text.cancelled = request.cancelled;
+  const int num_responses = request.num_responses;
+  model_.submit(std::move(text), [done = std::move(done), num_responses](TextResponse response) {
+    done(reply_of(std::move(response), num_responses));
+  });
+}
+
+}  // namespace weft

@@ -1,0 +1,259 @@
+#include "workflow/run_workflow.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "data/score.h"
+
+namespace weft {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Run {
+  RunRequest request;
+  std::function<void(Outcome)> done;
+  Outcome outcome;
+  int tries = 0;
+  Clock::time_point start = Clock::now();
+};
+
+bool is_blank(const std::string& text) {
+  return text.find_first_not_of(" \t\r\n") == std::string::npos;
+}
+
+void add_usage(WorkflowUsage& total, const WorkflowUsage& usage) {
+  total.calls += usage.calls;
+  total.execs += usage.execs;
+  total.prompt_tokens += usage.prompt_tokens;
+  total.completion_tokens += usage.completion_tokens;
+  total.usd += usage.usd;
+}
+
+WorkflowJob job_of(const RunRequest& request, const WorkflowBudget& budget) {
+  WorkflowJob job;
+  job.code = request.workflow->code;
+  job.problem = request.task->prompt;
+  job.entry_point = request.task->entry_point;
+  job.dataset = request.task->dataset;
+  job.public_tests = request.task->public_tests;
+  job.budget = budget;
+  job.seed = request.seed;
+  return job;
+}
+
+Outcome::Kind kind_of(WorkflowResult::Status status) {
+  switch (status) {
+    case WorkflowResult::Status::kAnswered:
+      return Outcome::Kind::kScored;
+    case WorkflowResult::Status::kWorkflowError:
+      return Outcome::Kind::kWorkflowError;
+    case WorkflowResult::Status::kLimit:
+      return Outcome::Kind::kLimit;
+    case WorkflowResult::Status::kInfrastructure:
+      break;
+  }
+  return Outcome::Kind::kInfrastructure;
+}
+
+Mode mode_of(const std::vector<Json>& tests) {
+  return tests.front().is_object() && tests.front().contains("input") ? Mode::kStdio : Mode::kCall;
+}
+
+}  // namespace
+
+const char* outcome_name(Outcome::Kind kind) {
+  switch (kind) {
+    case Outcome::Kind::kScored:
+      return "scored";
+    case Outcome::Kind::kWorkflowError:
+      return "workflow_error";
+    case Outcome::Kind::kLimit:
+      return "limit";
+    case Outcome::Kind::kInfrastructure:
+      break;
+  }
+  return "infrastructure";
+}
+
+std::string code_of_answer(const std::string& answer) {
+  size_t open = answer.rfind("```", 0) == 0 ? 0 : answer.find("\n```");
+  if (open == std::string::npos) return answer;
+  const size_t line_end = answer.find('\n', open == 0 ? 0 : open + 1);
+  if (line_end == std::string::npos) return answer;
+  const size_t close = answer.find("\n```", line_end);
+  if (close == std::string::npos) return answer.substr(line_end + 1);
+  return answer.substr(line_end + 1, close - line_end);
+}
+
+void RunnerOptions::validate() const {
+  worker.validate();
+  const auto positive = [](const char* name, int64_t value) {
+    if (value < 1) throw InputError(fmt::format("runner.{}: expected >= 1, got {}", name, value));
+  };
+  positive("max_calls", budget.max_calls);
+  positive("max_responses_per_call", budget.max_responses_per_call);
+  positive("max_worker_tokens", budget.max_tokens);
+  positive("max_exec", budget.max_exec);
+  positive("wall_ms", budget.wall_ms);
+  positive("cpu_ms", budget.cpu_ms);
+  positive("memory_mb", budget.memory_mb);
+  positive("max_concurrent", max_concurrent);
+  positive("judge_cpu_ms", judge_cpu_ms);
+  positive("judge_memory_mb", judge_memory_mb);
+  if (num_retries < 0) {
+    throw InputError(fmt::format("runner.num_retries: expected >= 0, got {}", num_retries));
+  }
+}
+
+class WorkflowRunner::Impl {
+ public:
+  Impl(Sandbox& sandbox, Judge& judge, TextModel& model, RunnerOptions options)
+      : judge_(judge), options_(std::move(options)), worker_(model, options_.worker) {
+    options_.validate();
+    host_.emplace(sandbox, judge, worker_, options_.max_concurrent);
+  }
+
+  ~Impl() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    host_.reset();
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [this] { return in_flight_ == 0; });
+  }
+
+  void submit(RunRequest request, std::function<void(Outcome)> done) {
+    WEFT_ASSERT(request.workflow && request.task);
+    auto run = std::make_shared<Run>();
+    run->request = request;
+    run->done = std::move(done);
+    {
+      const std::lock_guard lock(mutex_);
+      ++in_flight_;
+    }
+    if (!request.workflow->valid) {
+      run->outcome.kind = Outcome::Kind::kWorkflowError;
+      run->outcome.error = "not valid: " + request.workflow->problem;
+      finish(*run);
+      return;
+    }
+    start(run);
+  }
+
+ private:
+  void start(const std::shared_ptr<Run>& run) {
+    ++run->tries;
+    host_->start(job_of(run->request, options_.budget),
+                 [this, run](WorkflowResult result) { answered(run, std::move(result)); });
+  }
+
+  void answered(const std::shared_ptr<Run>& run, WorkflowResult result) {
+    Outcome& outcome = run->outcome;
+    add_usage(outcome.usage, result.usage);
+    outcome.kind = kind_of(result.status);
+    outcome.trace = std::move(result.trace);
+    outcome.error = std::move(result.error);
+    if (outcome.kind == Outcome::Kind::kInfrastructure && run->tries <= options_.num_retries) {
+      const std::lock_guard lock(mutex_);  // keeps the destructor away from the host
+      if (!stopping_) return start(run);
+    }
+    if (outcome.kind != Outcome::Kind::kScored) return finish(*run);
+    const bool is_code = run->request.task->kind == TaskKind::kCode;
+    outcome.answer = is_code ? code_of_answer(result.answer) : std::move(result.answer);
+    if (is_blank(outcome.answer)) {
+      outcome.kind = Outcome::Kind::kWorkflowError;
+      outcome.error = "the workflow answered nothing";
+      return finish(*run);
+    }
+    if (run->request.score_val) return score(run);
+    finish(*run);
+  }
+
+  void score(const std::shared_ptr<Run>& run) {
+    const Task& task = *run->request.task;
+    if (task.kind != TaskKind::kCode) {
+      run->outcome.pass_rate = score_answer(task, run->outcome.answer);
+      run->outcome.declared = 1;
+      run->outcome.passed = run->outcome.pass_rate >= 1 ? 1 : 0;
+      return finish(*run);
+    }
+    const auto& tests = run->request.tests ? *run->request.tests : task.val_tests;
+    if (tests.empty()) return finish(*run);
+    JudgeRequest request;
+    request.code = run->outcome.answer;
+    request.entry_point = task.entry_point;
+    request.mode = mode_of(tests);
+    request.tests = tests;
+    request.limits.cpu_ms = options_.judge_cpu_ms;
+    request.limits.memory_mb = options_.judge_memory_mb;
+    judge_.submit(std::move(request), [this, run](Verdict verdict) { judged(*run, verdict); });
+  }
+
+  void judged(Run& run, const Verdict& verdict) {
+    Outcome& outcome = run.outcome;
+    outcome.passed = verdict.passed;
+    outcome.declared = verdict.declared;
+    outcome.pass_rate = verdict.pass_rate();
+    if (verdict.infra) {
+      outcome.kind = Outcome::Kind::kInfrastructure;
+      outcome.pass_rate = 0;
+      outcome.error = "the judge failed";
+      for (const auto& test : verdict.tests) {
+        if (test.verdict == TestVerdict::kInfra) outcome.error = "judge: " + test.detail;
+      }
+    }
+    finish(run);
+  }
+
+  void finish(Run& run) {
+    run.outcome.wall_ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - run.start).count();
+    run.done(std::move(run.outcome));
+    const std::lock_guard lock(mutex_);
+    if (--in_flight_ == 0) idle_.notify_all();
+  }
+
+  Judge& judge_;
+  const RunnerOptions options_;
+  ModelWorker worker_;
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  int in_flight_ = 0;
+  bool stopping_ = false;
+  std::optional<WorkflowHost> host_;
+};
+
+WorkflowRunner::WorkflowRunner(Sandbox& sandbox, Judge& judge, TextModel& worker,
+                               RunnerOptions options)
+    : impl_(std::make_unique<Impl>(sandbox, judge, worker, std::move(options))) {}
+
+WorkflowRunner::~WorkflowRunner() = default;
+
+void WorkflowRunner::submit(RunRequest request, std::function<void(Outcome)> done) {
+  impl_->submit(request, std::move(done));
+}
+
+Outcome WorkflowRunner::run(RunRequest request) { return run_all({request}).front(); }
+
+std::vector<Outcome> WorkflowRunner::run_all(const std::vector<RunRequest>& requests) {
+  std::vector<std::promise<Outcome>> promises(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    submit(requests[i],
+           [&promise = promises[i]](Outcome outcome) { promise.set_value(std::move(outcome)); });
+  }
+  std::vector<Outcome> outcomes;
+  outcomes.reserve(requests.size());
+  for (auto& promise : promises) outcomes.push_back(promise.get_future().get());
+  return outcomes;
+}
+
+}  // namespace weft

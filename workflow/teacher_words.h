@@ -1,0 +1,21 @@
+/// What the scripted teacher reads out of a query, so that what it writes refers to the query.
+#pragma once
+
+#include <string>
+
+#include "data/task.h"
+
+namespace weft {
+
+struct QueryWords {
+  std::string entry;   ///< the entry point; "the answer" for tasks without one
+  std::string call;    ///< "count_vowels(text)" where the prompt shows arguments, else the entry
+  std::string phrase;  ///< up to seven words that say what is wanted, e.g. "the number of vowels"
+  std::string topic;   ///< "string", "list", "number", "grid", "dictionary" or "Python"
+};
+
+/// Every field is printable ASCII without quotes, backslashes, backticks and braces, so that it may
+/// stand inside a Python string.
+QueryWords words_of(const Task& task);
+
+}  // namespace weft
