@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <future>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "data/regex.h"
 #include "data/score.h"
 
 namespace weft {
@@ -84,13 +86,12 @@ const char* outcome_name(Outcome::Kind kind) {
 }
 
 std::string code_of_answer(const std::string& answer) {
-  size_t open = answer.rfind("```", 0) == 0 ? 0 : answer.find("\n```");
-  if (open == std::string::npos) return answer;
-  const size_t line_end = answer.find('\n', open == 0 ? 0 : open + 1);
-  if (line_end == std::string::npos) return answer;
-  const size_t close = answer.find("\n```", line_end);
-  if (close == std::string::npos) return answer.substr(line_end + 1);
-  return answer.substr(line_end + 1, close - line_end);
+  static const Regex kBlock(R"((?s)```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)(?:```|\z))");
+  const auto blocks = kBlock.find_groups(answer, 1);
+  if (blocks.empty()) return answer;
+  return *std::max_element(
+      blocks.begin(), blocks.end(),
+      [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
 }
 
 void RunnerOptions::validate() const {

@@ -96,8 +96,8 @@ class WorkflowRunner {
   std::unique_ptr<Impl> impl_;
 };
 
-/// The first fenced block's content when the text has one, else the text: how an answer to a code
-/// task is read.
+/// The longest fenced block of the text when it has one (as a workflow's `extract_code`), else the
+/// text: how an answer to a code task is read.
 std::string code_of_answer(const std::string& answer);
 
 }  // namespace weft

@@ -5,8 +5,9 @@
 namespace weft {
 namespace {
 
-TEST(CodeOfAnswer, TakesTheFirstFencedBlock) {
-  EXPECT_EQ(code_of_answer("Here:\n```python\nx = 1\n```\nand\n```\ny\n```"), "x = 1\n");
+TEST(CodeOfAnswer, TakesTheLongestFencedBlock) {
+  EXPECT_EQ(code_of_answer("Here:\n```\ny\n```\nand\n```python\nx = 1\n```\nand\n```\ny\n```"),
+            "x = 1\n");
   EXPECT_EQ(code_of_answer("```\nx = 1\n```"), "x = 1\n");
 }
 

@@ -1,0 +1,261 @@
+#include "workflow/run_workflow.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+
+#include "tests/support/scripted_model.h"
+#include "tests/workflow/jail.h"
+#include "workflow/baselines.h"
+
+namespace weft {
+namespace {
+
+using test::jail;
+using test::ScriptedModel;
+using test::ScriptedPrompt;
+using testing::HasSubstr;
+using Kind = Outcome::Kind;
+
+Json test_of(int argument, int expected) {
+  return Json{{"args", Json::array({argument})}, {"expected", expected}};
+}
+
+Task double_task() {
+  Task task;
+  task.id = "double";
+  task.dataset = "jsonl";
+  task.prompt = "Write double(n) that returns twice n.";
+  task.entry_point = "double";
+  task.public_tests = {test_of(1, 2), test_of(0, 0)};
+  task.val_tests = {test_of(2, 4), test_of(5, 10), test_of(-3, -6), test_of(0, 0)};
+  return task;
+}
+
+const char* const kRight = "Sure:\n```python\ndef double(n):\n    return 2 * n\n```\n";
+const char* const kWrong = "def double(n):\n    return n * n\n";
+
+Workflow checked(const std::string& code) {
+  Workflow workflow = jail().agent.check(code);
+  EXPECT_TRUE(workflow.valid) << workflow.problem;
+  return workflow;
+}
+
+Workflow with_body(const std::string& body) {
+  return checked(
+      "class Workflow:\n    def __init__(self, name, llm_config, dataset):\n"
+      "        self.llm = create_llm_instance(llm_config)\n\n"
+      "    async def __call__(self, problem, entry_point):\n        # Step 1: a\n" +
+      body);
+}
+
+Outcome run_on(TextModel& model, const Workflow& workflow, const Task& task, uint64_t seed = 1,
+               RunnerOptions options = {}) {
+  WorkflowRunner runner(jail().sandbox, jail().judge, model, options);
+  return runner.run({.workflow = &workflow, .task = &task, .seed = seed});
+}
+
+TEST(WorkflowRunner, ScoresAnAnswerOnTheValTests) {
+  ScriptedModel model(kRight);
+  const Outcome outcome = run_on(model, checked(io_workflow(TaskKind::kCode)), double_task());
+  EXPECT_EQ(outcome.kind, Kind::kScored) << outcome.error;
+  EXPECT_EQ(outcome.pass_rate, 1.0);
+  EXPECT_EQ(outcome.declared, 4);
+  EXPECT_EQ(outcome.answer, "def double(n):\n    return 2 * n\n");
+  EXPECT_EQ(outcome.usage.calls, 1);
+  EXPECT_GT(outcome.usage.completion_tokens, 0);
+  EXPECT_GT(outcome.usage.prompt_tokens, 0);
+  ASSERT_EQ(outcome.trace.size(), 1u);
+  EXPECT_EQ(outcome.trace[0]["kind"], "call_llm");
+}
+
+// n * n is right for 0 and 2 of the four val tests.
+TEST(WorkflowRunner, GivesTheShareOfPassedTests) {
+  ScriptedModel model(kWrong);
+  const Outcome outcome = run_on(model, checked(io_workflow(TaskKind::kCode)), double_task());
+  EXPECT_EQ(outcome.kind, Kind::kScored) << outcome.error;
+  EXPECT_EQ(outcome.pass_rate, 0.5);
+}
+
+TEST(WorkflowRunner, OverridesTheTestsForEvaluation) {
+  ScriptedModel model(kWrong);
+  WorkflowRunner runner(jail().sandbox, jail().judge, model);
+  const Workflow workflow = checked(io_workflow(TaskKind::kCode));
+  const Task task = double_task();
+  const std::vector<Json> tests = {test_of(2, 4)};
+  const Outcome outcome =
+      runner.run({.workflow = &workflow, .task = &task, .seed = 1, .tests = &tests});
+  EXPECT_EQ(outcome.declared, 1);
+  EXPECT_EQ(outcome.pass_rate, 1.0);
+}
+
+TEST(WorkflowRunner, AnswersWithoutScoringWhereAsked) {
+  ScriptedModel model(kRight);
+  WorkflowRunner runner(jail().sandbox, jail().judge, model);
+  const Workflow workflow = checked(io_workflow(TaskKind::kCode));
+  const Task task = double_task();
+  const Outcome outcome =
+      runner.run({.workflow = &workflow, .task = &task, .seed = 1, .score_val = false});
+  EXPECT_EQ(outcome.kind, Kind::kScored);
+  EXPECT_EQ(outcome.declared, 0);
+  EXPECT_THAT(outcome.answer, HasSubstr("2 * n"));
+}
+
+TEST(WorkflowRunner, TestsFencedDraftsOnPublicTests) {
+  ScriptedModel model(
+      [](const ScriptedPrompt& prompt) { return prompt.choice == 2 ? kRight : kWrong; });
+  const Workflow workflow = with_body(
+      "        codes = await self.llm.call_llm([problem], 0.7, 4, \"a\", \"b\")\n"
+      "        code = next((c for c in codes if exec_code(c, entry_point) == \"no error\"), "
+      "codes[0])\n"
+      "        return code, self.llm.get_usage_summary()[\"total_cost\"]\n");
+  const Outcome outcome = run_on(model, workflow, double_task());
+  EXPECT_EQ(outcome.kind, Kind::kScored) << outcome.error;
+  EXPECT_EQ(outcome.pass_rate, 1.0);
+  EXPECT_EQ(outcome.usage.execs, 3);
+}
+
+TEST(WorkflowRunner, AWorkflowThatRaisesIsAWorkflowError) {
+  ScriptedModel model("x");
+  const Outcome outcome =
+      run_on(model, with_body("        return [1][len(problem)], 0.0\n"), double_task());
+  EXPECT_EQ(outcome.kind, Kind::kWorkflowError);
+  EXPECT_EQ(outcome.pass_rate, 0);
+  EXPECT_THAT(outcome.error, HasSubstr("IndexError"));
+}
+
+TEST(WorkflowRunner, AnEmptyAnswerIsAWorkflowError) {
+  ScriptedModel model(" \n");
+  const Outcome outcome = run_on(model, checked(io_workflow(TaskKind::kCode)), double_task());
+  EXPECT_EQ(outcome.kind, Kind::kWorkflowError);
+  EXPECT_THAT(outcome.error, HasSubstr("nothing"));
+}
+
+TEST(WorkflowRunner, NeverRunsAWorkflowThatIsNotValid) {
+  ScriptedModel model(kRight);
+  const Workflow workflow = jail().agent.check("import os\n" + io_workflow(TaskKind::kCode));
+  const Outcome outcome = run_on(model, workflow, double_task());
+  EXPECT_EQ(outcome.kind, Kind::kWorkflowError);
+  EXPECT_THAT(outcome.error, HasSubstr("import of os"));
+  EXPECT_TRUE(model.requests().empty());
+}
+
+TEST(WorkflowRunner, ABudgetEndsAWorkflow) {
+  ScriptedModel model("x");
+  RunnerOptions options;
+  options.budget.max_calls = 3;
+  const Workflow workflow = with_body(
+      "        for i in range(9):\n"
+      "            x = await self.llm.call_llm([problem], 0.0, 1, \"\", \"\")\n"
+      "        return x[0], 0.0\n");
+  const Outcome outcome = run_on(model, workflow, double_task(), 1, options);
+  EXPECT_EQ(outcome.kind, Kind::kLimit) << outcome.error;
+  EXPECT_EQ(model.requests().size(), 3u);
+}
+
+TEST(WorkflowRunner, RetriesAnInfrastructureErrorOnce) {
+  std::atomic<int> calls = 0;
+  ScriptedModel model([](const ScriptedPrompt&) { return std::string(kRight); },
+                      [&calls](const ScriptedPrompt&) {
+                        return calls++ == 0 ? ResponseStatus::kFailed : ResponseStatus::kOk;
+                      });
+  const Outcome outcome = run_on(model, checked(io_workflow(TaskKind::kCode)), double_task());
+  EXPECT_EQ(outcome.kind, Kind::kScored) << outcome.error;
+  EXPECT_EQ(calls, 2);
+}
+
+TEST(WorkflowRunner, ReportsALastingInfrastructureErrorApart) {
+  std::atomic<int> calls = 0;
+  ScriptedModel model([](const ScriptedPrompt&) { return std::string(kRight); },
+                      [&calls](const ScriptedPrompt&) {
+                        ++calls;
+                        return ResponseStatus::kFailed;
+                      });
+  const Outcome outcome = run_on(model, checked(io_workflow(TaskKind::kCode)), double_task());
+  EXPECT_EQ(outcome.kind, Kind::kInfrastructure);
+  EXPECT_EQ(calls, 2);
+  EXPECT_THAT(outcome.error, HasSubstr("scripted failure"));
+}
+
+TEST(WorkflowRunner, ARefusedCallIsTheWorkflowsFault) {
+  ScriptedModel model([](const ScriptedPrompt&) { return std::string("x"); },
+                      [](const ScriptedPrompt&) { return ResponseStatus::kRefused; });
+  const Outcome outcome = run_on(model, checked(io_workflow(TaskKind::kCode)), double_task());
+  EXPECT_EQ(outcome.kind, Kind::kWorkflowError);
+}
+
+TEST(WorkflowRunner, DerivesTheSeedOfACallFromRunAndIndex) {
+  const Workflow workflow = with_body(
+      "        a = await self.llm.call_llm([problem], 0.5, 1, \"\", \"\")\n"
+      "        b = await self.llm.call_llm([problem], 0.5, 1, \"\", \"\")\n"
+      "        return a[0] + b[0], 0.0\n");
+  std::vector<std::vector<uint64_t>> seeds;
+  for (const uint64_t seed : {7u, 7u, 8u}) {
+    ScriptedModel model("x");
+    run_on(model, workflow, double_task(), seed);
+    seeds.emplace_back();
+    for (const auto& request : model.requests()) seeds.back().push_back(request.sampling.seed);
+    ASSERT_EQ(seeds.back().size(), 2u);
+  }
+  EXPECT_EQ(seeds[0], seeds[1]);
+  EXPECT_NE(seeds[0][0], seeds[0][1]);
+  EXPECT_NE(seeds[0][0], seeds[2][0]);
+}
+
+TEST(WorkflowRunner, ScoresOtherKindsByTheirScorers) {
+  struct Case {
+    TaskKind kind;
+    const char *gold, *reply;
+  };
+  for (const auto& [kind, gold, reply] :
+       {Case{TaskKind::kMath, "12", "It is \\boxed{12}."},
+        Case{TaskKind::kQa, "the Eiffel Tower", "Thinking.\nEiffel Tower"},
+        Case{TaskKind::kChoice, "B", "Well, the answer is B."}}) {
+    Task task;
+    task.dataset = "jsonl";
+    task.kind = kind;
+    task.prompt = "?";
+    task.answer = gold;
+    ScriptedModel model(reply);
+    for (const auto& code : {cot_workflow(kind), cot_sc_workflow(kind, 3)}) {
+      const Outcome outcome = run_on(model, checked(code), task);
+      EXPECT_EQ(outcome.kind, Kind::kScored) << outcome.error;
+      EXPECT_EQ(outcome.pass_rate, 1.0) << outcome.answer;
+    }
+  }
+}
+
+TEST(WorkflowRunner, KeepsTheOrderOfManyRuns) {
+  ScriptedModel model([](const ScriptedPrompt& prompt) { return "answer to " + prompt.user; });
+  WorkflowRunner runner(jail().sandbox, jail().judge, model);
+  const Workflow workflow = checked(io_workflow(TaskKind::kQa));
+  std::vector<Task> tasks(24);
+  std::vector<RunRequest> requests;
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    tasks[i].kind = TaskKind::kQa;
+    tasks[i].prompt = "question " + std::to_string(i);
+    tasks[i].answer = "answer to question " + std::to_string(i);
+    requests.push_back({.workflow = &workflow, .task = &tasks[i], .seed = i});
+  }
+  const auto outcomes = runner.run_all(requests);
+  for (size_t i = 0; i < tasks.size(); ++i) EXPECT_EQ(outcomes[i].answer, tasks[i].answer);
+}
+
+TEST(WorkflowRunner, ItsEndDeliversWhatIsInFlight) {
+  ScriptedModel model("x");
+  const Workflow workflow = with_body(
+      "        import asyncio\n        await asyncio.sleep(60)\n        return \"x\", 0.0\n");
+  const Task task = double_task();
+  std::promise<Outcome> promise;
+  {
+    WorkflowRunner runner(jail().sandbox, jail().judge, model);
+    runner.submit({.workflow = &workflow, .task = &task, .seed = 1},
+                  [&promise](Outcome outcome) { promise.set_value(std::move(outcome)); });
+  }
+  EXPECT_EQ(promise.get_future().get().kind, Kind::kInfrastructure);
+}
+
+}  // namespace
+}  // namespace weft
