@@ -35,7 +35,9 @@ add_library(weft::torch ALIAS weft_torch)
 target_include_directories(
   weft_torch SYSTEM INTERFACE ${WEFT_TORCH_DIR}/include
                               ${WEFT_TORCH_DIR}/include/torch/csrc/api/include)
-target_compile_definitions(weft_torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
+# LibTorch's include folder brings its own fmt, which shadows the distribution's: header-only, it needs
+# no library of that version.
+target_compile_definitions(weft_torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO FMT_HEADER_ONLY)
 target_link_libraries(weft_torch INTERFACE torch_cpu c10)
 target_link_options(weft_torch INTERFACE LINKER:-rpath,${WEFT_TORCH_DIR}/lib
                     LINKER:-rpath-link,${nvidia_lib})
