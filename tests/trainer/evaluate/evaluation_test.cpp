@@ -1,0 +1,219 @@
+#include "trainer/evaluate/evaluation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "tests/support/scripted_model.h"
+
+namespace weft {
+namespace {
+
+using test::ScriptedModel;
+using test::ScriptedPrompt;
+
+std::vector<Task> code_tasks(int count) {
+  std::vector<Task> tasks(static_cast<size_t>(count));
+  for (int i = 0; i < count; ++i) {
+    tasks[size_t(i)].id = "t" + std::to_string(i);
+    tasks[size_t(i)].prompt = "query " + std::to_string(i);
+    tasks[size_t(i)].entry_point = "f";
+  }
+  return tasks;
+}
+
+/// A meta-agent that writes "workflow for QUERY", a check that everything but "broken" passes, and
+/// runs that pass when the workflow was written for the task, or is one fixed for all.
+class Evaluate : public ::testing::Test {
+ protected:
+  Evaluate() : model_([this](const ScriptedPrompt& p) { return write_(p); }) {
+    plan_.tasks = code_tasks(4);
+    for (const Task& task : plan_.tasks) plan_.hidden_tests[task.id] = {Json{{"args", {1}}}};
+    backend_.prompt = [](const Task& task) {
+      return std::vector<ChatMessage>{{"user", task.prompt}};
+    };
+    backend_.check = [](std::string code) {
+      Workflow workflow;
+      workflow.valid = code != "broken";
+      workflow.problem = workflow.valid ? "" : "no class Workflow";
+      workflow.facts.parses = true;
+      workflow.facts.ast_hash = hex64(hash64(code));
+      workflow.code = std::move(code);
+      return workflow;
+    };
+    backend_.parse = backend_.check;
+    backend_.meta_model = [this](const Method&) { return MetaModel{&model_, "policy"}; };
+    backend_.pooled_code = [](const Method&, const Task& task) {
+      return task.id == "t0" ? std::string("pooled for query 0") : std::string();
+    };
+    backend_.run = [this](RunRequest request, std::function<void(Outcome)> done) {
+      requests_.push_back({request.task->id, request.seed, request.tests});
+      done(outcome_(request));
+    };
+  }
+
+  static Outcome pass_when_written_for_it(const RunRequest& request) {
+    Outcome outcome;
+    outcome.kind = Outcome::Kind::kScored;
+    outcome.declared = 2;
+    const bool own = request.workflow->code.find(request.task->prompt) != std::string::npos;
+    outcome.passed = own ? 2 : 1;
+    outcome.pass_rate = outcome.passed / 2.0;
+    outcome.usage.calls = 1;
+    outcome.usage.prompt_tokens = 7;
+    outcome.usage.completion_tokens = 3;
+    return outcome;
+  }
+
+  std::vector<ResultRow> run(const std::vector<std::string>& methods,
+                             const std::vector<ResultRow>& finished = {}) {
+    plan_.methods = parse_methods(methods);
+    return evaluate(plan_, options_, backend_, finished,
+                    [this](const ResultRow& row) { kept_.push_back(row); });
+  }
+
+  static std::vector<ResultRow> of(const std::vector<ResultRow>& rows, const std::string& method) {
+    std::vector<ResultRow> chosen;
+    for (const auto& row : rows) {
+      if (row.method == method) chosen.push_back(row);
+    }
+    return chosen;
+  }
+
+  struct Seen {
+    std::string task;
+    uint64_t seed;
+    const std::vector<Json>* tests;
+  };
+
+  EvaluationPlan plan_;
+  EvaluationOptions options_;
+  std::function<std::string(const ScriptedPrompt&)> write_ = [](const ScriptedPrompt& p) {
+    return "workflow for " + p.user + " " + std::to_string(p.choice);
+  };
+  std::function<Outcome(const RunRequest&)> outcome_ = pass_when_written_for_it;
+  EvaluationBackend backend_;
+  ScriptedModel model_;
+  std::vector<Seen> requests_;
+  std::vector<ResultRow> kept_;
+};
+
+TEST_F(Evaluate, RunsEveryMethodOnEveryTaskAndSample) {
+  options_.samples_per_task = 3;
+  const auto rows = run({"io", "m=meta:dir"});
+  EXPECT_EQ(rows.size(), 2u * 4 * 3);
+  EXPECT_EQ(kept_.size(), rows.size());
+  for (const auto& row : of(rows, "m")) EXPECT_EQ(row.score, 1) << row.workflow;
+}
+
+TEST_F(Evaluate, ScoresOnHiddenTests) {
+  run({"io"});
+  for (const auto& seen : requests_) EXPECT_EQ(seen.tests, &plan_.hidden_tests.at(seen.task));
+}
+
+TEST_F(Evaluate, EveryTestMustPassUnlessThePassRateIsAskedFor) {
+  EXPECT_EQ(run({"io"})[0].score, 0);
+  options_.score = ScoreRule::kPassRate;
+  EXPECT_EQ(run({"io"})[0].score, 0.5);
+}
+
+TEST_F(Evaluate, RunsOfATaskHaveTheSameSeedUnderEveryMethod) {
+  run({"io", "cot"});
+  std::map<std::string, std::set<uint64_t>> seeds;
+  for (const auto& seen : requests_) seeds[seen.task].insert(seen.seed);
+  for (const auto& [task, values] : seeds) EXPECT_EQ(values.size(), 1u) << task;
+  EXPECT_EQ(seeds.size(), 4u);
+}
+
+TEST_F(Evaluate, MetaAgentIsAskedWithItsAdapter) {
+  run({"m=meta:dir"});
+  ASSERT_EQ(model_.requests().size(), 4u);
+  EXPECT_EQ(model_.requests()[0].adapter, "policy");
+}
+
+TEST_F(Evaluate, InvalidWorkflowIsNotRunAndScoresZero) {
+  write_ = [](const ScriptedPrompt&) { return "broken"; };
+  const auto rows = run({"m=meta:dir"});
+  EXPECT_TRUE(requests_.empty());
+  EXPECT_EQ(rows[0].status, RowStatus::kInvalid);
+  EXPECT_EQ(rows[0].error, "no class Workflow");
+}
+
+TEST_F(Evaluate, FailedMetaAgentIsAnInfrastructureError) {
+  ScriptedModel failing([](const ScriptedPrompt&) { return ""; },
+                        [](const ScriptedPrompt&) { return ResponseStatus::kFailed; });
+  backend_.meta_model = [&](const Method&) { return MetaModel{&failing, ""}; };
+  for (const auto& row : run({"m=meta:dir"})) {
+    EXPECT_EQ(row.status, RowStatus::kInfrastructure);
+  }
+}
+
+TEST_F(Evaluate, ControlAnswersWithTheWorkflowOfAnotherQuery) {
+  const auto rows = run({"m=meta:dir", "shuffled:m"});
+  for (const auto& row : of(rows, "shuffled_m")) {
+    EXPECT_NE(row.origin, row.task);
+    EXPECT_EQ(row.score, 0);
+  }
+  std::multiset<std::string> written, used;
+  for (const auto& row : of(rows, "m")) written.insert(row.workflow);
+  for (const auto& row : of(rows, "shuffled_m")) used.insert(row.workflow);
+  EXPECT_EQ(written, used);
+}
+
+TEST_F(Evaluate, HybridTakesFromThePoolFirst) {
+  const auto rows = run({"h=hybrid:store,dir"});
+  EXPECT_EQ(rows[0].origin, "pool");
+  EXPECT_EQ(rows[0].workflow, "pooled for query 0");
+  EXPECT_EQ(rows[1].origin, "meta");
+}
+
+TEST_F(Evaluate, GoesOnFromFinishedRows) {
+  const auto all = run({"io", "m=meta:dir", "shuffled:m"});
+  const std::vector<ResultRow> half(all.begin(), all.begin() + 6);
+  requests_.clear();
+  kept_.clear();
+  const auto again = run({"io", "m=meta:dir", "shuffled:m"}, half);
+  EXPECT_EQ(kept_.size(), all.size() - half.size());
+  EXPECT_EQ(requests_.size(), kept_.size());
+  ASSERT_EQ(again.size(), all.size());
+  for (size_t i = 0; i < all.size(); ++i) EXPECT_EQ(to_json(again[i]), to_json(all[i]));
+}
+
+TEST_F(Evaluate, FinishedRunAsksForNothing) {
+  const auto all = run({"io", "m=meta:dir"});
+  const size_t asked = model_.requests().size();
+  requests_.clear();
+  EXPECT_EQ(run({"io", "m=meta:dir"}, all).size(), all.size());
+  EXPECT_TRUE(requests_.empty());
+  EXPECT_EQ(model_.requests().size(), asked);
+}
+
+TEST_F(Evaluate, InvalidFixedWorkflowIsAnInputError) {
+  backend_.check = [](std::string) { return Workflow{}; };
+  EXPECT_THROW(run({"io"}), InputError);
+}
+
+TEST_F(Evaluate, CountsTokensOfWorkerAndMetaAgentApart) {
+  const ResultRow row = run({"m=meta:dir"})[0];
+  EXPECT_EQ(row.worker_tokens, 10);
+  EXPECT_EQ(row.meta_tokens, int64_t(std::string("query 0workflow for query 0 0").size()));
+}
+
+TEST_F(Evaluate, KeepsLimitsAndWorkflowErrorsApart) {
+  outcome_ = [](const RunRequest& request) {
+    Outcome outcome;
+    outcome.kind = request.task->id == "t0" ? Outcome::Kind::kLimit : Outcome::Kind::kWorkflowError;
+    outcome.error = "why";
+    return outcome;
+  };
+  const auto rows = run({"io"});
+  EXPECT_EQ(rows[0].status, RowStatus::kLimit);
+  EXPECT_EQ(rows[1].status, RowStatus::kWorkflowError);
+  EXPECT_EQ(rows[1].error, "why");
+}
+
+}  // namespace
+}  // namespace weft

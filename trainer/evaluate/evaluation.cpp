@@ -1,0 +1,410 @@
+#include "trainer/evaluate/evaluation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <tuple>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/progress.h"
+#include "base/stop.h"
+#include "data/trajectory_store.h"
+#include "workflow/baselines.h"
+#include "workflow/pool.h"
+
+namespace weft {
+
+namespace {
+
+/// Work handed to the evaluating thread by callbacks of models and runners. Shared with them, so
+/// that a callback that comes after an exception finds it alive.
+class Inbox {
+ public:
+  void post(std::function<void()> event) {
+    {
+      const std::lock_guard lock(mutex_);
+      events_.push_back(std::move(event));
+    }
+    wake_.notify_one();
+  }
+
+  /// The next event; throws Interrupted when a signal comes first.
+  std::function<void()> next() {
+    std::unique_lock lock(mutex_);
+    while (!wake_.wait_for(lock, std::chrono::milliseconds(100),
+                           [this] { return !events_.empty(); })) {
+      throw_if_stopped();
+    }
+    auto event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> events_;
+};
+
+/// One (method, task, sample) on its way.
+struct Unit {
+  size_t method = 0, task = 0;
+  Workflow workflow;
+  ResultRow row;
+};
+using UnitPtr = std::shared_ptr<Unit>;
+
+RowStatus row_status(Outcome::Kind kind) {
+  switch (kind) {
+    case Outcome::Kind::kScored:
+      return RowStatus::kScored;
+    case Outcome::Kind::kWorkflowError:
+      return RowStatus::kWorkflowError;
+    case Outcome::Kind::kLimit:
+      return RowStatus::kLimit;
+    case Outcome::Kind::kInfrastructure:
+      break;
+  }
+  return RowStatus::kInfrastructure;
+}
+
+class Run {
+ public:
+  Run(const EvaluationPlan& plan, const EvaluationOptions& options,
+      const EvaluationBackend& backend, const std::function<void(const ResultRow&)>& keep)
+      : plan_(plan), options_(options), backend_(backend), keep_(keep) {
+    for (const Method& method : plan_.methods) {
+      if (method.kind != MethodKind::kShuffled) continue;
+      for (int sample = 0; sample < options_.samples_per_task; ++sample) {
+        orders_[sample] = derangement(plan_.tasks.size(), options_.seed + uint64_t(sample));
+      }
+    }
+  }
+  ~Run() { cancelled_->store(true); }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  std::vector<ResultRow> go(const std::vector<ResultRow>& finished);
+
+ private:
+  using Key = std::tuple<size_t, size_t, int>;  // method, task, sample
+
+  void take_over(const std::vector<ResultRow>& finished);
+  void open_units();
+  void start_fixed(size_t method);
+  void start_query(size_t method, size_t task);
+  void ask_meta_agent(size_t method, size_t task);
+  void take_response(size_t method, size_t task, const TextResponse& response);
+  void answer_with(size_t method, size_t task, int sample, Workflow workflow, ResultRow facts);
+  void feed_shuffled(size_t method, const Unit& written);
+  void launch();
+  void take_outcome(const UnitPtr& unit, const Outcome& outcome);
+  void finish(const UnitPtr& unit);
+  uint64_t seed_of(size_t task) const {
+    return hash_combine(options_.seed, hash64(plan_.tasks[task].id));
+  }
+  bool is_done(size_t method, size_t task, int sample) const {
+    return rows_.count({method, task, sample}) > 0;
+  }
+
+  const EvaluationPlan& plan_;
+  const EvaluationOptions& options_;
+  const EvaluationBackend& backend_;
+  const std::function<void(const ResultRow&)>& keep_;
+  std::map<int, std::vector<size_t>> orders_;  ///< sample -> whose workflow task i is answered with
+  std::map<Key, ResultRow> rows_;
+  std::deque<UnitPtr> ready_;
+  int in_flight_ = 0;
+  std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
+  CancelFlag cancelled_ = std::make_shared<std::atomic<bool>>(false);
+  std::unique_ptr<Progress> progress_;
+};
+
+std::vector<ResultRow> Run::go(const std::vector<ResultRow>& finished) {
+  take_over(finished);
+  const size_t total =
+      plan_.methods.size() * plan_.tasks.size() * size_t(options_.samples_per_task);
+  progress_ = std::make_unique<Progress>("evaluate", int64_t(total), "runs", int64_t(rows_.size()));
+  if (rows_.size() < total) open_units();
+  while (rows_.size() < total) {
+    launch();
+    inbox_->next()();
+  }
+  std::vector<ResultRow> ordered;
+  for (auto& [key, row] : rows_) ordered.push_back(std::move(row));
+  return ordered;
+}
+
+void Run::take_over(const std::vector<ResultRow>& finished) {
+  std::map<std::string, size_t> methods, tasks;
+  for (size_t i = 0; i < plan_.methods.size(); ++i) methods[plan_.methods[i].name] = i;
+  for (size_t i = 0; i < plan_.tasks.size(); ++i) tasks[plan_.tasks[i].id] = i;
+  for (const ResultRow& row : finished) {
+    const auto method = methods.find(row.method);
+    const auto task = tasks.find(row.task);
+    if (method == methods.end() || task == tasks.end()) continue;
+    if (row.sample < options_.samples_per_task) {
+      rows_[{method->second, task->second, row.sample}] = row;
+    }
+  }
+}
+
+void Run::open_units() {
+  for (size_t method = 0; method < plan_.methods.size(); ++method) {
+    const MethodKind kind = plan_.methods[method].kind;
+    if (kind == MethodKind::kFixed) start_fixed(method);
+    if (kind != MethodKind::kMeta && kind != MethodKind::kHybrid) continue;
+    for (size_t task = 0; task < plan_.tasks.size(); ++task) start_query(method, task);
+  }
+}
+
+void Run::start_fixed(size_t method) {
+  std::map<TaskKind, Workflow> workflows;
+  for (size_t task = 0; task < plan_.tasks.size(); ++task) {
+    const TaskKind kind = plan_.tasks[task].kind;
+    if (!workflows.count(kind)) {
+      workflows[kind] =
+          backend_.check(fixed_workflow_code(plan_.methods[method], kind, options_.cot_sc_samples));
+      if (!workflows[kind].valid) {
+        throw InputError(fmt::format("methods: {}: expected a valid workflow, got: {}",
+                                     plan_.methods[method].spec, workflows[kind].problem));
+      }
+    }
+    for (int sample = 0; sample < options_.samples_per_task; ++sample) {
+      if (is_done(method, task, sample)) continue;
+      ResultRow facts;
+      facts.origin = "fixed";
+      answer_with(method, task, sample, workflows[kind], std::move(facts));
+    }
+  }
+}
+
+/// Starts one query of a meta or hybrid method, or hands what an earlier run wrote to its controls.
+void Run::start_query(size_t method, size_t task) {
+  bool missing = false;
+  for (int sample = 0; sample < options_.samples_per_task; ++sample) {
+    const auto done = rows_.find({method, task, sample});
+    if (done == rows_.end()) {
+      missing = true;
+      continue;
+    }
+    Unit written{method, task, {}, done->second};
+    if (!written.row.workflow.empty()) written.workflow = backend_.check(written.row.workflow);
+    written.workflow.valid = written.workflow.valid && done->second.status != RowStatus::kInvalid;
+    feed_shuffled(method, written);
+  }
+  if (!missing) return;
+  if (plan_.methods[method].kind == MethodKind::kHybrid) {
+    std::string code = backend_.pooled_code(plan_.methods[method], plan_.tasks[task]);
+    if (!code.empty()) {
+      const Workflow workflow = backend_.check(std::move(code));
+      for (int sample = 0; sample < options_.samples_per_task; ++sample) {
+        if (is_done(method, task, sample)) continue;
+        ResultRow facts;
+        facts.origin = "pool";
+        answer_with(method, task, sample, workflow, std::move(facts));
+      }
+      return;
+    }
+  }
+  ask_meta_agent(method, task);
+}
+
+void Run::ask_meta_agent(size_t method, size_t task) {
+  const MetaModel meta = backend_.meta_model(plan_.methods[method]);
+  TextRequest request;
+  request.prompt = backend_.prompt(plan_.tasks[task]);
+  request.n = options_.samples_per_task;
+  request.sampling.temperature = options_.meta_temperature;
+  request.sampling.top_p = options_.meta_top_p;
+  request.sampling.max_tokens = options_.meta_max_tokens;
+  request.sampling.seed = seed_of(task);
+  request.adapter = meta.adapter;
+  request.cancelled = cancelled_;
+  meta.model->submit(std::move(request), [this, inbox = inbox_, method, task](TextResponse reply) {
+    auto response = std::make_shared<TextResponse>(std::move(reply));
+    inbox->post([this, method, task, response] { take_response(method, task, *response); });
+  });
+}
+
+void Run::take_response(size_t method, size_t task, const TextResponse& response) {
+  const bool refused = response.status == ResponseStatus::kRefused;
+  for (int sample = 0; sample < options_.samples_per_task; ++sample) {
+    if (is_done(method, task, sample)) continue;
+    ResultRow facts;
+    facts.origin = "meta";
+    Workflow workflow;
+    if (response.status == ResponseStatus::kOk && size_t(sample) < response.choices.size()) {
+      const Completion& choice = response.choices[size_t(sample)];
+      workflow = backend_.parse(choice.text);
+      const size_t prompt = response.prompt_ids.empty() ? size_t(response.usage.prompt_tokens)
+                                                        : response.prompt_ids.size();
+      facts.meta_tokens = int64_t(prompt + choice.ids.size());
+      facts.usd = response.usage.usd / options_.samples_per_task;
+      if (!workflow.valid && choice.finish == FinishReason::kLength) {
+        workflow.problem += " (cut at meta_max_tokens)";
+      }
+      facts.status = RowStatus::kInvalid;
+    } else {
+      facts.status = refused ? RowStatus::kInvalid : RowStatus::kInfrastructure;
+      workflow.problem = "meta-agent: " + response.error;
+    }
+    answer_with(method, task, sample, std::move(workflow), std::move(facts));
+  }
+}
+
+/// Queues the run of a workflow. One that is not valid is finished at once with facts.status.
+void Run::answer_with(size_t method, size_t task, int sample, Workflow workflow, ResultRow facts) {
+  auto unit = std::make_shared<Unit>(Unit{method, task, std::move(workflow), std::move(facts)});
+  unit->row.method = plan_.methods[method].name;
+  unit->row.task = plan_.tasks[task].id;
+  unit->row.sample = sample;
+  unit->row.workflow = unit->workflow.code;
+  unit->row.reasoning = unit->workflow.reasoning;
+  unit->row.fingerprint = unit->workflow.facts.parses ? unit->workflow.facts.ast_hash : "";
+  feed_shuffled(method, *unit);
+  if (unit->workflow.valid) {
+    ready_.push_back(std::move(unit));
+    return;
+  }
+  unit->row.error = unit->workflow.problem;
+  if (unit->row.origin == "pool") unit->row.status = RowStatus::kInvalid;
+  finish(unit);
+}
+
+/// Answers the other query with what was written for this one, under every control of `method`.
+void Run::feed_shuffled(size_t method, const Unit& written) {
+  for (size_t control = 0; control < plan_.methods.size(); ++control) {
+    const Method& candidate = plan_.methods[control];
+    if (candidate.kind != MethodKind::kShuffled || candidate.source != plan_.methods[method].name) {
+      continue;
+    }
+    const auto& order = orders_.at(written.row.sample);
+    const auto target = std::find(order.begin(), order.end(), written.task) - order.begin();
+    if (is_done(control, size_t(target), written.row.sample)) continue;
+    ResultRow facts;
+    facts.origin = plan_.tasks[written.task].id;
+    facts.meta_tokens = written.row.meta_tokens;
+    facts.status = written.row.status;
+    answer_with(control, size_t(target), written.row.sample, written.workflow, std::move(facts));
+  }
+}
+
+void Run::launch() {
+  while (in_flight_ < options_.max_in_flight && !ready_.empty()) {
+    const UnitPtr unit = ready_.front();
+    ready_.pop_front();
+    const Task& task = plan_.tasks[unit->task];
+    RunRequest request;
+    request.workflow = &unit->workflow;
+    request.task = &task;
+    request.seed = hash_combine(seed_of(unit->task), uint64_t(unit->row.sample));
+    if (task.kind == TaskKind::kCode) request.tests = &plan_.hidden_tests.at(task.id);
+    ++in_flight_;
+    backend_.run(request, [this, inbox = inbox_, unit](Outcome reply) {
+      auto outcome = std::make_shared<Outcome>(std::move(reply));
+      inbox->post([this, unit, outcome] { take_outcome(unit, *outcome); });
+    });
+  }
+}
+
+void Run::take_outcome(const UnitPtr& unit, const Outcome& outcome) {
+  --in_flight_;
+  ResultRow& row = unit->row;
+  row.status = row_status(outcome.kind);
+  row.pass_rate = outcome.pass_rate;
+  const bool strict =
+      plan_.tasks[unit->task].kind == TaskKind::kCode && options_.score == ScoreRule::kAllTests;
+  row.score =
+      strict ? (outcome.declared > 0 && outcome.passed == outcome.declared) : outcome.pass_rate;
+  row.passed = outcome.passed;
+  row.declared = outcome.declared;
+  row.worker_tokens = outcome.usage.prompt_tokens + outcome.usage.completion_tokens;
+  row.calls = outcome.usage.calls;
+  row.usd += outcome.usage.usd;
+  row.wall_ms = outcome.wall_ms;
+  row.answer = outcome.answer;
+  row.error = outcome.error;
+  finish(unit);
+}
+
+void Run::finish(const UnitPtr& unit) {
+  keep_(unit->row);
+  rows_[{unit->method, unit->task, unit->row.sample}] = unit->row;
+  progress_->advance();
+}
+
+}  // namespace
+
+EnumTable<ScoreRule> enum_table(ScoreRule) {
+  return {{ScoreRule::kAllTests, "all_tests"}, {ScoreRule::kPassRate, "pass_rate"}};
+}
+
+std::string fixed_workflow_code(const Method& method, TaskKind kind, int cot_sc_samples) {
+  if (method.spec == "io") return io_workflow(kind);
+  if (method.spec == "cot") return cot_workflow(kind);
+  if (method.spec == "cot_sc") return cot_sc_workflow(kind, cot_sc_samples);
+  return read_file(method.source);
+}
+
+void EvaluationOptions::validate() const {
+  const auto at_least_one = [](const char* key, int value) {
+    if (value < 1) throw InputError(fmt::format("{}: expected at least 1, got {}", key, value));
+  };
+  at_least_one("samples_per_task", samples_per_task);
+  at_least_one("cot_sc_samples", cot_sc_samples);
+  at_least_one("meta_max_tokens", meta_max_tokens);
+  at_least_one("max_in_flight", max_in_flight);
+  if (!(meta_temperature >= 0)) {
+    throw InputError(fmt::format("meta_temperature: expected >= 0, got {}", meta_temperature));
+  }
+  if (!(meta_top_p > 0 && meta_top_p <= 1)) {
+    throw InputError(fmt::format("meta_top_p: expected in (0, 1], got {}", meta_top_p));
+  }
+}
+
+EvaluationBackend make_backend(const MetaAgent& agent, WorkflowRunner& runner,
+                               const std::vector<Method>& methods, const EvaluationOptions& options,
+                               std::function<MetaModel(const Method&)> meta_model) {
+  auto pools = std::make_shared<std::map<std::string, WorkflowPool>>();
+  for (const Method& method : methods) {
+    if (method.kind != MethodKind::kHybrid || pools->count(method.store)) continue;
+    if (!std::filesystem::exists(method.store)) {
+      throw InputError(
+          fmt::format("methods: {}: no trajectory store {}", method.spec, method.store));
+    }
+    pools->emplace(method.store, WorkflowPool(TrajectoryStore(method.store).select()));
+  }
+  EvaluationBackend backend;
+  backend.prompt = [&agent](const Task& task) { return agent.prompt(task); };
+  backend.parse = [&agent](const std::string& completion) { return agent.parse(completion); };
+  backend.check = [&agent](std::string code) { return agent.check(std::move(code)); };
+  backend.run = [&runner](RunRequest request, std::function<void(Outcome)> done) {
+    runner.submit(request, std::move(done));
+  };
+  backend.meta_model = std::move(meta_model);
+  backend.pooled_code = [pools, near = options.pool_min_similarity](const Method& method,
+                                                                    const Task& task) {
+    const auto route = pools->at(method.store).route(task.prompt);
+    return route && route->similarity >= near ? route->entry->best.code : std::string();
+  };
+  return backend;
+}
+
+std::vector<ResultRow> evaluate(const EvaluationPlan& plan, const EvaluationOptions& options,
+                                const EvaluationBackend& backend,
+                                const std::vector<ResultRow>& finished,
+                                const std::function<void(const ResultRow&)>& keep) {
+  options.validate();
+  return Run(plan, options, backend, keep).go(finished);
+}
+
+}  // namespace weft

@@ -1,0 +1,102 @@
+/// Runs every method on every task and scores the answers on hidden tests.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "data/task.h"
+#include "model/text_model.h"
+#include "trainer/evaluate/methods.h"
+#include "trainer/evaluate/results.h"
+#include "workflow/meta_agent.h"
+#include "workflow/run_workflow.h"
+#include "workflow/workflow.h"
+
+namespace weft {
+
+/// What counts as the score of a code task.
+enum class ScoreRule {
+  kAllTests,  ///< 1 when every hidden test passes, else 0 (pass@1)
+  kPassRate,  ///< share of hidden tests that pass
+};
+EnumTable<ScoreRule> enum_table(ScoreRule);
+
+struct EvaluationOptions {
+  uint64_t seed = 0;
+  int samples_per_task = 1;  ///< per method; averaged within a task before anything else
+  ScoreRule score = ScoreRule::kAllTests;
+  int cot_sc_samples = 5;
+  double meta_temperature = 0.7;  ///< of the meta-agent's sampling; 0 writes one workflow a query
+  double meta_top_p = 1.0;        ///< in (0, 1]
+  int meta_max_tokens = 768;      ///< longest workflow with its reasoning
+  double pool_min_similarity = 0.5;  ///< hybrid: nearest stored query to be used
+  int max_in_flight = 64;            ///< workflow runs handed to the runner at a time
+
+  template <class V>
+  void visit(V& v) {
+    v("samples_per_task", samples_per_task, "runs of each method on each task");
+    v("score", score, "all_tests (pass@1) or pass_rate, for code tasks");
+    v("cot_sc_samples", cot_sc_samples, "drafts of cot_sc");
+    v("meta_temperature", meta_temperature, "sampling of the meta-agents");
+    v("meta_top_p", meta_top_p, "nucleus of the meta-agents");
+    v("meta_max_tokens", meta_max_tokens, "most tokens of one written workflow");
+    v("pool_min_similarity", pool_min_similarity, "hybrid: cosine from which the pool answers");
+    v("max_in_flight", max_in_flight, "workflows run at a time");
+  }
+  void validate() const;  ///< throws InputError
+};
+
+/// Code of a kFixed method for a kind of task. Throws InputError when its file cannot be read.
+std::string fixed_workflow_code(const Method& method, TaskKind kind, int cot_sc_samples);
+
+/// A meta-agent's weights.
+struct MetaModel {
+  TextModel* model = nullptr;  ///< borrowed
+  std::string adapter;
+};
+
+/// What an evaluation asks of the rest of the system; functions, so that it runs without a jail or
+/// weights in tests. All are called on the thread of evaluate(); `run` must not block, and delivers
+/// on any thread.
+struct EvaluationBackend {
+  std::function<std::vector<ChatMessage>(const Task&)> prompt;
+  std::function<Workflow(const std::string& completion)> parse;
+  std::function<Workflow(std::string code)> check;
+  std::function<void(RunRequest, std::function<void(Outcome)>)> run;
+  /// Weights of a meta or hybrid method.
+  std::function<MetaModel(const Method&)> meta_model;
+  /// Stored code for a query near enough to a stored one, or empty; hybrid methods only.
+  std::function<std::string(const Method&, const Task&)> pooled_code;
+};
+
+/// The backend over a meta-agent and a runner, which it borrows. `meta_model` is the caller's;
+/// pools are read from the hybrid methods' stores.
+EvaluationBackend make_backend(const MetaAgent& agent, WorkflowRunner& runner,
+                               const std::vector<Method>& methods, const EvaluationOptions& options,
+                               std::function<MetaModel(const Method&)> meta_model);
+
+/// Hidden tests by task id, and which tasks and methods.
+struct EvaluationPlan {
+  std::vector<Task> tasks;
+  std::map<std::string, std::vector<Json>> hidden_tests;
+  std::vector<Method> methods;
+};
+
+/// Runs what `finished` does not hold and returns all rows, ordered by method, task, sample. New
+/// rows are handed to `keep` as they come, infrastructure errors too. Everything is submitted
+/// concurrently, so that a batching engine sees the runs of all methods at once. Run (task, sample)
+/// has the same seed under every method.
+///
+/// `plan` and what `backend` borrows must outlive the runs in flight, also when this throws (the
+/// destructor of WorkflowRunner waits for them). Throws Interrupted after a signal; what was
+/// finished by then has been kept.
+std::vector<ResultRow> evaluate(const EvaluationPlan& plan, const EvaluationOptions& options,
+                                const EvaluationBackend& backend,
+                                const std::vector<ResultRow>& finished,
+                                const std::function<void(const ResultRow&)>& keep);
+
+}  // namespace weft
