@@ -166,14 +166,13 @@ std::string StepWriter::write(StepType type, int number, bool has_note) {
 }
 
 std::string StepWriter::reasoning(const std::vector<StepType>& types) {
-  const bool is_code = task_.kind == TaskKind::kCode;
   const std::vector<std::string> openers =
-      is_code
-          ? std::vector<std::string>{fmt::format("{} must return {}.", words_.call, words_.phrase),
-                                     fmt::format("The {} task {} asks for {}.", words_.topic,
+      words_.is_predicate
+          ? std::vector<std::string>{fmt::format("{} {}.", words_.call, words_.phrase),
+                                     fmt::format("This {} task, {}, {}.", words_.topic,
                                                  words_.entry, words_.phrase)}
-          : std::vector<std::string>{fmt::format("The query asks for {}.", words_.phrase),
-                                     fmt::format("The goal is {}.", words_.phrase)};
+          : std::vector<std::string>{fmt::format("The task is: {}.", words_.phrase),
+                                     fmt::format("It asks: {}.", words_.phrase)};
   std::string text = pick(openers);
   text += std::string(" ") + pick(info_of(types.front()).motive) + " So I ";
   std::vector<const char*> deeds;
@@ -277,7 +276,8 @@ std::vector<std::string> StepWriter::instructions(StepType type) const {
   }
   return {fmt::format("Write only the function {}.", entry),
           fmt::format("Write {}. Code only.", words_.call),
-          fmt::format("{} returns {}. Code only.", entry, words_.phrase)};
+          words_.is_predicate ? fmt::format("{} {}. Code only.", entry, words_.phrase)
+                              : fmt::format("Write {} in Python.", entry)};
 }
 
 std::string StepWriter::temperature(StepType type) {

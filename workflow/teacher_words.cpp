@@ -52,15 +52,26 @@ std::string clip_phrase(const std::string& text) {
   return phrase;
 }
 
-std::string phrase_of(const std::string& prompt) {
-  static const Regex kReturns(
-      R"((?i)\b(?:returns?|computes?|finds?|counts?|gives?)\s+([^\n]{3,}))");
-  if (const auto match = kReturns.match(prompt)) {
-    const std::string phrase = clip_phrase(match->at(1));
-    if (!phrase.empty()) return phrase;
+/// What the function does, by the first relative clause or verb of returning; empty if none.
+std::string predicate_of(const std::string& prompt) {
+  static const Regex kClause(R"(\b(?:that|which)\s+([a-z]+s\b[^\n]{3,}))");
+  static const Regex kVerb(R"((?i)\b((?:returns?|computes?|finds?|counts?|checks?)\s+[^\n]{3,}))");
+  for (const Regex* rule : {&kClause, &kVerb}) {
+    const auto match = rule->match(prompt);
+    const std::string phrase = match ? clip_phrase(match->at(1)) : "";
+    if (phrase.find(' ') == std::string::npos) continue;
+    return static_cast<char>(std::tolower(static_cast<unsigned char>(phrase[0]))) +
+           phrase.substr(1);
   }
-  const std::string start = clip_phrase(prompt);
-  return start.empty() ? "the answer" : start;
+  return "";
+}
+
+/// The last question of the text, else its first words.
+std::string question_of(const std::string& prompt) {
+  static const Regex kQuestion(R"(([^.?!]{3,})\?)");
+  const auto questions = kQuestion.find_groups(prompt, 1);
+  const std::string phrase = clip_phrase(questions.empty() ? prompt : questions.back());
+  return phrase.empty() ? "the answer" : phrase;
 }
 
 /// "f(a, b)" without annotations and defaults, when the prompt writes the entry point with names.
@@ -102,7 +113,9 @@ QueryWords words_of(const Task& task) {
   words.entry = plain(task.entry_point);
   words.call = words.entry.empty() ? "" : call_of(words.entry, prompt);
   if (words.entry.empty()) words.entry = words.call = "the answer";
-  words.phrase = phrase_of(prompt);
+  if (!task.entry_point.empty()) words.phrase = predicate_of(prompt);
+  words.is_predicate = !words.phrase.empty();
+  if (!words.is_predicate) words.phrase = question_of(prompt);
   words.topic = topic_of(prompt);
   return words;
 }

@@ -8,10 +8,13 @@
 namespace weft {
 
 struct QueryWords {
-  std::string entry;   ///< the entry point; "the answer" for tasks without one
-  std::string call;    ///< "count_vowels(text)" where the prompt shows arguments, else the entry
-  std::string phrase;  ///< up to seven words that say what is wanted, e.g. "the number of vowels"
-  std::string topic;   ///< "string", "list", "number", "grid", "dictionary" or "Python"
+  std::string entry;  ///< the entry point; "the answer" for tasks without one
+  std::string call;   ///< "count_vowels(text)" where the prompt shows arguments, else the entry
+  /// Up to seven words: what the function does ("returns the number of vowels") where the prompt
+  /// says so, else the question or the first words.
+  std::string phrase;
+  bool is_predicate = false;  ///< phrase continues "count_vowels(text) ..."
+  std::string topic;          ///< "string", "list", "number", "grid", "dictionary" or "Python"
 };
 
 /// Every field is printable ASCII without quotes, backslashes, backticks and braces, so that it may

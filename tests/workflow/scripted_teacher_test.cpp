@@ -52,7 +52,7 @@ TEST(ScriptedTeacher, RefersToTheQuery) {
   for (const auto& name : ScriptedTeacher::kinds()) {
     const Draft draft = kTeacher.draft(teacher_task(), name, rng);
     EXPECT_NE(draft.reasoning.find("count_vowels"), std::string::npos);
-    EXPECT_NE(draft.reasoning.find("the number of vowels"), std::string::npos);
+    EXPECT_NE(draft.reasoning.find("returns the number of vowels"), std::string::npos);
   }
 }
 

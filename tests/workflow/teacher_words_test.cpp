@@ -17,8 +17,24 @@ TEST(TeacherWords, ReadTheCallAndThePhrase) {
       "count_vowels", "Write count_vowels(text: str) -> int that returns the number of vowels."));
   EXPECT_EQ(words.entry, "count_vowels");
   EXPECT_EQ(words.call, "count_vowels(text)");
-  EXPECT_EQ(words.phrase, "the number of vowels");
+  EXPECT_EQ(words.phrase, "returns the number of vowels");
+  EXPECT_TRUE(words.is_predicate);
   EXPECT_EQ(words.topic, "string");
+}
+
+TEST(TeacherWords, ReadARelativeClauseBehindACodeSpan) {
+  const auto words = words_of(code_task(
+      "drop_dups", "Define a function `drop_dups(items)` in Python that removes repeated items."));
+  EXPECT_EQ(words.call, "drop_dups(items)");
+  EXPECT_EQ(words.phrase, "removes repeated items");
+}
+
+TEST(TeacherWords, TakeTheLastQuestionWhereNoCodeIsAsked) {
+  Task task;
+  task.kind = TaskKind::kMath;
+  task.prompt = "Ann has 3 pens. She buys 4 more, which counts. How many pens has she now?";
+  EXPECT_EQ(words_of(task).phrase, "How many pens has she now");
+  EXPECT_FALSE(words_of(task).is_predicate);
 }
 
 TEST(TeacherWords, FallBackToTheFirstWords) {
