@@ -1,0 +1,74 @@
+/// Stand-ins for the sandbox in tests of the search: rewards are a function of the code.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "trainer/search/generator.h"
+#include "trainer/search/scorer.h"
+#include "workflow/steps.h"
+
+namespace weft::test {
+
+/// Scores without running. Thread-safe.
+class FakeScorer : public WorkflowScorer {
+ public:
+  /// In [0, 1), the same for the same code.
+  static double reward_of(const std::string& code) {
+    return static_cast<double>(hash64(code) % 1000) / 1000;
+  }
+
+  void score(const std::vector<ScoreRequest>& requests,
+             const std::function<void(size_t, Evaluation)>& on_scored) override {
+    for (size_t i = 0; i < requests.size(); ++i) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (runs_until_stop == 0) throw Interrupted(15);
+        if (runs_until_stop > 0) --runs_until_stop;
+        codes.push_back(requests[i].candidate->code);
+        seeds.push_back(requests[i].seed);
+      }
+      on_scored(i, evaluation_of(requests[i]));
+    }
+  }
+
+  std::function<Evaluation(const Candidate&, Evaluation)> change;  ///< applied to each evaluation
+  int runs_until_stop = -1;        ///< then Interrupted is thrown; -1: never
+  std::vector<std::string> codes;  ///< of every run
+  std::vector<uint64_t> seeds;
+
+ private:
+  Evaluation evaluation_of(const ScoreRequest& request) const {
+    const Candidate& candidate = *request.candidate;
+    Evaluation evaluation;
+    evaluation.valid = candidate.status == Candidate::Status::kWritten;
+    evaluation.outcome = evaluation.valid ? "scored" : "workflow_error";
+    evaluation.error = candidate.problem;
+    evaluation.num_steps = static_cast<int>(split_steps(candidate.code).size());
+    evaluation.pass_rate = evaluation.valid ? reward_of(candidate.code) : 0;
+    evaluation.reward = evaluation.pass_rate;
+    evaluation.answer = "def f(x): return x";
+    evaluation.task_rewards.assign(request.tasks->size(), evaluation.reward);
+    evaluation.usage = {{"calls", 2}, {"prompt_tokens", 30}, {"completion_tokens", 10}};
+    return change ? change(candidate, evaluation) : evaluation;
+  }
+  std::mutex mutex_;
+};
+
+inline Task code_task(const std::string& id) {
+  Task task;
+  task.id = id;
+  task.dataset = "made_up";
+  task.prompt = "Write a function f(x) that returns the " + id + " of x.";
+  task.entry_point = "f";
+  task.public_tests = {Json{{"args", {1}}, {"expected", 1}}};
+  task.val_tests = {Json{{"args", {2}}, {"expected", 2}}};
+  return task;
+}
+
+}  // namespace weft::test

@@ -1,0 +1,34 @@
+/// BayesFlow (arXiv:2601.22305) on real workflows: the SmcModel whose prior is a StepGenerator and
+/// whose reward is an Evaluator. Deviations are listed in smc.h.
+#pragma once
+
+#include "trainer/search/methods.h"
+
+namespace weft {
+
+class BayesflowSearch : public SearchMethod, private SmcModel<StepPrefix, Sampled> {
+ public:
+  BayesflowSearch(const SmcOptions& options, Evaluator& evaluator);
+  bool finished() const override;
+  int64_t num_rounds() const override { return options_.rounds; }
+  RoundReport run_round() override;
+  Json state() const override;
+  void restore(const Json& state) override;
+
+ private:
+  std::vector<StepPrefix> extend(const std::vector<StepPrefix>& prefixes, int64_t round) override;
+  std::vector<std::vector<Scored<Sampled>>> complete(const std::vector<StepPrefix>& prefixes,
+                                                     int64_t num_completions,
+                                                     int64_t round) override;
+  std::optional<Scored<Sampled>> refine(const Scored<Sampled>& parent, int64_t round,
+                                        int64_t index) override;
+  StepPrefix project(const Sampled& item, int64_t num_steps) const override;
+  uint64_t seed_of(const char* what, int64_t round, int64_t index = 0) const;
+
+  SmcOptions options_;
+  Evaluator& evaluator_;
+  SmcState<StepPrefix> state_;
+  Spent extension_spent_;  ///< of steps, which no row of the store accounts for
+};
+
+}  // namespace weft

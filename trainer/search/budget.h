@@ -1,0 +1,61 @@
+/// What a search may spend, and what it has spent.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+
+#include "base/config.h"
+#include "base/json.h"
+
+namespace weft {
+
+/// 0 everywhere means no limit.
+struct BudgetOptions {
+  int64_t workflows = 0;
+  int64_t calls = 0;
+  int64_t tokens = 0;
+  double usd = 0;
+
+  template <class V>
+  void visit(V& v) {
+    v("workflows", workflows, "most workflows executed; never exceeded");
+    v("calls", calls, "most model calls, of generator and worker; checked before each workflow");
+    v("tokens", tokens, "most tokens, prompts included; checked before each workflow");
+    v("usd", usd, "most money; checked before each workflow");
+  }
+  void validate() const;  ///< throws InputError
+};
+
+struct Spent {
+  int64_t workflows = 0;
+  int64_t generator_calls = 0, worker_calls = 0;
+  int64_t prompt_tokens = 0, completion_tokens = 0;
+  double usd = 0;
+
+  int64_t calls() const { return generator_calls + worker_calls; }
+  int64_t tokens() const { return prompt_tokens + completion_tokens; }
+  Json to_json() const;
+};
+
+/// Inverse of to_json; throws InputError.
+Spent spent_from_json(const Json& json);
+
+/// Thread-safe.
+class Budget {
+ public:
+  explicit Budget(BudgetOptions options, Spent before = {}) : options_(options), spent_(before) {}
+
+  /// Counts one more workflow, unless one of the limits is reached.
+  bool reserve_workflow();
+  bool exhausted() const;
+  void add(const Spent& more);
+  Spent spent() const;
+
+ private:
+  bool exhausted_locked() const;
+  const BudgetOptions options_;
+  mutable std::mutex mutex_;
+  Spent spent_;
+};
+
+}  // namespace weft

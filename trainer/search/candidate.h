@@ -1,0 +1,66 @@
+/// A workflow on its way through a search: as written, as scored, as stored.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "data/trajectory_store.h"
+#include "model/text_model.h"
+
+namespace weft {
+
+/// A prefix s_{1:t} as split_steps gives it: element 0 holds the class header and step 1.
+using StepPrefix = std::vector<std::string>;
+
+/// What a generator wrote.
+struct Candidate {
+  enum class Status {
+    kWritten,    ///< reasoning and code are there; whether the code is valid is not yet known
+    kMalformed,  ///< the reply does not have the form asked for; scores as an invalid workflow
+    kFailed,     ///< the generator itself failed (server, quota): not a workflow at all
+  };
+  Status status = Status::kWritten;
+  std::string kind;
+  std::string reasoning;
+  std::string code;
+  std::string problem;  ///< why it is kMalformed or kFailed, one line
+  int64_t parent = 0;   ///< row of the workflow it was made from; 0: none
+  TextUsage usage;      ///< of the generator
+  int calls = 0;        ///< of the generator
+};
+
+/// What running it gave, over the tasks of its search.
+struct Evaluation {
+  bool valid = false;  ///< passed the static check
+  int num_steps = 0;
+  std::string outcome;   ///< scored, workflow_error, limit, infrastructure
+  std::string error;     ///< first error text; empty when every run was scored
+  double pass_rate = 0;  ///< mean over tasks and repeats that were scored
+  double complexity = 0;
+  double diversity = 0;
+  double reward = 0;                 ///< mean of RewardTerms::total
+  double reward_deviation = 0;       ///< population standard deviation over the repeats' means
+  std::string answer;                ///< of the first run; not stored
+  int num_infra = 0;                 ///< runs that could not be scored
+  std::vector<double> task_rewards;  ///< [tasks] mean over repeats; NaN: none; not stored
+  Json usage = Json::object();  ///< calls, execs, tokens, usd of the worker; per_task where several
+
+  /// False when every run failed for reasons that are not the workflow's: then it has no reward.
+  bool rewarded() const { return outcome != "infrastructure"; }
+  /// Did not pass the check, or raised on every task: what a self-correction may mend.
+  bool failed() const { return !valid || outcome == "workflow_error"; }
+};
+
+/// A workflow of the pool.
+struct Sampled {
+  Candidate candidate;
+  Evaluation evaluation;
+  int64_t row = 0;               ///< in the trajectory store
+  bool skipped = false;          ///< not run and not stored: the budget was spent
+  std::optional<double> reward;  ///< what the search maximises; none when it could not be measured
+};
+
+}  // namespace weft

@@ -1,0 +1,262 @@
+#include "trainer/search/collect_traces.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/stop.h"
+#include "trainer/search/trace_store.h"
+
+namespace weft {
+
+namespace {
+
+/// All queries of a run, several at a time.
+class Collection {
+ public:
+  Collection(const TraceOptions& options, const std::vector<Task>& tasks, const TraceTools& tools)
+      : options_(options),
+        tools_(tools),
+        budget_(options.budget, spent_in(tools.search.store.select())) {
+    const size_t count = options.max_tasks > 0
+                             ? std::min(tasks.size(), static_cast<size_t>(options.max_tasks))
+                             : tasks.size();
+    for (int64_t n = 0; n < options.traces_per_task; ++n) {
+      for (size_t i = 0; i < count; ++i) queries_.push_back({&tasks[i], n});
+    }
+    progress_.emplace("traces", static_cast<int64_t>(queries_.size()), "traces");
+  }
+
+  void run() {
+    const size_t num_threads =
+        std::min(queries_.size(), static_cast<size_t>(options_.concurrent_queries));
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < num_threads; ++i) threads.emplace_back([this] { work(); });
+    for (auto& thread : threads) thread.join();
+    progress_.reset();
+    if (error_) std::rethrow_exception(error_);
+  }
+
+  Json report() const {
+    return {{"teacher", tools_.search.generator.origin()},
+            {"worker", tools_.search.worker_name},
+            {"queries", queries_.size()},
+            {"done", done_.load()},
+            {"traces", traces_.load()},
+            {"no_valid_workflow", done_.load() - traces_.load()},
+            {"failed", failed_.load()},
+            {"spent", budget_.spent().to_json()},
+            {"budget_exhausted", budget_.exhausted()}};
+  }
+
+  int64_t num_traces() const { return traces_; }
+  int64_t num_failed() const { return failed_; }
+  int64_t num_left() const { return static_cast<int64_t>(queries_.size()) - done_; }
+  std::string last_failure() const { return last_failure_; }
+
+ private:
+  struct Query {
+    const Task* task;
+    int64_t number;
+  };
+
+  void work() {
+    try {
+      for (size_t i = next_++; i < queries_.size() && !stopped_; i = next_++) {
+        throw_if_stopped();
+        collect(queries_[i]);
+        progress_->advance();
+        progress_->note(fmt::format("{} traces, {} failures, {} tokens", traces_.load(),
+                                    failed_.load(), budget_.spent().tokens()));
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (!error_) error_ = std::current_exception();
+      stopped_ = true;
+    }
+  }
+
+  void collect(const Query& query) {
+    TraceProgress progress(tools_.search, *query.task, query.number, options_.seed);
+    while (!finished(progress)) {
+      throw_if_stopped();
+      if (!budget_.reserve_workflow()) {
+        stopped_ = true;
+        if (progress.rounds().empty()) return;
+        break;
+      }
+      if (!add_round(*query.task, progress)) return;
+    }
+    traces_ += progress.finish();
+    ++done_;
+  }
+
+  bool finished(const TraceProgress& progress) const {
+    const auto& rounds = progress.rounds();
+    if (progress.done() || static_cast<int64_t>(rounds.size()) >= options_.rounds) return true;
+    return options_.stop_when_solved && !rounds.empty() && rounds.back().pass_rate >= 1;
+  }
+
+  /// False when the teacher or the infrastructure failed; the query is left as it was.
+  bool add_round(const Task& task, TraceProgress& progress) {
+    Candidate candidate = progress.ask();
+    Spent spent;
+    spent.generator_calls = candidate.calls;
+    spent.prompt_tokens = candidate.usage.prompt_tokens;
+    spent.completion_tokens = candidate.usage.completion_tokens;
+    spent.usd = candidate.usage.usd;
+    budget_.add(spent);
+    if (candidate.status == Candidate::Status::kFailed)
+      return count_failure(task, candidate.problem);
+
+    Evaluation evaluation;
+    const std::vector<const Task*> tasks = {&task};
+    tools_.search.scorer.score({{&candidate, &tasks, 1, progress.run_seed()}},
+                               [&](size_t, Evaluation e) { evaluation = std::move(e); });
+    Spent worker;
+    worker.worker_calls = evaluation.usage.value("calls", int64_t{0});
+    worker.prompt_tokens = evaluation.usage.value("prompt_tokens", int64_t{0});
+    worker.completion_tokens = evaluation.usage.value("completion_tokens", int64_t{0});
+    worker.usd = evaluation.usage.value("usd", 0.0);
+    budget_.add(worker);
+    if (!evaluation.rewarded()) return count_failure(task, evaluation.error);
+    failures_in_a_row_ = 0;
+    progress.add(candidate, evaluation, tools_.feedback(task, candidate, evaluation));
+    return true;
+  }
+
+  bool count_failure(const Task& task, const std::string& what) {
+    ++failed_;
+    log::warn("{}: no round: {}", task.id, what);
+    const std::lock_guard lock(mutex_);
+    last_failure_ = what;
+    if (++failures_in_a_row_ >= options_.max_failures && !stopped_) {
+      stopped_ = true;
+      error_ = std::make_exception_ptr(
+          Error(fmt::format("the teacher failed {} times in a row, last: {}; {} traces are kept, "
+                            "--resume goes on",
+                            failures_in_a_row_.load(), what, traces_.load())));
+    }
+    return false;
+  }
+
+  const TraceOptions& options_;
+  const TraceTools& tools_;
+  Budget budget_;
+  std::vector<Query> queries_;
+  std::optional<Progress> progress_;
+  std::atomic<size_t> next_{0};
+  std::atomic<int64_t> done_{0}, traces_{0}, failed_{0}, failures_in_a_row_{0};
+  std::atomic<bool> stopped_{false};
+  std::mutex mutex_;
+  std::exception_ptr error_;
+  std::string last_failure_;
+};
+
+std::string without_fences(std::string text) {
+  for (size_t at = text.find("```"); at != std::string::npos; at = text.find("```", at)) {
+    text.replace(at, 3, "'''");
+  }
+  return text;
+}
+
+std::string failed_tests(const Verdict& verdict, const std::vector<Json>& tests) {
+  constexpr size_t kShown = 3;
+  std::string text;
+  size_t shown = 0;
+  for (size_t i = 0; i < verdict.tests.size() && i < tests.size() && shown < kShown; ++i) {
+    const TestResult& result = verdict.tests[i];
+    if (result.verdict == TestVerdict::kPass) continue;
+    text += "\n- " + dump_json(tests[i]) + ": " + result.name();
+    if (!result.got.empty()) text += ", got " + result.got;
+    if (!result.error_message.empty()) text += ", " + result.error_message.substr(0, 200);
+    ++shown;
+  }
+  return text;
+}
+
+}  // namespace
+
+void TraceOptions::validate() const {
+  const auto require = [](bool ok, const char* what) {
+    if (!ok) throw InputError(what);
+  };
+  require(rounds >= 1, "rounds: expected at least 1");
+  require(max_tasks >= 0, "max_tasks: expected at least 0");
+  require(traces_per_task >= 1, "traces_per_task: expected at least 1");
+  require(concurrent_queries >= 1, "concurrent_queries: expected at least 1");
+  require(max_failures >= 1, "max_failures: expected at least 1");
+}
+
+JoinedTrace join_rounds(const std::vector<TraceRound>& rounds) {
+  JoinedTrace trace;
+  for (size_t i = 0; i < rounds.size(); ++i) {
+    if (!rounds[i].valid) continue;
+    if (trace.chosen < 0 || rounds[i].reward > rounds[static_cast<size_t>(trace.chosen)].reward) {
+      trace.chosen = static_cast<int64_t>(i);
+    }
+  }
+  for (int64_t i = 0; i <= trace.chosen; ++i) {
+    const TraceRound& round = rounds[static_cast<size_t>(i)];
+    if (!trace.reasoning.empty()) trace.reasoning += "\n";
+    if (trace.chosen > 0) trace.reasoning += fmt::format("Round {}. ", i + 1);
+    trace.reasoning += round.reasoning;
+    if (i < trace.chosen) trace.reasoning += "\nResult: " + round.feedback;
+  }
+  trace.reasoning = without_fences(std::move(trace.reasoning));
+  return trace;
+}
+
+std::string ExecutionFeedback::text(const Task& task, const Candidate& candidate,
+                                    const Evaluation& evaluation) {
+  if (candidate.status == Candidate::Status::kMalformed || !evaluation.valid) {
+    return "The workflow is not valid: " + evaluation.error;
+  }
+  std::string text =
+      fmt::format("It passed {:.0f} % of the validation tests.", 100 * evaluation.pass_rate);
+  if (!evaluation.error.empty()) text += " The run ended with: " + evaluation.error;
+  if (task.kind != TaskKind::kCode || task.public_tests.empty() || evaluation.answer.empty()) {
+    return text;
+  }
+  JudgeRequest request;
+  request.code = evaluation.answer;
+  request.entry_point = task.entry_point;
+  request.mode = task.entry_point.empty() ? Mode::kStdio : Mode::kCall;
+  request.tests = task.public_tests;
+  const Verdict verdict = judge_.run(request);
+  const std::string failed = verdict.infra ? "" : failed_tests(verdict, task.public_tests);
+  if (!failed.empty()) text += " Public tests that its answer failed:" + failed;
+  return text;
+}
+
+Json collect_traces(const TraceOptions& options, const std::vector<Task>& tasks,
+                    const TraceTools& tools, const std::filesystem::path& dir) {
+  options.validate();
+  Collection collection(options, tasks, tools);
+  collection.run();
+  const Json report = collection.report();
+  write_file_atomically(dir / "report.json", dump_json_pretty(report));
+  if (collection.num_failed() > 0 && collection.num_traces() == 0) {
+    throw Error("not one trace was collected; the last failure: " + collection.last_failure());
+  }
+  if (report["budget_exhausted"].get<bool>()) {
+    log::warn("the budget is spent: {} traces are kept, {} queries are left",
+              collection.num_traces(), collection.num_left());
+  } else if (collection.num_failed() > 0) {
+    log::warn("{} queries failed: {} traces are kept, --resume tries the others again",
+              collection.num_failed(), collection.num_traces());
+  }
+  return report;
+}
+
+}  // namespace weft

@@ -1,0 +1,226 @@
+#include "trainer/search/evaluator.h"
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+
+namespace weft {
+
+void EvaluatorOptions::validate() const {
+  if (repeats < 1) throw InputError("repeats: expected at least 1");
+  if (max_corrections < 0) throw InputError("max_corrections: expected at least 0");
+}
+
+Evaluator::Evaluator(SearchTarget target, StepGenerator& generator, WorkflowScorer& scorer,
+                     TrajectoryStore& store, Budget& budget, EvaluatorOptions options)
+    : target_(std::move(target)),
+      generator_(generator),
+      scorer_(scorer),
+      store_(store),
+      budget_(budget),
+      options_(options) {
+  TrajectoryFilter filter;
+  filter.task_id = target_.id;
+  for (const auto& row : store_.select(filter)) load(row);
+}
+
+void Evaluator::load(const Trajectory& row) {
+  stored_[{row.round, row.code}].push_back(row.id);
+  Sampled sampled = from_trajectory(row);
+  sampled.reward = objective_of(sampled.evaluation);
+  if (!sampled.reward) return;
+  cache_.emplace(row.code, sampled.evaluation);
+  if (best_.row == 0 || *sampled.reward > *best_.reward) best_ = sampled;
+}
+
+std::optional<double> Evaluator::objective_of(const Evaluation& evaluation) const {
+  if (!evaluation.rewarded()) return std::nullopt;
+  return options_.objective == Objective::kReward ? evaluation.reward : evaluation.pass_rate;
+}
+
+std::vector<Sampled> Evaluator::evaluate(std::vector<Candidate> candidates, int64_t round) {
+  std::vector<Sampled> batch(candidates.size());
+  std::vector<size_t> indices;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    batch[i].candidate = std::move(candidates[i]);
+    indices.push_back(i);
+  }
+  score_new(batch, indices, round);
+  correct_failed(batch, round);
+  for (const auto& sampled : batch) num_dropped_ += !sampled.skipped && !sampled.reward;
+  return batch;
+}
+
+void Evaluator::score_new(std::vector<Sampled>& batch, const std::vector<size_t>& indices,
+                          int64_t round) {
+  std::vector<ScoreRequest> requests;
+  std::vector<size_t> running, repeated;
+  std::map<std::string, size_t> first_of;
+  for (const size_t i : indices) {
+    Sampled& sampled = batch[i];
+    Spent spent;
+    spent.generator_calls = sampled.candidate.calls;
+    spent.prompt_tokens = sampled.candidate.usage.prompt_tokens;
+    spent.completion_tokens = sampled.candidate.usage.completion_tokens;
+    spent.usd = sampled.candidate.usage.usd;
+    budget_.add(spent);
+    if (sampled.candidate.status == Candidate::Status::kFailed) {
+      log::warn("{}: the generator failed: {}", target_.id, sampled.candidate.problem);
+      continue;
+    }
+    const std::string& code = sampled.candidate.code;
+    const bool known = options_.cache && sampled.candidate.status == Candidate::Status::kWritten &&
+                       (cache_.count(code) > 0 || first_of.count(code) > 0);
+    if (known) {
+      repeated.push_back(i);
+    } else if (!budget_.reserve_workflow()) {
+      sampled.skipped = true;
+    } else {
+      first_of.emplace(code, i);
+      running.push_back(i);
+      requests.push_back({&sampled.candidate, &target_.tasks, options_.repeats,
+                          hash_combine(target_.seed, hash64(code))});
+    }
+  }
+  scorer_.score(requests, [&](size_t r, Evaluation evaluation) {
+    Spent spent;
+    spent.worker_calls = evaluation.usage.value("calls", int64_t{0});
+    spent.prompt_tokens = evaluation.usage.value("prompt_tokens", int64_t{0});
+    spent.completion_tokens = evaluation.usage.value("completion_tokens", int64_t{0});
+    spent.usd = evaluation.usage.value("usd", 0.0);
+    budget_.add(spent);
+    batch[running[r]].evaluation = std::move(evaluation);
+    record(batch[running[r]], round);
+  });
+  for (const size_t i : repeated) {
+    const auto found = cache_.find(batch[i].candidate.code);
+    if (found == cache_.end()) continue;
+    batch[i].evaluation = found->second;
+    batch[i].evaluation.usage = {{"cached", true}};
+    ++num_cached_;
+    record(batch[i], round);
+  }
+}
+
+void Evaluator::record(Sampled& sampled, int64_t round) {
+  sampled.reward = objective_of(sampled.evaluation);
+  const auto found = stored_.find({round, sampled.candidate.code});
+  if (found != stored_.end() && !found->second.empty()) {
+    sampled.row = found->second.front();
+    found->second.pop_front();
+  } else {
+    sampled.row = store_.insert(to_trajectory(sampled, target_, generator_.origin(), round));
+  }
+  if (!sampled.reward) {
+    log::warn("{}: a workflow was dropped, no run of it could be scored: {}", target_.id,
+              sampled.evaluation.error);
+    return;
+  }
+  cache_.emplace(sampled.candidate.code, sampled.evaluation);
+  if (best_.row == 0 || *sampled.reward > *best_.reward) best_ = sampled;
+}
+
+void Evaluator::correct_failed(std::vector<Sampled>& batch, int64_t round) {
+  if (!generator_.can_correct()) return;
+  for (int64_t attempt = 0; attempt < options_.max_corrections; ++attempt) {
+    std::vector<size_t> failed;
+    std::vector<Correction> corrections;
+    for (size_t i = 0; i < batch.size(); ++i) {
+      const auto& sampled = batch[i];
+      if (sampled.row == 0 || !sampled.reward || !sampled.evaluation.failed()) continue;
+      failed.push_back(i);
+      corrections.push_back({sampled.candidate, sampled.evaluation.error});
+    }
+    if (failed.empty() || budget_.exhausted()) return;
+    const uint64_t seed =
+        hash_combine(hash_combine(target_.seed, static_cast<uint64_t>(round)),
+                     hash_combine(hash64("correct"), static_cast<uint64_t>(attempt)));
+    auto corrected = generator_.correct(target_.task, corrections, seed);
+    std::vector<Sampled> retried(failed.size());
+    std::vector<size_t> indices;
+    for (size_t j = 0; j < failed.size(); ++j) {
+      retried[j].candidate = std::move(corrected[j]);
+      retried[j].candidate.kind = batch[failed[j]].candidate.kind;
+      retried[j].candidate.parent = batch[failed[j]].row;
+      indices.push_back(j);
+    }
+    score_new(retried, indices, round);
+    for (size_t j = 0; j < failed.size(); ++j) {
+      if (retried[j].reward) batch[failed[j]] = std::move(retried[j]);
+    }
+  }
+}
+
+Trajectory to_trajectory(const Sampled& sampled, const SearchTarget& target,
+                         const std::string& origin, int64_t round) {
+  const Candidate& candidate = sampled.candidate;
+  const Evaluation& evaluation = sampled.evaluation;
+  Trajectory row;
+  row.parent = candidate.parent;
+  row.task_id = target.id;
+  row.origin = origin;
+  row.kind = candidate.kind;
+  row.prompt = target.prompt;
+  row.reasoning = candidate.reasoning;
+  row.code = candidate.code;
+  row.num_steps = evaluation.num_steps;
+  row.valid = evaluation.valid;
+  row.outcome = evaluation.outcome;
+  row.pass_rate = evaluation.pass_rate;
+  row.complexity = evaluation.complexity;
+  row.diversity = evaluation.diversity;
+  row.reward = evaluation.reward;
+  row.usage = evaluation.usage;
+  if (!evaluation.error.empty()) row.usage["error"] = evaluation.error;
+  if (evaluation.num_infra > 0) row.usage["infra_errors"] = evaluation.num_infra;
+  if (evaluation.reward_deviation > 0) row.usage["reward_sd"] = evaluation.reward_deviation;
+  if (candidate.calls > 0) {
+    row.usage["generator_calls"] = candidate.calls;
+    row.usage["generator_prompt_tokens"] = candidate.usage.prompt_tokens;
+    row.usage["generator_completion_tokens"] = candidate.usage.completion_tokens;
+    row.usage["generator_usd"] = candidate.usage.usd;
+  }
+  row.seed = target.seed;
+  row.model_version = target.model_version;
+  row.round = static_cast<int>(round);
+  return row;
+}
+
+Sampled from_trajectory(const Trajectory& row) {
+  Sampled sampled;
+  sampled.row = row.id;
+  sampled.candidate.kind = row.kind;
+  sampled.candidate.reasoning = row.reasoning;
+  sampled.candidate.code = row.code;
+  sampled.candidate.parent = row.parent;
+  Evaluation& evaluation = sampled.evaluation;
+  evaluation.valid = row.valid;
+  evaluation.num_steps = row.num_steps;
+  evaluation.outcome = row.outcome;
+  evaluation.pass_rate = row.pass_rate;
+  evaluation.complexity = row.complexity;
+  evaluation.diversity = row.diversity;
+  evaluation.reward = row.reward;
+  evaluation.usage = row.usage.is_object() ? row.usage : Json::object();
+  evaluation.error = evaluation.usage.value("error", std::string());
+  evaluation.reward_deviation = evaluation.usage.value("reward_sd", 0.0);
+  evaluation.num_infra = evaluation.usage.value("infra_errors", 0);
+  return sampled;
+}
+
+Spent spent_in(const std::vector<Trajectory>& rows) {
+  Spent spent;
+  for (const auto& row : rows) {
+    if (!row.usage.is_object()) continue;
+    const auto number = [&](const char* key) { return row.usage.value(key, int64_t{0}); };
+    spent.workflows += !row.usage.value("cached", false);
+    spent.worker_calls += number("calls");
+    spent.generator_calls += number("generator_calls");
+    spent.prompt_tokens += number("prompt_tokens") + number("generator_prompt_tokens");
+    spent.completion_tokens += number("completion_tokens") + number("generator_completion_tokens");
+    spent.usd += row.usage.value("usd", 0.0) + row.usage.value("generator_usd", 0.0);
+  }
+  return spent;
+}
+
+}  // namespace weft

@@ -1,0 +1,23 @@
+/// The end of a search: which few workflows are looked at again, and what they give on fresh runs.
+#pragma once
+
+#include <vector>
+
+#include "trainer/search/sample_workflows.h"
+
+namespace weft {
+
+/// At most `count` distinct codes, most promising first. Where rows have kinds (scripted origin),
+/// kinds are ranked by their mean reward, shrunk by two pseudo-counts towards the overall mean, and
+/// the best row of each stands for it: a single row's reward in a per_query search comes from one
+/// task, a kind's from many. The rest is filled up by reward.
+std::vector<Trajectory> shortlist(const std::vector<Trajectory>& rows, Objective objective,
+                                  size_t count);
+
+/// Runs the shortlist on `tasks` with seeds that no search used. Returns {"candidates": [{"row",
+/// "kind","code","search_reward","reward","ci95","pass_rate","n"}...], "best": index} with
+/// percentile bootstrap intervals over tasks; "best" is null when nothing could be scored.
+Json reevaluate(const std::vector<Trajectory>& shortlist, const std::vector<const Task*>& tasks,
+                const SampleOptions& options, WorkflowScorer& scorer);
+
+}  // namespace weft

@@ -1,0 +1,143 @@
+/// Who writes workflows in a search: the scripted teacher or a language model, behind one
+/// interface.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "data/task.h"
+#include "trainer/search/candidate.h"
+#include "workflow/scripted_teacher.h"
+
+namespace weft {
+
+/// One further step of a prefix.
+struct NextStep {
+  std::string text;  ///< empty: the prefix is whole, or the reply had not the form asked for
+  TextUsage usage;
+  int calls = 0;
+};
+
+/// What is known about a workflow that is to be edited.
+struct Feedback {
+  double reward = 0;
+  std::string error;  ///< of its run; empty when it ran
+  std::string notes;  ///< experience with earlier edits, the archive, ...; may be empty
+};
+
+/// A workflow that could not be read, did not pass the check or raised.
+struct Correction {
+  Candidate candidate;
+  std::string error;
+};
+
+/// The prior p of the search. Item i of a batch draws from a stream of (seed, i) alone. Methods may
+/// be called from any thread.
+class StepGenerator {
+ public:
+  virtual ~StepGenerator() = default;
+
+  /// Stored with every workflow: "scripted", "teacher:NAME", "model:NAME".
+  virtual std::string origin() const = 0;
+
+  /// False when asking for a correction makes no sense.
+  virtual bool can_correct() const = 0;
+
+  /// s_t given s_{1:t-1}, for each prefix.
+  virtual std::vector<NextStep> extend(const Task& task, const std::vector<StepPrefix>& prefixes,
+                                       uint64_t seed) = 0;
+
+  /// Each prefix completed to a whole workflow whose code opens with the prefix.
+  virtual std::vector<Candidate> complete(const Task& task, const std::vector<StepPrefix>& prefixes,
+                                          uint64_t seed) = 0;
+
+  /// `count` whole workflows, independent of each other. `notes` go into the prompt.
+  virtual std::vector<Candidate> draft(const Task& task, int64_t count, const std::string& notes,
+                                       uint64_t seed) = 0;
+
+  /// Exactly one consequential edit of `parent`.
+  virtual Candidate refine(const Task& task, const Candidate& parent, const Feedback& feedback,
+                           uint64_t seed) = 0;
+
+  /// Each of `failed` mended at its cause, with its error at hand and try/except banned.
+  virtual std::vector<Candidate> correct(const Task& task, const std::vector<Correction>& failed,
+                                         uint64_t seed) = 0;
+};
+
+/// The grammar of workflow/scripted_teacher.h. It reads no feedback and no notes.
+class ScriptedGenerator : public StepGenerator {
+ public:
+  std::string origin() const override { return ScriptedTeacher::kOrigin; }
+  bool can_correct() const override { return false; }
+  std::vector<NextStep> extend(const Task& task, const std::vector<StepPrefix>& prefixes,
+                               uint64_t seed) override;
+  std::vector<Candidate> complete(const Task& task, const std::vector<StepPrefix>& prefixes,
+                                  uint64_t seed) override;
+  std::vector<Candidate> draft(const Task& task, int64_t count, const std::string& notes,
+                               uint64_t seed) override;
+  Candidate refine(const Task& task, const Candidate& parent, const Feedback& feedback,
+                   uint64_t seed) override;
+  std::vector<Candidate> correct(const Task& task, const std::vector<Correction>& failed,
+                                 uint64_t seed) override;
+
+ private:
+  ScriptedTeacher teacher_;
+};
+
+struct ModelGeneratorOptions {
+  double temperature = 0.8;  ///< > 0: with 0 all extensions of a prefix would be equal
+  double top_p = 0.95;
+  int max_tokens = 2048;
+  std::string adapter;
+
+  template <class V>
+  void visit(V& v) {
+    v("temperature", temperature, "of the generator; above 0");
+    v("top_p", top_p, "nucleus of the generator's sampling");
+    v("max_tokens", max_tokens, "most tokens of one reply of the generator");
+    v("adapter", adapter, "LoRA adapter of the local model that writes; empty: base weights");
+  }
+  void validate() const;  ///< throws InputError
+};
+
+/// A language model that is asked for the next `# Step n:` block (with a stop at the one after it),
+/// for the rest, for one edit or for a correction. Replies are read strictly by read_reply; nothing
+/// is repaired. Prompts are ours: arXiv:2601.22305 prints none. Borrows the model.
+class ModelGenerator : public StepGenerator {
+ public:
+  /// `origin` is "teacher:NAME" or "model:NAME".
+  ModelGenerator(TextModel& model, std::string origin, ModelGeneratorOptions options = {});
+  std::string origin() const override { return origin_; }
+  bool can_correct() const override { return true; }
+  std::vector<NextStep> extend(const Task& task, const std::vector<StepPrefix>& prefixes,
+                               uint64_t seed) override;
+  std::vector<Candidate> complete(const Task& task, const std::vector<StepPrefix>& prefixes,
+                                  uint64_t seed) override;
+  std::vector<Candidate> draft(const Task& task, int64_t count, const std::string& notes,
+                               uint64_t seed) override;
+  Candidate refine(const Task& task, const Candidate& parent, const Feedback& feedback,
+                   uint64_t seed) override;
+  std::vector<Candidate> correct(const Task& task, const std::vector<Correction>& failed,
+                                 uint64_t seed) override;
+
+ private:
+  TextRequest request(const Task& task, const std::string& user, uint64_t seed) const;
+
+  TextModel& model_;
+  std::string origin_;
+  ModelGeneratorOptions options_;
+};
+
+/// A reply in the form asked for: reasoning, then one ```python block, nothing after it.
+struct Reply {
+  std::string reasoning;  ///< trimmed; text up to "</think>" is part of it
+  std::string code;       ///< ends with one newline
+  std::string problem;    ///< why it is not of the form; empty when it is
+};
+
+/// `stopped` says that a stop string may have cut the reply before its closing fence.
+Reply read_reply(const std::string& text, bool stopped);
+
+}  // namespace weft

@@ -1,0 +1,66 @@
+#include "trainer/search/methods.h"
+
+#include "base/error.h"
+#include "base/stop.h"
+#include "trainer/search/archive_search.h"
+#include "trainer/search/bayesflow_search.h"
+
+namespace weft {
+
+Json RoundReport::to_json() const {
+  return {{"round", round},
+          {"ess", ess},
+          {"reward_mean", reward_mean},
+          {"reward_best", reward_best},
+          {"scored", num_scored},
+          {"dropped", num_dropped}};
+}
+
+std::unique_ptr<SearchMethod> make_search_method(const SearchOptions& options,
+                                                 Evaluator& evaluator) {
+  switch (options.method) {
+    case SearchMethodKind::kBayesflow:
+      return std::make_unique<BayesflowSearch>(options.smc, evaluator);
+    case SearchMethodKind::kAflow:
+      return std::make_unique<AflowSearch>(options.aflow, evaluator);
+    case SearchMethodKind::kAdas:
+      return std::make_unique<AdasSearch>(options.adas, evaluator);
+    case SearchMethodKind::kRandom:
+      return std::make_unique<RandomSearch>(options.random, evaluator);
+  }
+  throw InputError("search.method: unknown value");
+}
+
+Json run_search(const SearchOptions& options, Evaluator& evaluator, TrajectoryStore& store,
+                const std::function<void(const RoundReport&)>& on_round) {
+  const std::string key = "search/" + evaluator.target().id;
+  const auto method = make_search_method(options, evaluator);
+  Json saved = {{"rounds", Json::array()}, {"complete", false}};
+  if (auto before = store.get_state(key)) {
+    saved = std::move(*before);
+    if (get_field<bool>(saved, "complete", key)) return saved.at("report");
+    method->restore(saved.at("method"));
+  }
+  while (!method->finished()) {
+    throw_if_stopped();
+    const RoundReport round = method->run_round();
+    saved["rounds"].push_back(round.to_json());
+    saved["method"] = method->state();
+    store.put_state(key, saved);
+    if (on_round) on_round(round);
+  }
+  const Sampled* best = evaluator.best();
+  Json report = {{"rounds", saved["rounds"]},
+                 {"best_row", best ? Json(best->row) : Json()},
+                 {"best_reward", best ? Json(*best->reward) : Json()},
+                 {"dropped", evaluator.num_dropped()},
+                 {"cached", evaluator.num_cached()},
+                 {"complete", !evaluator.exhausted()}};
+  if (!evaluator.exhausted()) {
+    saved = {{"complete", true}, {"report", report}};
+    store.put_state(key, saved);
+  }
+  return report;
+}
+
+}  // namespace weft

@@ -1,0 +1,248 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "trainer/search/collector.h"
+#include "trainer/search/generator.h"
+#include "workflow/meta_agent.h"
+#include "workflow/steps.h"
+
+namespace weft {
+
+namespace {
+
+constexpr const char* kWholeForm =
+    "Reply with one to three sentences of reasoning, then the whole workflow in one ```python "
+    "block, and nothing after it.";
+
+std::string fenced(const std::string& code) { return "```python\n" + code + "```\n"; }
+
+std::string with_notes(const std::string& notes) { return notes.empty() ? "" : notes + "\n\n"; }
+
+std::string extension_prompt(const StepPrefix& prefix) {
+  const size_t next = prefix.size() + 1;
+  if (prefix.empty()) {
+    return "Begin a workflow. Reply with one ```python block that holds the imports, the class "
+           "header with __init__, the line `async def __call__` and the block of `# Step 1:`. Stop "
+           "before `# Step 2:`.";
+  }
+  return fmt::format(
+      "The workflow so far:\n\n{}\nWrite its next block only, from the comment `# Step {}:` on, "
+      "with the same indentation, in one ```python block. Stop before `# Step {}:`. The block that "
+      "returns the answer and the cost is the last one.",
+      fenced(join_steps(prefix)), next, next + 1);
+}
+
+std::string completion_prompt(const StepPrefix& prefix) {
+  if (prefix.empty()) return std::string("Write a workflow for this task. ") + kWholeForm;
+  return fmt::format(
+      "The workflow so far:\n\n{}\nWrite the rest of it, from the comment `# Step {}:` to its end, "
+      "with the same indentation. Reply with one to three sentences of reasoning about the whole "
+      "workflow, then the rest in one ```python block, and nothing after it.",
+      fenced(join_steps(prefix)), prefix.size() + 1);
+}
+
+std::string refinement_prompt(const Candidate& parent, const Feedback& feedback) {
+  const std::string error =
+      feedback.error.empty() ? "" : "Its run reported:\n" + feedback.error + "\n\n";
+  return fmt::format(
+      "A workflow for this task, of reward {:.4f}:\n\n{}\n{}{}Make exactly ONE consequential edit "
+      "that should raise the reward, and keep everything else, the form of the code and the `# "
+      "Step n:` comments as they are. {}",
+      feedback.reward, fenced(parent.code), error, with_notes(feedback.notes), kWholeForm);
+}
+
+std::string correction_prompt(const Candidate& failed, const std::string& error) {
+  const std::string code =
+      failed.code.empty() ? "" : "This workflow failed:\n\n" + fenced(failed.code) + "\n";
+  return code + "The error log:\n" + error +
+         "\n\nFix the cause. Do not catch it: try/except blocks are not allowed anywhere. " +
+         kWholeForm;
+}
+
+bool refused_or_failed(const TextResponse& response, Candidate& candidate) {
+  if (response.status == ResponseStatus::kOk && !response.choices.empty()) return false;
+  candidate.status = Candidate::Status::kFailed;
+  candidate.problem = response.error.empty() ? "the generator answered nothing" : response.error;
+  return true;
+}
+
+/// Reads a reply as a workflow that opens with `prefix`; an empty prefix expects a whole one.
+Candidate candidate_of(const TextResponse& response, const StepPrefix& prefix) {
+  Candidate candidate;
+  candidate.usage = response.usage;
+  candidate.calls = 1;
+  if (refused_or_failed(response, candidate)) return candidate;
+  const Completion& choice = response.choices.front();
+  const Reply reply = read_reply(choice.text, false);
+  candidate.reasoning = reply.reasoning;
+  candidate.problem = reply.problem;
+  if (choice.finish == FinishReason::kLength) candidate.problem = "the reply was cut at max_tokens";
+  const auto numbers = step_numbers(reply.code);
+  if (candidate.problem.empty() && !prefix.empty() &&
+      (numbers.empty() || numbers.front() != static_cast<int>(prefix.size()) + 1)) {
+    candidate.problem = fmt::format("the rest does not open with # Step {}:", prefix.size() + 1);
+  }
+  if (candidate.problem.empty()) {
+    candidate.code = join_steps(prefix) + reply.code;
+  } else {
+    candidate.status = Candidate::Status::kMalformed;
+  }
+  return candidate;
+}
+
+NextStep step_of(const TextResponse& response, size_t number) {
+  NextStep step;
+  step.usage = response.usage;
+  step.calls = 1;
+  if (response.status != ResponseStatus::kOk || response.choices.empty()) return step;
+  const Completion& choice = response.choices.front();
+  const Reply reply = read_reply(choice.text, true);
+  const auto numbers = step_numbers(reply.code);
+  const bool whole = choice.finish == FinishReason::kStop;
+  if (whole && reply.problem.empty() && numbers == std::vector<int>{static_cast<int>(number)}) {
+    step.text = reply.code;
+  }
+  return step;
+}
+
+}  // namespace
+
+void ModelGeneratorOptions::validate() const {
+  if (!(temperature > 0)) throw InputError("temperature: expected more than 0");
+  if (!(top_p > 0 && top_p <= 1)) throw InputError("top_p: expected a number in (0, 1]");
+  if (max_tokens < 1) throw InputError("max_tokens: expected at least 1");
+}
+
+ModelGenerator::ModelGenerator(TextModel& model, std::string origin, ModelGeneratorOptions options)
+    : model_(model), origin_(std::move(origin)), options_(std::move(options)) {
+  options_.validate();
+}
+
+TextRequest ModelGenerator::request(const Task& task, const std::string& user,
+                                    uint64_t seed) const {
+  std::string query = "Task: " + task.prompt;
+  if (!task.entry_point.empty()) query += "\nThe answer must define `" + task.entry_point + "`.";
+  TextRequest request;
+  request.prompt = std::vector<ChatMessage>{{"system", contract_text(task.kind)},
+                                            {"user", query + "\n\n" + user}};
+  request.sampling.temperature = options_.temperature;
+  request.sampling.top_p = options_.top_p;
+  request.sampling.max_tokens = options_.max_tokens;
+  request.sampling.seed = seed;
+  request.adapter = options_.adapter;
+  return request;
+}
+
+std::vector<NextStep> ModelGenerator::extend(const Task& task,
+                                             const std::vector<StepPrefix>& prefixes,
+                                             uint64_t seed) {
+  std::vector<TextRequest> requests;
+  std::vector<size_t> open;
+  for (size_t i = 0; i < prefixes.size(); ++i) {
+    if (ScriptedTeacher::is_complete(prefixes[i])) continue;
+    requests.push_back(request(task, extension_prompt(prefixes[i]), hash_combine(seed, i)));
+    requests.back().sampling.stop = {fmt::format("# Step {}:", prefixes[i].size() + 2)};
+    open.push_back(i);
+  }
+  const auto responses = complete_all_or_stop(model_, std::move(requests));
+  std::vector<NextStep> steps(prefixes.size());
+  for (size_t j = 0; j < open.size(); ++j) {
+    steps[open[j]] = step_of(responses[j], prefixes[open[j]].size() + 1);
+  }
+  return steps;
+}
+
+std::vector<Candidate> ModelGenerator::complete(const Task& task,
+                                                const std::vector<StepPrefix>& prefixes,
+                                                uint64_t seed) {
+  std::vector<TextRequest> requests;
+  std::vector<size_t> open;
+  std::vector<Candidate> candidates(prefixes.size());
+  for (size_t i = 0; i < prefixes.size(); ++i) {
+    if (!prefixes[i].empty() && ScriptedTeacher::is_complete(prefixes[i])) {
+      candidates[i].code = join_steps(prefixes[i]);
+      continue;
+    }
+    requests.push_back(request(task, completion_prompt(prefixes[i]), hash_combine(seed, i)));
+    open.push_back(i);
+  }
+  const auto responses = complete_all_or_stop(model_, std::move(requests));
+  for (size_t j = 0; j < open.size(); ++j) {
+    candidates[open[j]] = candidate_of(responses[j], prefixes[open[j]]);
+  }
+  return candidates;
+}
+
+std::vector<Candidate> ModelGenerator::draft(const Task& task, int64_t count,
+                                             const std::string& notes, uint64_t seed) {
+  std::vector<TextRequest> requests;
+  for (int64_t i = 0; i < count; ++i) {
+    requests.push_back(request(task, with_notes(notes) + completion_prompt({}),
+                               hash_combine(seed, static_cast<uint64_t>(i))));
+  }
+  std::vector<Candidate> candidates;
+  for (const auto& response : complete_all_or_stop(model_, std::move(requests))) {
+    candidates.push_back(candidate_of(response, {}));
+  }
+  return candidates;
+}
+
+Candidate ModelGenerator::refine(const Task& task, const Candidate& parent,
+                                 const Feedback& feedback, uint64_t seed) {
+  const auto responses =
+      complete_all_or_stop(model_, {request(task, refinement_prompt(parent, feedback), seed)});
+  return candidate_of(responses.front(), {});
+}
+
+std::vector<Candidate> ModelGenerator::correct(const Task& task,
+                                               const std::vector<Correction>& failed,
+                                               uint64_t seed) {
+  std::vector<TextRequest> requests;
+  for (size_t i = 0; i < failed.size(); ++i) {
+    requests.push_back(request(task, correction_prompt(failed[i].candidate, failed[i].error),
+                               hash_combine(seed, i)));
+  }
+  std::vector<Candidate> candidates;
+  for (const auto& response : complete_all_or_stop(model_, std::move(requests))) {
+    candidates.push_back(candidate_of(response, {}));
+  }
+  return candidates;
+}
+
+Reply read_reply(const std::string& text, bool stopped) {
+  Reply reply;
+  const auto problem = [&](const char* what) {
+    reply.problem = what;
+    return reply;
+  };
+  const auto trim = [](std::string s) {
+    const auto first = s.find_first_not_of(" \t\r\n");
+    if (first == std::string::npos) return std::string();
+    return s.substr(first, s.find_last_not_of(" \t\r\n") - first + 1);
+  };
+  const std::string think = "</think>", open = "```python\n", fence = "```";
+  const size_t after_think = text.rfind(think);
+  const size_t from = after_think == std::string::npos ? 0 : after_think + think.size();
+  const size_t start = text.find(open, from);
+  reply.reasoning = trim(text.substr(0, start));
+  if (start == std::string::npos) return problem("the reply holds no ```python block");
+  if (text.find(fence, from) != start) return problem("a fence stands before the ```python block");
+  const size_t begin = start + open.size();
+  size_t end = text.find(fence, begin);
+  if (end == std::string::npos) {
+    if (!stopped) return problem("the ```python block is not closed");
+    end = text.size();
+  } else if (!trim(text.substr(end + fence.size())).empty()) {
+    return problem("text stands after the ```python block");
+  }
+  reply.code = text.substr(begin, end - begin);
+  reply.code.erase(reply.code.find_last_not_of(" \t\r\n") + 1);
+  if (trim(reply.code).empty()) return problem("the ```python block is empty");
+  reply.code += "\n";
+  return reply;
+}
+
+}  // namespace weft

@@ -1,0 +1,266 @@
+#include "trainer/search/sample_workflows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <numeric>
+#include <set>
+#include <thread>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/stop.h"
+#include "trainer/search/final_choice.h"
+
+namespace weft {
+
+namespace {
+
+constexpr const char* kFinalKey = "search_final";
+
+/// `count` of `size` indices, drawn by the seed, in ascending order; 0 takes all.
+std::vector<size_t> draw_subset(size_t size, int64_t count, uint64_t seed) {
+  std::vector<size_t> indices(size);
+  std::iota(indices.begin(), indices.end(), size_t{0});
+  if (count > 0 && static_cast<size_t>(count) < size) {
+    Rng rng(seed);
+    rng.shuffle(indices);
+    indices.resize(static_cast<size_t>(count));
+    std::sort(indices.begin(), indices.end());
+  }
+  return indices;
+}
+
+std::vector<const Task*> used_tasks(const SampleOptions& options, const std::vector<Task>& tasks) {
+  std::vector<const Task*> used;
+  const uint64_t seed = hash_combine(options.seed, hash64("tasks"));
+  for (const size_t i : draw_subset(tasks.size(), options.max_tasks, seed)) {
+    used.push_back(&tasks[i]);
+  }
+  return used;
+}
+
+/// The query that stands for all tasks of a set: its kind, and a few of its queries.
+Task task_of_set(const SampleOptions& options, const std::vector<const Task*>& tasks) {
+  Task set = *tasks.front();
+  set.id = "set:" + (set.dataset.empty() ? std::string("tasks") : set.dataset);
+  set.answer.clear();
+  set.prompt = options.task_description;
+  if (set.prompt.empty()) {
+    set.prompt = "Any query of a set of " + std::string(to_string(set.kind)) + " tasks such as:";
+    for (size_t i = 0; i < std::min<size_t>(3, tasks.size()); ++i) {
+      set.prompt += "\n- " + tasks[i]->prompt;
+    }
+  }
+  return set;
+}
+
+void require_one_kind(const std::vector<const Task*>& tasks) {
+  for (const Task* task : tasks) {
+    if (task->kind != tasks.front()->kind) {
+      throw InputError(fmt::format(
+          "scope=task_level: expected tasks of one kind, got {} ({}) and {} "
+          "({})",
+          to_string(tasks.front()->kind), tasks.front()->id, to_string(task->kind), task->id));
+    }
+  }
+}
+
+/// Runs every target, several at a time; the first exception ends all and is thrown again.
+class SearchPool {
+ public:
+  SearchPool(const SampleOptions& options, const SearchTools& tools, Budget& budget,
+             std::vector<SearchTarget> targets)
+      : options_(options),
+        tools_(tools),
+        budget_(budget),
+        targets_(std::move(targets)),
+        reports_(targets_.size()),
+        progress_("search", static_cast<int64_t>(targets_.size()), "searches") {}
+
+  void run() {
+    const size_t num_threads =
+        std::min(targets_.size(), static_cast<size_t>(options_.concurrent_searches));
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < num_threads; ++i) threads.emplace_back([this] { work(); });
+    for (auto& thread : threads) thread.join();
+    if (error_) std::rethrow_exception(error_);
+  }
+
+  Json reports() const {
+    Json all = Json::object();
+    for (size_t i = 0; i < targets_.size(); ++i) all[targets_[i].id] = reports_[i];
+    return all;
+  }
+
+ private:
+  void work() {
+    try {
+      for (size_t i = next_++; i < targets_.size() && !failed_; i = next_++) {
+        Evaluator evaluator(targets_[i], tools_.generator, tools_.scorer, tools_.store, budget_,
+                            options_.search.evaluation);
+        reports_[i] = run_search(options_.search, evaluator, tools_.store,
+                                 [this](const RoundReport& round) { note(round); });
+        progress_.advance();
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (!error_) error_ = std::current_exception();
+      failed_ = true;
+    }
+  }
+
+  void note(const RoundReport& round) {
+    const Spent spent = budget_.spent();
+    progress_.note(fmt::format("round {} mean {:.3f} best {:.3f}, {} workflows, {} calls",
+                               round.round, round.reward_mean, round.reward_best, spent.workflows,
+                               spent.calls()));
+  }
+
+  const SampleOptions& options_;
+  const SearchTools& tools_;
+  Budget& budget_;
+  const std::vector<SearchTarget> targets_;
+  std::vector<Json> reports_;
+  Progress progress_;
+  std::atomic<size_t> next_{0};
+  std::atomic<bool> failed_{false};
+  std::mutex mutex_;
+  std::exception_ptr error_;
+};
+
+/// Means over the searches that reached a round.
+Json reward_curve(const Json& reports) {
+  std::map<int64_t, std::vector<Json>> by_round;
+  for (const auto& [id, report] : reports.items()) {
+    if (!report.is_object()) continue;
+    for (const auto& round : report.at("rounds")) {
+      by_round[round.at("round").get<int64_t>()].push_back(round);
+    }
+  }
+  Json curve = Json::array();
+  for (const auto& [round, entries] : by_round) {
+    Json line = {{"round", round}, {"searches", entries.size()}};
+    for (const char* key : {"reward_mean", "reward_best", "ess"}) {
+      double sum = 0;
+      for (const auto& entry : entries) sum += entry.at(key).get<double>();
+      line[key] = sum / static_cast<double>(entries.size());
+    }
+    curve.push_back(line);
+  }
+  return curve;
+}
+
+Json counts_of(const std::vector<Trajectory>& rows, const Json& reports) {
+  int64_t valid = 0, errors = 0, limits = 0, infra = 0, dropped = 0;
+  std::set<std::string> distinct;
+  for (const auto& row : rows) {
+    valid += row.valid;
+    errors += row.outcome == "workflow_error";
+    limits += row.outcome == "limit";
+    infra += row.outcome == "infrastructure";
+    distinct.insert(row.code);
+  }
+  for (const auto& [id, report] : reports.items()) {
+    if (report.is_object()) dropped += report.at("dropped").get<int64_t>();
+  }
+  return {{"workflows", rows.size()}, {"distinct", distinct.size()},
+          {"valid", valid},           {"workflow_errors", errors},
+          {"limits", limits},         {"infra_errors", infra},
+          {"dropped", dropped}};
+}
+
+Json choose_best(const SampleOptions& options, const std::vector<const Task*>& tasks,
+                 const std::vector<Trajectory>& rows, const SearchTools& tools,
+                 const std::filesystem::path& dir) {
+  const auto before = tools.store.get_state(kFinalKey);
+  if (before && before->at("rows") == rows.size()) return *before;
+  const auto few = shortlist(rows, options.search.evaluation.objective,
+                             static_cast<size_t>(options.final.candidates));
+  if (few.empty()) return nullptr;
+  std::vector<const Task*> chosen;
+  const uint64_t seed = hash_combine(options.seed, hash64("final_tasks"));
+  for (const size_t i : draw_subset(tasks.size(), options.final.tasks, seed)) {
+    chosen.push_back(tasks[i]);
+  }
+  log::info("running the best {} workflows again on {} tasks", few.size(), chosen.size());
+  Json choice = reevaluate(few, chosen, options, tools.scorer);
+  if (choice["best"].is_null()) return choice;
+  write_file_atomically(dir / "best_workflow.py", few[choice["best"].get<size_t>()].code);
+  choice["rows"] = rows.size();
+  tools.store.put_state(kFinalKey, choice);
+  return choice;
+}
+
+}  // namespace
+
+void FinalOptions::validate() const {
+  if (candidates < 0 || tasks < 0) throw InputError("final: expected numbers >= 0");
+  if (repeats < 1) throw InputError("repeats: expected at least 1");
+}
+
+void SampleOptions::validate() const {
+  if (max_tasks < 0) throw InputError("max_tasks: expected at least 0");
+  if (reward_tasks < 0) throw InputError("reward_tasks: expected at least 0");
+  if (concurrent_searches < 1) throw InputError("concurrent_searches: expected at least 1");
+}
+
+std::vector<SearchTarget> make_targets(const SampleOptions& options, const std::vector<Task>& tasks,
+                                       const SearchTools& tools) {
+  const auto used = used_tasks(options, tasks);
+  if (used.empty()) throw InputError("tasks: expected at least one");
+  const auto target = [&](const Task& task, std::vector<const Task*> scored_on) {
+    return SearchTarget{task.id,
+                        task,
+                        std::move(scored_on),
+                        tools.prompt(task),
+                        tools.worker_name,
+                        hash_combine(options.seed, hash64(task.id))};
+  };
+  std::vector<SearchTarget> targets;
+  if (options.scope == SearchScope::kPerQuery) {
+    for (const Task* task : used) targets.push_back(target(*task, {task}));
+    return targets;
+  }
+  require_one_kind(used);
+  std::vector<const Task*> scored_on;
+  const uint64_t seed = hash_combine(options.seed, hash64("reward_tasks"));
+  for (const size_t i : draw_subset(used.size(), options.reward_tasks, seed)) {
+    scored_on.push_back(used[i]);
+  }
+  targets.push_back(target(task_of_set(options, scored_on), scored_on));
+  return targets;
+}
+
+Json sample_workflows(const SampleOptions& options, const std::vector<Task>& tasks,
+                      const SearchTools& tools, const std::filesystem::path& dir) {
+  options.validate();
+  Budget budget(options.budget, spent_in(tools.store.select()));
+  SearchPool pool(options, tools, budget, make_targets(options, tasks, tools));
+  pool.run();
+
+  const Json reports = pool.reports();
+  const auto rows = tools.store.select();
+  if (budget.exhausted()) log::warn("the budget is spent; searches may be unfinished");
+  Json report = {{"scope", options.scope == SearchScope::kPerQuery ? "per_query" : "task_level"},
+                 {"generator", tools.generator.origin()},
+                 {"worker", tools.worker_name},
+                 {"searches", reports.size()},
+                 {"counts", counts_of(rows, reports)},
+                 {"spent", budget.spent().to_json()},
+                 {"budget_exhausted", budget.exhausted()},
+                 {"curve", reward_curve(reports)}};
+  report["final"] = choose_best(options, used_tasks(options, tasks), rows, tools, dir);
+  report["targets"] = reports;
+  write_file_atomically(dir / "report.json", dump_json_pretty(report));
+  return report;
+}
+
+}  // namespace weft

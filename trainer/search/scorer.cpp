@@ -1,0 +1,190 @@
+#include "trainer/search/scorer.h"
+
+#include <cmath>
+#include <memory>
+
+#include "base/hash.h"
+#include "base/stop.h"
+#include "trainer/search/collector.h"
+
+namespace weft {
+
+namespace {
+
+/// What the runs borrow: lives until the last of them has come back, also when nobody waits.
+struct Batch {
+  struct Entry {
+    Workflow workflow;
+    std::vector<Task> tasks;
+    std::vector<std::vector<Outcome>> outcomes;
+    size_t missing = 0;
+  };
+  struct Answer {
+    size_t repeat = 0, task = 0;
+    Outcome outcome;
+  };
+  std::vector<Entry> entries;
+  Collector<Answer> answers;
+};
+
+Workflow workflow_of(const Candidate& candidate, const MetaAgent& meta_agent) {
+  if (candidate.status == Candidate::Status::kMalformed) {
+    Workflow workflow;
+    workflow.code = candidate.code;
+    workflow.problem = candidate.problem;
+    return workflow;
+  }
+  return meta_agent.check(candidate.code);
+}
+
+void start_runs(WorkflowRunner& runner, const std::shared_ptr<Batch>& batch, size_t index,
+                const ScoreRequest& request) {
+  Batch::Entry& entry = batch->entries[index];
+  for (size_t r = 0; r < entry.outcomes.size(); ++r) {
+    for (size_t t = 0; t < entry.tasks.size(); ++t) {
+      RunRequest run;
+      run.workflow = &entry.workflow;
+      run.task = &entry.tasks[t];
+      run.seed = hash_combine(hash_combine(request.seed, r), hash64(entry.tasks[t].id));
+      runner.submit(run, [batch, index, r, t](Outcome outcome) {
+        batch->answers.put(index, {r, t, std::move(outcome)});
+      });
+    }
+  }
+}
+
+struct Totals {
+  int scored = 0, limit = 0, workflow_error = 0, infra = 0;
+  RewardTerms terms;
+  WorkflowUsage usage;
+};
+
+void count(const Outcome& outcome, const RewardTerms& terms, Totals& totals) {
+  totals.scored += outcome.kind == Outcome::Kind::kScored;
+  totals.limit += outcome.kind == Outcome::Kind::kLimit;
+  totals.workflow_error += outcome.kind == Outcome::Kind::kWorkflowError;
+  totals.terms.pass += terms.pass;
+  totals.terms.complexity += terms.complexity;
+  totals.terms.diversity += terms.diversity;
+  totals.terms.total += terms.total;
+}
+
+void add_usage(const WorkflowUsage& usage, WorkflowUsage& total) {
+  total.calls += usage.calls;
+  total.execs += usage.execs;
+  total.prompt_tokens += usage.prompt_tokens;
+  total.completion_tokens += usage.completion_tokens;
+  total.usd += usage.usd;
+}
+
+Evaluation evaluation_of(const Totals& totals) {
+  Evaluation evaluation;
+  const int counted = totals.scored + totals.limit + totals.workflow_error;
+  if (counted > 0) {
+    evaluation.pass_rate = totals.terms.pass / counted;
+    evaluation.complexity = totals.terms.complexity / counted;
+    evaluation.diversity = totals.terms.diversity / counted;
+    evaluation.reward = totals.terms.total / counted;
+  }
+  const auto kind = counted == 0        ? Outcome::Kind::kInfrastructure
+                    : totals.scored > 0 ? Outcome::Kind::kScored
+                    : totals.limit > 0  ? Outcome::Kind::kLimit
+                                        : Outcome::Kind::kWorkflowError;
+  evaluation.outcome = outcome_name(kind);
+  evaluation.num_infra = totals.infra;
+  const auto& usage = totals.usage;
+  evaluation.usage = {{"calls", usage.calls},
+                      {"execs", usage.execs},
+                      {"prompt_tokens", usage.prompt_tokens},
+                      {"completion_tokens", usage.completion_tokens},
+                      {"usd", usage.usd}};
+  return evaluation;
+}
+
+double deviation(const std::vector<double>& values) {
+  double mean = 0, squares = 0;
+  for (const double v : values) mean += v / static_cast<double>(values.size());
+  for (const double v : values) squares += (v - mean) * (v - mean);
+  return values.empty() ? 0.0 : std::sqrt(squares / static_cast<double>(values.size()));
+}
+
+}  // namespace
+
+Evaluation summarize_outcomes(const Workflow& workflow, const std::vector<const Task*>& tasks,
+                              const std::vector<std::vector<Outcome>>& outcomes,
+                              const RewardOptions& options) {
+  Totals totals;
+  std::string error;
+  std::vector<double> repeat_means;
+  std::vector<double> task_pass(tasks.size()), task_reward(tasks.size()), num(tasks.size());
+  for (const auto& row : outcomes) {
+    double sum = 0, counted = 0;
+    for (size_t t = 0; t < row.size(); ++t) {
+      add_usage(row[t].usage, totals.usage);
+      if (error.empty()) error = row[t].error;
+      if (row[t].kind == Outcome::Kind::kInfrastructure) {
+        ++totals.infra;
+        continue;
+      }
+      const RewardTerms terms = reward(row[t], workflow, options);
+      count(row[t], terms, totals);
+      sum += terms.total;
+      counted += 1;
+      task_pass[t] += terms.pass;
+      task_reward[t] += terms.total;
+      num[t] += 1;
+    }
+    if (counted > 0) repeat_means.push_back(sum / counted);
+  }
+  Evaluation evaluation = evaluation_of(totals);
+  evaluation.valid = workflow.valid;
+  evaluation.num_steps = workflow.num_steps;
+  evaluation.error = workflow.valid ? error : workflow.problem;
+  if (!outcomes.empty() && !outcomes[0].empty()) evaluation.answer = outcomes[0][0].answer;
+  evaluation.reward_deviation = deviation(repeat_means);
+  Json per_task = Json::object();
+  for (size_t t = 0; t < tasks.size(); ++t) {
+    per_task[tasks[t]->id] = num[t] > 0 ? Json(task_pass[t] / num[t]) : Json();
+    evaluation.task_rewards.push_back(num[t] > 0 ? task_reward[t] / num[t] : std::nan(""));
+  }
+  if (tasks.size() > 1) evaluation.usage["per_task"] = std::move(per_task);
+  return evaluation;
+}
+
+RunnerScorer::RunnerScorer(WorkflowRunner& runner, const MetaAgent& meta_agent,
+                           RewardOptions reward)
+    : runner_(runner), meta_agent_(meta_agent), reward_(reward) {
+  reward_.validate();
+}
+
+void RunnerScorer::score(const std::vector<ScoreRequest>& requests,
+                         const std::function<void(size_t, Evaluation)>& on_scored) {
+  const auto batch = std::make_shared<Batch>();
+  batch->entries.resize(requests.size());
+  size_t missing = 0;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    auto& entry = batch->entries[i];
+    entry.workflow = workflow_of(*requests[i].candidate, meta_agent_);
+    for (const Task* task : *requests[i].tasks) entry.tasks.push_back(*task);
+    const auto repeats = entry.workflow.valid ? static_cast<size_t>(requests[i].repeats) : 1;
+    entry.outcomes.assign(repeats, std::vector<Outcome>(entry.tasks.size()));
+    entry.missing = repeats * entry.tasks.size();
+    missing += entry.missing;
+  }
+  for (size_t i = 0; i < requests.size(); ++i) start_runs(runner_, batch, i, requests[i]);
+  while (missing > 0) {
+    throw_if_stopped();
+    auto answer = batch->answers.next(std::chrono::milliseconds(100));
+    if (!answer) continue;
+    auto& [index, value] = *answer;
+    auto& entry = batch->entries[index];
+    entry.outcomes[value.repeat][value.task] = std::move(value.outcome);
+    --missing;
+    if (--entry.missing == 0) {
+      on_scored(index, summarize_outcomes(entry.workflow, *requests[index].tasks, entry.outcomes,
+                                          reward_));
+    }
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,55 @@
+/// Scoring whole workflows by running them: the search's only source of rewards.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/task.h"
+#include "trainer/search/candidate.h"
+#include "workflow/meta_agent.h"
+#include "workflow/reward.h"
+#include "workflow/run_workflow.h"
+
+namespace weft {
+
+struct ScoreRequest {
+  const Candidate* candidate = nullptr;             ///< borrowed until the call returns
+  const std::vector<const Task*>* tasks = nullptr;  ///< likewise; at least one
+  int64_t repeats = 1;                              ///< runs of each task, each with its own seed
+  uint64_t seed = 0;  ///< of the runs; (seed, repeat, task) gives each its own
+};
+
+class WorkflowScorer {
+ public:
+  virtual ~WorkflowScorer() = default;
+
+  /// Runs all requests at once and waits. `on_scored(i, evaluation)` is called on this thread as
+  /// soon as request i is done, so that what is finished can be stored before the rest is. Throws
+  /// Interrupted after a stop signal. May be called from several threads.
+  virtual void score(const std::vector<ScoreRequest>& requests,
+                     const std::function<void(size_t, Evaluation)>& on_scored) = 0;
+};
+
+/// Static check, then one run per task and repeat on the val tests. A workflow that is not valid is
+/// not run and gets the least reward (workflow/reward.h). Runs that end in an infrastructure error
+/// (after the runner's own retry) are left out of the means. Borrows both.
+class RunnerScorer : public WorkflowScorer {
+ public:
+  RunnerScorer(WorkflowRunner& runner, const MetaAgent& meta_agent, RewardOptions reward = {});
+  void score(const std::vector<ScoreRequest>& requests,
+             const std::function<void(size_t, Evaluation)>& on_scored) override;
+
+ private:
+  WorkflowRunner& runner_;
+  const MetaAgent& meta_agent_;
+  RewardOptions reward_;
+};
+
+/// Means over outcomes [repeats][tasks] of one workflow.
+Evaluation summarize_outcomes(const Workflow& workflow, const std::vector<const Task*>& tasks,
+                              const std::vector<std::vector<Outcome>>& outcomes,
+                              const RewardOptions& options);
+
+}  // namespace weft

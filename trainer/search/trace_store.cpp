@@ -1,0 +1,114 @@
+#include "trainer/search/trace_store.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace weft {
+
+namespace {
+
+constexpr const char* kRoundSuffix = "/round";
+
+Json to_json(const TraceRound& round, int64_t row) {
+  return {{"row", row}, {"feedback", round.feedback}};
+}
+
+}  // namespace
+
+TraceProgress::TraceProgress(const SearchTools& tools, const Task& task, int64_t number,
+                             uint64_t seed)
+    : tools_(tools), task_(task), key_(fmt::format("trace/{}/{}", task.id, number)) {
+  target_.id = task.id;
+  target_.prompt = tools.prompt(task);
+  target_.model_version = tools.worker_name;
+  target_.seed = hash_combine(hash_combine(seed, hash64(task.id)), static_cast<uint64_t>(number));
+  if (const auto before = tools.store.get_state(key_)) restore(*before);
+}
+
+uint64_t TraceProgress::round_seed() const { return hash_combine(target_.seed, rounds_.size()); }
+
+uint64_t TraceProgress::run_seed() const { return hash_combine(round_seed(), hash64("run")); }
+
+Candidate TraceProgress::ask() {
+  if (rounds_.empty()) return tools_.generator.draft(task_, 1, "", round_seed()).front();
+  const TraceRound& last = rounds_.back();
+  Candidate parent;
+  parent.kind = last.kind;
+  parent.reasoning = last.reasoning;
+  parent.code = last.code;
+  if (!last.valid && tools_.generator.can_correct()) {
+    return tools_.generator.correct(task_, {{parent, last.feedback}}, round_seed()).front();
+  }
+  std::string notes;
+  for (size_t i = 0; i + 1 < rounds_.size(); ++i) {
+    notes +=
+        fmt::format("Round {}: {} Result: {}\n", i + 1, rounds_[i].reasoning, rounds_[i].feedback);
+  }
+  if (!notes.empty()) notes = "Earlier rounds on this task:\n" + notes;
+  return tools_.generator.refine(task_, parent, {last.reward, last.feedback, notes}, round_seed());
+}
+
+void TraceProgress::add(const Candidate& candidate, const Evaluation& evaluation,
+                        const std::string& feedback) {
+  Sampled sampled;
+  sampled.candidate = candidate;
+  sampled.evaluation = evaluation;
+  if (!rows_.empty()) sampled.candidate.parent = rows_.back().id;
+  const auto number = static_cast<int64_t>(rounds_.size()) + 1;
+  Trajectory row =
+      to_trajectory(sampled, target_, tools_.generator.origin() + kRoundSuffix, number);
+  rounds_.push_back({candidate.reasoning, candidate.code, candidate.kind, feedback,
+                     evaluation.reward, evaluation.pass_rate, evaluation.valid});
+  row.usage["feedback"] = feedback;
+  row.id = tools_.store.insert(row);
+  rows_.push_back(std::move(row));
+  tools_.store.put_state(key_, state());
+}
+
+bool TraceProgress::finish() {
+  if (done_) return has_trace_;
+  done_ = true;
+  const JoinedTrace joined = join_rounds(rounds_);
+  has_trace_ = joined.chosen >= 0 && !joined.reasoning.empty();
+  std::vector<Trajectory> rows;
+  if (has_trace_) {
+    Trajectory trace = rows_[static_cast<size_t>(joined.chosen)];
+    trace.parent = trace.id;
+    trace.origin = tools_.generator.origin();
+    trace.reasoning = joined.reasoning;
+    trace.usage = {
+        {"rounds", rounds_.size()}, {"chosen_round", joined.chosen + 1}, {"cached", true}};
+    rows.push_back(std::move(trace));
+  }
+  tools_.store.commit(rows, key_, state());
+  return has_trace_;
+}
+
+Json TraceProgress::state() const {
+  Json rounds = Json::array();
+  for (size_t i = 0; i < rounds_.size(); ++i) rounds.push_back(to_json(rounds_[i], rows_[i].id));
+  return {{"done", done_}, {"has_trace", has_trace_}, {"rounds", rounds}};
+}
+
+void TraceProgress::restore(const Json& state) {
+  done_ = get_field<bool>(state, "done", key_);
+  has_trace_ = get_field<bool>(state, "has_trace", key_);
+  if (done_) return;
+  TrajectoryFilter filter;
+  filter.task_id = task_.id;
+  std::map<int64_t, Trajectory> by_id;
+  for (auto& row : tools_.store.select(filter)) by_id.emplace(row.id, std::move(row));
+  for (const auto& round : get_field<Json>(state, "rounds", key_)) {
+    const Trajectory& row = by_id.at(get_field<int64_t>(round, "row", key_));
+    rounds_.push_back({row.reasoning, row.code, row.kind,
+                       get_field<std::string>(round, "feedback", key_), row.reward, row.pass_rate,
+                       row.valid});
+    rows_.push_back(row);
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,46 @@
+/// The rounds of one query on their way into the store.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "trainer/search/collect_traces.h"
+
+namespace weft {
+
+/// What the store knows about one trace of one query, and its next round. Used by one thread.
+class TraceProgress {
+ public:
+  /// Reads the state that an earlier run left.
+  TraceProgress(const SearchTools& tools, const Task& task, int64_t number, uint64_t seed);
+
+  const std::vector<TraceRound>& rounds() const { return rounds_; }
+  bool done() const { return done_; }
+  uint64_t run_seed() const;  ///< of the execution of the next round
+
+  /// The teacher's next workflow: a draft first; then an edit of the last one with its feedback and
+  /// the results of the rounds before, or a correction where that one could not run.
+  Candidate ask();
+
+  /// Stores a round, then the state that knows it.
+  void add(const Candidate& candidate, const Evaluation& evaluation, const std::string& feedback);
+
+  /// Stores the joined trace, once, in one transaction with the state. True when the query has one.
+  bool finish();
+
+ private:
+  uint64_t round_seed() const;
+  Json state() const;
+  void restore(const Json& state);
+
+  const SearchTools& tools_;
+  const Task& task_;
+  const std::string key_;
+  SearchTarget target_;
+  std::vector<TraceRound> rounds_;
+  std::vector<Trajectory> rows_;  ///< [rounds] as stored
+  bool done_ = false, has_trace_ = false;
+};
+
+}  // namespace weft
