@@ -85,6 +85,10 @@ class Engine : public TextModel {
   /// unknown adapter, Error if a logprob is NaN.
   std::vector<std::vector<float>> score(const std::vector<ScoreRequest>& requests);
 
+  /// Ids of a request's prompt, as submit computes them. Throws InputError without a tokenizer or
+  /// chat template where one is needed. Any thread.
+  std::vector<int32_t> encode(const TextRequest& request) const;
+
   /// Makes an adapter usable as TextRequest::adapter. The engine shares it with the caller, who may
   /// train it while the engine is idle. Replaces one of the same name.
   void set_adapter(const std::string& name, std::shared_ptr<Lora> adapter);

@@ -1,0 +1,318 @@
+#include "model/engine/engine.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "model/checkpoint/hf_model.h"
+#include "model/engine/scheduler.h"
+#include "model/engine/score.h"
+
+namespace weft {
+
+void EngineOptions::validate() const {
+  const auto check = [](bool ok, const char* key, const std::string& expected) {
+    if (!ok) throw InputError(std::string(key) + ": expected " + expected);
+  };
+  check(max_batch >= 1, "max_batch", "at least 1, got " + std::to_string(max_batch));
+  check(prefill_tokens >= 1, "prefill_tokens", "at least 1, got " + std::to_string(prefill_tokens));
+  check(max_context >= 0, "max_context", "at least 0, got " + std::to_string(max_context));
+  check(kv_mb >= 0, "kv_mb", "at least 0, got " + std::to_string(kv_mb));
+  check(kv_fraction > 0 && kv_fraction <= 0.95, "kv_fraction",
+        "a number in (0, 0.95], got " + std::to_string(kv_fraction));
+}
+
+namespace {
+
+int64_t context_limit(const Transformer& model, const EngineOptions& options) {
+  options.validate();
+  const int64_t most = model.config().max_positions;
+  return options.max_context > 0 ? std::min(options.max_context, most) : most;
+}
+
+// Why the parameters cannot be used; empty if they can.
+std::string sampling_error(const SamplingParams& s) {
+  const auto wrong = [](const char* key, const char* expected, double got) {
+    return std::string(key) + ": expected " + expected + ", got " + std::to_string(got);
+  };
+  if (!(s.temperature >= 0) || std::isinf(s.temperature)) {
+    return wrong("temperature", "a number >= 0", s.temperature);
+  }
+  if (!(s.top_p > 0 && s.top_p <= 1)) return wrong("top_p", "a number in (0, 1]", s.top_p);
+  if (!(s.min_p >= 0 && s.min_p <= 1)) return wrong("min_p", "a number in [0, 1]", s.min_p);
+  if (s.top_k < 0) return wrong("top_k", "an integer >= 0", s.top_k);
+  if (s.max_tokens < 1) return wrong("max_tokens", "an integer >= 1", s.max_tokens);
+  return {};
+}
+
+bool has_chat_template(const fs::path& dir) {
+  if (fs::exists(dir / "chat_template.jinja")) return true;
+  const fs::path config = dir / "tokenizer_config.json";
+  return fs::exists(config) && read_json_file(config).contains("chat_template");
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  struct ScoreJob {
+    const std::vector<ScoreRequest>* requests;
+    std::vector<std::shared_ptr<const Lora>> adapters;
+    std::promise<std::vector<std::vector<float>>> result;
+  };
+
+  Impl(Engine& owner, const EngineOptions& engine_options, std::string model_name)
+      : engine(owner),
+        options(engine_options),
+        name(std::move(model_name)),
+        max_context(context_limit(*owner.model_, options)),
+        scheduler(*owner.model_, owner.tokenizer_.get(), options, max_context),
+        stats(scheduler.stats()),
+        thread([this] { loop(); }) {}
+
+  ~Impl() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    changed.notify_all();
+    thread.join();
+  }
+
+  void loop();
+  void take_requests(std::unique_lock<std::mutex>& lock);
+  void step();
+  std::string prepare(EngineRequest& request);
+  std::string check_ids(const std::vector<int32_t>& ids) const;
+  std::shared_ptr<const Lora> find_adapter(const std::string& adapter, std::string& error);
+
+  Engine& engine;
+  const EngineOptions options;
+  const std::string name;
+  const int64_t max_context;
+  Scheduler scheduler;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<std::unique_ptr<EngineRequest>> incoming;
+  std::deque<ScoreJob*> scores;
+  std::map<std::string, std::shared_ptr<Lora>> adapters;
+  EngineStats stats;
+  bool busy = false, stopping = false;
+  std::thread thread;
+};
+
+void Engine::Impl::loop() {
+  const at::NoGradGuard no_grad;
+  std::unique_lock lock(mutex);
+  while (true) {
+    busy = scheduler.has_work();
+    if (!busy && incoming.empty() && scores.empty()) {
+      changed.notify_all();
+      changed.wait(lock, [&] { return stopping || !incoming.empty() || !scores.empty(); });
+    }
+    if (stopping) break;
+    busy = true;
+    take_requests(lock);
+    step();
+    lock.lock();
+    stats = scheduler.stats();
+  }
+  auto waiting = std::move(incoming);
+  lock.unlock();
+  for (auto& request : waiting) scheduler.add(std::move(request));
+  scheduler.end_all(ResponseStatus::kCancelled, "the engine is shutting down");
+}
+
+// Moves what has arrived to the scheduler; unlocks.
+void Engine::Impl::take_requests(std::unique_lock<std::mutex>& lock) {
+  auto arrived = std::move(incoming);
+  auto jobs = std::move(scores);
+  incoming.clear();
+  scores.clear();
+  lock.unlock();
+  for (auto& request : arrived) scheduler.add(std::move(request));
+  for (ScoreJob* job : jobs) {
+    try {
+      int64_t tokens = 0;
+      for (const ScoreRequest& r : *job->requests) tokens += static_cast<int64_t>(r.ids.size());
+      auto result = score_packed(*engine.model_, *job->requests, job->adapters);
+      scheduler.count_scored(tokens);
+      job->result.set_value(std::move(result));
+    } catch (...) {
+      job->result.set_exception(std::current_exception());
+    }
+  }
+}
+
+void Engine::Impl::step() {
+  try {
+    if (scheduler.has_work()) scheduler.step();
+  } catch (const std::exception& e) {
+    scheduler.end_all(ResponseStatus::kFailed, std::string("the engine failed: ") + e.what());
+  }
+}
+
+std::string Engine::Impl::check_ids(const std::vector<int32_t>& ids) const {
+  const int64_t size = engine.model_->config().vocab_size;
+  for (int32_t id : ids) {
+    if (id < 0 || id >= size) {
+      return "token id out of range: expected 0 to " + std::to_string(size - 1) + ", got " +
+             std::to_string(id);
+    }
+  }
+  return {};
+}
+
+std::shared_ptr<const Lora> Engine::Impl::find_adapter(const std::string& adapter,
+                                                       std::string& error) {
+  if (adapter.empty()) return nullptr;
+  const std::lock_guard lock(mutex);
+  const auto found = adapters.find(adapter);
+  if (found != adapters.end()) return found->second;
+  error = "adapter: \"" + adapter + "\" is not loaded";
+  return nullptr;
+}
+
+// Fills in prompt ids and adapter; returns why the request is refused, or nothing.
+std::string Engine::Impl::prepare(EngineRequest& r) {
+  try {
+    r.prompt = engine.encode(r.request);
+  } catch (const InputError& e) {
+    return e.what();
+  }
+  std::string error = sampling_error(r.request.sampling);
+  if (error.empty()) error = check_ids(r.prompt);
+  if (error.empty()) r.lora = find_adapter(r.request.adapter, error);
+  if (!error.empty()) return error;
+  const auto prompt = static_cast<int64_t>(r.prompt.size());
+  if (r.request.n < 1) return "n: expected at least 1, got " + std::to_string(r.request.n);
+  if (prompt == 0) return "prompt: expected at least one token, got none";
+  if (prompt + 1 > max_context) {
+    return "prompt: expected at most " + std::to_string(max_context - 1) +
+           " tokens for this context, got " + std::to_string(prompt);
+  }
+  const int64_t needed = scheduler.blocks_needed(prompt, r.request.sampling.max_tokens);
+  if (needed > scheduler.stats().kv_blocks_total) {
+    return "prompt and max_tokens: expected at most " +
+           std::to_string(scheduler.stats().kv_blocks_total) + " blocks of the KV cache, got " +
+           std::to_string(needed);
+  }
+  return {};
+}
+
+Engine::Engine(std::shared_ptr<Transformer> model, std::shared_ptr<const Tokenizer> tokenizer,
+               std::shared_ptr<const ChatTemplate> chat_template, const EngineOptions& options,
+               std::string name)
+    : model_(std::move(model)),
+      tokenizer_(std::move(tokenizer)),
+      chat_template_(std::move(chat_template)),
+      impl_(std::make_unique<Impl>(*this, options, std::move(name))) {}
+
+Engine::~Engine() = default;
+
+std::unique_ptr<Engine> Engine::from_directory(const std::string& dir, const std::string& dtype,
+                                               const EngineOptions& options) {
+  std::shared_ptr<Transformer> model = load_transformer(dir, resolve_dtype(dtype));
+  std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::load(dir);
+  if (tokenizer->vocab_size() > model->config().vocab_size) {
+    throw InputError(dir + ": the tokenizer does not fit the model: expected at most " +
+                     std::to_string(model->config().vocab_size) + " ids, got " +
+                     std::to_string(tokenizer->vocab_size()));
+  }
+  std::shared_ptr<const ChatTemplate> chat_template;
+  if (has_chat_template(dir)) {
+    chat_template = std::make_shared<const ChatTemplate>(ChatTemplate::load(dir));
+  }
+  return std::make_unique<Engine>(model, tokenizer, chat_template, options, dir);
+}
+
+void Engine::submit(TextRequest request, std::function<void(TextResponse)> done) {
+  auto prepared = std::make_unique<EngineRequest>();
+  prepared->request = std::move(request);
+  prepared->done = std::move(done);
+  const std::string error = impl_->prepare(*prepared);
+  if (!error.empty()) {
+    TextResponse refused;
+    refused.status = ResponseStatus::kRefused;
+    refused.error = error;
+    refused.usage.prompt_tokens = static_cast<int64_t>(prepared->prompt.size());
+    refused.prompt_ids = std::move(prepared->prompt);
+    prepared->done(std::move(refused));
+    return;
+  }
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->incoming.push_back(std::move(prepared));
+  }
+  impl_->changed.notify_all();
+}
+
+std::vector<int32_t> Engine::encode(const TextRequest& request) const {
+  if (const auto* ids = std::get_if<std::vector<int32_t>>(&request.prompt)) return *ids;
+  if (!tokenizer_) throw InputError("prompt: expected ids, the model has no tokenizer");
+  if (const auto* text = std::get_if<std::string>(&request.prompt)) {
+    return tokenizer_->encode(*text, /*add_special=*/true);
+  }
+  if (!chat_template_) throw InputError("prompt: the model has no chat template");
+  const auto& messages = std::get<std::vector<ChatMessage>>(request.prompt);
+  return tokenizer_->encode(chat_template_->render(messages, true),
+                            /*add_special=*/false);
+}
+
+std::string Engine::name() const { return impl_->name; }
+
+std::vector<std::vector<float>> Engine::score(const std::vector<ScoreRequest>& requests) {
+  Impl::ScoreJob job;
+  job.requests = &requests;
+  for (const ScoreRequest& r : requests) {
+    std::string error = impl_->check_ids(r.prompt_ids);
+    if (error.empty()) error = impl_->check_ids(r.ids);
+    if (r.prompt_ids.empty()) error = "prompt_ids: expected at least one id, got none";
+    const auto tokens = static_cast<int64_t>(r.prompt_ids.size() + r.ids.size());
+    if (tokens > impl_->max_context) {
+      error = "prompt_ids and score_ids: expected at most " + std::to_string(impl_->max_context) +
+              " ids, got " + std::to_string(tokens);
+    }
+    job.adapters.push_back(impl_->find_adapter(r.adapter, error));
+    if (!error.empty()) throw InputError(error);
+  }
+  auto result = job.result.get_future();
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->scores.push_back(&job);
+  }
+  impl_->changed.notify_all();
+  return result.get();
+}
+
+void Engine::set_adapter(const std::string& name, std::shared_ptr<Lora> adapter) {
+  if (name.empty()) throw InputError("adapter: expected a name, got none");
+  const std::lock_guard lock(impl_->mutex);
+  impl_->adapters[name] = std::move(adapter);
+}
+
+void Engine::weights_changed() {
+  wait_idle();
+  const std::lock_guard lock(impl_->mutex);
+  for (const auto& [name, adapter] : impl_->adapters) adapter->weights_changed();
+}
+
+void Engine::wait_idle() {
+  std::unique_lock lock(impl_->mutex);
+  impl_->changed.wait(
+      lock, [&] { return !impl_->busy && impl_->incoming.empty() && impl_->scores.empty(); });
+}
+
+EngineStats Engine::stats() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->stats;
+}
+
+}  // namespace weft

@@ -1,0 +1,68 @@
+#include "model/engine/kv_cache.h"
+
+#include <ATen/ops/from_blob.h>
+#include <sys/mman.h>
+
+#include <numeric>
+
+#include "base/error.h"
+
+namespace weft {
+namespace {
+
+at::Tensor map_tensor(const std::vector<int64_t>& shape, at::ScalarType dtype) {
+  size_t bytes = c10::elementSize(dtype);
+  for (int64_t d : shape) bytes *= static_cast<size_t>(d);
+  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) throw Error(with_errno("cannot map memory for the KV cache"));
+  return at::from_blob(
+      data, shape, [bytes](void* p) { munmap(p, bytes); }, at::TensorOptions(dtype));
+}
+
+}  // namespace
+
+KvCache::KvCache(int64_t num_layers, const kernels::HeadShape& shape, at::ScalarType dtype,
+                 int64_t num_blocks)
+    : references_(num_blocks, 0), free_(num_blocks) {
+  for (int64_t l = 0; l < num_layers; ++l) {
+    layers_.push_back(map_tensor({num_blocks, shape.kv_heads, shape.block_size()}, dtype));
+  }
+  std::iota(free_.rbegin(), free_.rend(), 0);
+}
+
+int64_t KvCache::block_bytes(int64_t num_layers, const kernels::HeadShape& shape,
+                             at::ScalarType dtype) {
+  return num_layers * shape.kv_heads * shape.block_size() *
+         static_cast<int64_t>(c10::elementSize(dtype));
+}
+
+int32_t KvCache::allocate() {
+  WEFT_ASSERT(!free_.empty());
+  const int32_t block = free_.back();
+  free_.pop_back();
+  references_[block] = 1;
+  return block;
+}
+
+void KvCache::release(int32_t block) {
+  WEFT_ASSERT(references_[block] > 0);
+  if (--references_[block] == 0) free_.push_back(block);
+}
+
+void KvCache::release_all(std::vector<int32_t>& blocks) {
+  for (auto block = blocks.rbegin(); block != blocks.rend(); ++block) release(*block);
+  blocks.clear();
+}
+
+void KvCache::copy(int32_t from, int32_t to) {
+  for (const at::Tensor& layer : layers_) layer.select(0, to).copy_(layer.select(0, from));
+}
+
+void KvCache::clear(const std::vector<int32_t>& blocks) {
+  for (const at::Tensor& layer : layers_) {
+    for (int32_t block : blocks) layer.select(0, block).zero_();
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,52 @@
+/// Blocks of keys and values with reference counts. Used by the engine's thread alone.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "model/kernels/attention.h"
+
+namespace weft {
+
+class KvCache {
+ public:
+  /// Reserves address space for `num_blocks` blocks in each layer; pages are committed when first
+  /// written. Throws Error if there is no room.
+  KvCache(int64_t num_layers, const kernels::HeadShape& shape, at::ScalarType dtype,
+          int64_t num_blocks);
+
+  /// Bytes of one block over all layers.
+  static int64_t block_bytes(int64_t num_layers, const kernels::HeadShape& shape,
+                             at::ScalarType dtype);
+
+  /// Blocks that hold `num_tokens` tokens.
+  static int64_t blocks_for(int64_t num_tokens) {
+    return (num_tokens + kernels::kBlockTokens - 1) / kernels::kBlockTokens;
+  }
+
+  /// [num_blocks, kv_heads, block_size] of one layer.
+  const at::Tensor& layer(int64_t l) const { return layers_[l]; }
+
+  /// A free block with one reference. std::logic_error if none is free: admission keeps that away.
+  int32_t allocate();
+  void share(int32_t block) { ++references_[block]; }
+  void release(int32_t block);
+  void release_all(std::vector<int32_t>& blocks);
+
+  /// Copies the contents of a block in every layer.
+  void copy(int32_t from, int32_t to);
+  /// Clears blocks that may hold NaN: masked slots are multiplied by zero, not skipped.
+  void clear(const std::vector<int32_t>& blocks);
+
+  int64_t num_blocks() const { return static_cast<int64_t>(references_.size()); }
+  int64_t num_used() const { return num_blocks() - static_cast<int64_t>(free_.size()); }
+
+ private:
+  std::vector<at::Tensor> layers_;
+  std::vector<int32_t> references_;
+  std::vector<int32_t> free_;  // last in, first out: few pages are ever touched
+};
+
+}  // namespace weft

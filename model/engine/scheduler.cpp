@@ -1,0 +1,340 @@
+#include "model/engine/scheduler.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/rng.h"
+
+namespace weft {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Bytes that the machine can still give, by /proc/meminfo.
+int64_t available_memory() {
+  std::ifstream file("/proc/meminfo");
+  std::string key, unit;
+  int64_t kib = 0;
+  while (file >> key >> kib) {
+    if (key == "MemAvailable:") return kib * 1024;
+    std::getline(file, unit);
+  }
+  return int64_t{4} << 30;
+}
+
+int64_t cache_blocks(const Transformer& model, const EngineOptions& options, int64_t max_context) {
+  const TransformerConfig& c = model.config();
+  const int64_t block =
+      KvCache::block_bytes(c.num_layers, {c.num_heads, c.num_kv_heads, c.head_dim}, model.dtype());
+  const int64_t budget =
+      options.kv_mb > 0
+          ? options.kv_mb << 20
+          : static_cast<int64_t>(options.kv_fraction * static_cast<double>(available_memory()));
+  const int64_t most = options.max_batch * (KvCache::blocks_for(max_context) + 1);
+  const int64_t blocks = std::min(budget / block, most);
+  if (blocks < 2) {
+    throw InputError("kv_mb: expected room for at least 2 blocks of " + std::to_string(block) +
+                     " bytes, got " + std::to_string(budget) + " bytes");
+  }
+  return blocks;
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const Transformer& model, const Tokenizer* tokenizer,
+                     const EngineOptions& options, int64_t max_context)
+    : model_(model),
+      tokenizer_(tokenizer),
+      options_(options),
+      max_context_(max_context),
+      cache_(model.num_layers(),
+             {model.config().num_heads, model.config().num_kv_heads, model.config().head_dim},
+             model.dtype(), cache_blocks(model, options, max_context)),
+      unreserved_(cache_.num_blocks()) {
+  stats_.kv_blocks_total = cache_.num_blocks();
+}
+
+int64_t Scheduler::blocks_needed(int64_t prompt_tokens, int64_t max_tokens) const {
+  const int64_t longest = std::min(prompt_tokens + max_tokens, max_context_);
+  return KvCache::blocks_for(prompt_tokens) + KvCache::blocks_for(longest) -
+         prompt_tokens / kernels::kBlockTokens;
+}
+
+void Scheduler::add(std::unique_ptr<EngineRequest> request) {
+  auto group = std::make_unique<Group>();
+  const auto prompt = static_cast<int64_t>(request->prompt.size());
+  group->max_new = std::min<int64_t>(request->request.sampling.max_tokens, max_context_ - prompt);
+  group->base_blocks = blocks_needed(prompt, group->max_new);
+  group->blocks_per_choice = group->base_blocks - KvCache::blocks_for(prompt);
+  group->finished.resize(request->request.n);
+  group->request = std::move(request);
+  WEFT_ASSERT(group->base_blocks <= cache_.num_blocks());
+  groups_.push_back(std::move(group));
+  update_stats();
+}
+
+void Scheduler::step() {
+  end_cancelled();
+  admit();
+  start_choices();
+  if (num_running_ >= options_.max_batch || !prefill()) decode();
+  sweep();
+  update_stats();
+}
+
+void Scheduler::end_all(ResponseStatus status, const std::string& error) {
+  for (auto& group : groups_) {
+    if (group->request) end_group(*group, status, error);
+  }
+  sweep();
+  update_stats();
+}
+
+void Scheduler::end_cancelled() {
+  for (auto& group : groups_) {
+    if (!group->request) continue;
+    const CancelFlag& flag = group->request->request.cancelled;
+    if (flag && flag->load()) end_group(*group, ResponseStatus::kCancelled, "cancelled");
+  }
+  sweep();
+}
+
+void Scheduler::admit() {
+  int64_t prompts = 0;
+  for (auto& group : groups_) {
+    if (group->admitted) {
+      prompts += group->started < group->request->request.n;
+      continue;
+    }
+    if (group->base_blocks > unreserved_ || prompts >= options_.max_batch) return;
+    unreserved_ -= group->base_blocks;
+    group->admitted = true;
+    ++prompts;
+  }
+}
+
+void Scheduler::start_choices() {
+  for (auto& group : groups_) {
+    while (group->request && group->logits.defined() && num_running_ < options_.max_batch) {
+      if (!start_choice(*group)) break;
+    }
+  }
+  sweep();
+}
+
+// Draws the first token of the next choice; false if there are no blocks for it now.
+bool Scheduler::start_choice(Group& group) {
+  if (!group.running.empty()) {
+    if (unreserved_ < group.blocks_per_choice) return false;
+    unreserved_ -= group.blocks_per_choice;
+  }
+  const int choice = group.started++;
+  const TextRequest& request = group.request->request;
+  group.running.push_back(
+      {choice,
+       {},
+       group.prompt_size(),
+       0,
+       CompletionBuilder(request, choice, tokenizer_, model_.config().eos_ids, group.max_new)});
+  ++num_running_;
+  const auto sequence = std::prev(group.running.end());
+  const auto sample = draw(group, group.logits.const_data_ptr<float>(), choice, 0);
+  if (group.started == request.n) group.logits.reset();
+  if (sample.id < 0) {
+    end_group(group, ResponseStatus::kFailed, "the model's logits are not finite");
+    return true;
+  }
+  ++stats_.decoded_tokens;
+  sequence->next = static_cast<int32_t>(sample.id);
+  if (sequence->builder.push(sample)) {
+    end_sequence(group, sequence);
+    return true;
+  }
+  const int64_t full = group.prompt_size() / kernels::kBlockTokens;
+  for (int64_t b = 0; b < full; ++b) {
+    cache_.share(group.blocks[b]);
+    sequence->blocks.push_back(group.blocks[b]);
+  }
+  if (full < static_cast<int64_t>(group.blocks.size())) {
+    sequence->blocks.push_back(cache_.allocate());
+    cache_.copy(group.blocks[full], sequence->blocks.back());
+  }
+  return true;
+}
+
+// Computes chunks of waiting prompts; false if none waits.
+bool Scheduler::prefill() {
+  std::vector<StepSpan> spans;
+  std::vector<Group*> waiting;
+  int64_t budget = options_.prefill_tokens;
+  for (auto& group : groups_) {
+    if (group->prefilling()) waiting.push_back(group.get());
+  }
+  if (waiting.empty()) return false;
+  const auto start = Clock::now();
+  std::vector<Group*> chosen;
+  for (Group* group : waiting) {
+    const int64_t count = std::min(budget, group->prompt_size() - group->prefilled);
+    if (count == 0) break;
+    budget -= count;
+    chosen.push_back(group);
+  }
+  std::stable_sort(chosen.begin(), chosen.end(), [](const Group* a, const Group* b) {
+    return a->request->lora.get() < b->request->lora.get();
+  });
+  budget = options_.prefill_tokens;
+  for (Group* group : chosen) {
+    const auto& prompt = group->request->prompt;
+    const int64_t count = std::min(budget, group->prompt_size() - group->prefilled);
+    budget -= count;
+    const int64_t end = group->prefilled + count;
+    while (static_cast<int64_t>(group->blocks.size()) < KvCache::blocks_for(end)) {
+      group->blocks.push_back(cache_.allocate());
+    }
+    spans.push_back({{prompt.begin() + group->prefilled, prompt.begin() + end},
+                     group->prefilled,
+                     &group->blocks,
+                     group->request->lora.get(),
+                     end == group->prompt_size()});
+    stats_.prefill_tokens += count;
+  }
+  const at::Tensor logits = paged_forward(model_, cache_, spans);
+  int64_t row = 0;
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    chosen[i]->prefilled = spans[i].start + static_cast<int64_t>(spans[i].ids.size());
+    if (spans[i].wants_logits) chosen[i]->logits = logits.select(0, row++).clone();
+  }
+  stats_.prefill_s += seconds_since(start);
+  return true;
+}
+
+std::vector<Scheduler::Row> Scheduler::decode_rows() {
+  std::vector<Row> rows;
+  for (auto& group : groups_) {
+    for (auto s = group->running.begin(); s != group->running.end(); ++s) {
+      rows.push_back({group.get(), s});
+    }
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+    return a.group->request->lora.get() < b.group->request->lora.get();
+  });
+  return rows;
+}
+
+void Scheduler::decode() {
+  const auto start = Clock::now();
+  const std::vector<Row> rows = decode_rows();
+  if (rows.empty()) return;
+  std::vector<StepSpan> spans;
+  for (const Row& row : rows) {
+    Sequence& s = *row.sequence;
+    if (KvCache::blocks_for(s.length + 1) > static_cast<int64_t>(s.blocks.size())) {
+      s.blocks.push_back(cache_.allocate());
+    }
+    spans.push_back({{s.next}, s.length, &s.blocks, row.group->request->lora.get(), true});
+    ++s.length;
+  }
+  take_samples(rows, paged_forward(model_, cache_, spans));
+  ++stats_.decode_steps;
+  stats_.decode_s += seconds_since(start);
+}
+
+void Scheduler::take_samples(const std::vector<Row>& rows, const at::Tensor& logits) {
+  std::vector<kernels::SampleResult> samples(rows.size());
+  const float* first = logits.const_data_ptr<float>();
+  at::parallel_for(0, static_cast<int64_t>(rows.size()), 1, [&](int64_t b, int64_t e) {
+    for (int64_t i = b; i < e; ++i) {
+      const Sequence& s = *rows[i].sequence;
+      samples[i] = draw(*rows[i].group, first + i * logits.size(1), s.choice,
+                        static_cast<int64_t>(s.builder.completion().ids.size()));
+    }
+  });
+  for (size_t i = 0; i < rows.size(); ++i) {
+    Group& group = *rows[i].group;
+    if (!group.request) continue;
+    if (samples[i].id < 0) {
+      end_group(group, ResponseStatus::kFailed, "the model's logits are not finite");
+      continue;
+    }
+    ++stats_.decoded_tokens;
+    rows[i].sequence->next = static_cast<int32_t>(samples[i].id);
+    if (rows[i].sequence->builder.push(samples[i])) end_sequence(group, rows[i].sequence);
+  }
+}
+
+void Scheduler::end_sequence(Group& group, std::list<Sequence>::iterator sequence) {
+  group.finished[sequence->choice] = sequence->builder.take();
+  cache_.release_all(sequence->blocks);
+  group.running.erase(sequence);
+  --num_running_;
+  if (!group.running.empty()) unreserved_ += group.blocks_per_choice;
+  if (group.running.empty() && group.started == group.request->request.n) {
+    end_group(group, ResponseStatus::kOk, "");
+  }
+}
+
+kernels::SampleResult Scheduler::draw(const Group& group, const float* logits, int choice,
+                                      int64_t position) const {
+  const SamplingParams& s = group.request->request.sampling;
+  return kernels::kernel_table().sample(
+      {logits, model_.config().vocab_size, philox_uniform(s.seed, choice, position),
+       static_cast<float>(s.temperature), static_cast<float>(s.top_p), static_cast<float>(s.min_p),
+       s.top_k});
+}
+
+// Frees what the group holds in the cache.
+void Scheduler::release(Group& group) {
+  if (!group.running.empty()) {
+    unreserved_ += group.blocks_per_choice * (static_cast<int64_t>(group.running.size()) - 1);
+  }
+  for (Sequence& s : group.running) {
+    cache_.release_all(s.blocks);
+    --num_running_;
+  }
+  cache_.release_all(group.blocks);
+  if (group.admitted) unreserved_ += group.base_blocks;
+}
+
+void Scheduler::end_group(Group& group, ResponseStatus status, const std::string& error) {
+  if (status == ResponseStatus::kFailed) {
+    cache_.clear(group.blocks);
+    for (const Sequence& s : group.running) cache_.clear(s.blocks);
+  }
+  release(group);
+  TextResponse response;
+  response.status = status;
+  response.error = error;
+  for (Sequence& s : group.running) group.finished[s.choice] = s.builder.take();
+  for (Completion& c : group.finished) {
+    response.usage.completion_tokens += static_cast<int64_t>(c.ids.size());
+    if (status == ResponseStatus::kOk || status == ResponseStatus::kCancelled) {
+      response.choices.push_back(std::move(c));
+    }
+  }
+  response.usage.prompt_tokens = group.prompt_size();
+  const auto request = std::move(group.request);
+  response.prompt_ids = std::move(request->prompt);
+  group.running.clear();
+  request->done(std::move(response));
+}
+
+void Scheduler::sweep() {
+  groups_.remove_if([](const auto& group) { return !group->request; });
+}
+
+void Scheduler::update_stats() {
+  stats_.kv_blocks_used = cache_.num_used();
+  stats_.running = num_running_;
+  stats_.queued =
+      std::count_if(groups_.begin(), groups_.end(), [](const auto& g) { return !g->admitted; });
+}
+
+}  // namespace weft

@@ -1,0 +1,95 @@
+#include "model/engine/generate.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/file.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+std::vector<Json> read_all(const fs::path& path) {
+  std::vector<Json> rows;
+  JsonlReader in(path);
+  for (JsonlLine line; in.next(line);) rows.push_back(line.value);
+  return rows;
+}
+
+test::ProgramRun run(const test::TempDir& dir, const std::string& input) {
+  write_file_atomically(dir / "in.jsonl", input);
+  return test::run_program({test::program("generate").string(), "--model",
+                            test::fixture("tiny_llama").string(), "--in",
+                            (dir / "in.jsonl").string(), "--out", (dir / "out.jsonl").string(),
+                            "--set", "dtype=f32", "--set", "engine.kv_mb=4"});
+}
+
+TEST(Generate, AnswersEveryKindOfRowInInputOrder) {
+  const test::TempDir dir;
+  const auto result = run(dir, R"({"id":"a","prompt":"hello","max_tokens":5}
+{"id":2,"prompt_ids":[5,6,7],"n":2,"temperature":0.7,"top_k":5,"max_tokens":4,"ignore_eos":true}
+{"id":"s","prompt_ids":[5,6,7],"score_ids":[8,9]}
+{"id":"g","prompt_ids":[5,6,7],"temperature":0,"max_tokens":3,"ignore_eos":true}
+)");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const auto rows = read_all(dir / "out.jsonl");
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_EQ(rows[0]["id"], "a");
+  EXPECT_EQ(rows[1]["id"], 2);
+  EXPECT_EQ(rows[1]["choices"].size(), 2u);
+  EXPECT_EQ(rows[1]["choices"][1]["sampling_logprobs"].size(), 4u);
+  EXPECT_EQ(rows[1]["choices"][1]["finish_reason"], "length");
+  EXPECT_EQ(rows[1]["usage"]["prompt_tokens"], 3);
+  EXPECT_EQ(rows[1]["usage"]["completion_tokens"], 8);
+  EXPECT_FALSE(rows[0]["choices"][0].contains("sampling_logprobs"));
+  EXPECT_EQ(rows[2]["choices"][0]["ids"], Json({8, 9}));
+  EXPECT_EQ(rows[2]["choices"][0]["logprobs"].size(), 2u);
+  EXPECT_EQ(rows[3]["choices"][0]["ids"].size(), 3u);
+}
+
+TEST(Generate, ScoresEqualTheLogprobsOfSampling) {
+  const test::TempDir dir;
+  ASSERT_EQ(run(dir, R"({"id":1,"prompt_ids":[5,6,7],"max_tokens":9,"ignore_eos":true})").exit_code,
+            0);
+  const Json sampled = read_all(dir / "out.jsonl").at(0)["choices"][0];
+  const Json row = {{"id", 1}, {"prompt_ids", {5, 6, 7}}, {"score_ids", sampled["ids"]}};
+  ASSERT_EQ(run(dir, row.dump()).exit_code, 0);
+  const Json scored = read_all(dir / "out.jsonl").at(0)["choices"][0];
+  for (size_t i = 0; i < sampled["ids"].size(); ++i) {
+    EXPECT_NEAR(sampled["logprobs"][i].get<double>(), scored["logprobs"][i].get<double>(), 1e-5);
+  }
+}
+
+TEST(Generate, BadRowsAreNamedByLineAndTheRestGoOn) {
+  const test::TempDir dir;
+  const auto result = run(dir, R"({"id":1,"prompt_ids":[5],"max_tokens":2}
+{"id":2,"prompt_ids":[5],
+{"id":3,"prompt_ids":[9999]}
+{"id":4}
+{"id":5,"prompt_ids":[5],"temperature":-1}
+{"id":6,"prompt_ids":[5],"score_ids":[777]}
+{"id":7,"prompt_ids":[5],"max_tokens":2}
+)");
+  EXPECT_EQ(result.exit_code, 1);
+  for (const char* line : {"in.jsonl:2", "in.jsonl:3", "in.jsonl:4", "in.jsonl:5", "in.jsonl:6"}) {
+    EXPECT_NE(result.err.find(line), std::string::npos) << line << "\n" << result.err;
+  }
+  const auto rows = read_all(dir / "out.jsonl");
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0]["id"], 1);
+  EXPECT_EQ(rows[1]["id"], 7);
+}
+
+TEST(Generate, BrokenModelIsAnInputError) {
+  const test::TempDir dir;
+  write_file_atomically(dir / "in.jsonl", "");
+  const auto result =
+      test::run_program({test::program("generate").string(), "--model", dir.path().string(), "--in",
+                         (dir / "in.jsonl").string(), "--out", (dir / "out.jsonl").string()});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("config.json"), std::string::npos) << result.err;
+}
+
+}  // namespace
+}  // namespace weft
