@@ -1,0 +1,55 @@
+#include "sandbox/static_facts.h"
+
+#include "base/error.h"
+#include "sandbox/judge_run.h"
+#include "sandbox/slot_pool.h"
+
+namespace weft {
+namespace {
+
+std::vector<std::string> strings_of(const PythonValue& list) {
+  std::vector<std::string> strings;
+  for (const auto& item : list.items) strings.push_back(item.text);
+  return strings;
+}
+
+void set_field(StaticFacts& facts, const std::string& key, const PythonValue& value) {
+  if (key == "parses") facts.parses = value.number != 0;
+  if (key == "syntax_error") facts.syntax_error = value.text;
+  if (key == "num_nodes") facts.num_nodes = value.number;
+  if (key == "num_distinct_nodes") facts.num_distinct_nodes = value.number;
+  if (key == "num_calls") facts.num_calls = value.number;
+  if (key == "depth") facts.depth = static_cast<int>(value.number);
+  if (key == "imports") facts.imports = strings_of(value);
+  if (key == "has_catch_all") facts.has_catch_all = value.number != 0;
+  if (key == "has_workflow_class") facts.has_workflow_class = value.number != 0;
+  if (key == "has_async_call") facts.has_async_call = value.number != 0;
+  if (key == "names_called") facts.names_called = strings_of(value);
+  if (key == "ast_hash") facts.ast_hash = value.text;
+}
+
+}  // namespace
+
+StaticFacts PythonAnalyser::facts(const std::string& code) {
+  StaticFacts facts;
+  facts.code_bytes = static_cast<int64_t>(code.size());
+  auto lease = sandbox_.slots().acquire(SlotPool::Use::kCandidate);
+  for (int attempt = 0;; ++attempt) {
+    try {
+      const auto result = run_builtin(lease.zygote(), "static_facts", {PythonValue::str(code)},
+                                      sandbox_.time_scale());
+      if (!result.value) facts.syntax_error = "the parser failed: " + result.failure;
+      if (!result.value) return facts;
+      const auto& items = result.value->items;
+      for (size_t i = 0; i + 1 < items.size(); i += 2) {
+        set_field(facts, items[i].text, items[i + 1]);
+      }
+      return facts;
+    } catch (const Error&) {
+      lease.rebuild();
+      if (attempt == 1) throw;
+    }
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,266 @@
+#include <Python.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "sandbox/zygote/channel.h"
+#include "sandbox/zygote/codec.h"
+#include "sandbox/zygote/interpreter.h"
+#include "sandbox/zygote/raised.h"
+#include "sandbox/zygote/workflow_module.h"
+
+namespace weft::zygote {
+namespace {
+
+constexpr const char* kCandidateFile = "<candidate>";
+constexpr int kBadJob = 120;  // exit status
+
+// What a kJob frame of every kind holds: a tuple of strs.
+class Job {
+ public:
+  explicit Job(const InFrame& frame) : fields_(decode(frame.body)) {
+    if (!fields_ || !PyTuple_CheckExact(fields_)) _exit(kBadJob);
+  }
+  PyObject* field(Py_ssize_t i) const {
+    if (i >= PyTuple_GET_SIZE(fields_)) _exit(kBadJob);
+    return PyTuple_GET_ITEM(fields_, i);
+  }
+  PyObject* all() const { return fields_; }
+
+ private:
+  PyObject* fields_;
+};
+
+// A fresh module of that name in sys.modules; returns its dict, borrowed.
+PyObject* make_namespace(const char* name) {
+  PyObject* modules = PyImport_GetModuleDict();
+  PyObject* module = PyModule_New(name);
+  if (!module || PyDict_SetItemString(modules, name, module) != 0) _exit(kBadJob);
+  PyObject* dict = PyModule_GetDict(module);
+  PyDict_SetItemString(dict, "__builtins__", PyEval_GetBuiltins());
+  return dict;
+}
+
+bool run_source(PyObject* source, const char* file, PyObject* dict) {
+  // Null bytes and lone surrogates are for compile() to refuse.
+  PyObject* builtin_compile = PyDict_GetItemString(PyEval_GetBuiltins(), "compile");
+  PyObject* code = PyObject_CallFunction(builtin_compile, "Oss", source, file, "exec");
+  PyObject* result = code ? PyEval_EvalCode(code, dict, dict) : nullptr;
+  return result != nullptr;
+}
+
+void answer(Channel& channel, uint32_t id, PyObject* value) {
+  std::string body, type_name;
+  switch (encode(value, body, type_name)) {
+    case EncodeResult::kOk:
+      channel.write(FrameType::kValue, id, body);
+      break;
+    case EncodeResult::kForeignType: {
+      std::string reason;
+      encode_text(type_name, 200, reason);
+      channel.write(FrameType::kUnserialisable, id, reason);
+      break;
+    }
+    case EncodeResult::kTooLarge:
+      channel.write(FrameType::kTooLarge, id, "N");
+      break;
+  }
+}
+
+void answer_raised(Channel& channel, FrameType type, uint32_t id, const char* file) {
+  const std::string body = take_exception(file);
+  channel.write(type, id, body);
+}
+
+// Calls `function` with the (args, kwargs) of each kCall frame.
+void answer_calls(Channel& channel, PyObject* function) {
+  InFrame frame;
+  while (channel.read(frame) && frame.type == FrameType::kCall) {
+    PyObject* call = decode(frame.body);
+    PyObject* value = nullptr;
+    if (call && PyTuple_CheckExact(call) && PyTuple_GET_SIZE(call) == 2) {
+      value = PyObject_Call(function, PyTuple_GET_ITEM(call, 0), PyTuple_GET_ITEM(call, 1));
+    }
+    if (value) {
+      answer(channel, frame.id, value);
+      Py_DECREF(value);
+    } else {
+      answer_raised(channel, FrameType::kRaised, frame.id, kCandidateFile);
+    }
+    PyErr_Clear();
+    Py_XDECREF(call);
+  }
+}
+
+// Loads setup and code; says so on the channel.
+bool load(Channel& channel, const Job& job, PyObject* dict) {
+  for (const Py_ssize_t field : {1, 0}) {
+    PyObject* source = job.field(field);
+    if (PyUnicode_GET_LENGTH(source) == 0) continue;
+    if (!run_source(source, kCandidateFile, dict)) {
+      answer_raised(channel, FrameType::kLoadFailed, 0, kCandidateFile);
+      return false;
+    }
+  }
+  return true;
+}
+
+int run_call(Channel& channel, const Job& job) {
+  PyObject* dict = make_namespace("candidate");
+  if (!load(channel, job, dict)) return 0;
+  PyObject* function = PyDict_GetItem(dict, job.field(2));
+  if (!function) {
+    channel.write(FrameType::kNoEntry, 0, "N");
+    return 0;
+  }
+  Py_INCREF(function);
+  channel.write(FrameType::kLoaded, 0, "N");
+  answer_calls(channel, function);
+  return 0;
+}
+
+int run_inproc(Channel& channel, const Job& job) {
+  PyObject* dict = make_namespace("candidate");
+  if (!load(channel, job, dict)) return 0;
+  channel.write(FrameType::kLoaded, 0, "N");
+  InFrame frame;
+  while (channel.read(frame) && frame.type == FrameType::kCall) {
+    PyObject* source = decode(frame.body);
+    if (source && run_source(source, "<test>", dict)) {
+      channel.write(FrameType::kValue, frame.id, "N");
+    } else {
+      answer_raised(channel, FrameType::kRaised, frame.id, kCandidateFile);
+    }
+  }
+  return 0;
+}
+
+int run_stdio(Channel& channel, const Job& job) {
+  PyObject* dict = make_namespace("__main__");
+  const bool ok = load(channel, job, dict);
+  if (ok) channel.write(FrameType::kLoaded, 0, "N");
+  Py_FinalizeEx();  // joins threads, runs atexit, flushes
+  return ok ? 0 : 1;
+}
+
+Channel* checker_channel = nullptr;
+PyObject* candidate_error = nullptr;
+
+// The checker's proxy: one call of the candidate, which runs in another process.
+PyObject* call_candidate(PyObject*, PyObject* args, PyObject* kwargs) {
+  std::string body, type_name;
+  PyObject* no_kwargs = kwargs ? nullptr : PyDict_New();
+  PyObject* call = PyTuple_Pack(2, args, kwargs ? kwargs : no_kwargs);
+  Py_XDECREF(no_kwargs);
+  if (!call || encode(call, body, type_name) != EncodeResult::kOk) {
+    return PyErr_Format(PyExc_TypeError, "the candidate takes plain data only");
+  }
+  Py_DECREF(call);
+  checker_channel->write(FrameType::kRequest, 0, body);
+  InFrame frame;
+  if (!checker_channel->read(frame)) _exit(4);
+  PyObject* reply = decode(frame.body);
+  PyObject* good = reply ? PyTuple_GET_ITEM(reply, 0) : nullptr;
+  PyObject* value = reply ? PyTuple_GET_ITEM(reply, 1) : nullptr;
+  if (good == Py_True) {
+    Py_INCREF(value);
+  } else if (reply) {
+    PyErr_SetObject(candidate_error, value);
+    value = nullptr;
+  }
+  Py_XDECREF(reply);
+  return value;
+}
+
+PyMethodDef candidate_method = {
+    "candidate", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call_candidate)),
+    METH_VARARGS | METH_KEYWORDS, "Calls the candidate in its own process."};
+
+int run_checker(Channel& channel, const Job& job) {
+  checker_channel = &channel;
+  PyObject* dict = make_namespace("checker");
+  candidate_error = PyErr_NewException("checker.CandidateError", nullptr, nullptr);
+  PyDict_SetItemString(dict, "CandidateError", candidate_error);
+  if (!load(channel, job, dict)) return 0;
+  PyObject* check = PyDict_GetItemString(dict, "check");
+  if (!check) {
+    channel.write(FrameType::kNoEntry, 0, "N");
+    return 0;
+  }
+  channel.write(FrameType::kLoaded, 0, "N");
+  PyObject* proxy = PyCFunction_New(&candidate_method, nullptr);
+  InFrame frame;
+  while (channel.read(frame) && frame.type == FrameType::kCall) {
+    PyObject* test = decode(frame.body);
+    PyObject* value = test ? PyObject_CallFunctionObjArgs(check, proxy, test, nullptr) : nullptr;
+    const int truth = value ? PyObject_IsTrue(value) : -1;
+    if (truth < 0) {
+      answer_raised(channel, FrameType::kRaised, frame.id, kCandidateFile);
+    } else {
+      channel.write(FrameType::kValue, frame.id, truth ? "T" : "F");
+    }
+    PyErr_Clear();
+  }
+  return 0;
+}
+
+int run_builtin(Channel& channel, const Job& job) {
+  PyObject* helpers = PyImport_ImportModule("_weft_helpers");
+  PyObject* function = helpers ? PyObject_GetAttr(helpers, job.field(0)) : nullptr;
+  if (!function) _exit(kBadJob);
+  channel.write(FrameType::kLoaded, 0, "N");
+  answer_calls(channel, function);
+  return 0;
+}
+
+int run_workflow(Channel& channel, const Job& job) {
+  set_workflow_channel(&channel);
+  PyObject* runtime = PyImport_ImportModule("weft");
+  PyObject* run = runtime ? PyObject_GetAttrString(runtime, "_run") : nullptr;
+  if (!run) _exit(kBadJob);
+  PyObject* dict = make_namespace("workflow");
+  PyObject* args = PyTuple_Pack(5, dict, job.field(0), job.field(1), job.field(2), job.field(3));
+  channel.write(FrameType::kLoaded, 0, "N");
+  PyObject* value = args ? PyObject_Call(run, args, nullptr) : nullptr;
+  if (value) {
+    answer(channel, 0, value);
+  } else {
+    answer_raised(channel, FrameType::kRaised, 0, "<workflow>");
+  }
+  return 0;
+}
+
+void seed_random(uint64_t seed) {
+  PyObject* random = PyImport_ImportModule("random");
+  PyObject* done = random ? PyObject_CallMethod(random, "seed", "K", seed) : nullptr;
+  if (!done) _exit(kBadJob);
+  Py_DECREF(done);
+  Py_DECREF(random);
+}
+
+}  // namespace
+
+int run_child(ChildKind kind, uint64_t seed) {
+  Channel channel;
+  InFrame frame;
+  if (!channel.read(frame) || frame.type != FrameType::kJob) return kBadJob;
+  seed_random(seed);
+  const Job job(frame);
+  switch (kind) {
+    case ChildKind::kCall:
+      return run_call(channel, job);
+    case ChildKind::kInproc:
+      return run_inproc(channel, job);
+    case ChildKind::kStdio:
+      return run_stdio(channel, job);
+    case ChildKind::kChecker:
+      return run_checker(channel, job);
+    case ChildKind::kBuiltin:
+      return run_builtin(channel, job);
+    case ChildKind::kWorkflow:
+      return run_workflow(channel, job);
+  }
+  return kBadJob;
+}
+
+}  // namespace weft::zygote

@@ -1,0 +1,11 @@
+/// Python sources that are part of the zygote.
+#pragma once
+
+#include <string_view>
+
+namespace weft {
+
+std::string_view helpers_source();   ///< runtime/helpers.py
+std::string_view workflow_source();  ///< runtime/weft.py
+
+}  // namespace weft

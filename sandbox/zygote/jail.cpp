@@ -1,0 +1,175 @@
+#include "sandbox/zygote/jail.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+namespace weft::zygote {
+namespace {
+
+void check(bool ok, const std::string& step) {
+  if (!ok) throw StepError(step);
+}
+
+bool write_file(const std::string& path, const std::string& text) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool ok = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return ok;
+}
+
+// Runs in the old user namespace; returns the errno of the failed write.
+int write_maps(pid_t pid) {
+  const std::string proc = "/proc/" + std::to_string(pid) + "/";
+  const bool root = geteuid() == 0;
+  const auto line = [&](unsigned id) {
+    return std::to_string(kJailId) + " " + std::to_string(root ? kJailId : id) + " 1\n";
+  };
+  if (!root && !write_file(proc + "setgroups", "deny")) return errno;
+  if (!write_file(proc + "uid_map", line(geteuid()))) return errno;
+  if (!write_file(proc + "gid_map", line(getegid()))) return errno;
+  return 0;
+}
+
+// Forks the process that writes the maps once `go` is closed; its exit status is an errno.
+pid_t start_map_writer(int go[2]) {
+  const pid_t target = getpid();
+  check(pipe2(go, O_CLOEXEC) == 0, "pipe");
+  const pid_t writer = fork();
+  check(writer >= 0, "fork of the map writer");
+  if (writer == 0) {
+    close(go[1]);
+    char byte;
+    if (read(go[0], &byte, 1) != 1) _exit(0);
+    _exit(write_maps(target));
+  }
+  close(go[0]);
+  return writer;
+}
+
+constexpr int kNamespaces =
+    CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+void enter_user_namespace() {
+  int go[2];
+  const pid_t writer = start_map_writer(go);
+  check(unshare(CLONE_NEWUSER | kNamespaces) == 0, "unshare of user namespaces");
+  check(write(go[1], "", 1) == 1, "signal to the map writer");
+  close(go[1]);
+  int status = 0;
+  check(waitpid(writer, &status, 0) == writer, "wait for the map writer");
+  errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+  check(errno == 0, "write of uid_map and gid_map");
+  check(setresgid(kJailId, kJailId, kJailId) == 0, "setresgid");
+  check(setresuid(kJailId, kJailId, kJailId) == 0, "setresuid");
+}
+
+void make_directories(const std::string& path) {
+  for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
+    const std::string part = path.substr(0, at);
+    check(mkdir(part.c_str(), 0755) == 0 || errno == EEXIST, "mkdir " + part);
+    if (at == std::string::npos) return;
+  }
+}
+
+// Flags that the kernel locks on a mount that a user namespace inherits.
+unsigned long inherited_flags(const std::string& path) {
+  struct statvfs info {};
+  check(statvfs(path.c_str(), &info) == 0, "statvfs " + path);
+  unsigned long flags = 0;
+  if (info.f_flag & ST_NOSUID) flags |= MS_NOSUID;
+  if (info.f_flag & ST_NODEV) flags |= MS_NODEV;
+  if (info.f_flag & ST_NOEXEC) flags |= MS_NOEXEC;
+  if (info.f_flag & ST_NOATIME) flags |= MS_NOATIME;
+  if (info.f_flag & ST_NODIRATIME) flags |= MS_NODIRATIME;
+  if (info.f_flag & ST_RELATIME) flags |= MS_RELATIME;
+  return flags;
+}
+
+void bind(const std::string& source, const std::string& root, unsigned long flags) {
+  const std::string target = root + source;
+  const unsigned long kept = inherited_flags(source);
+  check(mount(source.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) == 0, "bind " + source);
+  check(mount(nullptr, target.c_str(), nullptr, MS_BIND | MS_REMOUNT | kept | flags, nullptr) == 0,
+        "remount of " + source);
+}
+
+}  // namespace
+
+StepError::StepError(const std::string& step) : std::runtime_error(step), code_(errno) {}
+
+void enter_namespaces(bool user_namespace) {
+  if (user_namespace) return enter_user_namespace();
+  check(unshare(kNamespaces) == 0, "unshare without a user namespace");
+}
+
+void become_jail_user() {
+  check(prctl(PR_SET_KEEPCAPS, 1) == 0, "keep capabilities");
+  check(setgroups(0, nullptr) == 0, "setgroups");
+  check(setresgid(kJailId, kJailId, kJailId) == 0, "setresgid");
+  check(setresuid(kJailId, kJailId, kJailId) == 0, "setresuid");
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  data[0].permitted = data[0].effective = 1u << CAP_SYS_ADMIN;
+  check(syscall(SYS_capset, &header, data) == 0, "capset");
+}
+
+ProcHandles open_proc_handles() {
+  ProcHandles handles;
+  handles.pid_namespace = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+  check(handles.pid_namespace >= 0, "open /proc/self/ns/pid");
+  handles.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  check(handles.statm >= 0, "open /proc/self/statm");
+  return handles;
+}
+
+int64_t address_space_bytes(int statm) {
+  char text[64] = {};
+  check(pread(statm, text, sizeof text - 1, 0) > 0, "read of statm");
+  return std::strtoll(text, nullptr, 10) * sysconf(_SC_PAGESIZE);
+}
+
+void enter_root() {
+  const std::string root = "/tmp";
+  check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "private mounts");
+  check(mount("tmpfs", root.c_str(), "tmpfs", MS_NOSUID | MS_NODEV,
+              "size=256k,nr_inodes=256,mode=755") == 0,
+        "mount of a tmpfs");
+  for (const char* directory : {WEFT_PYTHON_STDLIB, WEFT_PYTHON_LIBDIR}) {
+    make_directories(root + directory);
+    bind(directory, root, MS_RDONLY | MS_NOSUID | MS_NODEV);
+  }
+  check(symlink("usr/lib", (root + "/lib").c_str()) == 0 || errno == EEXIST, "symlink /lib");
+  make_directories(root + "/dev");
+  for (const char* device : {"/dev/null", "/dev/zero", "/dev/urandom"}) {
+    const int fd = open((root + device).c_str(), O_CREAT | O_CLOEXEC | O_WRONLY, 0644);
+    check(fd >= 0, "create a device's place");
+    close(fd);
+    bind(device, root, MS_NOSUID | MS_NOEXEC);
+  }
+  check(chdir(root.c_str()) == 0, "chdir");
+  check(syscall(SYS_pivot_root, ".", ".") == 0, "pivot_root");
+  check(umount2(".", MNT_DETACH) == 0, "umount of the old root");
+  check(chdir("/") == 0, "chdir /");
+  check(mount(nullptr, "/", nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV,
+              nullptr) == 0,
+        "read-only root");
+  check(sethostname("weft", 4) == 0, "sethostname");
+}
+
+}  // namespace weft::zygote

@@ -1,0 +1,174 @@
+#include "sandbox/zygote/syscalls.h"
+
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "sandbox/zygote/jail.h"
+
+namespace weft::zygote {
+namespace {
+
+constexpr const char* kAllowed[] = {
+    // files and descriptors; the read-only root and landlock say what they reach
+    "read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "close",
+    "close_range", "open", "openat", "openat2", "stat", "fstat", "lstat", "newfstatat", "statx",
+    "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getcwd", "chdir", "getdents",
+    "getdents64", "lseek", "dup", "dup2", "dup3", "pipe", "pipe2", "statfs", "fstatfs", "umask",
+    "fsync", "ftruncate", "poll", "ppoll", "select", "pselect6", "epoll_create", "epoll_create1",
+    "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2",
+    "timerfd_create", "timerfd_settime", "timerfd_gettime", "sendto", "recvfrom", "getsockname",
+    "getpeername", "getsockopt", "setsockopt",
+    // memory
+    "brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "mincore", "msync", "membarrier",
+    // threads, time, signals within the process
+    "futex", "futex_waitv", "set_robust_list", "get_robust_list", "rseq", "set_tid_address",
+    "gettid", "getpid", "getppid", "getpgrp", "getpgid", "getsid", "getuid", "geteuid", "getgid",
+    "getegid", "getgroups", "getresuid", "getresgid", "getrusage", "getrlimit", "times", "time",
+    "gettimeofday", "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "sched_yield",
+    "sched_getaffinity", "sched_getparam", "sched_getscheduler", "sched_get_priority_max",
+    "sched_get_priority_min", "getpriority", "getcpu", "sysinfo", "uname", "getrandom", "alarm",
+    "getitimer", "setitimer", "timer_create", "timer_settime", "timer_gettime", "timer_delete",
+    "pause", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending", "rt_sigsuspend",
+    "rt_sigtimedwait", "sigaltstack", "signalfd4", "tgkill", "restart_syscall", "arch_prctl",
+    "exit", "exit_group", "capget"};
+
+constexpr const char* kKilled[] = {"ptrace",
+                                   "process_vm_readv",
+                                   "process_vm_writev",
+                                   "process_madvise",
+                                   "kcmp",
+                                   "pidfd_open",
+                                   "pidfd_getfd",
+                                   "pidfd_send_signal",
+                                   "mount",
+                                   "umount2",
+                                   "pivot_root",
+                                   "chroot",
+                                   "move_mount",
+                                   "open_tree",
+                                   "fsopen",
+                                   "fsconfig",
+                                   "fsmount",
+                                   "fspick",
+                                   "mount_setattr",
+                                   "setns",
+                                   "unshare",
+                                   "bpf",
+                                   "io_uring_setup",
+                                   "io_uring_enter",
+                                   "io_uring_register",
+                                   "perf_event_open",
+                                   "keyctl",
+                                   "add_key",
+                                   "request_key",
+                                   "userfaultfd",
+                                   "kexec_load",
+                                   "kexec_file_load",
+                                   "init_module",
+                                   "finit_module",
+                                   "delete_module",
+                                   "open_by_handle_at",
+                                   "name_to_handle_at",
+                                   "swapon",
+                                   "swapoff",
+                                   "reboot",
+                                   "iopl",
+                                   "ioperm",
+                                   "modify_ldt",
+                                   "acct",
+                                   "quotactl",
+                                   "seccomp"};
+
+class FilterBuilder {
+ public:
+  FilterBuilder() : context_(seccomp_init(SCMP_ACT_ERRNO(EPERM)), seccomp_release) {
+    if (!context_) throw StepError("seccomp_init");
+    require(seccomp_attr_set(get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
+    require(seccomp_attr_set(get(), SCMP_FLTATR_CTL_OPTIMIZE, 2));
+  }
+
+  template <class... Conditions>
+  void add(uint32_t action, const char* name, Conditions... conditions) {
+    const int number = seccomp_syscall_resolve_name(name);
+    if (number == __NR_SCMP_ERROR) return;  // a call that this libseccomp does not know stays EPERM
+    require(seccomp_rule_add(get(), action, number, sizeof...(conditions), conditions...));
+  }
+
+  std::vector<sock_filter> build();
+
+ private:
+  scmp_filter_ctx get() { return context_.get(); }
+  static void require(int result) {
+    if (result == 0) return;
+    errno = -result;
+    throw StepError("libseccomp");
+  }
+
+  std::unique_ptr<void, void (*)(scmp_filter_ctx)> context_;
+};
+
+std::vector<sock_filter> FilterBuilder::build() {
+  const int fd = memfd_create("filter", MFD_CLOEXEC);
+  if (fd < 0) throw StepError("memfd_create");
+  require(seccomp_export_bpf(get(), fd));
+  const off_t size = lseek(fd, 0, SEEK_END);
+  std::vector<sock_filter> program(static_cast<size_t>(size) / sizeof(sock_filter));
+  const bool ok = pread(fd, program.data(), static_cast<size_t>(size), 0) == size;
+  close(fd);
+  if (!ok) throw StepError("read of the filter");
+  return program;
+}
+
+void add_argument_rules(FilterBuilder& filter) {
+  const uint32_t allow = SCMP_ACT_ALLOW;
+  // Calls that read and write limits: reading only.
+  filter.add(allow, "prlimit64", SCMP_A2(SCMP_CMP_EQ, 0));
+  filter.add(allow, "socketpair", SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+  for (const unsigned long request : {FIONREAD, FIONBIO, FIOCLEX, FIONCLEX, TCGETS, TIOCGWINSZ}) {
+    filter.add(allow, "ioctl", SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, request));
+  }
+  for (const int command : {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD, F_DUPFD_CLOEXEC}) {
+    filter.add(allow, "fcntl", SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(command)));
+  }
+  for (const int option : {PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, PR_SET_VMA}) {
+    filter.add(allow, "prctl", SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(option)));
+  }
+}
+
+void add_process_rules(FilterBuilder& filter, ProcessPolicy policy) {
+  constexpr scmp_datum_t kNewNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID |
+                                          CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+                                          CLONE_NEWCGROUP;
+  filter.add(SCMP_ACT_ERRNO(ENOSYS), "clone3");
+  if (policy == ProcessPolicy::kNone) return;
+  filter.add(SCMP_ACT_ALLOW, "clone",
+             SCMP_A0(SCMP_CMP_MASKED_EQ, kNewNamespaces | CLONE_THREAD, CLONE_THREAD));
+  if (policy != ProcessPolicy::kProcesses) return;
+  filter.add(SCMP_ACT_ALLOW, "clone",
+             SCMP_A0(SCMP_CMP_MASKED_EQ, kNewNamespaces | CLONE_THREAD, 0));
+  for (const char* name : {"fork", "vfork", "wait4", "waitid", "setsid", "setpgid"}) {
+    filter.add(SCMP_ACT_ALLOW, name);
+  }
+}
+
+}  // namespace
+
+std::vector<sock_filter> make_filter(ProcessPolicy policy) {
+  FilterBuilder filter;
+  for (const char* name : kAllowed) filter.add(SCMP_ACT_ALLOW, name);
+  for (const char* name : kKilled) filter.add(SCMP_ACT_KILL_PROCESS, name);
+  add_argument_rules(filter);
+  add_process_rules(filter, policy);
+  return filter.build();
+}
+
+}  // namespace weft::zygote

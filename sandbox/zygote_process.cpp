@@ -1,0 +1,235 @@
+#include "sandbox/zygote_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace weft {
+namespace {
+
+struct Pair {
+  Fd ours;
+  Fd theirs;
+};
+
+Pair make_pair_of_sockets(int type) {
+  int ends[2];
+  if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) {
+    throw Error(with_errno("sandbox: cannot make a socket pair"));
+  }
+  return {Fd(ends[0]), Fd(ends[1])};
+}
+
+Pair make_pipe() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) throw Error(with_errno("sandbox: cannot make a pipe"));
+  return {Fd(ends[0]), Fd(ends[1])};
+}
+
+void make_non_blocking(const Fd& fd) { fcntl(fd.get(), F_SETFL, O_NONBLOCK); }
+
+Fd file_of(const std::string& text) {
+  Fd file(memfd_create("stdin", MFD_CLOEXEC));
+  for (size_t done = 0; file && done < text.size();) {
+    const ssize_t now = write(file.get(), text.data() + done, text.size() - done);
+    if (now < 0) throw Error(with_errno("sandbox: cannot store standard input"));
+    done += static_cast<size_t>(now);
+  }
+  if (!file || lseek(file.get(), 0, SEEK_SET) != 0) {
+    throw Error(with_errno("sandbox: cannot make standard input"));
+  }
+  return file;
+}
+
+std::string remedy_for(const std::string& step, int error) {
+  if (step.find("user namespaces") != std::string::npos ||
+      step.find("uid_map") != std::string::npos) {
+    if (error == ENOSPC) return "raise /proc/sys/user/max_user_namespaces";
+    if (error == EPERM) {
+      return "a container's seccomp profile, kernel.unprivileged_userns_clone=0 or "
+             "kernel.apparmor_restrict_unprivileged_userns=1 forbids user namespaces; allow them, "
+             "or run as root";
+    }
+  }
+  if (step.find("without a user namespace") != std::string::npos) {
+    return "tier B needs root with CAP_SYS_ADMIN";
+  }
+  if (error == EACCES || error == EPERM) {
+    return "the namespace has no rights of its own; an AppArmor profile that allows userns is "
+           "needed";
+  }
+  return "see docs/sandbox.md";
+}
+
+int spawn(const ZygoteOptions& options, int control, pid_t* pid) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+  posix_spawn_file_actions_adddup2(&actions, 0, 1);
+  posix_spawn_file_actions_adddup2(&actions, 0, 2);
+  posix_spawn_file_actions_adddup2(&actions, control, 3);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+  std::string name = "weft_zygote", tier = options.tier, modules = options.modules;
+  std::string workflows = "workflows";
+  char* argv[] = {name.data(), tier.data(), modules.data(),
+                  options.workflows ? workflows.data() : nullptr, nullptr};
+  char* environment[] = {nullptr};
+  const int error =
+      posix_spawn(pid, options.path.c_str(), &actions, &attributes, argv, environment);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  return error;
+}
+
+}  // namespace
+
+Fd& Fd::operator=(Fd&& other) noexcept {
+  if (this != &other) {
+    reset();
+    fd_ = other.release();
+  }
+  return *this;
+}
+
+int Fd::release() {
+  const int fd = fd_;
+  fd_ = -1;
+  return fd;
+}
+
+void Fd::reset() {
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+}
+
+ZygoteProcess::ZygoteProcess(const ZygoteOptions& options) {
+  Pair control = make_pair_of_sockets(SOCK_SEQPACKET);
+  const int on = 1;
+  setsockopt(control.ours.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+  // dup2 onto itself would keep close-on-exec.
+  if (control.theirs.get() == 3) control.theirs = Fd(fcntl(3, F_DUPFD_CLOEXEC, 10));
+  errno = spawn(options, control.theirs.get(), &launcher_);
+  if (errno != 0) throw Error(with_errno("sandbox: cannot execute " + options.path));
+  control_ = std::move(control.ours);
+  make_non_blocking(control_);
+}
+
+ZygoteProcess::~ZygoteProcess() {
+  control_.reset();
+  if (launcher_ <= 0) return;
+  ::kill(launcher_, SIGKILL);
+  while (waitpid(launcher_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+void ZygoteProcess::wait_ready(int timeout_ms) {
+  pollfd polled{control_.get(), POLLIN, 0};
+  Reply reply;
+  if (poll(&polled, 1, timeout_ms) <= 0) {
+    throw Error("sandbox: the zygote did not start within " + std::to_string(timeout_ms) + " ms");
+  }
+  if (receive(reply) != Received::kReply) {
+    throw Error("sandbox: the zygote ended before it was ready");
+  }
+  const std::string what(reply.body.what, strnlen(reply.body.what, sizeof reply.body.what));
+  if (reply.body.kind != ControlReply::Kind::kReady) {
+    errno = reply.body.error;
+    throw Error("sandbox: failed at: " + what + ": " + std::strerror(reply.body.error) +
+                " (errno " + std::to_string(reply.body.error) +
+                "); remedy: " + remedy_for(what, reply.body.error));
+  }
+  description_ = what;
+}
+
+JobFds ZygoteProcess::start(uint64_t job, const JobSpec& spec) {
+  Pair channel = make_pair_of_sockets(SOCK_STREAM);
+  Pair out = make_pipe(), err = make_pipe();
+  Fd input;
+  if (spec.input) input = file_of(*spec.input);
+  ControlRequest request;
+  request.job = job;
+  request.child = spec.child;
+  request.memory_bytes = spec.memory_mb << 20;
+  request.cpu_seconds = spec.cpu_seconds;
+  request.max_procs = spec.max_procs;
+  request.seed = spec.seed;
+
+  const int fds[4] = {channel.theirs.get(), out.theirs.get(), err.theirs.get(), input.get()};
+  const size_t size = sizeof(int) * (spec.input ? 4 : 3);
+  iovec part{&request, sizeof request};
+  alignas(cmsghdr) char space[CMSG_SPACE(sizeof fds)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = space;
+  message.msg_controllen = CMSG_SPACE(size);
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(size);
+  std::memcpy(CMSG_DATA(header), fds, size);
+  if (sendmsg(control_.get(), &message, MSG_NOSIGNAL) != static_cast<ssize_t>(sizeof request)) {
+    throw Error(with_errno("sandbox: the zygote takes no job"));
+  }
+  for (const Fd* fd : {&channel.ours, &out.ours, &err.ours}) make_non_blocking(*fd);
+  return {std::move(channel.ours), std::move(out.ours), std::move(err.ours)};
+}
+
+void ZygoteProcess::kill(uint64_t job) {
+  ControlRequest request;
+  request.kind = ControlRequest::Kind::kKill;
+  request.job = job;
+  ::send(control_.get(), &request, sizeof request, MSG_NOSIGNAL);
+}
+
+ZygoteProcess::Received ZygoteProcess::receive(Reply& reply) {
+  iovec part{&reply.body, sizeof reply.body};
+  alignas(cmsghdr) char space[CMSG_SPACE(sizeof(ucred))];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = space;
+  message.msg_controllen = sizeof space;
+  ssize_t got;
+  do {
+    got = recvmsg(control_.get(), &message, MSG_CMSG_CLOEXEC);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0 && errno == EAGAIN) return Received::kNothing;
+  if (got != sizeof reply.body || reply.body.magic != kControlMagic) return Received::kClosed;
+  reply.pid = 0;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS) {
+      ucred credentials;
+      std::memcpy(&credentials, CMSG_DATA(header), sizeof credentials);
+      reply.pid = credentials.pid;
+    }
+  }
+  return Received::kReply;
+}
+
+std::optional<int64_t> process_cpu_us(pid_t pid) {
+  clockid_t clock;
+  timespec time{};
+  if (pid <= 0 || clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &time) != 0) {
+    return std::nullopt;
+  }
+  return time.tv_sec * 1000000LL + time.tv_nsec / 1000;
+}
+
+}  // namespace weft
