@@ -32,17 +32,23 @@ Json small_members(const nlohmann::json& model) {
   return small;
 }
 
+// "a b" at the space that leaves two tokens: a token may be made of spaces itself.
 std::pair<std::string, std::string> merge_sides(const nlohmann::json& merge,
-                                                const std::string& where) {
+                                                const TokenTable& table, const std::string& where) {
   if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
     return {merge[0].get<std::string>(), merge[1].get<std::string>()};
   }
   if (merge.is_string()) {
     const auto& text = merge.get_ref<const std::string&>();
-    const size_t space = text.find(' ');
-    if (space != std::string::npos) return {text.substr(0, space), text.substr(space + 1)};
+    const size_t first = text.find(' ');
+    for (size_t at = first; at != std::string::npos; at = text.find(' ', at + 1)) {
+      const std::string left = text.substr(0, at), right = text.substr(at + 1);
+      const bool known = table.id_of(left) >= 0 && table.id_of(right) >= 0;
+      if (known || text.find(' ', first + 1) == std::string::npos) return {left, right};
+    }
   }
-  throw InputError(where + ": expected \"a b\" or [\"a\", \"b\"], got " + merge.dump());
+  throw InputError(where + ": expected \"a b\" or [\"a\", \"b\"] of two tokens, got " +
+                   merge.dump());
 }
 
 std::vector<BpeMerge> read_merges(const nlohmann::json& list, const TokenTable& table,
@@ -58,7 +64,8 @@ std::vector<BpeMerge> read_merges(const nlohmann::json& list, const TokenTable& 
     return found;
   };
   for (const auto& item : list) {
-    const auto [left, right] = merge_sides(item, where + "[" + std::to_string(merges.size()) + "]");
+    const auto [left, right] =
+        merge_sides(item, table, where + "[" + std::to_string(merges.size()) + "]");
     const int32_t left_id = id(left), right_id = id(right);
     merges.push_back({left_id, right_id, id(left + right)});
   }

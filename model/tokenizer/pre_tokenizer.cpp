@@ -6,6 +6,12 @@
 namespace weft {
 namespace {
 
+// Rust's char::is_numeric follows Unicode 17, which adds two ranges to the regular expressions' 16.
+bool is_numeric(char32_t code) {
+  return char_class(code) == CharClass::kNumber || (code >= 0x11DE0 && code <= 0x11DE9) ||
+         (code >= 0x16FF4 && code <= 0x16FF6);
+}
+
 class DigitScanner : public Scanner {
  public:
   explicit DigitScanner(bool individual) : individual_(individual) {}
@@ -14,7 +20,7 @@ class DigitScanner : public Scanner {
     spans.clear();
     for (size_t i = 0; i < text.size();) {
       const Utf8Char c = decode_utf8(text, i);
-      const bool digit = char_class(c.code) == CharClass::kNumber;
+      const bool digit = is_numeric(c.code);
       if (!spans.empty() && spans.back().matched == digit && !(digit && individual_)) {
         spans.back().end += c.length;
       } else {

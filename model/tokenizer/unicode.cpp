@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 
 #include "base/error.h"
@@ -25,9 +26,27 @@ constexpr Range kNewLetters[] = {
     {0x16100, 0x1611D}, {0x16D40, 0x16D6C}, {0x18CFF, 0x18CFF}, {0x1E5D0, 0x1E5ED},
     {0x1E5F0, 0x1E5F0}, {0x2EBF0, 0x2EE5D},
 };
+// Alphabetic symbols: circled and squared Latin letters.
+constexpr Range kAlphabeticSymbols[] = {
+    {0x24B6, 0x24E9}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}};
 constexpr Range kNewNumbers[] = {
     {0x10D40, 0x10D49}, {0x116D0, 0x116E3}, {0x11BF0, 0x11BF9}, {0x16130, 0x16139},
     {0x16D70, 0x16D79}, {0x1CCF0, 0x1CCF9}, {0x1E5F1, 0x1E5FA},
+};
+
+// What the NFC of `tokenizers` (Unicode 9) neither reorders nor composes, but utf8proc 2.8 does:
+// marks of Unicode 10 and later, and U+11A7, which is no trailing consonant.
+constexpr Range kInert[] = {
+    {0x7FD, 0x7FD},     {0x898, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},
+    {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0x11A7, 0x11A7},
+    {0x1715, 0x1715},   {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},
+    {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC}, {0x10EFD, 0x10EFF}, {0x10F46, 0x10F50},
+    {0x10F82, 0x10F85}, {0x11070, 0x11070}, {0x1133B, 0x1133B}, {0x1145E, 0x1145E},
+    {0x11839, 0x1183A}, {0x11930, 0x11930}, {0x1193D, 0x1193E}, {0x11943, 0x11943},
+    {0x119E0, 0x119E0}, {0x11A34, 0x11A34}, {0x11A47, 0x11A47}, {0x11A99, 0x11A99},
+    {0x11D42, 0x11D42}, {0x11D44, 0x11D45}, {0x11D97, 0x11D97}, {0x11F41, 0x11F42},
+    {0x16FF0, 0x16FF1}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE},
+    {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF},
 };
 
 template <size_t N>
@@ -65,6 +84,18 @@ CharClass classify(char32_t code) {
   }
 }
 
+void append_nfc(std::string& out, std::string_view text) {
+  if (text.empty()) return;
+  utf8proc_uint8_t* mapped = nullptr;
+  const auto length =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &mapped,
+                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owned(mapped, &std::free);
+  if (length < 0) throw Error(std::string("NFC normalisation: ") + utf8proc_errmsg(length));
+  out.append(reinterpret_cast<const char*>(mapped), static_cast<size_t>(length));
+}
+
 bool is_continuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
 
 }  // namespace
@@ -100,6 +131,12 @@ void append_utf8(std::string& out, char32_t code) {
 
 bool is_valid_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
+    uint64_t eight = 0;
+    if (i + sizeof eight <= text.size()) std::memcpy(&eight, text.data() + i, sizeof eight);
+    if (i + sizeof eight <= text.size() && (eight & 0x8080808080808080ull) == 0) {
+      i += sizeof eight;
+      continue;
+    }
     const Utf8Char c = decode_utf8(text, i);
     if (!c.valid) return false;
     i += c.length;
@@ -151,7 +188,8 @@ bool is_word_char(char32_t code) {
     case UTF8PROC_CATEGORY_PC:
       return true;
     default:
-      return char_class(code) == CharClass::kLetter || code == 0x200C || code == 0x200D;
+      return char_class(code) == CharClass::kLetter || code == 0x200C || code == 0x200D ||
+             contains(kAlphabeticSymbols, code);
   }
 }
 
@@ -159,14 +197,19 @@ std::string to_nfc(std::string_view text) {
   const bool ascii = std::all_of(text.begin(), text.end(),
                                  [](char c) { return static_cast<unsigned char>(c) < 0x80; });
   if (ascii) return std::string(text);
-  utf8proc_uint8_t* mapped = nullptr;
-  const auto length =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                   static_cast<utf8proc_ssize_t>(text.size()), &mapped,
-                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owned(mapped, &std::free);
-  if (length < 0) throw Error(std::string("NFC normalisation: ") + utf8proc_errmsg(length));
-  return {reinterpret_cast<const char*>(mapped), static_cast<size_t>(length)};
+  std::string out;
+  size_t done = 0;
+  for (size_t i = 0; i < text.size();) {
+    const Utf8Char c = decode_utf8(text, i);
+    if (c.code >= kInert[0].first && contains(kInert, c.code)) {
+      append_nfc(out, text.substr(done, i - done));
+      out.append(text.substr(i, c.length));
+      done = i + c.length;
+    }
+    i += c.length;
+  }
+  append_nfc(out, text.substr(done));
+  return out;
 }
 
 }  // namespace weft

@@ -38,7 +38,8 @@ CharClass char_class(char32_t code);
 /// \w: letters, marks, decimal digits, letter numbers, connector punctuation and joiners.
 bool is_word_char(char32_t code);
 
-/// Normalisation form C of valid UTF-8. ASCII text is returned as it is.
+/// Normalisation form C of valid UTF-8, with the canonical order of Unicode 9 as `tokenizers` has
+/// it.
 std::string to_nfc(std::string_view text);
 
 }  // namespace weft
