@@ -1,0 +1,338 @@
+#include "model/remote/remote_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <list>
+#include <mutex>
+#include <thread>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "model/remote/transfer.h"
+#include "model/remote/wire.h"
+
+namespace weft {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kPollMs = 1000;
+constexpr int kPollCancellableMs = 20;
+constexpr double kLongestRetryAfterS = 3600;
+
+CURLM* new_multi() {
+  static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
+  CURLM* multi = initialised == CURLE_OK ? curl_multi_init() : nullptr;
+  if (!multi) throw Error("libcurl: cannot be initialised");
+  return multi;
+}
+
+std::string key_from_environment(const RemoteModelOptions& options) {
+  if (options.api_key_env.empty()) return {};
+  const char* key = std::getenv(options.api_key_env.c_str());
+  if (!key || !*key) {
+    throw InputError("api_key_env: expected the environment variable " + options.api_key_env +
+                     " to hold a key, it is not set");
+  }
+  return key;
+}
+
+std::string without(std::string text, const std::string& secret) {
+  if (secret.empty()) return text;
+  for (size_t at = 0; (at = text.find(secret, at)) != std::string::npos;) {
+    text.replace(at, secret.size(), "***");
+  }
+  return text;
+}
+
+bool never_works(CURLcode code) {
+  return code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
+}
+
+}  // namespace
+
+void RemoteModelOptions::validate() const {
+  const auto require = [](bool holds, const char* what) {
+    if (!holds) throw InputError(what);
+  };
+  require(base_url.starts_with("http://") || base_url.starts_with("https://"),
+          "base_url: expected http:// or https://");
+  require(timeout_s > 0, "timeout_s: expected a number > 0");
+  require(max_concurrent > 0, "max_concurrent: expected an integer > 0");
+  require(max_retries >= 0, "max_retries: expected an integer >= 0");
+  require(backoff_base_s >= 0 && backoff_cap_s >= 0, "backoff: expected numbers >= 0");
+  require(usd_per_mtok_in >= 0 && usd_per_mtok_out >= 0, "usd_per_mtok: expected numbers >= 0");
+  require(max_total_tokens >= 0 && max_total_usd >= 0, "budget: expected numbers >= 0");
+  require(extra_body.is_object(), "extra_body: expected an object");
+}
+
+/// The thread with its queue. `jobs_`, `active_` and `rng_` belong to the thread.
+class RemoteModel::Loop {
+ public:
+  explicit Loop(RemoteModelOptions options)
+      : options_(std::move(options)),
+        key_(key_from_environment(options_)),
+        rng_(options_.backoff_seed),
+        multi_(new_multi()),
+        thread_([this] { run(); }) {}
+
+  ~Loop() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    curl_multi_wakeup(multi_);
+    thread_.join();
+    curl_multi_cleanup(multi_);
+  }
+
+  void submit(TextRequest request, std::function<void(TextResponse)> done) {
+    Job job;
+    job.wire = encode_request(request, options_);
+    job.request = std::move(request);
+    job.done = std::move(done);
+    {
+      const std::lock_guard lock(mutex_);
+      incoming_.push_back(std::move(job));
+    }
+    curl_multi_wakeup(multi_);
+  }
+
+  const RemoteModelOptions& options() const { return options_; }
+
+  TextUsage total_usage() const {
+    const std::lock_guard lock(mutex_);
+    return total_;
+  }
+
+ private:
+  struct Job {
+    TextRequest request;
+    WireRequest wire;
+    std::function<void(TextResponse)> done;
+    Clock::time_point not_before{};
+    int attempts = 0;
+    int64_t reserved_tokens = 0;
+    std::unique_ptr<Transfer> transfer;
+  };
+  using Jobs = std::list<Job>;
+
+  void run() {
+    while (take_incoming()) {
+      end_cancelled();
+      start_ready();
+      int running = 0;
+      curl_multi_perform(multi_, &running);
+      finish_transfers();
+      if (!has_startable()) curl_multi_poll(multi_, nullptr, 0, wait_ms(), nullptr);
+    }
+    while (!jobs_.empty()) end(jobs_.begin(), ResponseStatus::kCancelled, "the model was closed");
+  }
+
+  // False once the model is being destroyed.
+  bool take_incoming() {
+    const std::lock_guard lock(mutex_);
+    jobs_.splice(jobs_.end(), incoming_);
+    return !stopping_;
+  }
+
+  static bool is_cancelled(const Job& job) {
+    return job.request.cancelled && job.request.cancelled->load();
+  }
+
+  void end_cancelled() {
+    for (auto job = jobs_.begin(); job != jobs_.end();) {
+      const auto next = std::next(job);
+      if (is_cancelled(*job)) end(job, ResponseStatus::kCancelled, "cancelled");
+      job = next;
+    }
+  }
+
+  bool is_ready(const Job& job) const { return !job.transfer && job.not_before <= Clock::now(); }
+
+  bool has_startable() const {
+    return active_ < options_.max_concurrent &&
+           std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& j) { return is_ready(j); });
+  }
+
+  void start_ready() {
+    for (auto job = jobs_.begin(); job != jobs_.end() && active_ < options_.max_concurrent;) {
+      const auto next = std::next(job);
+      if (is_ready(*job)) start(job);
+      job = next;
+    }
+  }
+
+  void start(Jobs::iterator job) {
+    if (job->attempts == 0) {
+      const std::string refusal = reserve_budget(*job);
+      if (!refusal.empty()) return end(job, ResponseStatus::kRefused, refusal);
+    }
+    ++job->attempts;
+    try {
+      job->transfer =
+          std::make_unique<Transfer>(multi_,
+                                     TransferRequest{options_.base_url + job->wire.path,
+                                                     job->wire.body, key_, options_.timeout_s},
+                                     &*job);
+      ++active_;
+    } catch (const Error& error) {
+      end(job, ResponseStatus::kFailed, error.what());
+    }
+  }
+
+  // Why the request does not fit the budget; empty when it does.
+  std::string reserve_budget(Job& job) {
+    const int64_t wanted = int64_t{job.request.n} * job.request.sampling.max_tokens;
+    const std::lock_guard lock(mutex_);
+    const int64_t spent = total_.prompt_tokens + total_.completion_tokens;
+    const int64_t tokens = spent + reserved_tokens_ + wanted;
+    if (options_.max_total_tokens > 0 && tokens > options_.max_total_tokens) {
+      return fmt::format(
+          "token budget: {} spent and {} under way of max_total_tokens {}; this request may take "
+          "{}",
+          spent, reserved_tokens_, options_.max_total_tokens, wanted);
+    }
+    const double price = 1e-6 * options_.usd_per_mtok_out;
+    const double usd = total_.usd + price * static_cast<double>(reserved_tokens_ + wanted);
+    if (options_.max_total_usd > 0 && usd > options_.max_total_usd) {
+      return fmt::format(
+          "money budget: {:.4f} usd spent of max_total_usd {:.4f}; with the requests under way and "
+          "this one it may become {:.4f}",
+          total_.usd, options_.max_total_usd, usd);
+    }
+    job.reserved_tokens = wanted;
+    reserved_tokens_ += wanted;
+    return {};
+  }
+
+  void finish_transfers() {
+    int left = 0;
+    while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+      if (message->msg != CURLMSG_DONE) continue;
+      const void* owner = Transfer::owner_of(message->easy_handle);
+      const CURLcode code = message->data.result;
+      const auto job =
+          std::find_if(jobs_.begin(), jobs_.end(), [&](const Job& j) { return &j == owner; });
+      WEFT_ASSERT(job != jobs_.end());
+      const TransferResult result = job->transfer->finish(code);
+      job->transfer.reset();
+      --active_;
+      finish_attempt(job, result);
+    }
+  }
+
+  void finish_attempt(Jobs::iterator job, const TransferResult& result) {
+    WireAnswer answer;
+    if (result.code == CURLE_OK) {
+      answer = decode_answer(result.http_status, result.body, job->request.n, options_);
+    } else {
+      answer.kind =
+          never_works(result.code) ? WireAnswer::Kind::kRefused : WireAnswer::Kind::kRetry;
+      answer.response.error = one_line(result.error);
+    }
+    const std::string why = options_.base_url + job->wire.path + ": " + answer.response.error;
+    if (answer.kind == WireAnswer::Kind::kAnswer) return deliver(job, std::move(answer.response));
+    if (answer.kind == WireAnswer::Kind::kRefused) return end(job, ResponseStatus::kRefused, why);
+    const bool too_long = result.retry_after_s > kLongestRetryAfterS;
+    if (job->attempts > options_.max_retries || too_long) {
+      return end(job, ResponseStatus::kFailed,
+                 fmt::format("{} (attempt {}{})", why, job->attempts,
+                             too_long ? ", asked to wait longer than an hour" : ""));
+    }
+    const double wait_s = result.retry_after_s >= 0 ? result.retry_after_s : backoff_s(*job);
+    log::debug("{}; again in {:.1f} s", without(why, key_), wait_s);
+    job->not_before = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                         std::chrono::duration<double>(wait_s));
+  }
+
+  double backoff_s(const Job& job) {
+    const double ceiling = options_.backoff_base_s * std::exp2(job.attempts - 1);
+    return rng_.uniform() * std::min(ceiling, options_.backoff_cap_s);
+  }
+
+  void deliver(Jobs::iterator job, TextResponse response) {
+    {
+      const std::lock_guard lock(mutex_);
+      total_.prompt_tokens += response.usage.prompt_tokens;
+      total_.completion_tokens += response.usage.completion_tokens;
+      total_.usd += response.usage.usd;
+    }
+    if (job->request.on_delta) {
+      for (size_t i = 0; i < response.choices.size(); ++i) {
+        const Completion& choice = response.choices[i];
+        job->request.on_delta({static_cast<int>(i), choice.text, choice.ids, choice.logprobs});
+      }
+    }
+    remove(job)(std::move(response));
+  }
+
+  void end(Jobs::iterator job, ResponseStatus status, const std::string& error) {
+    TextResponse response;
+    response.status = status;
+    response.error = without(error, key_);
+    remove(job)(std::move(response));
+  }
+
+  // Takes the job out of the list; what is left to do is to call its `done`.
+  std::function<void(TextResponse)> remove(Jobs::iterator job) {
+    {
+      const std::lock_guard lock(mutex_);
+      reserved_tokens_ -= job->reserved_tokens;
+    }
+    if (job->transfer) --active_;
+    auto done = std::move(job->done);
+    jobs_.erase(job);
+    return done;
+  }
+
+  int wait_ms() const {
+    double ms = kPollMs;
+    const auto now = Clock::now();
+    for (const Job& job : jobs_) {
+      if (job.request.cancelled) ms = std::min<double>(ms, kPollCancellableMs);
+      if (job.transfer || active_ >= options_.max_concurrent) continue;
+      ms = std::min(ms, std::chrono::duration<double, std::milli>(job.not_before - now).count());
+    }
+    return static_cast<int>(std::ceil(std::max(ms, 0.0)));
+  }
+
+  const RemoteModelOptions options_;
+  const std::string key_;
+  mutable std::mutex mutex_;
+  Jobs incoming_;
+  TextUsage total_;
+  int64_t reserved_tokens_ = 0;
+  bool stopping_ = false;
+  Jobs jobs_;
+  int active_ = 0;
+  Rng rng_;
+  CURLM* multi_;
+  std::thread thread_;
+};
+
+RemoteModel::RemoteModel(RemoteModelOptions options) {
+  options.validate();
+  while (options.base_url.ends_with('/')) options.base_url.pop_back();
+  loop_ = std::make_unique<Loop>(std::move(options));
+}
+
+RemoteModel::~RemoteModel() = default;
+
+void RemoteModel::submit(TextRequest request, std::function<void(TextResponse)> done) {
+  loop_->submit(std::move(request), std::move(done));
+}
+
+std::string RemoteModel::name() const {
+  const std::string& model = loop_->options().model;
+  return model.empty() ? loop_->options().base_url : model;
+}
+
+TextUsage RemoteModel::total_usage() const { return loop_->total_usage(); }
+
+}  // namespace weft

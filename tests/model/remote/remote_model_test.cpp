@@ -1,0 +1,263 @@
+#include "model/remote/remote_model.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <future>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "tests/model/remote/faulty_server.h"
+
+namespace weft {
+namespace {
+
+using test::completion_reply;
+using test::FaultyServer;
+using test::Reply;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+RemoteModelOptions options_for(const FaultyServer& server) {
+  setenv("no_proxy", "127.0.0.1", 1);
+  RemoteModelOptions options;
+  options.base_url = server.base_url();
+  options.model = "m";
+  options.backoff_base_s = 0.01;
+  options.max_retries = 3;
+  options.timeout_s = 10;
+  return options;
+}
+
+TextRequest chat(const std::string& text, int n = 1) {
+  TextRequest request;
+  request.prompt = std::vector<ChatMessage>{{"user", text}};
+  request.n = n;
+  request.sampling.max_tokens = 8;
+  return request;
+}
+
+// Answers `bad` the first `times` times, then soundly.
+FaultyServer::Answer first(int times, Reply bad) {
+  return [=](int number, const std::string&, const Json& body, const std::string&) {
+    return number < times ? bad : completion_reply(body);
+  };
+}
+
+Reply status(int code, std::string body = "") {
+  Reply reply;
+  reply.status = code;
+  reply.body = std::move(body);
+  return reply;
+}
+
+TEST(RemoteModel, AnswersChatsAndCountsTheCost) {
+  FaultyServer server([](int, const std::string& path, const Json& body, const std::string&) {
+    return completion_reply(body, path + " " + body["messages"][0]["content"].get<std::string>());
+  });
+  RemoteModelOptions options = options_for(server);
+  options.usd_per_mtok_in = 1e5;
+  options.usd_per_mtok_out = 2e5;
+  RemoteModel model(options);
+  const TextResponse response = model.complete(chat("hello", 3));
+  ASSERT_EQ(response.status, ResponseStatus::kOk) << response.error;
+  ASSERT_EQ(response.choices.size(), 3u);
+  EXPECT_EQ(response.choices[2].text, "/v1/chat/completions hello");
+  EXPECT_EQ(response.choices[2].finish, FinishReason::kStop);
+  EXPECT_EQ(response.usage.completion_tokens, 15);
+  EXPECT_NEAR(response.usage.usd, 1.0 + 3.0, 1e-9);
+  EXPECT_NEAR(model.total_usage().usd, 4.0, 1e-9);
+  EXPECT_EQ(model.name(), "m");
+}
+
+TEST(RemoteModel, WaitsAsLongAsRetryAfterSays) {
+  Reply busy = status(429, R"({"error": {"message": "slow down"}})");
+  busy.headers = {{"Retry-After", "1"}};
+  FaultyServer server(first(1, busy));
+  RemoteModel model(options_for(server));
+  const auto start = Clock::now();
+  EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kOk);
+  EXPECT_GE(seconds_since(start), 1.0);
+  EXPECT_EQ(server.num_requests(), 2);
+}
+
+TEST(RemoteModel, TriesAgainAfterServerErrors) {
+  for (const int code : {500, 502, 503, 504}) {
+    FaultyServer server(first(2, status(code, "oops")));
+    RemoteModel model(options_for(server));
+    EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kOk) << code;
+    EXPECT_EQ(server.num_requests(), 3);
+  }
+}
+
+TEST(RemoteModel, TriesAgainAfterCutAndEmptyAnswers) {
+  Reply cut = status(200, R"({"choices": [{"index)");
+  Reply broken_off = cut;
+  broken_off.cut = true;
+  for (const Reply& bad : {cut, broken_off, status(200), status(200, "{}")}) {
+    FaultyServer server(first(1, bad));
+    RemoteModel model(options_for(server));
+    EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kOk) << bad.body;
+    EXPECT_EQ(server.num_requests(), 2);
+  }
+}
+
+TEST(RemoteModel, TriesAgainAfterATimeout) {
+  Reply slow = status(200, "{}");
+  slow.delay_ms = 700;
+  FaultyServer server(first(1, slow));
+  RemoteModelOptions options = options_for(server);
+  options.timeout_s = 0.3;
+  RemoteModel model(options);
+  EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kOk);
+  EXPECT_EQ(server.num_requests(), 2);
+}
+
+TEST(RemoteModel, FailsInOneLineWhenTheAttemptsAreUsedUp) {
+  FaultyServer server(first(1000, status(500, "a\nb\r\nc")));
+  RemoteModel model(options_for(server));
+  const TextResponse response = model.complete(chat("x"));
+  EXPECT_EQ(response.status, ResponseStatus::kFailed);
+  EXPECT_EQ(server.num_requests(), 4);
+  EXPECT_NE(response.error.find("HTTP 500: a b c (attempt 4)"), std::string::npos)
+      << response.error;
+  EXPECT_EQ(response.error.find('\n'), std::string::npos);
+}
+
+TEST(RemoteModel, FailsWhenNobodyListens) {
+  RemoteModelOptions options;
+  options.base_url = "http://127.0.0.1:1/v1";
+  options.max_retries = 1;
+  options.backoff_base_s = 0.01;
+  RemoteModel model(options);
+  const TextResponse response = model.complete(chat("x"));
+  EXPECT_EQ(response.status, ResponseStatus::kFailed);
+  EXPECT_NE(response.error.find("127.0.0.1:1"), std::string::npos) << response.error;
+}
+
+TEST(RemoteModel, DoesNotRepeatARefusedRequest) {
+  for (const int code : {400, 401, 404}) {
+    FaultyServer server(first(1000, status(code, R"({"error": {"message": "no"}})")));
+    RemoteModel model(options_for(server));
+    EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kRefused) << code;
+    EXPECT_EQ(server.num_requests(), 1);
+  }
+}
+
+TEST(RemoteModel, SendsTheKeyAndNeverShowsIt) {
+  const std::string key = "sk-secret-7f3a";
+  setenv("WEFT_TEST_KEY", key.c_str(), 1);
+  FaultyServer server(
+      [&](int, const std::string&, const Json& body, const std::string& authorization) {
+        if (body["messages"][0]["content"] == "right") {
+          return authorization == "Bearer " + key ? completion_reply(body) : status(401);
+        }
+        return status(401, R"({"error": {"message": "Incorrect API key )" + authorization + "\"}}");
+      });
+  RemoteModelOptions options = options_for(server);
+  options.api_key_env = "WEFT_TEST_KEY";
+  RemoteModel model(options);
+  EXPECT_EQ(model.complete(chat("right")).status, ResponseStatus::kOk);
+  const TextResponse refused = model.complete(chat("wrong"));
+  EXPECT_EQ(refused.status, ResponseStatus::kRefused);
+  EXPECT_NE(refused.error.find("Incorrect API key Bearer ***"), std::string::npos) << refused.error;
+  EXPECT_EQ(refused.error.find(key), std::string::npos);
+  EXPECT_EQ(dump_json(config_to_json(options)).find(key), std::string::npos);
+}
+
+TEST(RemoteModel, RefusesToStartWithoutItsKey) {
+  unsetenv("WEFT_TEST_KEY_UNSET");
+  RemoteModelOptions options;
+  options.api_key_env = "WEFT_TEST_KEY_UNSET";
+  EXPECT_THROW(RemoteModel{options}, InputError);
+  options.api_key_env.clear();
+  options.base_url = "file:///etc/passwd";
+  EXPECT_THROW(RemoteModel{options}, InputError);
+}
+
+TEST(RemoteModel, KeepsTheConcurrencyCap) {
+  FaultyServer server([](int, const std::string&, const Json& body, const std::string&) {
+    Reply reply = completion_reply(body);
+    reply.delay_ms = 30;
+    return reply;
+  });
+  RemoteModelOptions options = options_for(server);
+  options.max_concurrent = 3;
+  RemoteModel model(options);
+  const auto responses = model.complete_all(std::vector<TextRequest>(15, chat("x")));
+  for (const auto& response : responses) EXPECT_EQ(response.status, ResponseStatus::kOk);
+  EXPECT_EQ(server.max_in_flight(), 3);
+}
+
+TEST(RemoteModel, StaysWithinItsTokenBudget) {
+  FaultyServer server(first(0, {}));
+  RemoteModelOptions options = options_for(server);
+  options.max_concurrent = 1;
+  options.max_total_tokens = 50;  // an answer takes 15, the next one may take 8
+  RemoteModel model(options);
+  const auto responses = model.complete_all(std::vector<TextRequest>(6, chat("x")));
+  int answered = 0;
+  for (const auto& response : responses) {
+    answered += response.status == ResponseStatus::kOk;
+    if (response.status == ResponseStatus::kOk) continue;
+    EXPECT_EQ(response.status, ResponseStatus::kRefused);
+    EXPECT_NE(response.error.find("max_total_tokens 50"), std::string::npos) << response.error;
+  }
+  EXPECT_EQ(answered, 3);
+  EXPECT_EQ(server.num_requests(), 3);
+}
+
+TEST(RemoteModel, StaysWithinItsMoneyBudget) {
+  FaultyServer server(first(0, {}));
+  RemoteModelOptions options = options_for(server);
+  options.usd_per_mtok_out = 1e6;
+  options.max_total_usd = 12;  // an answer costs 5, a request reserves 8
+  RemoteModel model(options);
+  EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kOk);
+  EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kRefused);
+}
+
+TEST(RemoteModel, EndsACancelledRequestAtOnce) {
+  FaultyServer server([](int, const std::string&, const Json& body, const std::string&) {
+    Reply reply = completion_reply(body);
+    reply.delay_ms = 1500;
+    return reply;
+  });
+  RemoteModel model(options_for(server));
+  TextRequest request = chat("x");
+  request.cancelled = std::make_shared<std::atomic<bool>>(false);
+  std::promise<TextResponse> answer;
+  const auto start = Clock::now();
+  model.submit(request, [&](TextResponse response) { answer.set_value(std::move(response)); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  request.cancelled->store(true);
+  EXPECT_EQ(answer.get_future().get().status, ResponseStatus::kCancelled);
+  EXPECT_LT(seconds_since(start), 1.0);
+}
+
+TEST(RemoteModel, EndsEverythingWhenItIsDestroyed) {
+  FaultyServer server([](int, const std::string&, const Json& body, const std::string&) {
+    Reply reply = completion_reply(body);
+    reply.delay_ms = 500;
+    return reply;
+  });
+  std::atomic<int> cancelled = 0;
+  {
+    RemoteModelOptions options = options_for(server);
+    options.max_concurrent = 2;
+    RemoteModel model(options);
+    for (int i = 0; i < 5; ++i) {
+      model.submit(chat("x"), [&](TextResponse response) {
+        cancelled += response.status == ResponseStatus::kCancelled;
+      });
+    }
+  }
+  EXPECT_EQ(cancelled, 5);
+}
+
+}  // namespace
+}  // namespace weft
