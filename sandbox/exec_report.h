@@ -1,0 +1,19 @@
+/// What `exec_code` returns to a workflow. Source: arXiv BayesFlow, appendix G, figure 4.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "sandbox/judge.h"
+#include "sandbox/value.h"
+
+namespace weft {
+
+/// "no error" when all tests passed; {"exec_fail_case": text} when some test ended otherwise than
+/// by a value; else a list of {"test_case", "error_type", "error_message", "traceback"}, one per
+/// wrong value.
+PythonValue exec_report(const std::string& entry_point, const std::vector<Json>& tests,
+                        const Verdict& verdict);
+
+}  // namespace weft

@@ -1,0 +1,122 @@
+#include <chrono>
+
+#include "sandbox/exec_report.h"
+#include "sandbox/workflow_loop.h"
+
+namespace weft {
+namespace {
+
+using Status = WorkflowResult::Status;
+
+uint64_t mix_seed(uint64_t seed, uint64_t index) {
+  uint64_t x = seed + 0x9e3779b97f4a7c15ULL * (index + 1);
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+  return x ^ (x >> 31);
+}
+
+}  // namespace
+
+void WorkflowLoop::take_request(Flow& flow, const Frame& frame) {
+  const auto value = decode_value(frame.body);
+  if (!value || flow.outstanding.count(frame.id)) {
+    return flow.decide(Status::kWorkflowError, "PROTOCOL: a malformed request");
+  }
+  FlowRequest request = parse_flow_request(*value);
+  if (const auto limit = charge_request(flow, request)) {
+    return flow.decide(Status::kLimit, *limit);
+  }
+  if (request.kind == FlowRequest::Kind::kInvalid) {
+    flow.unsent += reply_frame(frame.id, false, PythonValue::str(request.error));
+    return flush(flow);
+  }
+  if (request.kind == FlowRequest::Kind::kCallLlm) {
+    return call_llm(flow, frame.id, std::move(request.worker));
+  }
+  exec_code(flow, frame.id, request);
+}
+
+void WorkflowLoop::call_llm(Flow& flow, uint32_t id, WorkerRequest request) {
+  request.cancelled = std::make_shared<std::atomic<bool>>(false);
+  request.seed = mix_seed(flow.job.seed, static_cast<uint64_t>(flow.result.usage.calls));
+  flow.outstanding[id] = request.cancelled;
+  Json entry{{"kind", "call_llm"}, {"role", request.agent_role.substr(0, 80)}};
+  const auto start = Flow::Clock::now();
+  worker_.submit(
+      std::move(request), [this, flow_id = flow.id, id, entry, start](WorkerReply reply) {
+        const std::chrono::duration<double, std::milli> took = Flow::Clock::now() - start;
+        Json timed = entry;
+        timed["responses"] = reply.texts.size();
+        timed["prompt_tokens"] = reply.prompt_tokens;
+        timed["completion_tokens"] = reply.completion_tokens;
+        timed["ms"] = took.count();
+        post([this, flow_id, id, reply = std::move(reply), timed = std::move(timed)] {
+          finish_call(flow_id, id, reply, timed);
+        });
+      });
+}
+
+void WorkflowLoop::finish_call(uint64_t flow_id, uint32_t id, const WorkerReply& reply,
+                               Json entry) {
+  Flow& flow = *flows_.at(flow_id);
+  flow.outstanding.erase(id);
+  flow.result.trace.push_back(std::move(entry));
+  const auto limit = charge_reply(flow, reply);
+  if (reply.status == WorkerReply::Status::kInfrastructure) {
+    flow.decide(Status::kInfrastructure, "worker: " + reply.error);
+  } else if (limit) {
+    flow.decide(Status::kLimit, *limit);
+  } else if (reply.status == WorkerReply::Status::kRefused) {
+    flow.unsent += reply_frame(id, false, PythonValue::str(reply.error.substr(0, 1000)));
+  } else {
+    std::vector<PythonValue> texts;
+    for (const auto& text : reply.texts) texts.push_back(PythonValue::str(text));
+    flow.unsent += reply_frame(
+        id, true,
+        PythonValue::tuple(
+            {PythonValue::list(std::move(texts)), PythonValue::integer(reply.prompt_tokens),
+             PythonValue::integer(reply.completion_tokens), PythonValue::real_number(reply.usd)}));
+  }
+  flush(flow);
+  settle(flow);
+}
+
+void WorkflowLoop::exec_code(Flow& flow, uint32_t id, const FlowRequest& request) {
+  if (flow.job.public_tests.empty()) {
+    flow.unsent += reply_frame(id, false, PythonValue::str("this problem has no public tests"));
+    return flush(flow);
+  }
+  JudgeRequest judged;
+  judged.code = request.solution;
+  judged.entry_point = request.entry_point;
+  judged.tests = flow.job.public_tests;
+  flow.outstanding[id] = std::make_shared<std::atomic<bool>>(false);
+  const auto start = Flow::Clock::now();
+  judge_.submit(std::move(judged), [this, flow_id = flow.id, id, start](Verdict verdict) {
+    const std::chrono::duration<double, std::milli> took = Flow::Clock::now() - start;
+    Json entry{{"kind", "exec_code"},
+               {"passed", verdict.passed},
+               {"declared", verdict.declared},
+               {"verdict", verdict.row_verdict()},
+               {"ms", took.count()}};
+    post([this, flow_id, id, verdict = std::move(verdict), entry = std::move(entry)] {
+      finish_exec(flow_id, id, verdict, entry);
+    });
+  });
+}
+
+void WorkflowLoop::finish_exec(uint64_t flow_id, uint32_t id, const Verdict& verdict, Json entry) {
+  Flow& flow = *flows_.at(flow_id);
+  flow.outstanding.erase(id);
+  flow.result.trace.push_back(std::move(entry));
+  if (verdict.infra) {
+    flow.decide(Status::kInfrastructure, "exec_code: " + verdict.tests.at(0).detail);
+  } else {
+    const auto report = exec_report(flow.job.entry_point, flow.job.public_tests, verdict);
+    flow.unsent += reply_frame(id, true, report);
+  }
+  flush(flow);
+  settle(flow);
+}
+
+}  // namespace weft

@@ -1,0 +1,149 @@
+#include "sandbox/workflow_flow.h"
+
+#include <cmath>
+
+#include "sandbox/judge_run.h"
+
+namespace weft {
+namespace {
+
+using Kind = PythonValue::Kind;
+using Status = WorkflowResult::Status;
+
+FlowRequest invalid(std::string error) {
+  FlowRequest request;
+  request.error = std::move(error);
+  return request;
+}
+
+FlowRequest parse_call_llm(const std::vector<PythonValue>& items) {
+  FlowRequest request;
+  const bool shaped = items.size() == 6 && items[1].kind == Kind::kList &&
+                      items[2].kind == Kind::kFloat && items[3].kind == Kind::kInt &&
+                      items[4].is_str() && items[5].is_str();
+  if (!shaped) {
+    return invalid(
+        "call_llm expects messages, temperature, num_of_response, agent_role, instructions");
+  }
+  for (const auto& message : items[1].items) {
+    if (!message.is_str()) return invalid("call_llm expects messages of type str");
+    request.worker.messages.push_back(message.text);
+  }
+  if (request.worker.messages.empty()) return invalid("call_llm expects at least one message");
+  if (!std::isfinite(items[2].real) || items[2].real < 0 || items[2].real > 10) {
+    return invalid("call_llm expects a temperature in [0, 10]");
+  }
+  if (items[3].number < 1 || items[3].number > 1 << 20) {
+    return invalid("call_llm expects num_of_response >= 1");
+  }
+  request.kind = FlowRequest::Kind::kCallLlm;
+  request.worker.temperature = items[2].real;
+  request.worker.num_responses = static_cast<int>(items[3].number);
+  request.worker.agent_role = items[4].text;
+  request.worker.instructions = items[5].text;
+  return request;
+}
+
+std::string exceeded(const char* what, double limit) {
+  std::string number = std::to_string(limit);
+  number.erase(number.find_last_not_of('0') + 1);
+  if (number.back() == '.') number.pop_back();
+  return std::string(what) + " exceeds the budget of " + number;
+}
+
+std::string described(const TestResult& failure) {
+  std::string text = failure.detail;
+  if (!failure.error_message.empty()) text += ": " + failure.error_message;
+  for (auto line = failure.traceback.rbegin(); line != failure.traceback.rend(); ++line) {
+    if (line->find(" of ") == std::string::npos) return text + " (" + *line + ")";
+  }
+  return text;
+}
+
+}  // namespace
+
+void Flow::decide(Status status, std::string error) {
+  if (decided) return;
+  decided = true;
+  result.status = status;
+  result.error = std::move(error);
+}
+
+int64_t Flow::wall_ms() const {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started).count();
+}
+
+FlowRequest parse_flow_request(const PythonValue& value) {
+  const auto& items = value.items;
+  if (value.kind != Kind::kTuple || items.empty()) return invalid("malformed request");
+  if (items[0].text == "call_llm") return parse_call_llm(items);
+  if (items[0].text != "exec_code") return invalid("unknown request");
+  if (items.size() != 3 || !items[1].is_str() || !items[2].is_str()) {
+    return invalid("exec_code expects solution and entry_point");
+  }
+  FlowRequest request;
+  request.kind = FlowRequest::Kind::kExecCode;
+  request.solution = items[1].text;
+  request.entry_point = items[2].text;
+  return request;
+}
+
+std::optional<std::string> charge_request(Flow& flow, const FlowRequest& request) {
+  const WorkflowBudget& budget = flow.job.budget;
+  WorkflowUsage& usage = flow.result.usage;
+  if (request.kind == FlowRequest::Kind::kExecCode) {
+    if (usage.execs >= budget.max_exec) return exceeded("number of exec_code", budget.max_exec);
+    ++usage.execs;
+    return std::nullopt;
+  }
+  if (usage.calls >= budget.max_calls) return exceeded("number of call_llm", budget.max_calls);
+  if (request.worker.num_responses > budget.max_responses_per_call) {
+    return exceeded("num_of_response", budget.max_responses_per_call);
+  }
+  ++usage.calls;
+  return std::nullopt;
+}
+
+std::optional<std::string> charge_reply(Flow& flow, const WorkerReply& reply) {
+  const WorkflowBudget& budget = flow.job.budget;
+  WorkflowUsage& usage = flow.result.usage;
+  usage.prompt_tokens += reply.prompt_tokens;
+  usage.completion_tokens += reply.completion_tokens;
+  usage.usd += reply.usd;
+  if (usage.prompt_tokens + usage.completion_tokens > budget.max_tokens) {
+    return exceeded("number of tokens", static_cast<double>(budget.max_tokens));
+  }
+  if (usage.usd > budget.max_usd) return exceeded("cost in USD", budget.max_usd);
+  return std::nullopt;
+}
+
+void take_answer(Flow& flow, const Frame& frame) {
+  if (frame.type != FrameType::kValue) {
+    const TestResult failure = result_of_failure(frame);
+    return flow.decide(Status::kWorkflowError, failure.verdict == TestVerdict::kError ||
+                                                       failure.verdict == TestVerdict::kMemory
+                                                   ? described(failure)
+                                                   : failure.name() + " " + failure.detail);
+  }
+  const auto value = decode_value(frame.body);
+  if (!value) return flow.decide(Status::kWorkflowError, "PROTOCOL: malformed answer");
+  const bool is_pair = value->kind == Kind::kTuple && value->items.size() == 2;
+  const PythonValue& answer = is_pair ? value->items[0] : *value;
+  const auto is_number = [](const PythonValue& v) {
+    return v.kind == Kind::kInt || v.kind == Kind::kFloat;
+  };
+  if (!answer.is_str() || (is_pair && !is_number(value->items[1]))) {
+    return flow.decide(Status::kWorkflowError, "TypeError: the workflow returned " +
+                                                   python_literal(*value, 200) +
+                                                   ", expected (answer: str, cost: float)");
+  }
+  flow.result.answer = answer.text;
+  flow.decide(Status::kAnswered, "");
+}
+
+std::string reply_frame(uint32_t id, bool good, PythonValue value) {
+  return make_frame(FrameType::kReply, id,
+                    PythonValue::tuple({PythonValue::boolean(good), std::move(value)}));
+}
+
+}  // namespace weft

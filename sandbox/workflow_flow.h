@@ -1,0 +1,66 @@
+/// The state of one running workflow. Used by the host's thread only.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "sandbox/wire.h"
+#include "sandbox/workflow_process.h"
+#include "sandbox/zygote_process.h"
+
+namespace weft {
+
+struct Flow {
+  using Clock = std::chrono::steady_clock;
+
+  uint64_t id = 0;
+  WorkflowJob job;
+  std::function<void(WorkflowResult)> done;
+
+  JobFds fds;
+  FrameReader reader;
+  std::string unsent;
+  int64_t output_bytes = 0;
+  pid_t pid = 0;
+
+  Clock::time_point started = Clock::now();
+  WorkflowResult result;
+  bool decided = false;  ///< result.status holds; what follows is ignored
+  bool killed = false;
+  bool exited = false;
+  std::map<uint32_t, std::shared_ptr<std::atomic<bool>>> outstanding;  ///< by request id
+
+  /// The first decision counts.
+  void decide(WorkflowResult::Status status, std::string error);
+  int64_t wall_ms() const;
+};
+
+/// A `call_llm` or `exec_code` frame, or what is wrong with it.
+struct FlowRequest {
+  enum class Kind { kCallLlm, kExecCode, kInvalid };
+  Kind kind = Kind::kInvalid;
+  std::string error;     ///< kInvalid, for the workflow to read
+  WorkerRequest worker;  ///< kCallLlm, without seed and cancel flag
+  std::string solution;  ///< kExecCode
+  std::string entry_point;
+};
+
+FlowRequest parse_flow_request(const PythonValue& value);
+
+/// Counts the request against the budget, an invalid one as a call. A budget exceeded is its name
+/// and figure; else nothing.
+std::optional<std::string> charge_request(Flow& flow, const FlowRequest& request);
+std::optional<std::string> charge_reply(Flow& flow, const WorkerReply& reply);
+
+/// Takes the workflow's answer frame: kAnswered, or kWorkflowError with the reason.
+void take_answer(Flow& flow, const Frame& frame);
+
+/// The reply frame (True, value) or (False, message).
+std::string reply_frame(uint32_t id, bool good, PythonValue value);
+
+}  // namespace weft

@@ -1,0 +1,313 @@
+#include "sandbox/workflow_loop.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+#include "sandbox/slot_pool.h"
+
+namespace weft {
+namespace {
+
+using Status = WorkflowResult::Status;
+
+constexpr int64_t kMaxOutputBytes = 1 << 20;
+constexpr int kTickMs = 20;  // grain of CPU and wall limits
+
+// What an epoll event is about; a flow's id in the upper bits.
+enum class Source : uint64_t { kChannel, kOut, kErr, kControl, kWake };
+
+uint64_t event_key(uint64_t id, Source source) { return (id << 3) | static_cast<uint64_t>(source); }
+
+}  // namespace
+
+WorkflowLoop::WorkflowLoop(Sandbox& sandbox, Judge& judge, Worker& worker, int max_concurrent)
+    : sandbox_(sandbox),
+      judge_(judge),
+      worker_(worker),
+      max_concurrent_(static_cast<size_t>(max_concurrent)),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (max_concurrent < 1) {
+    throw InputError("max_concurrent: expected at least 1, got " + std::to_string(max_concurrent));
+  }
+  if (!epoll_ || !wake_) throw Error(with_errno("sandbox: cannot make an event loop"));
+  watch(wake_.get(), event_key(0, Source::kWake), EPOLLIN);
+  thread_ = std::thread([this] { loop(); });
+}
+
+WorkflowLoop::~WorkflowLoop() {
+  post([this] {
+    stopping_ = true;
+    for (auto& flow : queue_) {
+      flow->decide(Status::kInfrastructure, "the host is shutting down");
+      flow->done(std::move(flow->result));
+    }
+    queue_.clear();
+    lose_zygote("the host is shutting down");
+  });
+  thread_.join();
+}
+
+void WorkflowLoop::post(std::function<void()> task) {
+  {
+    const std::lock_guard lock(mutex_);
+    posted_.push_back(std::move(task));
+  }
+  const uint64_t one = 1;
+  while (write(wake_.get(), &one, sizeof one) < 0 && errno == EINTR) {
+  }
+}
+
+void WorkflowLoop::submit(WorkflowJob job, std::function<void(WorkflowResult)> done) {
+  auto flow = std::make_shared<Flow>();
+  flow->job = std::move(job);
+  flow->done = std::move(done);
+  post([this, flow] {
+    queue_.push_back(std::make_unique<Flow>(std::move(*flow)));
+    start_queued();
+  });
+}
+
+void WorkflowLoop::watch(int fd, uint64_t key, uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = key;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    throw Error(with_errno("sandbox: cannot watch a descriptor"));
+  }
+}
+
+void WorkflowLoop::run_posted() {
+  uint64_t count;
+  while (read(wake_.get(), &count, sizeof count) > 0) {
+  }
+  std::deque<std::function<void()>> tasks;
+  {
+    const std::lock_guard lock(mutex_);
+    tasks.swap(posted_);
+  }
+  for (auto& task : tasks) task();
+}
+
+void WorkflowLoop::loop() {
+  epoll_event events[64];
+  while (!stopping_ || !flows_.empty()) {
+    const int count = epoll_wait(epoll_.get(), events, 64, flows_.empty() ? -1 : kTickMs);
+    for (int i = 0; i < count; ++i) handle(events[i].data.u64, events[i].events);
+    tick();
+  }
+}
+
+void WorkflowLoop::handle(uint64_t key, uint32_t events) {
+  const auto source = static_cast<Source>(key & 7);
+  if (source == Source::kWake) return run_posted();
+  if (source == Source::kControl) return take_replies();
+  const auto found = flows_.find(key >> 3);
+  if (found == flows_.end()) return;
+  Flow& flow = *found->second;
+  if (source == Source::kOut) return read_output(flow, flow.fds.out);
+  if (source == Source::kErr) return read_output(flow, flow.fds.err);
+  if (events & EPOLLOUT) flush(flow);
+  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) read_channel(flow);
+  settle(flow);
+}
+
+void WorkflowLoop::start_queued() {
+  while (!queue_.empty() && flows_.size() < max_concurrent_) {
+    auto flow = std::move(queue_.front());
+    queue_.pop_front();
+    start(std::move(flow));
+  }
+}
+
+void WorkflowLoop::start(std::unique_ptr<Flow> flow) {
+  flow->id = ++last_id_;
+  flow->started = Flow::Clock::now();
+  const WorkflowJob& job = flow->job;
+  JobSpec spec;
+  spec.child = ChildKind::kWorkflow;
+  spec.memory_mb = job.budget.memory_mb;
+  spec.cpu_seconds = 2 + job.budget.cpu_ms * 8 / 1000;
+  spec.seed = job.seed;
+  try {
+    if (stopping_) throw Error("the host is shutting down");
+    if (!zygote_) {
+      zygote_ = sandbox_.slots().make_workflow_zygote();
+      watch(zygote_->control_fd(), event_key(0, Source::kControl), EPOLLIN);
+    }
+    flow->fds = zygote_->start(flow->id, spec);
+    watch(flow->fds.channel.get(), event_key(flow->id, Source::kChannel),
+          EPOLLIN | EPOLLOUT | EPOLLET);
+    watch(flow->fds.out.get(), event_key(flow->id, Source::kOut), EPOLLIN);
+    watch(flow->fds.err.get(), event_key(flow->id, Source::kErr), EPOLLIN);
+  } catch (const Error& error) {
+    flow->decide(Status::kInfrastructure, error.what());
+    return flow->done(std::move(flow->result));
+  }
+  flow->unsent = make_frame(
+      FrameType::kJob, 0,
+      PythonValue::tuple({PythonValue::str(job.code), PythonValue::str(job.problem),
+                          PythonValue::str(job.entry_point), PythonValue::str(job.dataset)}));
+  Flow& started = *flow;
+  flows_[flow->id] = std::move(flow);
+  flush(started);
+}
+
+void WorkflowLoop::flush(Flow& flow) {
+  while (!flow.unsent.empty()) {
+    const ssize_t sent = ::send(flow.fds.channel.get(), flow.unsent.data(), flow.unsent.size(),
+                                MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) {
+      if (errno != EAGAIN) flow.unsent.clear();
+      return;
+    }
+    flow.unsent.erase(0, static_cast<size_t>(sent));
+  }
+}
+
+// Edge-triggered: reads until nothing is left.
+void WorkflowLoop::read_channel(Flow& flow) {
+  char chunk[1 << 16];
+  while (flow.fds.channel && !flow.decided) {
+    const ssize_t got = read(flow.fds.channel.get(), chunk, sizeof chunk);
+    if (got > 0) {
+      flow.reader.append(chunk, static_cast<size_t>(got));
+      take_frames(flow);
+    } else if (got == 0 || errno == ECONNRESET) {
+      flow.fds.channel.reset();
+    } else if (errno != EINTR) {
+      return;
+    }
+  }
+}
+
+void WorkflowLoop::read_output(Flow& flow, Fd& fd) {
+  char chunk[1 << 14];
+  const ssize_t got = read(fd.get(), chunk, sizeof chunk);
+  if (got == 0) fd.reset();
+  if (got <= 0) return;
+  flow.output_bytes += got;
+  if (flow.output_bytes > kMaxOutputBytes) {
+    flow.decide(Status::kWorkflowError, "OUTPUT: more than 1 MiB was printed");
+    settle(flow);
+  }
+}
+
+void WorkflowLoop::take_frames(Flow& flow) {
+  Frame frame;
+  while (!flow.decided) {
+    const auto next = flow.reader.next(frame);
+    if (next == FrameReader::Next::kMore) return;
+    if (next == FrameReader::Next::kMalformed) {
+      return flow.decide(Status::kWorkflowError, "PROTOCOL: a malformed frame");
+    }
+    switch (frame.type) {
+      case FrameType::kLoaded:
+        break;
+      case FrameType::kRequest:
+        take_request(flow, frame);
+        break;
+      case FrameType::kValue:
+      case FrameType::kRaised:
+      case FrameType::kUnserialisable:
+      case FrameType::kTooLarge:
+        take_answer(flow, frame);
+        break;
+      default:
+        flow.decide(Status::kWorkflowError, "PROTOCOL: an unexpected frame");
+    }
+  }
+}
+
+void WorkflowLoop::take_replies() {
+  ZygoteProcess::Reply reply;
+  while (zygote_) {
+    const auto received = zygote_->receive(reply);
+    if (received == ZygoteProcess::Received::kNothing) return;
+    if (received == ZygoteProcess::Received::kClosed) return lose_zygote("the zygote died");
+    const auto found = flows_.find(reply.body.job);
+    if (found == flows_.end()) continue;
+    Flow& flow = *found->second;
+    if (reply.body.kind == ControlReply::Kind::kStarted) {
+      flow.pid = reply.pid;
+    } else {
+      take_exit(flow, reply.body);
+    }
+    settle(flow);
+  }
+}
+
+void WorkflowLoop::take_exit(Flow& flow, const ControlReply& reply) {
+  read_channel(flow);  // what it wrote before its end
+  flow.exited = true;
+  flow.pid = 0;
+  if (reply.kind == ControlReply::Kind::kFailed) {
+    const std::string what(reply.what, strnlen(reply.what, sizeof reply.what));
+    return flow.decide(Status::kInfrastructure, what + ": " + std::strerror(reply.error));
+  }
+  flow.result.cpu_ms = reply.cpu_us / 1000;
+  const int status = reply.status;
+  if (WIFSIGNALED(status)) {
+    const int number = WTERMSIG(status);
+    flow.decide(Status::kWorkflowError, number == SIGSYS
+                                            ? "POLICY: a forbidden system call"
+                                            : "SIGNAL(" + std::to_string(number) + ")");
+  }
+  flow.decide(Status::kWorkflowError,
+              "ended without an answer, exit " + std::to_string(WEXITSTATUS(status)));
+}
+
+void WorkflowLoop::lose_zygote(const std::string& reason) {
+  zygote_.reset();
+  for (auto at = flows_.begin(); at != flows_.end();) {
+    Flow& flow = *(at++)->second;  // settle may erase it
+    flow.exited = true;
+    flow.pid = 0;
+    flow.decide(Status::kInfrastructure, reason);
+    settle(flow);
+  }
+}
+
+void WorkflowLoop::tick() {
+  for (auto at = flows_.begin(); at != flows_.end();) {
+    Flow& flow = *(at++)->second;
+    const WorkflowBudget& budget = flow.job.budget;
+    if (flow.wall_ms() > budget.wall_ms) {
+      flow.decide(Status::kLimit, "TIME_WALL: more than " + std::to_string(budget.wall_ms) + " ms");
+    } else if (const auto used = process_cpu_us(flow.pid)) {
+      if (static_cast<double>(*used) >
+          static_cast<double>(budget.cpu_ms) * 1000 * sandbox_.time_scale()) {
+        flow.decide(Status::kLimit, "TIME_CPU: more than " + std::to_string(budget.cpu_ms) + " ms");
+      }
+    }
+    settle(flow);
+  }
+}
+
+// Brings a decided flow to its end; `flow` may be gone afterwards.
+void WorkflowLoop::settle(Flow& flow) {
+  if (!flow.decided) return;
+  for (auto& [id, cancelled] : flow.outstanding) cancelled->store(true);
+  if (!flow.exited) {
+    if (zygote_ && !flow.killed) zygote_->kill(flow.id);
+    flow.killed = true;
+    return;
+  }
+  if (!flow.outstanding.empty()) return;
+  auto node = flows_.extract(flow.id);
+  Flow& ended = *node.mapped();
+  ended.result.wall_ms = ended.wall_ms();
+  ended.done(std::move(ended.result));
+  start_queued();
+}
+
+}  // namespace weft
