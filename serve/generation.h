@@ -1,0 +1,81 @@
+/// One chat or completion request on its way through the model: events of the model's thread become
+/// what the handler's thread sends.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/text_model.h"
+#include "serve/connection.h"
+#include "serve/request.h"
+#include "serve/response.h"
+#include "serve/server.h"
+
+namespace weft {
+
+/// Used by one thread after start(), except cancel().
+class Generation : public std::enable_shared_from_this<Generation> {
+ public:
+  /// Encodes the prompts, checks lengths and submits one TextRequest per prompt.
+  /// Throws ApiError: 404 unknown model, 400 prompt and max_tokens beyond the context.
+  static std::shared_ptr<Generation> start(const ServedModel& served, GenerationCall call,
+                                           int default_max_tokens, CancelFlag cancelled);
+
+  /// Waits up to 50 ms for the next event and takes it in; false if none came.
+  bool step();
+
+  bool begun() const { return first_token_s_ >= 0 || finished(); }
+  bool finished() const { return pending_ == 0; }
+  void cancel() { cancelled_->store(true); }
+
+  /// Throws the ApiError of the first response that failed: 400 refused, 499 cancelled, 502 failed.
+  void throw_if_failed() const;
+
+  /// The whole answer, once finished and not failed.
+  Json answer() const { return writer_->whole(responses_); }
+
+  /// Streaming: text of the events taken in since the last call; after the last one it closes with
+  /// the finish reasons, the usage if asked for, and [DONE].
+  std::string take_stream_text();
+
+  const std::vector<TextResponse>& responses() const { return responses_; }
+  double first_token_s() const { return first_token_s_; }  ///< -1: none came
+  double elapsed_s() const;
+
+ private:
+  struct Event {
+    size_t prompt = 0;
+    std::optional<StreamDelta> delta;
+    std::optional<TextResponse> response;
+  };
+
+  Generation(GenerationCall call, CancelFlag cancelled)
+      : call_(std::move(call)), cancelled_(std::move(cancelled)) {}
+  void submit(TextModel& model, size_t prompt, TextRequest request);
+  void close_stream();
+
+  GenerationCall call_;
+  CancelFlag cancelled_;
+  std::optional<AnswerWriter> writer_;
+  Channel<Event> channel_;
+  std::vector<TextResponse> responses_;
+  size_t pending_ = 0;
+  double first_token_s_ = -1;
+  std::string stream_text_;
+  bool opened_ = false, closed_ = false;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+/// The served name that a client asked for; "" is the first. Throws ApiError 404.
+const ServedName& find_name(const ServedModel& served, const std::string& model);
+
+/// Token ids of a prompt, where the server has the tokenizer (and for messages the template).
+std::optional<std::vector<int32_t>> encode_prompt(
+    const ServedModel& served,
+    const std::variant<std::vector<int32_t>, std::string, std::vector<ChatMessage>>& prompt);
+
+}  // namespace weft

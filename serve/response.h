@@ -1,0 +1,74 @@
+/// OpenAI's answer bodies and stream chunks.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "model/text_model.h"
+#include "model/tokenizer/tokenizer.h"
+#include "serve/request.h"
+
+namespace weft {
+
+/// What all bodies of one answer share.
+struct AnswerHead {
+  std::string id;       ///< "chatcmpl-..." or "cmpl-..."
+  int64_t created = 0;  ///< seconds since 1970
+  std::string model;
+};
+
+/// Token counts of all prompts of a request.
+struct AnswerUsage {
+  int64_t prompt_tokens = 0;
+  int64_t completion_tokens = 0;
+};
+Json to_json(const AnswerUsage& usage);
+
+/// Writes the bodies. Without a tokenizer (a remote model) tokens in logprobs are empty texts.
+/// logprobs are natural logarithms of the raw distribution at the sampled tokens; -9999 stands for
+/// minus infinity; top_logprobs holds the sampled token alone.
+class AnswerWriter {
+ public:
+  AnswerWriter(const GenerationCall& call, AnswerHead head, const Tokenizer* tokenizer)
+      : call_(call), head_(std::move(head)), tokenizer_(tokenizer) {}
+
+  /// The whole answer; responses in the order of the prompts.
+  /// choice index = prompt index * n + sample index.
+  Json whole(const std::vector<TextResponse>& responses) const;
+
+  /// Chat only: the chunk that opens a choice.
+  Json opening_chunk(int index) const;
+  Json delta_chunk(int index, const StreamDelta& delta) const;
+  Json closing_chunk(int index, FinishReason finish) const;
+  /// choices [], with the usage.
+  Json usage_chunk(const AnswerUsage& usage) const;
+
+ private:
+  Json logprobs(const std::vector<int32_t>& ids, const std::vector<float>& values) const;
+  Json chunk(Json choice) const;
+  Json choice_of(const Completion& completion, int index,
+                 const std::vector<int32_t>& prompt_ids) const;
+
+  const GenerationCall& call_;
+  AnswerHead head_;
+  const Tokenizer* tokenizer_;
+};
+
+/// Sum over responses.
+AnswerUsage usage_of(const std::vector<TextResponse>& responses);
+
+/// "stop" or "length".
+const char* to_string(FinishReason finish);
+
+/// An id like "chatcmpl-5f0c...": prefix and 24 hexadecimal digits, different for every call.
+std::string new_id(const std::string& prefix);
+
+/// Seconds since 1970.
+int64_t unix_time();
+
+/// One event of a server-sent stream: "data: " + JSON + two newlines.
+std::string sse_event(const Json& json);
+
+}  // namespace weft

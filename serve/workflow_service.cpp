@@ -1,0 +1,254 @@
+#include "serve/workflow_service.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <limits>
+#include <random>
+#include <utility>
+
+#include "base/error.h"
+#include "serve/api_error.h"
+#include "serve/response.h"
+#include "workflow/steps.h"
+
+namespace weft {
+
+namespace {
+
+constexpr size_t kShownBytes = 2000;  ///< of a worker's prompt or reply in an event
+
+std::string shortened(const std::string& text) {
+  return text.size() <= kShownBytes ? text : text.substr(0, kShownBytes) + " ...";
+}
+
+/// The worker of one run: reports each call and stops taking calls once cancelled.
+class ObservedModel : public TextModel {
+ public:
+  ObservedModel(TextModel& model, EventSink on_event, CancelFlag cancelled)
+      : model_(model), on_event_(std::move(on_event)), cancelled_(std::move(cancelled)) {}
+
+  std::string name() const override { return model_.name(); }
+
+  void submit(TextRequest request, std::function<void(TextResponse)> done) override {
+    if (!request.cancelled) request.cancelled = std::make_shared<std::atomic<bool>>(false);
+    if (cancelled_->load()) request.cancelled->store(true);
+    request.on_delta = [outer = cancelled_, inner = request.cancelled](const StreamDelta&) {
+      if (outer->load()) inner->store(true);
+    };
+    const int call = ++calls_;
+    if (on_event_) on_event_(call_event(call, request));
+    model_.submit(std::move(request),
+                  [call, on_event = on_event_, done = std::move(done)](TextResponse response) {
+                    if (on_event) on_event(reply_event(call, response));
+                    done(std::move(response));
+                  });
+  }
+
+ private:
+  static Json call_event(int call, const TextRequest& request) {
+    Json event = {{"type", "call"}, {"call", call}, {"responses", request.n}};
+    if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) {
+      for (const ChatMessage& message : *messages) {
+        event[message.role == "system" ? "system" : "prompt"] = shortened(message.content);
+      }
+    }
+    return event;
+  }
+
+  static Json reply_event(int call, const TextResponse& response) {
+    Json texts = Json::array();
+    for (const Completion& choice : response.choices) texts.push_back(shortened(choice.text));
+    Json event = {{"type", "reply"},
+                  {"call", call},
+                  {"texts", std::move(texts)},
+                  {"tokens", response.usage.prompt_tokens + response.usage.completion_tokens}};
+    if (response.status != ResponseStatus::kOk) event["error"] = response.error;
+    return event;
+  }
+
+  TextModel& model_;
+  EventSink on_event_;
+  CancelFlag cancelled_;
+  std::atomic<int> calls_{0};
+};
+
+template <class T>
+void lower(const Json& budget, const char* key, T& most) {
+  most = static_cast<T>(
+      integer_field(budget, key, static_cast<int64_t>(most), 1, static_cast<int64_t>(most)));
+}
+
+Task read_task(const Json& body) {
+  const bool has_query = body.contains("query"), has_task = body.contains("task");
+  if (has_query == has_task) {
+    throw ApiError(400, "expected exactly one of query (a string) and task (an object)", "query");
+  }
+  if (has_query) {
+    const std::string query = string_field(body, "query", "");
+    if (query.empty()) throw ApiError(400, "query: expected a non-empty string", "query");
+    return task_of_query(query, string_field(body, "entry_point", ""));
+  }
+  Json task = body["task"];
+  if (!task.is_object()) throw ApiError(400, "task: expected an object", "task");
+  if (!task.contains("id")) task["id"] = "request";
+  if (!task.contains("dataset")) task["dataset"] = "jsonl";
+  try {
+    return parse_task(task, "task");
+  } catch (const InputError& error) {
+    throw ApiError(400, error.what(), "task");
+  }
+}
+
+Json workflow_fields(const Workflow& workflow, const std::string& source) {
+  Json json = {{"workflow", workflow.code}, {"valid", workflow.valid}, {"source", source}};
+  if (!workflow.valid) json["problem"] = workflow.problem;
+  json["reasoning"] = workflow.reasoning;
+  json["steps"] = split_steps(workflow.code);
+  return json;
+}
+
+Json usage_json(const TextUsage& meta, const WorkflowUsage& worker) {
+  const AnswerUsage sum{meta.prompt_tokens + worker.prompt_tokens,
+                        meta.completion_tokens + worker.completion_tokens};
+  Json usage = to_json(sum);
+  usage["meta_tokens"] = meta.prompt_tokens + meta.completion_tokens;
+  usage["worker_tokens"] = worker.prompt_tokens + worker.completion_tokens;
+  usage["worker_calls"] = worker.calls;
+  usage["usd"] = meta.usd + worker.usd;
+  return usage;
+}
+
+}  // namespace
+
+WorkflowCall parse_workflow_call(const Json& body, const WorkflowBudget& most) {
+  WorkflowCall call;
+  call.task = read_task(body);
+  call.execute = bool_field(body, "execute", true);
+  call.stream = bool_field(body, "stream", false);
+  call.sampling.temperature = number_field(body, "temperature", 0.7, 0, 2);
+  call.sampling.top_p = number_field(body, "top_p", 1, 1e-6, 1);
+  call.sampling.max_tokens = static_cast<int>(
+      integer_field(body, "max_tokens", 0, 1, std::numeric_limits<int32_t>::max()));
+  call.has_seed = body.contains("seed") && !body["seed"].is_null();
+  call.sampling.seed = static_cast<uint64_t>(integer_field(
+      body, "seed", 0, std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()));
+  call.budget = most;
+  const Json budget = body.value("budget", Json());
+  if (budget.is_null()) return call;
+  if (!budget.is_object()) throw ApiError(400, "budget: expected an object", "budget");
+  lower(budget, "max_calls", call.budget.max_calls);
+  lower(budget, "max_responses_per_call", call.budget.max_responses_per_call);
+  lower(budget, "max_tokens", call.budget.max_tokens);
+  lower(budget, "max_exec", call.budget.max_exec);
+  lower(budget, "wall_ms", call.budget.wall_ms);
+  lower(budget, "cpu_ms", call.budget.cpu_ms);
+  lower(budget, "memory_mb", call.budget.memory_mb);
+  call.budget.max_usd = number_field(budget, "max_usd", most.max_usd, 0, most.max_usd);
+  return call;
+}
+
+WorkflowBackend make_workflow_backend(const MetaAgent& agent, Sandbox& sandbox, Judge& judge,
+                                      TextModel& worker, RunnerOptions options,
+                                      const WorkflowPool* pool, double pool_min_similarity) {
+  WorkflowBackend backend;
+  backend.prompt = [&agent](const Task& task) { return agent.prompt(task); };
+  backend.parse = [&agent](const std::string& completion) { return agent.parse(completion); };
+  if (pool) {
+    backend.pooled = [&agent, pool, pool_min_similarity](const Task& task) {
+      const auto route = pool->route(task.prompt);
+      if (!route || route->similarity < pool_min_similarity) return std::optional<Workflow>();
+      return std::optional<Workflow>(agent.check(route->entry->best.code));
+    };
+  }
+  backend.run = [&sandbox, &judge, &worker, options](const WorkflowRun& run) {
+    ObservedModel observed(worker, run.on_event, run.cancelled);
+    RunnerOptions own = options;
+    own.budget = run.budget;
+    WorkflowRunner runner(sandbox, judge, observed, own);
+    RunRequest request;
+    request.workflow = &run.workflow;
+    request.task = &run.task;
+    request.seed = run.seed;
+    request.score_val = false;
+    return runner.run(request);
+  };
+  return backend;
+}
+
+struct WorkflowService::Written {
+  Workflow workflow;
+  std::string source;
+  TextUsage usage;
+};
+
+WorkflowService::WorkflowService(TextModel& model, std::string adapter, std::string name,
+                                 WorkflowBackend backend, int max_tokens)
+    : model_(model),
+      adapter_(std::move(adapter)),
+      name_(std::move(name)),
+      backend_(std::move(backend)),
+      max_tokens_(max_tokens) {}
+
+WorkflowService::Written WorkflowService::write(const WorkflowCall& call, const EventSink& on_event,
+                                                CancelFlag cancelled) const {
+  if (backend_.pooled) {
+    if (auto found = backend_.pooled(call.task)) return {std::move(*found), "pool", {}};
+  }
+  TextRequest request;
+  request.prompt = backend_.prompt(call.task);
+  request.sampling = call.sampling;
+  if (request.sampling.max_tokens == 0) request.sampling.max_tokens = max_tokens_;
+  request.adapter = adapter_;
+  request.cancelled = std::move(cancelled);
+  if (on_event) {
+    request.on_delta = [on_event](const StreamDelta& delta) {
+      if (!delta.text.empty()) on_event({{"type", "token"}, {"text", delta.text}});
+    };
+  }
+  TextResponse response = model_.complete(std::move(request));
+  if (response.status == ResponseStatus::kRefused) throw ApiError(400, response.error, "query");
+  if (response.status == ResponseStatus::kCancelled) throw ApiError(499, "request cancelled");
+  if (response.status != ResponseStatus::kOk || response.choices.empty()) {
+    throw ApiError(502, "meta-agent: " + response.error);
+  }
+  Written written{backend_.parse(response.choices[0].text), "meta", response.usage};
+  if (!written.workflow.valid && response.choices[0].finish == FinishReason::kLength) {
+    written.workflow.problem += " (cut at max_tokens)";
+  }
+  if (written.workflow.code.empty()) written.workflow.reasoning = response.choices[0].text;
+  return written;
+}
+
+Json WorkflowService::handle(const WorkflowCall& given, const EventSink& on_event,
+                             CancelFlag cancelled) const {
+  WorkflowCall call = given;
+  if (!call.has_seed) call.sampling.seed = std::random_device{}();
+  const Written written = write(call, on_event, cancelled);
+  Json answer = {
+      {"id", new_id("wf")}, {"object", "workflow"}, {"created", unix_time()}, {"model", name_}};
+  answer.update(workflow_fields(written.workflow, written.source));
+  if (on_event) {
+    Json event = {{"type", "workflow"}};
+    event.update(workflow_fields(written.workflow, written.source));
+    on_event(std::move(event));
+  }
+  answer["trace"] = Json::array();
+  WorkflowUsage spent;
+  if (call.execute && written.workflow.valid) {
+    const Outcome outcome = backend_.run(
+        {written.workflow, call.task, call.sampling.seed, call.budget, on_event, cancelled});
+    answer["outcome"] = outcome_name(outcome.kind);
+    if (outcome.kind == Outcome::Kind::kScored) {
+      answer["answer"] = outcome.answer;
+    } else {
+      answer["error"] = outcome.error;
+    }
+    answer["trace"] = outcome.trace;
+    spent = outcome.usage;
+  }
+  answer["usage"] = usage_json(written.usage, spent);
+  return answer;
+}
+
+}  // namespace weft

@@ -1,0 +1,92 @@
+/// POST /v1/workflows without HTTP: a query in, the workflow that the meta-agent writes for it and,
+/// if asked, what came of running it, out.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "data/task.h"
+#include "model/text_model.h"
+#include "sandbox/judge.h"
+#include "sandbox/sandbox.h"
+#include "serve/request.h"
+#include "workflow/meta_agent.h"
+#include "workflow/pool.h"
+#include "workflow/run_workflow.h"
+#include "workflow/workflow.h"
+
+namespace weft {
+
+using EventSink = std::function<void(Json)>;
+
+/// A workflow request as read from its body.
+struct WorkflowCall {
+  Task task;
+  bool execute = true;
+  bool stream = false;
+  SamplingParams sampling;  ///< of the meta-agent; max_tokens 0: not given
+  bool has_seed = false;
+  WorkflowBudget budget;  ///< the server's, lowered where the request asks for less
+};
+
+/// {"query" or "task", "entry_point"?, "execute"?, "stream"?, "budget"?, "temperature"?, "top_p"?,
+/// "max_tokens"?, "seed"?}. "task" is an object as in task files, id and dataset optional. A budget
+/// above the server's is refused. Throws ApiError 400.
+WorkflowCall parse_workflow_call(const Json& body, const WorkflowBudget& most);
+
+/// One run of a workflow.
+struct WorkflowRun {
+  const Workflow& workflow;
+  const Task& task;
+  uint64_t seed;
+  const WorkflowBudget& budget;
+  EventSink on_event;  ///< {"type":"call",...} and {"type":"reply",...}; any thread
+  CancelFlag cancelled;
+};
+
+/// What the service asks of the rest of the system; functions, so that it runs without a jail or
+/// weights in tests. Called from any thread.
+struct WorkflowBackend {
+  std::function<std::vector<ChatMessage>(const Task&)> prompt;
+  std::function<Workflow(const std::string& completion)> parse;
+  /// Stored workflow of a near query; may be empty, and may find none.
+  std::function<std::optional<Workflow>(const Task&)> pooled;
+  std::function<Outcome(const WorkflowRun&)> run;  ///< blocks
+};
+
+/// Runs each workflow over an own WorkflowRunner, so that budget, events and cancellation are the
+/// request's own. Borrows everything; `pool` may be null.
+WorkflowBackend make_workflow_backend(const MetaAgent& agent, Sandbox& sandbox, Judge& judge,
+                                      TextModel& worker, RunnerOptions options,
+                                      const WorkflowPool* pool, double pool_min_similarity);
+
+/// Any thread; borrows model and backend.
+class WorkflowService {
+ public:
+  /// Workflows are written by `model` with `adapter`; `name` is shown in answers.
+  WorkflowService(TextModel& model, std::string adapter, std::string name, WorkflowBackend backend,
+                  int max_tokens = 768);
+
+  /// Blocks. `on_event` (may be empty) gets, on any thread: {"type":"token","text"} while the
+  /// workflow is written, {"type":"workflow",...} once it is, then its calls and replies.
+  /// Returns {"id","workflow","valid","problem"?,"reasoning","steps","answer"?,"outcome"?,"error"?,
+  /// "trace","usage"}. Throws ApiError when the meta-agent cannot be asked (4xx refused, 502
+  /// failed, 499 cancelled).
+  Json handle(const WorkflowCall& call, const EventSink& on_event, CancelFlag cancelled) const;
+
+ private:
+  struct Written;
+  Written write(const WorkflowCall& call, const EventSink& on_event, CancelFlag cancelled) const;
+
+  TextModel& model_;
+  std::string adapter_, name_;
+  WorkflowBackend backend_;
+  int max_tokens_;
+};
+
+}  // namespace weft

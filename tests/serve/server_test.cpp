@@ -1,0 +1,280 @@
+#include "serve/server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <future>
+
+#include "base/error.h"
+#include "tests/serve/support.h"
+
+namespace weft {
+namespace {
+
+using test::post;
+using test::ScriptedPrompt;
+using test::sse_events;
+using test::StreamingModel;
+using ::testing::HasSubstr;
+
+/// A server on a free port over a model that answers "Hello" slowly enough to be looked at.
+class HttpServer : public ::testing::Test {
+ protected:
+  void start(int pause_ms = 0, HttpOptions options = {}) {
+    model_ = std::make_unique<StreamingModel>(
+        [](const ScriptedPrompt& prompt) {
+          return prompt.user == "long" ? std::string(500, 'x') : std::string("Hello");
+        },
+        pause_ms);
+    ServedModel served;
+    served.model = model_.get();
+    served.names = {{"base", ""}, {"policy", "adapter"}};
+    options.port = 0;
+    options.drain_s = 5;
+    server_ = std::make_unique<Server>(served, nullptr, WorkflowBudget{}, options);
+    server_->start();
+    client_ = std::make_unique<httplib::Client>("127.0.0.1", server_->port());
+    client_->set_read_timeout(20);
+  }
+
+  static Json chat(const std::string& text, const Json& more = Json::object()) {
+    Json body = {{"model", "base"},
+                 {"messages", Json::array({Json{{"role", "user"}, {"content", text}}})}};
+    body.update(more);
+    return body;
+  }
+
+  Json ask(const std::string& path, const Json& body, int status = 200) {
+    const auto result = post(*client_, path, body);
+    EXPECT_TRUE(result) << "no answer";
+    if (!result) return Json();
+    EXPECT_EQ(result->status, status) << result->body;
+    return parse_json(result->body, path);
+  }
+
+  std::unique_ptr<StreamingModel> model_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<httplib::Client> client_;
+};
+
+TEST_F(HttpServer, ChatAnswersInOpenAiShape) {
+  start();
+  const Json json = ask("/v1/chat/completions", chat("hi", {{"n", 2}, {"max_tokens", 9}}));
+  EXPECT_EQ(json["object"], "chat.completion");
+  EXPECT_EQ(json["model"], "base");
+  ASSERT_EQ(json["choices"].size(), 2u);
+  EXPECT_EQ(json["choices"][1]["index"], 1);
+  EXPECT_EQ(json["choices"][1]["message"]["role"], "assistant");
+  EXPECT_EQ(json["choices"][1]["message"]["content"], "Hello");
+  EXPECT_EQ(json["choices"][1]["finish_reason"], "stop");
+  EXPECT_EQ(
+      json["usage"]["total_tokens"].get<int>(),
+      json["usage"]["prompt_tokens"].get<int>() + json["usage"]["completion_tokens"].get<int>());
+  EXPECT_THAT(json["id"].get<std::string>(), ::testing::StartsWith("chatcmpl-"));
+}
+
+TEST_F(HttpServer, StreamHasRoleThenTextThenReasonThenDone) {
+  start();
+  const auto result = post(*client_, "/v1/chat/completions", chat("hi", {{"stream", true}}));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->get_header_value("Content-Type"), "text/event-stream");
+  const auto events = sse_events(result->body);
+  ASSERT_EQ(events.size(), 1u + 5 + 1 + 1);
+  EXPECT_EQ(parse_json(events[0], "")["choices"][0]["delta"]["role"], "assistant");
+  std::string text;
+  for (size_t i = 1; i < 6; ++i) {
+    const Json chunk = parse_json(events[i], "");
+    EXPECT_EQ(chunk["object"], "chat.completion.chunk");
+    EXPECT_TRUE(chunk["choices"][0]["finish_reason"].is_null());
+    EXPECT_FALSE(chunk.contains("usage"));
+    text += chunk["choices"][0]["delta"]["content"].get<std::string>();
+  }
+  EXPECT_EQ(text, "Hello");
+  const Json last = parse_json(events[6], "");
+  EXPECT_EQ(last["choices"][0]["finish_reason"], "stop");
+  EXPECT_TRUE(last["choices"][0]["delta"].empty());
+  EXPECT_EQ(events[7], "[DONE]");
+}
+
+TEST_F(HttpServer, UsageChunkComesWhenAskedFor) {
+  start();
+  const auto result =
+      post(*client_, "/v1/chat/completions",
+           chat("hi", {{"stream", true}, {"stream_options", {{"include_usage", true}}}}));
+  const auto events = sse_events(result->body);
+  EXPECT_TRUE(parse_json(events[0], "")["usage"].is_null());
+  const Json usage = parse_json(events[events.size() - 2], "");
+  EXPECT_TRUE(usage["choices"].empty());
+  EXPECT_GT(usage["usage"]["completion_tokens"].get<int>(), 0);
+}
+
+TEST_F(HttpServer, CompletionsNumberChoicesOverPrompts) {
+  start();
+  const Json json = ask("/v1/completions", {{"model", "policy"}, {"prompt", {"a", "b"}}, {"n", 2}});
+  ASSERT_EQ(json["choices"].size(), 4u);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(json["choices"][size_t(i)]["index"], i);
+  EXPECT_EQ(json["object"], "text_completion");
+  EXPECT_EQ(model_->inner().requests()[0].adapter, "adapter");
+}
+
+TEST_F(HttpServer, LogprobsAndTokenIdsComeOnRequest) {
+  start();
+  const Json json =
+      ask("/v1/completions",
+          {{"model", "base"}, {"prompt", {1, 2, 3}}, {"logprobs", 1}, {"return_token_ids", true}});
+  const Json& choice = json["choices"][0];
+  EXPECT_EQ(choice["token_ids"].size(), 5u);
+  EXPECT_EQ(choice["prompt_token_ids"], (Json{1, 2, 3}));
+  EXPECT_EQ(choice["logprobs"]["token_logprobs"].size(), 5u);
+  const Json chat_json = ask("/v1/chat/completions", chat("hi", {{"logprobs", true}}));
+  EXPECT_EQ(chat_json["choices"][0]["logprobs"]["content"][0]["logprob"], -1.0);
+}
+
+TEST_F(HttpServer, EqualSeedsReachTheModelAndMissingOnesDiffer) {
+  start();
+  ask("/v1/chat/completions", chat("hi", {{"seed", 7}}));
+  ask("/v1/chat/completions", chat("hi"));
+  ask("/v1/chat/completions", chat("hi"));
+  const auto requests = model_->inner().requests();
+  EXPECT_EQ(requests[0].sampling.seed, 7u);
+  EXPECT_NE(requests[1].sampling.seed, requests[2].sampling.seed);
+}
+
+TEST_F(HttpServer, ErrorsHaveOpenAiShapeAndTheRightCode) {
+  start();
+  const Json unknown = ask("/v1/chat/completions", chat("hi", {{"model", "gpt"}}), 404);
+  EXPECT_EQ(unknown["error"]["code"], "model_not_found");
+  EXPECT_THAT(ask("/v1/chat/completions", chat("hi", {{"n", "two"}}), 400)["error"]["message"]
+                  .get<std::string>(),
+              HasSubstr("n: expected"));
+  EXPECT_EQ(ask("/v1/nothing", Json::object(), 404)["error"]["type"], "not_found_error");
+  EXPECT_EQ(ask("/v1/workflows", {{"query", "q"}}, 501)["error"]["type"], "server_error");
+  const auto broken = client_->Post("/v1/completions", "{\"prompt\":", "application/json");
+  EXPECT_EQ(broken->status, 400);
+}
+
+TEST_F(HttpServer, ModelsAreListed) {
+  start();
+  const Json list = parse_json(client_->Get("/v1/models")->body, "");
+  ASSERT_EQ(list["data"].size(), 2u);
+  EXPECT_EQ(list["data"][1]["id"], "policy");
+  EXPECT_EQ(list["data"][1]["parent"], "base");
+  EXPECT_EQ(parse_json(client_->Get("/v1/models/policy")->body, "")["id"], "policy");
+  EXPECT_EQ(client_->Get("/v1/models/other")->status, 404);
+}
+
+TEST_F(HttpServer, HealthMetricsAndPageAnswer) {
+  start();
+  EXPECT_EQ(client_->Get("/health")->status, 200);
+  ask("/v1/chat/completions", chat("hi"));
+  EXPECT_THAT(
+      client_->Get("/metrics")->body,
+      HasSubstr("vllm:request_success_total{model_name=\"base\",finished_reason=\"stop\"} 1"));
+  EXPECT_THAT(client_->Get("/")->body, HasSubstr("<title>Weft</title>"));
+}
+
+TEST_F(HttpServer, KeyIsWantedEverywhereButHealthAndPage) {
+  setenv("WEFT_TEST_KEY", "sesame", 1);
+  HttpOptions options;
+  options.api_key_env = "WEFT_TEST_KEY";
+  start(0, options);
+  EXPECT_EQ(client_->Get("/v1/models")->status, 401);
+  EXPECT_EQ(client_->Get("/metrics")->status, 401);
+  EXPECT_EQ(client_->Get("/health")->status, 200);
+  client_->set_bearer_token_auth("sesam");
+  EXPECT_EQ(client_->Get("/v1/models")->status, 401);
+  client_->set_bearer_token_auth("sesame");
+  EXPECT_EQ(client_->Get("/v1/models")->status, 200);
+}
+
+TEST_F(HttpServer, KeyVariableThatIsNotSetIsAnInputError) {
+  unsetenv("WEFT_TEST_NO_KEY");
+  HttpOptions options;
+  options.api_key_env = "WEFT_TEST_NO_KEY";
+  EXPECT_THROW(start(0, options), InputError);
+}
+
+TEST_F(HttpServer, TooManyRequestsGet429) {
+  HttpOptions options;
+  options.max_requests = 1;
+  start(1, options);
+  auto first = std::async(std::launch::async, [&] {
+    httplib::Client other("127.0.0.1", server_->port());
+    other.set_read_timeout(20);
+    return post(other, "/v1/chat/completions", chat("long"))->status;
+  });
+  while (model_->inner().requests().empty()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  const auto result = post(*client_, "/v1/chat/completions", chat("hi"));
+  EXPECT_EQ(result->status, 429);
+  EXPECT_TRUE(result->has_header("Retry-After"));
+  EXPECT_EQ(first.get(), 200);
+}
+
+TEST_F(HttpServer, LargeBodyGets413) {
+  HttpOptions options;
+  options.max_body_kb = 1;
+  start(0, options);
+  const auto result = post(*client_, "/v1/chat/completions", chat(std::string(5000, 'a')));
+  if (result) {
+    EXPECT_EQ(result->status, 413);
+  }
+  EXPECT_TRUE(model_->inner().requests().empty());
+}
+
+TEST_F(HttpServer, ClosedClientCancelsItsRequest) {
+  start(5);
+  for (const bool stream : {false, true}) {
+    const int before = model_->cancelled;
+    httplib::Client hasty("127.0.0.1", server_->port());
+    hasty.set_read_timeout(0, 200000);
+    httplib::Request request;
+    request.method = "POST";
+    request.path = "/v1/chat/completions";
+    request.headers = {{"Content-Type", "application/json"}};
+    request.body = dump_json(chat("long", {{"stream", stream}}));
+    request.content_receiver = [](const char*, size_t, uint64_t, uint64_t) { return false; };
+    hasty.send(request);
+    hasty.stop();
+    for (int i = 0; i < 200 && model_->cancelled == before; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    EXPECT_EQ(model_->cancelled, before + 1) << "stream " << stream;
+  }
+}
+
+TEST_F(HttpServer, PortInUseIsOneClearError) {
+  start();
+  ServedModel served;
+  served.model = model_.get();
+  served.names = {{"base", ""}};
+  HttpOptions options;
+  options.port = server_->port();
+  Server second(served, nullptr, {}, options);
+  try {
+    second.start();
+    FAIL() << "both listen";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("127.0.0.1:" + std::to_string(options.port)));
+    EXPECT_THAT(error.what(), HasSubstr("in use"));
+  }
+}
+
+TEST_F(HttpServer, StopLetsRunningRequestsEnd) {
+  start(1);
+  auto running = std::async(std::launch::async, [&] {
+    httplib::Client other("127.0.0.1", server_->port());
+    other.set_read_timeout(20);
+    return post(other, "/v1/chat/completions", chat("long"))->status;
+  });
+  while (model_->inner().requests().empty()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  server_->stop();
+  EXPECT_EQ(running.get(), 200);
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,130 @@
+#include "serve/workflow_service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "serve/api_error.h"
+#include "tests/serve/support.h"
+
+namespace weft {
+namespace {
+
+WorkflowBackend scripted_backend() {
+  WorkflowBackend backend;
+  backend.prompt = [](const Task& task) {
+    return std::vector<ChatMessage>{{"user", "write for " + task.prompt}};
+  };
+  backend.parse = [](const std::string& completion) {
+    Workflow workflow;
+    workflow.code = completion;
+    workflow.valid = completion != "broken";
+    workflow.problem = workflow.valid ? "" : "no code block";
+    return workflow;
+  };
+  backend.run = [](const WorkflowRun& run) {
+    if (run.on_event) run.on_event({{"type", "call"}, {"call", 1}});
+    Outcome outcome;
+    outcome.kind = Outcome::Kind::kScored;
+    outcome.answer = "42";
+    outcome.usage = {2, 1, 30, 12, 0};
+    outcome.trace = Json::array({Json{{"kind", "call_llm"}}});
+    return outcome;
+  };
+  return backend;
+}
+
+WorkflowCall call_of(const Json& body) { return parse_workflow_call(body, {}); }
+
+class WorkflowRequests : public ::testing::Test {
+ protected:
+  test::StreamingModel model_{[this](const test::ScriptedPrompt&) { return text_; }};
+  std::string text_ = "# Step 1: x\n";
+  CancelFlag cancelled_ = std::make_shared<std::atomic<bool>>(false);
+  WorkflowService service_{model_, "policy", "weft", scripted_backend()};
+};
+
+TEST_F(WorkflowRequests, AnswerHoldsWorkflowAnswerTraceAndUsage) {
+  const Json json = service_.handle(call_of({{"query", "q"}}), {}, cancelled_);
+  EXPECT_EQ(json["workflow"], text_);
+  EXPECT_EQ(json["valid"], true);
+  EXPECT_EQ(json["answer"], "42");
+  EXPECT_EQ(json["trace"].size(), 1u);
+  EXPECT_EQ(json["usage"]["worker_calls"], 2);
+  EXPECT_EQ(json["usage"]["worker_tokens"], 42);
+  EXPECT_EQ(model_.inner().requests()[0].adapter, "policy");
+}
+
+TEST_F(WorkflowRequests, ExecuteFalseOnlyWrites) {
+  const Json json = service_.handle(call_of({{"query", "q"}, {"execute", false}}), {}, cancelled_);
+  EXPECT_FALSE(json.contains("answer"));
+  EXPECT_EQ(json["usage"]["worker_calls"], 0);
+}
+
+TEST_F(WorkflowRequests, InvalidWorkflowIsShownAndNotRun) {
+  text_ = "broken";
+  const Json json = service_.handle(call_of({{"query", "q"}}), {}, cancelled_);
+  EXPECT_EQ(json["valid"], false);
+  EXPECT_EQ(json["problem"], "no code block");
+  EXPECT_FALSE(json.contains("answer"));
+}
+
+TEST_F(WorkflowRequests, EventsTellTokensWorkflowThenCalls) {
+  std::vector<std::string> types;
+  service_.handle(
+      call_of({{"query", "q"}}),
+      [&](Json event) {
+        if (types.empty() || types.back() != event["type"]) types.push_back(event["type"]);
+      },
+      cancelled_);
+  EXPECT_EQ(types, (std::vector<std::string>{"token", "workflow", "call"}));
+}
+
+TEST_F(WorkflowRequests, PoolIsAskedFirst) {
+  WorkflowBackend backend = scripted_backend();
+  backend.pooled = [](const Task&) {
+    Workflow workflow;
+    workflow.code = "stored";
+    workflow.valid = true;
+    return std::optional<Workflow>(workflow);
+  };
+  const WorkflowService pooled(model_, "", "weft", backend);
+  const Json json = pooled.handle(call_of({{"query", "q"}}), {}, cancelled_);
+  EXPECT_EQ(json["source"], "pool");
+  EXPECT_TRUE(model_.inner().requests().empty());
+}
+
+TEST_F(WorkflowRequests, CancelledRequestIsAnApiError) {
+  cancelled_->store(true);
+  EXPECT_THROW(service_.handle(call_of({{"query", "q"}}), {}, cancelled_), ApiError);
+}
+
+TEST(WorkflowBody, WantsEitherQueryOrTask) {
+  EXPECT_THROW(call_of(Json::object()), ApiError);
+  EXPECT_THROW(call_of({{"query", "a"}, {"task", Json::object()}}), ApiError);
+  EXPECT_THROW(call_of({{"query", 5}}), ApiError);
+  EXPECT_THROW(call_of({{"query", ""}}), ApiError);
+}
+
+TEST(WorkflowBody, TakesATaskWithPublicTests) {
+  const auto call =
+      call_of({{"task",
+                {{"kind", "code"},
+                 {"prompt", "p"},
+                 {"entry_point", "f"},
+                 {"tests", {{"public", Json::array({Json{{"args", {1}}, {"expected", 2}}})}}}}}});
+  EXPECT_EQ(call.task.entry_point, "f");
+  EXPECT_EQ(call.task.public_tests.size(), 1u);
+}
+
+TEST(WorkflowBody, BudgetMayOnlyBeLowered) {
+  WorkflowBudget most;
+  most.max_calls = 8;
+  const Json lower = {{"query", "q"}, {"budget", {{"max_calls", 3}, {"wall_ms", 500}}}};
+  EXPECT_EQ(parse_workflow_call(lower, most).budget.max_calls, 3);
+  EXPECT_EQ(parse_workflow_call(lower, most).budget.wall_ms, 500);
+  const Json higher = {{"query", "q"}, {"budget", {{"max_calls", 9}}}};
+  EXPECT_THROW(parse_workflow_call(higher, most), ApiError);
+}
+
+}  // namespace
+}  // namespace weft
