@@ -96,6 +96,21 @@ void append_nfc(std::string& out, std::string_view text) {
   out.append(reinterpret_cast<const char*>(mapped), static_cast<size_t>(length));
 }
 
+// NFC of the text between inert characters, which stay where they are.
+void append_mixed_nfc(std::string& out, std::string_view text) {
+  size_t done = 0;
+  for (size_t i = 0; i < text.size();) {
+    const Utf8Char c = decode_utf8(text, i);
+    if (c.code >= kInert[0].first && contains(kInert, c.code)) {
+      append_nfc(out, text.substr(done, i - done));
+      out.append(text.substr(i, c.length));
+      done = i + c.length;
+    }
+    i += c.length;
+  }
+  append_nfc(out, text.substr(done));
+}
+
 bool is_continuation(unsigned char byte) { return (byte & 0xC0) == 0x80; }
 
 }  // namespace
@@ -194,21 +209,18 @@ bool is_word_char(char32_t code) {
 }
 
 std::string to_nfc(std::string_view text) {
-  const bool ascii = std::all_of(text.begin(), text.end(),
-                                 [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-  if (ascii) return std::string(text);
   std::string out;
-  size_t done = 0;
+  out.reserve(text.size());
+  const auto is_ascii = [&](size_t i) { return static_cast<unsigned char>(text[i]) < 0x80; };
   for (size_t i = 0; i < text.size();) {
-    const Utf8Char c = decode_utf8(text, i);
-    if (c.code >= kInert[0].first && contains(kInert, c.code)) {
-      append_nfc(out, text.substr(done, i - done));
-      out.append(text.substr(i, c.length));
-      done = i + c.length;
-    }
-    i += c.length;
+    const size_t run = i;
+    while (i < text.size() && is_ascii(i)) ++i;
+    // Only the last character before other ones can compose with them.
+    const size_t begin = i < text.size() && i > run ? i - 1 : i;
+    out.append(text.substr(run, begin - run));
+    while (i < text.size() && !is_ascii(i)) ++i;
+    append_mixed_nfc(out, text.substr(begin, i - begin));
   }
-  append_nfc(out, text.substr(done));
   return out;
 }
 
