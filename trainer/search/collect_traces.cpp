@@ -75,7 +75,6 @@ class Collection {
       for (size_t i = next_++; i < queries_.size() && !stopped_; i = next_++) {
         throw_if_stopped();
         collect(queries_[i]);
-        progress_->advance();
         progress_->note(fmt::format("{} traces, {} failures, {} tokens", traces_.load(),
                                     failed_.load(), budget_.spent().tokens()));
       }
@@ -99,6 +98,7 @@ class Collection {
     }
     traces_ += progress.finish();
     ++done_;
+    progress_->advance();
   }
 
   bool finished(const TraceProgress& progress) const {

@@ -47,7 +47,6 @@ std::vector<Sampled> Evaluator::evaluate(std::vector<Candidate> candidates, int6
   }
   score_new(batch, indices, round);
   correct_failed(batch, round);
-  for (const auto& sampled : batch) num_dropped_ += !sampled.skipped && !sampled.reward;
   return batch;
 }
 

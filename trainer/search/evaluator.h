@@ -68,13 +68,12 @@ class Evaluator {
   /// workflow that cannot be read, fails the check or raises everywhere is given back to the
   /// generator with its error, at most max_corrections times; the last attempt counts (arXiv:
   /// 2601.22305 §5; it does not state the number of attempts, W4S has 3). Candidates beyond the
-  /// budget come back as skipped; those without a reward (generator or infrastructure failed) are
-  /// counted in num_dropped(). Result in the order of `candidates`.
+  /// budget come back as skipped; those without a reward are ones that the generator or the
+  /// infrastructure failed. Result in the order of `candidates`.
   std::vector<Sampled> evaluate(std::vector<Candidate> candidates, int64_t round);
 
   /// The scored workflow of the highest reward so far, earlier runs included; null when none.
   const Sampled* best() const { return best_.row > 0 ? &best_ : nullptr; }
-  int64_t num_dropped() const { return num_dropped_; }
   int64_t num_cached() const { return num_cached_; }
   /// Counts what a generator used beside candidates.
   void spend(const Spent& spent) { budget_.add(spent); }
@@ -98,7 +97,7 @@ class Evaluator {
   std::map<std::string, Evaluation> cache_;                                ///< by code
   std::map<std::pair<int64_t, std::string>, std::deque<int64_t>> stored_;  ///< rows to reuse
   Sampled best_;
-  int64_t num_dropped_ = 0, num_cached_ = 0;
+  int64_t num_cached_ = 0;
 };
 
 /// A row of the store, and back.

@@ -49,11 +49,13 @@ Json run_search(const SearchOptions& options, Evaluator& evaluator, TrajectorySt
     store.put_state(key, saved);
     if (on_round) on_round(round);
   }
+  int64_t dropped = 0;
+  for (const auto& round : saved["rounds"]) dropped += round.at("dropped").get<int64_t>();
   const Sampled* best = evaluator.best();
   Json report = {{"rounds", saved["rounds"]},
                  {"best_row", best ? Json(best->row) : Json()},
                  {"best_reward", best ? Json(*best->reward) : Json()},
-                 {"dropped", evaluator.num_dropped()},
+                 {"dropped", dropped},
                  {"cached", evaluator.num_cached()},
                  {"complete", !evaluator.exhausted()}};
   if (!evaluator.exhausted()) {

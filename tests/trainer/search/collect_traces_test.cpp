@@ -1,0 +1,193 @@
+#include "trainer/search/collect_traces.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "base/file.h"
+#include "tests/support/scripted_model.h"
+#include "tests/support/support.h"
+#include "tests/trainer/search/fakes.h"
+
+namespace weft {
+namespace {
+
+using test::FakeScorer;
+using test::ScriptedModel;
+using test::ScriptedPrompt;
+using testing::HasSubstr;
+
+TraceRound round_of(const char* reasoning, double reward, bool valid = true) {
+  TraceRound round;
+  round.reasoning = reasoning;
+  round.feedback = std::string("feedback of ") + reasoning;
+  round.reward = reward;
+  round.valid = valid;
+  return round;
+}
+
+TEST(JoinRounds, EndsWithTheBestRoundAndTellsTheOnesBefore) {
+  const auto trace = join_rounds({round_of("A", 0.2), round_of("B", 0.8), round_of("C", 0.8)});
+  EXPECT_EQ(trace.chosen, 1);
+  EXPECT_EQ(trace.reasoning, "Round 1. A\nResult: feedback of A\nRound 2. B");
+}
+
+TEST(JoinRounds, LeavesASingleRoundAsItIs) {
+  EXPECT_EQ(join_rounds({round_of("A", 0.2)}).reasoning, "A");
+}
+
+TEST(JoinRounds, NeverChoosesAnInvalidWorkflow) {
+  EXPECT_EQ(join_rounds({round_of("A", 0.9, false), round_of("B", 0.1)}).chosen, 1);
+  EXPECT_EQ(join_rounds({round_of("A", 0.9, false)}).chosen, -1);
+}
+
+TEST(JoinRounds, TakesOutCodeFences) {
+  const auto trace = join_rounds({round_of("see ```python", 0.2)});
+  EXPECT_EQ(trace.reasoning, "see '''python");
+}
+
+struct Bench {
+  Bench() {
+    for (const char* id : {"square", "cube", "root"}) tasks.push_back(test::code_task(id));
+    options.rounds = 2;
+    options.concurrent_queries = 2;
+  }
+  Json run(StepGenerator& teacher, int stop_after = -1) {
+    scorer.runs_until_stop = stop_after;
+    TrajectoryStore store(dir / "store.sqlite");
+    const TraceTools tools{
+        {teacher, scorer, store, [](const Task& task) { return "Task: " + task.prompt; }, "worker"},
+        [](const Task&, const Candidate&, const Evaluation& evaluation) {
+          return "passed " + std::to_string(evaluation.pass_rate);
+        }};
+    return collect_traces(options, tasks, tools, dir.path());
+  }
+  std::vector<Trajectory> rows(const std::string& origin) const {
+    TrajectoryFilter filter;
+    filter.origin = origin;
+    return TrajectoryStore(dir / "store.sqlite").select(filter);
+  }
+
+  test::TempDir dir;
+  TraceOptions options;
+  std::vector<Task> tasks;
+  FakeScorer scorer;
+};
+
+TEST(CollectTraces, JoinsTheRoundsOfEachQuery) {
+  Bench bench;
+  ScriptedGenerator teacher;
+  const Json report = bench.run(teacher);
+  EXPECT_EQ(report["traces"], 3);
+  EXPECT_EQ(report["teacher"], "scripted");
+  const auto traces = bench.rows("scripted"), rounds = bench.rows("scripted/round");
+  ASSERT_EQ(traces.size(), 3u);
+  ASSERT_EQ(rounds.size(), 6u);
+  for (const auto& trace : traces) {
+    double best = 0;
+    std::string code;
+    for (const auto& round : rounds) {
+      if (round.task_id != trace.task_id || round.reward <= best) continue;
+      best = round.reward;
+      code = round.code;
+    }
+    EXPECT_EQ(trace.code, code);
+    EXPECT_EQ(trace.reward, best);
+  }
+}
+
+std::string workflow_reply(int number) {
+  return "Reasoning " + std::to_string(number) +
+         ".\n```python\n# Step 1: " + std::to_string(number) + "\n```";
+}
+
+TEST(CollectTraces, ShowsTheTeacherWhatItsWorkflowDid) {
+  Bench bench;
+  bench.tasks.resize(1);
+  ScriptedModel model([](const ScriptedPrompt& prompt) { return workflow_reply(prompt.call); });
+  ModelGenerator teacher(model, "teacher:m");
+  bench.run(teacher);
+  const auto requests = model.requests();
+  ASSERT_EQ(requests.size(), 2u);
+  const auto& text = std::get<std::vector<ChatMessage>>(requests[1].prompt).at(1).content;
+  EXPECT_THAT(text, HasSubstr("passed "));
+  EXPECT_THAT(text, HasSubstr("# Step 1: 0"));
+}
+
+TEST(CollectTraces, NeedsNoFurtherRoundOnceSolved) {
+  Bench bench;
+  bench.scorer.change = [](const Candidate&, Evaluation evaluation) {
+    evaluation.pass_rate = 1;
+    return evaluation;
+  };
+  ScriptedGenerator teacher;
+  bench.run(teacher);
+  EXPECT_EQ(bench.rows("scripted/round").size(), 3u);
+}
+
+TEST(CollectTraces, GoesOnFromTheRoundItWasStoppedAt) {
+  Bench whole, cut;
+  ScriptedGenerator teacher;
+  whole.run(teacher);
+  EXPECT_THROW(cut.run(teacher, 3), Interrupted);
+  EXPECT_EQ(cut.rows("scripted/round").size(), 3u);
+  EXPECT_EQ(cut.run(teacher)["traces"], 3);
+  EXPECT_EQ(cut.scorer.codes.size(), 6u);
+  EXPECT_EQ(cut.rows("scripted/round").size(), 6u);
+  const auto key = [](const Trajectory& t) { return std::make_pair(t.task_id, t.code); };
+  std::set<std::pair<std::string, std::string>> a, b;
+  for (const auto& trace : whole.rows("scripted")) a.insert(key(trace));
+  for (const auto& trace : cut.rows("scripted")) b.insert(key(trace));
+  EXPECT_EQ(a, b);
+}
+
+TEST(CollectTraces, StopsAtItsBudgetAndKeepsWhatItHas) {
+  Bench bench;
+  bench.options.budget.workflows = 4;
+  bench.options.concurrent_queries = 1;
+  ScriptedGenerator teacher;
+  const Json report = bench.run(teacher);
+  EXPECT_TRUE(report["budget_exhausted"].get<bool>());
+  EXPECT_EQ(report["traces"], 2);
+  EXPECT_EQ(bench.scorer.codes.size(), 4u);
+}
+
+TEST(CollectTraces, LosesNothingToATeacherThatFailsNowAndThen) {
+  Bench bench;
+  bench.options.concurrent_queries = 1;
+  int calls = 0;
+  ScriptedModel model([](const ScriptedPrompt& prompt) { return workflow_reply(prompt.call); },
+                      [&](const ScriptedPrompt&) {
+                        return ++calls == 4 ? ResponseStatus::kFailed : ResponseStatus::kOk;
+                      });
+  ModelGenerator teacher(model, "teacher:m");
+  const Json report = bench.run(teacher);
+  EXPECT_EQ(report["failed"], 1);
+  EXPECT_EQ(report["traces"], 2);
+  EXPECT_EQ(bench.rows("teacher:m/round").size(), 5u);
+  EXPECT_EQ(bench.run(teacher)["traces"], 3);
+  EXPECT_EQ(bench.rows("teacher:m/round").size(), 6u);
+}
+
+TEST(CollectTraces, GivesUpOnATeacherThatAlwaysFails) {
+  Bench bench;
+  bench.options.max_failures = 2;
+  ScriptedModel model([](const ScriptedPrompt&) { return std::string(); },
+                      [](const ScriptedPrompt&) { return ResponseStatus::kFailed; });
+  ModelGenerator teacher(model, "teacher:m");
+  EXPECT_THROW(bench.run(teacher), Error);
+}
+
+TEST(CollectTraces, StoresNoTraceOfAMalformedReply) {
+  Bench bench;
+  ScriptedModel model("I would rather not.");
+  ModelGenerator teacher(model, "teacher:m");
+  const Json report = bench.run(teacher);
+  EXPECT_EQ(report["traces"], 0);
+  EXPECT_EQ(report["no_valid_workflow"], 3);
+  EXPECT_TRUE(bench.rows("teacher:m").empty());
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,166 @@
+#include "trainer/search/sample_workflows.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/file.h"
+#include "tests/support/support.h"
+#include "tests/trainer/search/fakes.h"
+#include "trainer/search/final_choice.h"
+
+namespace weft {
+namespace {
+
+using test::FakeScorer;
+
+struct Bench {
+  Bench() {
+    for (const char* id : {"square", "cube", "root", "sum"}) tasks.push_back(test::code_task(id));
+    options.search.smc.particles = 3;
+    options.search.smc.refined = 2;
+    options.search.smc.rounds = 2;
+    options.seed = 17;
+  }
+  Json run(int stop_after = -1) {
+    scorer.runs_until_stop = stop_after;
+    TrajectoryStore store(dir / "store.sqlite");
+    const SearchTools tools{generator, scorer, store,
+                            [](const Task& task) { return "Task: " + task.prompt; }, "worker"};
+    return sample_workflows(options, tasks, tools, dir.path());
+  }
+  std::set<std::pair<std::string, std::string>> stored() const {
+    std::set<std::pair<std::string, std::string>> all;
+    for (const auto& row : TrajectoryStore(dir / "store.sqlite").select()) {
+      all.emplace(row.task_id, row.code);
+    }
+    return all;
+  }
+
+  test::TempDir dir;
+  SampleOptions options;
+  std::vector<Task> tasks;
+  FakeScorer scorer;
+  ScriptedGenerator generator;
+};
+
+TEST(SampleWorkflows, SearchesEachQueryAndReports) {
+  Bench bench;
+  const Json report = bench.run();
+  EXPECT_EQ(report["searches"], 4);
+  EXPECT_EQ(report["counts"]["workflows"], 4 * 2 * (3 + 2));
+  EXPECT_EQ(report["targets"].size(), 4u);
+  EXPECT_EQ(report["curve"].size(), 2u);
+  EXPECT_EQ(report["generator"], "scripted");
+  EXPECT_EQ(read_json_file(bench.dir / "report.json"), report);
+  std::set<std::string> tasks;
+  for (const auto& [task, code] : bench.stored()) tasks.insert(task);
+  EXPECT_EQ(tasks.size(), 4u);
+}
+
+TEST(SampleWorkflows, DoesNotDependOnTheNumberOfThreads) {
+  Bench one, many;
+  one.options.concurrent_searches = 1;
+  one.run();
+  many.run();
+  EXPECT_EQ(one.stored(), many.stored());
+}
+
+TEST(SampleWorkflows, LooksAtTheBestAgainOnFreshSeeds) {
+  Bench bench;
+  bench.options.final.candidates = 2;
+  const Json report = bench.run();
+  const auto& final = report["final"];
+  ASSERT_EQ(final["candidates"].size(), 2u);
+  const auto& best = final["candidates"][final["best"].get<size_t>()];
+  EXPECT_EQ(best["n"], 4);
+  EXPECT_LE(best["ci95"][0].get<double>(), best["reward"].get<double>());
+  EXPECT_GE(best["ci95"][1].get<double>(), best["reward"].get<double>());
+  const auto code = read_file(bench.dir / "best_workflow.py");
+  EXPECT_EQ(FakeScorer::reward_of(code), best["reward"].get<double>());
+  const auto& seeds = bench.scorer.seeds;
+  for (size_t i = 0; i + 2 < seeds.size(); ++i) EXPECT_NE(seeds[i], seeds.back());
+}
+
+TEST(SampleWorkflows, ScoresOneWorkflowOnManyTasksAtTaskLevel) {
+  Bench bench;
+  bench.options.scope = SearchScope::kTaskLevel;
+  bench.options.reward_tasks = 3;
+  const Json report = bench.run();
+  EXPECT_EQ(report["searches"], 1);
+  for (const auto& [task, code] : bench.stored()) EXPECT_EQ(task, "set:made_up");
+}
+
+TEST(SampleWorkflows, RefusesATaskLevelSearchOverMixedKinds) {
+  Bench bench;
+  bench.options.scope = SearchScope::kTaskLevel;
+  bench.tasks.back().kind = TaskKind::kMath;
+  EXPECT_THROW(bench.run(), InputError);
+}
+
+TEST(SampleWorkflows, GoesOnWhereItWasStopped) {
+  Bench whole, cut;
+  whole.run();
+  for (int stops = 0; stops < 4; ++stops) EXPECT_THROW(cut.run(5), Interrupted);
+  const auto before = cut.stored();
+  EXPECT_GE(before.size(), 15u);
+  const Json report = cut.run();
+  EXPECT_EQ(cut.stored(), whole.stored());
+  EXPECT_EQ(cut.scorer.codes.size(), whole.scorer.codes.size());
+  EXPECT_EQ(report["counts"], read_json_file(whole.dir / "report.json")["counts"]);
+}
+
+TEST(SampleWorkflows, DoesNoWorkTwice) {
+  Bench bench;
+  const Json first = bench.run();
+  const auto runs = bench.scorer.codes.size();
+  EXPECT_EQ(bench.run(), first);
+  EXPECT_EQ(bench.scorer.codes.size(), runs);
+}
+
+TEST(SampleWorkflows, KeepsToItsBudgetAcrossSearches) {
+  Bench bench;
+  bench.options.budget.workflows = 11;
+  bench.options.final.candidates = 0;
+  const Json report = bench.run();
+  EXPECT_EQ(bench.scorer.codes.size(), 11u);
+  EXPECT_TRUE(report["budget_exhausted"].get<bool>());
+}
+
+Trajectory row(const std::string& task, const std::string& kind, const std::string& code,
+               double reward) {
+  Trajectory row;
+  row.task_id = task;
+  row.kind = kind;
+  row.code = code;
+  row.reward = reward;
+  row.valid = true;
+  row.outcome = "scored";
+  return row;
+}
+
+// Kind "lucky" has the best single row, kind "steady" the better mean over tasks.
+TEST(Shortlist, RanksKindsByTheirMeanOverQueries) {
+  const std::vector<Trajectory> rows = {
+      row("a", "lucky", "l1", 1.0),       row("b", "lucky", "l2", 0.0),
+      row("c", "lucky", "l3", 0.0),       row("a", "steady", "s1", 0.8),
+      row("b", "steady+role", "s2", 0.9), row("c", "steady", "s3", 0.7)};
+  const auto two = shortlist(rows, Objective::kReward, 2);
+  ASSERT_EQ(two.size(), 2u);
+  EXPECT_EQ(two[0].code, "s2");
+  EXPECT_EQ(two[1].code, "l1");
+}
+
+TEST(Shortlist, LeavesOutInvalidAndRepeatedCode) {
+  std::vector<Trajectory> rows = {row("a", "", "x", 0.9), row("a", "", "x", 0.9),
+                                  row("a", "", "y", 0.5), row("a", "", "z", 1.0)};
+  rows.back().valid = false;
+  const auto few = shortlist(rows, Objective::kReward, 5);
+  ASSERT_EQ(few.size(), 2u);
+  EXPECT_EQ(few[0].code, "x");
+  EXPECT_EQ(few[1].code, "y");
+}
+
+}  // namespace
+}  // namespace weft
