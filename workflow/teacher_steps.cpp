@@ -291,7 +291,7 @@ std::string StepWriter::temperature(StepType type) {
     case kDebate:
       return pick<std::string>({"0.4", "0.6"});
     default:
-      return pick<std::string>({"0.0", "0.2", "0.4"});
+      return pick<std::string>({"0.2", "0.4", "0.6"});
   }
 }
 
