@@ -93,8 +93,12 @@ def create_llm_instance(llm_config=None):
 
 
 def exec_code(solution, entry_point):
-    """Runs the public tests on `solution` outside; "no error", failures or {"exec_fail_case"}."""
-    return _ask_now("exec_code", str(solution), str(entry_point))
+    """Runs the public tests on `solution` outside; "no error", failures or {"exec_fail_case"}.
+
+    Text with a fenced block is read by extract_code, as the workflow's answer is.
+    """
+    text = str(solution)
+    return _ask_now("exec_code", extract_code(text) if "```" in text else text, str(entry_point))
 
 
 def extract_code(text):
