@@ -1,0 +1,90 @@
+/// Opening the models that a config names: engines on local directories, servers, adapters. For the
+/// programs' mains, which alone join models with the rooms that only know TextModel.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "model/engine/engine.h"
+#include "model/remote/remote_model.h"
+#include "model/text_model.h"
+
+namespace weft {
+
+enum class ModelKind {
+  kLocal,   ///< a Hugging Face directory in an engine of this process
+  kRemote,  ///< an OpenAI-compatible server
+};
+inline EnumTable<ModelKind> enum_table(ModelKind) {
+  return {{ModelKind::kLocal, "local"}, {ModelKind::kRemote, "remote"}};
+}
+
+/// One model of a config, e.g. "worker".
+struct ModelOptions {
+  ModelKind kind = ModelKind::kLocal;
+  std::string model;  ///< local: Hugging Face directory; empty: the config's own "model"
+  RemoteModelOptions remote;
+
+  template <class V>
+  void visit(V& v) {
+    v("kind", kind, "local (an engine in this process) or remote (an OpenAI-compatible server)");
+    v("model", model, "local: Hugging Face directory; empty: the base model");
+    v("remote", remote, "remote: the server");
+  }
+};
+
+/// The part of a program's config that models need.
+struct LocalOptions {
+  std::string model;  ///< Hugging Face directory of the base
+  std::string device = "auto";
+  std::string dtype = "auto";
+  EngineOptions engine;
+
+  template <class V>
+  void visit(V& v) {
+    v("model", model, "Hugging Face directory of the base model");
+    v("device", device, "auto or cpu");
+    v("dtype", dtype, "auto, f32 or bf16");
+    v("engine", engine, "batch and cache of local engines");
+  }
+  void validate() const;  ///< throws InputError
+};
+
+/// A model with the adapter it is to be asked with.
+struct OpenedModel {
+  TextModel* model = nullptr;  ///< owned by the OpenModels
+  std::string adapter;         ///< empty: the base weights
+};
+
+/// The models of one process. A directory is opened once, however often it is named, so a worker
+/// and a meta-agent on the same base share its weights and its batch.
+class OpenModels {
+ public:
+  explicit OpenModels(LocalOptions options);
+
+  /// Throws InputError naming what is wrong with a directory or an option.
+  TextModel& open(const ModelOptions& options);
+
+  /// A checkpoint: a PEFT directory becomes an adapter over the base model, a Hugging Face
+  /// directory a model of its own. Throws InputError when it is neither.
+  OpenedModel open_checkpoint(const std::string& dir);
+
+  /// The engine of the base model.
+  Engine& base();
+
+  /// Tokens of all engines so far, {"decoded_tokens", "prefill_tokens"}.
+  Json usage() const;
+
+ private:
+  Engine& engine(const std::string& dir);
+
+  LocalOptions options_;
+  std::map<std::string, std::unique_ptr<Engine>> engines_;  ///< by canonical directory
+  std::vector<std::unique_ptr<RemoteModel>> remotes_;
+  std::map<std::string, std::string> adapters_;  ///< directory -> name in the base's engine
+};
+
+}  // namespace weft
