@@ -1,5 +1,7 @@
 """Seeded makers of arguments, by the names used in the family tables."""
 
+SHOWN = "shown"  # as a row's hint: the prompt names the reference expression
+
 WORDS = ("apple river stone cloud green table music paper light sugar window garden silver "
          "bottle orange kitten planet letter summer bridge ant sea owl eel ink oak ape arena alpha "
          "banana level tomato radio noon echo area onion eagle umbrella island number python").split()

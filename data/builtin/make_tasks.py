@@ -4,8 +4,9 @@
     make_tasks.py            # write the files
     make_tasks.py --check    # exit 1 if a file is not what the tables give
 
-A row of a table is (signature, what the function does, reference, kinds of its arguments). The
-reference is one expression, or a body that begins with a newline. Arguments are drawn with a seed
+A row of a table is (signature, what the function does, reference, kinds of its arguments[, hint]).
+The reference is one expression, or a body that begins with a newline. The hint is a second sentence
+for the prompt; SHOWN stands for one that names the reference expression. Arguments are drawn with a seed
 that depends on the task's name alone, so a new row changes no other task; expected values come from
 the reference; a float is compared with a tolerance. The tests of a task are disjoint.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 import families_test
 import families_train
 import families_validation
-from kinds import arguments
+from kinds import SHOWN, arguments
 
 HERE = Path(__file__).resolve().parent
 SPLITS = {"train": families_train.FAMILIES, "validation": families_validation.FAMILIES,
@@ -81,12 +82,15 @@ def make_tests(name, code, kinds):
 
 
 def make_task(family, row):
-    signature, what, reference, kinds = row
+    signature, what, reference, kinds, hint = (*row, "")[:5]
     name = signature.split("(")[0]
     code = reference_code(signature, reference)
     wording = WORDINGS[random.Random(f"wording {name}").randrange(len(WORDINGS))]
+    prompt = wording.format(signature, what)
+    if hint:
+        prompt += " " + (f"Use `{reference}`." if hint == SHOWN else hint)
     task = {"id": f"builtin/{family}/{name}", "dataset": "builtin", "kind": "code",
-            "prompt": wording.format(signature, what), "entry_point": name, "family": family,
+            "prompt": prompt, "entry_point": name, "family": family,
             "tests": make_tests(name, code, kinds)}
     return task, {"id": task["id"], "code": code}
 
