@@ -116,8 +116,9 @@ class Collection {
     spent.completion_tokens = candidate.usage.completion_tokens;
     spent.usd = candidate.usage.usd;
     budget_.add(spent);
-    if (candidate.status == Candidate::Status::kFailed)
-      return count_failure(task, candidate.problem);
+    if (candidate.status == Candidate::Status::kFailed) {
+      return count_failure(task, candidate.problem, candidate.refused);
+    }
 
     Evaluation evaluation;
     const std::vector<const Task*> tasks = {&task};
@@ -129,19 +130,22 @@ class Collection {
     worker.completion_tokens = evaluation.usage.value("completion_tokens", int64_t{0});
     worker.usd = evaluation.usage.value("usd", 0.0);
     budget_.add(worker);
-    if (!evaluation.rewarded()) return count_failure(task, evaluation.error);
+    if (!evaluation.rewarded()) return count_failure(task, evaluation.error, false);
     failures_in_a_row_ = 0;
     progress.add(candidate, evaluation, tools_.feedback(task, candidate, evaluation));
     return true;
   }
 
-  bool count_failure(const Task& task, const std::string& what) {
+  /// Many failures in a row end the run: with an error, or quietly where the teacher refuses (its
+  /// own budget is spent) and there is something to keep. Always false.
+  bool count_failure(const Task& task, const std::string& what, bool refused) {
     ++failed_;
     log::warn("{}: no round: {}", task.id, what);
     const std::lock_guard lock(mutex_);
     last_failure_ = what;
-    if (++failures_in_a_row_ >= options_.max_failures && !stopped_) {
-      stopped_ = true;
+    if (++failures_in_a_row_ < options_.max_failures || stopped_) return false;
+    stopped_ = true;
+    if (!refused || traces_ == 0) {
       error_ = std::make_exception_ptr(
           Error(fmt::format("the teacher failed {} times in a row, last: {}; {} traces are kept, "
                             "--resume goes on",

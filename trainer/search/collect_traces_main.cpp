@@ -1,4 +1,7 @@
-/// Collects traces of workflows from a teacher, with execution feedback. See collect_traces.h.
+/// A teacher's workflows with execution feedback, joined into traces; see
+/// trainer/search/programs.h.
+#include <filesystem>
+
 #include "base/file.h"
 #include "base/log.h"
 #include "model/open_model.h"
@@ -15,7 +18,7 @@ struct Config : weft::CollectTracesConfig {
     CollectTracesConfig::visit(v);
     local.visit(v);
     v("worker", worker, "model behind call_llm");
-    v("teacher_model", teacher_model, "model that teaches, with teacher.kind model");
+    v("teacher_model", teacher_model, "model that teaches, with teacher.kind=model");
   }
   void validate() const {
     CollectTracesConfig::validate();
@@ -28,19 +31,16 @@ struct Config : weft::CollectTracesConfig {
 int main(int argc, char** argv) {
   const weft::ProgramSpec spec = {
       "collect_traces",
-      "Traces from a teacher: rounds of workflows with execution feedback.",
+      "Lets a teacher write workflows, executes them, feeds back, and stores joined traces.",
       {{"--model", "model", "base model"}, {"--tasks", "tasks", "task file"}}};
   return weft::run_program<Config>(
       argc, argv, spec, [](const Config& config, const weft::ProgramArgs& args) {
         weft::OpenModels models(config.local);
-        weft::TextModel* teacher = config.teacher.kind == weft::GeneratorKind::kModel
-                                       ? &models.open(config.teacher_model)
-                                       : nullptr;
-        const auto report =
-            weft::run_collect_traces(config, args, teacher, models.open(config.worker));
+        const bool scripted = config.teacher.kind == weft::GeneratorKind::kScripted;
+        weft::TextModel* teacher = scripted ? nullptr : &models.open(config.teacher_model);
+        weft::run_collect_traces(config, args, teacher, models.open(config.worker));
         weft::write_file_atomically(std::filesystem::path(config.out) / "usage.json",
                                     weft::dump_json_pretty(models.usage()));
-        weft::log::info("report in {}/report.json, workflows in {}/store.sqlite", config.out,
-                        config.out);
+        weft::log::info("traces in {0}/store.sqlite, summary in {0}/report.json", config.out);
       });
 }

@@ -11,7 +11,7 @@ void EvaluatorOptions::validate() const {
   if (max_corrections < 0) throw InputError("max_corrections: expected at least 0");
 }
 
-Evaluator::Evaluator(SearchTarget target, StepGenerator& generator, WorkflowScorer& scorer,
+Evaluator::Evaluator(SearchTarget target, StepGenerator& generator, SearchScorer& scorer,
                      TrajectoryStore& store, Budget& budget, EvaluatorOptions options)
     : target_(std::move(target)),
       generator_(generator),
@@ -25,10 +25,10 @@ Evaluator::Evaluator(SearchTarget target, StepGenerator& generator, WorkflowScor
 }
 
 void Evaluator::load(const Trajectory& row) {
-  stored_[{row.round, row.code}].push_back(row.id);
   Sampled sampled = from_trajectory(row);
   sampled.reward = objective_of(sampled.evaluation);
   if (!sampled.reward) return;
+  stored_[{row.round, row.code}].push_back(row.id);
   cache_.emplace(row.code, sampled.evaluation);
   if (best_.row == 0 || *sampled.reward > *best_.reward) best_ = sampled;
 }
@@ -52,7 +52,7 @@ std::vector<Sampled> Evaluator::evaluate(std::vector<Candidate> candidates, int6
 
 void Evaluator::score_new(std::vector<Sampled>& batch, const std::vector<size_t>& indices,
                           int64_t round) {
-  std::vector<ScoreRequest> requests;
+  std::vector<WorkflowScoreRequest> requests;
   std::vector<size_t> running, repeated;
   std::map<std::string, size_t> first_of;
   for (const size_t i : indices) {

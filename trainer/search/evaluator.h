@@ -61,7 +61,7 @@ class Evaluator {
  public:
   /// Reads what an interrupted run of the same target stored, so that workflows of a round that is
   /// repeated are neither run nor stored twice.
-  Evaluator(SearchTarget target, StepGenerator& generator, WorkflowScorer& scorer,
+  Evaluator(SearchTarget target, StepGenerator& generator, SearchScorer& scorer,
             TrajectoryStore& store, Budget& budget, EvaluatorOptions options = {});
 
   /// Scores all candidates together and stores each as soon as it is scored, under `round`. A
@@ -90,7 +90,7 @@ class Evaluator {
 
   SearchTarget target_;
   StepGenerator& generator_;
-  WorkflowScorer& scorer_;
+  SearchScorer& scorer_;
   TrajectoryStore& store_;
   Budget& budget_;
   EvaluatorOptions options_;

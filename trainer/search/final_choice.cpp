@@ -78,10 +78,10 @@ std::vector<Trajectory> shortlist(const std::vector<Trajectory>& rows, Objective
 }
 
 Json reevaluate(const std::vector<Trajectory>& shortlist, const std::vector<const Task*>& tasks,
-                const SampleOptions& options, WorkflowScorer& scorer) {
+                const SampleOptions& options, SearchScorer& scorer) {
   std::vector<Candidate> candidates;
   for (const auto& row : shortlist) candidates.push_back(from_trajectory(row).candidate);
-  std::vector<ScoreRequest> requests;
+  std::vector<WorkflowScoreRequest> requests;
   const uint64_t seed = hash_combine(options.seed, hash64("final"));
   for (const auto& candidate : candidates) {
     requests.push_back({&candidate, &tasks, options.final.repeats, seed});

@@ -18,6 +18,6 @@ std::vector<Trajectory> shortlist(const std::vector<Trajectory>& rows, Objective
 /// "kind","code","search_reward","reward","ci95","pass_rate","n"}...], "best": index} with
 /// percentile bootstrap intervals over tasks; "best" is null when nothing could be scored.
 Json reevaluate(const std::vector<Trajectory>& shortlist, const std::vector<const Task*>& tasks,
-                const SampleOptions& options, WorkflowScorer& scorer);
+                const SampleOptions& options, SearchScorer& scorer);
 
 }  // namespace weft

@@ -39,7 +39,7 @@ Json run_search(const SearchOptions& options, Evaluator& evaluator, TrajectorySt
   if (auto before = store.get_state(key)) {
     saved = std::move(*before);
     if (get_field<bool>(saved, "complete", key)) return saved.at("report");
-    method->restore(saved.at("method"));
+    if (saved.contains("method")) method->restore(saved.at("method"));
   }
   while (!method->finished()) {
     throw_if_stopped();
@@ -57,10 +57,11 @@ Json run_search(const SearchOptions& options, Evaluator& evaluator, TrajectorySt
                  {"best_reward", best ? Json(*best->reward) : Json()},
                  {"dropped", dropped},
                  {"cached", evaluator.num_cached()},
-                 {"complete", !evaluator.exhausted()}};
-  if (!evaluator.exhausted()) {
-    saved = {{"complete", true}, {"report", report}};
-    store.put_state(key, saved);
+                 {"complete", best && !evaluator.exhausted()}};
+  if (report["complete"].get<bool>()) {
+    store.put_state(key, {{"complete", true}, {"report", report}});
+  } else if (!best) {
+    store.put_state(key, {{"complete", false}, {"rounds", Json::array()}});
   }
   return report;
 }

@@ -110,8 +110,9 @@ std::unique_ptr<SearchMethod> make_search_method(const SearchOptions& options,
 
 /// Runs a method to its end, saving its state in the store under "search/ID" after every round and
 /// going on from there. Returns the report: {"rounds": [...], "best_row", "best_reward", "dropped",
-/// "cached", "complete"}; a finished target gives its stored report without any work. `on_round` is
-/// called after each round. Throws Interrupted after a stop signal, with nothing lost.
+/// "cached", "complete"}; a finished target gives its stored report without any work, one of which
+/// not a single workflow could be scored begins anew. `on_round` is called after each round. Throws
+/// Interrupted after a stop signal, with nothing lost.
 Json run_search(const SearchOptions& options, Evaluator& evaluator, TrajectoryStore& store,
                 const std::function<void(const RoundReport&)>& on_round = {});
 

@@ -65,6 +65,7 @@ std::string correction_prompt(const Candidate& failed, const std::string& error)
 bool refused_or_failed(const TextResponse& response, Candidate& candidate) {
   if (response.status == ResponseStatus::kOk && !response.choices.empty()) return false;
   candidate.status = Candidate::Status::kFailed;
+  candidate.refused = response.status == ResponseStatus::kRefused;
   candidate.problem = response.error.empty() ? "the generator answered nothing" : response.error;
   return true;
 }

@@ -61,7 +61,7 @@ struct WorkbenchOptions {
 class Workbench {
  public:
   Workbench(const WorkbenchOptions& options, TextModel& worker);
-  WorkflowScorer& scorer() { return scorer_; }
+  SearchScorer& scorer() { return scorer_; }
   Judge& judge() { return judge_; }
   /// The meta-agent's user message for a task: what training sees as the query.
   std::string prompt(const Task& task) const;

@@ -69,7 +69,7 @@ struct SampleOptions {
 /// What the searches work with. All borrowed; must be usable from several threads.
 struct SearchTools {
   StepGenerator& generator;
-  WorkflowScorer& scorer;
+  SearchScorer& scorer;
   TrajectoryStore& store;
   std::function<std::string(const Task&)> prompt;  ///< stored with every workflow of a task
   std::string worker_name;
@@ -85,7 +85,8 @@ std::vector<SearchTarget> make_targets(const SampleOptions& options, const std::
 /// the store. Given the seed the result is the same up to the worker's own noise, and up to which
 /// searches a budget still reached.
 ///
-/// Throws Interrupted after a stop signal; a later call on the same store goes on after the last
+/// Throws Error when workflows ran and not one could be scored (a worker that is down), Interrupted
+/// after a stop signal; a later call on the same store goes on after the last
 /// finished round of each search.
 Json sample_workflows(const SampleOptions& options, const std::vector<Task>& tasks,
                       const SearchTools& tools, const std::filesystem::path& dir);

@@ -1,4 +1,6 @@
-/// Searches workflows for tasks and runs each one. See sample_workflows.h.
+/// Searches workflows by executing them; see trainer/search/programs.h.
+#include <filesystem>
+
 #include "base/file.h"
 #include "base/log.h"
 #include "model/open_model.h"
@@ -15,7 +17,7 @@ struct Config : weft::SampleWorkflowsConfig {
     SampleWorkflowsConfig::visit(v);
     local.visit(v);
     v("worker", worker, "model behind call_llm");
-    v("generator_model", generator_model, "model that writes workflows, with generator.kind model");
+    v("generator_model", generator_model, "model that writes, with generator.kind=model");
   }
   void validate() const {
     SampleWorkflowsConfig::validate();
@@ -28,19 +30,16 @@ struct Config : weft::SampleWorkflowsConfig {
 int main(int argc, char** argv) {
   const weft::ProgramSpec spec = {
       "sample_workflows",
-      "Search over workflows, every one executed in the sandbox.",
+      "Searches workflows by bayesflow, aflow, adas or at random, executing each one.",
       {{"--model", "model", "base model"}, {"--tasks", "tasks", "task file"}}};
   return weft::run_program<Config>(
       argc, argv, spec, [](const Config& config, const weft::ProgramArgs& args) {
         weft::OpenModels models(config.local);
-        weft::TextModel* generator = config.generator.kind == weft::GeneratorKind::kModel
-                                         ? &models.open(config.generator_model)
-                                         : nullptr;
-        const auto report =
-            weft::run_sample_workflows(config, args, generator, models.open(config.worker));
+        const bool scripted = config.generator.kind == weft::GeneratorKind::kScripted;
+        weft::TextModel* generator = scripted ? nullptr : &models.open(config.generator_model);
+        weft::run_sample_workflows(config, args, generator, models.open(config.worker));
         weft::write_file_atomically(std::filesystem::path(config.out) / "usage.json",
                                     weft::dump_json_pretty(models.usage()));
-        weft::log::info("report in {}/report.json, workflows in {}/store.sqlite", config.out,
-                        config.out);
+        weft::log::info("workflows in {0}/store.sqlite, summary in {0}/report.json", config.out);
       });
 }

@@ -38,7 +38,7 @@ Workflow workflow_of(const Candidate& candidate, const MetaAgent& meta_agent) {
 }
 
 void start_runs(WorkflowRunner& runner, const std::shared_ptr<Batch>& batch, size_t index,
-                const ScoreRequest& request) {
+                const WorkflowScoreRequest& request) {
   Batch::Entry& entry = batch->entries[index];
   for (size_t r = 0; r < entry.outcomes.size(); ++r) {
     for (size_t t = 0; t < entry.tasks.size(); ++t) {
@@ -157,7 +157,7 @@ RunnerScorer::RunnerScorer(WorkflowRunner& runner, const MetaAgent& meta_agent,
   reward_.validate();
 }
 
-void RunnerScorer::score(const std::vector<ScoreRequest>& requests,
+void RunnerScorer::score(const std::vector<WorkflowScoreRequest>& requests,
                          const std::function<void(size_t, Evaluation)>& on_scored) {
   const auto batch = std::make_shared<Batch>();
   batch->entries.resize(requests.size());

@@ -14,31 +14,31 @@
 
 namespace weft {
 
-struct ScoreRequest {
+struct WorkflowScoreRequest {
   const Candidate* candidate = nullptr;             ///< borrowed until the call returns
   const std::vector<const Task*>* tasks = nullptr;  ///< likewise; at least one
   int64_t repeats = 1;                              ///< runs of each task, each with its own seed
   uint64_t seed = 0;  ///< of the runs; (seed, repeat, task) gives each its own
 };
 
-class WorkflowScorer {
+class SearchScorer {
  public:
-  virtual ~WorkflowScorer() = default;
+  virtual ~SearchScorer() = default;
 
   /// Runs all requests at once and waits. `on_scored(i, evaluation)` is called on this thread as
   /// soon as request i is done, so that what is finished can be stored before the rest is. Throws
   /// Interrupted after a stop signal. May be called from several threads.
-  virtual void score(const std::vector<ScoreRequest>& requests,
+  virtual void score(const std::vector<WorkflowScoreRequest>& requests,
                      const std::function<void(size_t, Evaluation)>& on_scored) = 0;
 };
 
 /// Static check, then one run per task and repeat on the val tests. A workflow that is not valid is
 /// not run and gets the least reward (workflow/reward.h). Runs that end in an infrastructure error
 /// (after the runner's own retry) are left out of the means. Borrows both.
-class RunnerScorer : public WorkflowScorer {
+class RunnerScorer : public SearchScorer {
  public:
   RunnerScorer(WorkflowRunner& runner, const MetaAgent& meta_agent, RewardOptions reward = {});
-  void score(const std::vector<ScoreRequest>& requests,
+  void score(const std::vector<WorkflowScoreRequest>& requests,
              const std::function<void(size_t, Evaluation)>& on_scored) override;
 
  private:

@@ -16,14 +16,14 @@
 namespace weft::test {
 
 /// Scores without running. Thread-safe.
-class FakeScorer : public WorkflowScorer {
+class FakeScorer : public SearchScorer {
  public:
   /// In [0, 1), the same for the same code.
   static double reward_of(const std::string& code) {
     return static_cast<double>(hash64(code) % 1000) / 1000;
   }
 
-  void score(const std::vector<ScoreRequest>& requests,
+  void score(const std::vector<WorkflowScoreRequest>& requests,
              const std::function<void(size_t, Evaluation)>& on_scored) override {
     for (size_t i = 0; i < requests.size(); ++i) {
       {
@@ -43,7 +43,7 @@ class FakeScorer : public WorkflowScorer {
   std::vector<uint64_t> seeds;
 
  private:
-  Evaluation evaluation_of(const ScoreRequest& request) const {
+  Evaluation evaluation_of(const WorkflowScoreRequest& request) const {
     const Candidate& candidate = *request.candidate;
     Evaluation evaluation;
     evaluation.valid = candidate.status == Candidate::Status::kWritten;
