@@ -1,0 +1,190 @@
+#include "model/checkpoint/hf_model.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "model/checkpoint/safetensors.h"
+#include "model/transformer/lora.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+// A copy of tiny_llama whose config.json may be changed.
+class ModelCopy {
+ public:
+  ModelCopy() {
+    fs::copy(test::fixture("tiny_llama"), dir_ / "model");
+    config = read_json_file(path() / "config.json");
+  }
+  fs::path path() const { return dir_ / "model"; }
+  std::string refusal() const {
+    write_file_atomically(path() / "config.json", config.dump());
+    try {
+      load_transformer(path().string(), at::kFloat);
+    } catch (const InputError& e) {
+      return e.what();
+    }
+    return "accepted";
+  }
+  Json config;
+
+ private:
+  test::TempDir dir_;
+};
+
+void expect_refusal(const ModelCopy& model, const std::string& part) {
+  const std::string got = model.refusal();
+  EXPECT_NE(got.find(part), std::string::npos) << got;
+}
+
+TEST(HfModel, SavedModelLoadsWithEqualWeights) {
+  const test::TempDir dir;
+  for (const char* name : {"tiny_llama", "tiny_qwen2"}) {
+    const std::string source = test::fixture(name).string(), copy = (dir / name).string();
+    const auto model = load_transformer(source, at::kFloat);
+    save_transformer(*model, source, copy);
+    const auto again = load_transformer(copy, at::kFloat);
+    const auto a = model->hugging_face_views(), b = again->hugging_face_views();
+    ASSERT_EQ(a.size(), b.size());
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(at::equal(a[i].second, b[i].second));
+    const auto names = SafetensorsReader::open_directory(copy).names();
+    EXPECT_EQ(names, SafetensorsReader::open_directory(source).names());
+    for (const char* file : {"config.json", "generation_config.json", "tokenizer.json"}) {
+      EXPECT_TRUE(fs::exists(fs::path(copy) / file)) << file;
+    }
+  }
+}
+
+TEST(HfModel, SavedBf16IsNamedInTheConfig) {
+  const test::TempDir dir;
+  const std::string source = test::fixture("tiny_llama").string();
+  const auto model = load_transformer(source, at::kBFloat16);
+  save_transformer(*model, source, (dir / "bf16").string());
+  EXPECT_EQ(TransformerConfig::from_directory((dir / "bf16").string()).stored_dtype, "bfloat16");
+}
+
+TEST(HfModel, SavingNeverOverwrites) {
+  const test::TempDir dir;
+  const std::string source = test::fixture("tiny_llama").string();
+  const auto model = load_transformer(source, at::kFloat);
+  EXPECT_THROW(save_transformer(*model, source, dir.path().string()), Error);
+  EXPECT_TRUE(fs::is_empty(dir.path()));
+}
+
+TEST(HfModel, UnknownArchitectureIsNamedWithTheKnownOnes) {
+  ModelCopy model;
+  model.config["architectures"] = {"GPT2LMHeadModel"};
+  expect_refusal(model, "GPT2LMHeadModel");
+  expect_refusal(model, "LlamaForCausalLM or Qwen2ForCausalLM");
+}
+
+TEST(HfModel, ConfigMistakesAreNamed) {
+  const auto with = [](const char* key, const Json& value) {
+    ModelCopy model;
+    model.config[key] = value;
+    return model.refusal();
+  };
+  EXPECT_NE(with("hidden_size", "64").find("hidden_size"), std::string::npos);
+  EXPECT_NE(with("num_hidden_layers", -1).find("num_hidden_layers"), std::string::npos);
+  EXPECT_NE(with("num_attention_heads", 0).find("num_attention_heads"), std::string::npos);
+  EXPECT_NE(with("num_key_value_heads", 3).find("num_key_value_heads"), std::string::npos);
+  EXPECT_NE(with("hidden_act", "gelu").find("hidden_act"), std::string::npos);
+  EXPECT_NE(with("rope_parameters", {{"rope_type", "yarn"}}).find("yarn"), std::string::npos);
+}
+
+TEST(HfModel, WeightsThatDoNotFitAreNamed) {
+  ModelCopy shape;
+  shape.config["intermediate_size"] = 32;
+  expect_refusal(shape,
+                 "mlp.gate_proj.weight: expected floating point [32, 64], got Float [64, 64]");
+  ModelCopy more;
+  more.config["num_hidden_layers"] = 3;
+  expect_refusal(more, "model.layers.2.");
+  expect_refusal(more, "missing");
+  ModelCopy fewer;
+  fewer.config["num_hidden_layers"] = 1;
+  expect_refusal(fewer, "is not part of the model");
+  ModelCopy cut;
+  fs::resize_file(cut.path() / "model.safetensors", 1000);
+  expect_refusal(cut, "truncated");
+  ModelCopy none;
+  fs::remove(none.path() / "model.safetensors");
+  expect_refusal(none, "model.safetensors");
+}
+
+TEST(HfModel, RopeIsReadInBothSpellings) {
+  ModelCopy model;
+  model.config.erase("rope_parameters");
+  model.config["rope_theta"] = 500000.0;
+  model.config["rope_scaling"] = {{"rope_type", "llama3"},
+                                  {"factor", 8.0},
+                                  {"low_freq_factor", 1.0},
+                                  {"high_freq_factor", 4.0},
+                                  {"original_max_position_embeddings", 8192}};
+  const auto old = TransformerConfig::from_json(model.config, "config");
+  Json rope = model.config["rope_scaling"];
+  rope["rope_theta"] = 500000.0;
+  model.config.erase("rope_scaling");
+  model.config.erase("rope_theta");
+  model.config["rope_parameters"] = rope;
+  const auto now = TransformerConfig::from_json(model.config, "config");
+  for (const auto& c : {old, now}) {
+    EXPECT_EQ(c.rope_theta, 500000);
+    EXPECT_EQ(c.rope_scaling.kind, RopeScaling::Kind::kLlama3);
+    EXPECT_EQ(c.rope_scaling.factor, 8);
+  }
+}
+
+TEST(HfModel, DtypeAndDeviceNamesAreChecked) {
+  EXPECT_EQ(resolve_dtype("f32"), at::kFloat);
+  EXPECT_EQ(resolve_dtype("bf16"), at::kBFloat16);
+  EXPECT_THROW(resolve_dtype("f64"), InputError);
+  EXPECT_THROW(resolve_device("cuda:0"), InputError);
+}
+
+TEST(LoraFiles, SavedAdapterLoadsWithEqualWeights) {
+  const test::TempDir dir;
+  const auto config = TransformerConfig::from_directory(test::fixture("tiny_llama").string());
+  const auto lora = Lora::load(test::fixture("tiny_llama_lora").string(), config);
+  lora->save((dir / "copy").string(), "base");
+  const auto again = Lora::load((dir / "copy").string(), config);
+  EXPECT_EQ(again->scale(), lora->scale());
+  for (int64_t l = 0; l < lora->num_layers(); ++l) {
+    EXPECT_TRUE(at::equal(lora->flat(l), again->flat(l)));
+  }
+  const SafetensorsReader a((dir / "copy" / "adapter_model.safetensors").string());
+  const SafetensorsReader b(test::fixture("tiny_llama_lora/adapter_model.safetensors").string());
+  EXPECT_EQ(a.names(), b.names());
+}
+
+TEST(LoraFiles, AdapterForAnotherBaseIsRefused) {
+  auto config = TransformerConfig::from_directory(test::fixture("tiny_llama").string());
+  const std::string dir = test::fixture("tiny_llama_lora").string();
+  config.intermediate_size = 32;
+  EXPECT_THROW(Lora::load(dir, config), InputError);
+  config.intermediate_size = 64;
+  config.num_layers = 1;
+  EXPECT_THROW(Lora::load(dir, config), InputError);
+  config.num_layers = 3;
+  EXPECT_THROW(Lora::load(dir, config), InputError);
+}
+
+TEST(LoraFiles, FreshAdapterChangesNothing) {
+  const auto config = TransformerConfig::from_directory(test::fixture("tiny_llama").string());
+  Rng rng(1);
+  LoraConfig partial;
+  partial.targets = {"q_proj", "v_proj"};
+  const Lora lora(config, partial, rng);
+  EXPECT_EQ(lora.num_parameters(), 2 * 16 * (64 + 64 + 64 + 32));
+  EXPECT_EQ(lora.layer(0).b[0].abs().max().item<float>(), 0);
+  EXPECT_NEAR(lora.layer(0).a[0].abs().max().item<float>(), 1 / 8.0, 0.01);
+  partial.targets = {"c_attn"};
+  EXPECT_THROW(Lora(config, partial, rng), InputError);
+}
+
+}  // namespace
+}  // namespace weft
