@@ -1,0 +1,110 @@
+// train_grpo as a program: real engine, real sandbox, the tiny model of tests/fixtures as policy
+// and worker. Its workflows are never valid; what is tested is the line, not the learning.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/jsonl.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+using Words = std::vector<std::string>;
+
+class TrainGrpo : public testing::Test {
+ protected:
+  Words command(const std::string& out, Words more = {}) const {
+    const std::string tasks = (test::source_dir() / "data/builtin/train.jsonl").string();
+    const std::string validation = (test::source_dir() / "data/builtin/validation.jsonl").string();
+    Words result = {test::program("train_grpo"), "--out", dir_ / out};
+    for (const std::string& set :
+         {"model=" + test::fixture("tiny_llama").string(), "tasks=[\"" + tasks + "\"]",
+          "validation.tasks=[\"" + validation + "\"]", std::string("validation.num_prompts=2"),
+          std::string("validation.samples=2"), std::string("dtype=f32"), std::string("steps=4"),
+          std::string("prompts_per_step=2"), std::string("samples_per_prompt=2"),
+          std::string("max_completion_tokens=24"), std::string("engine.kv_mb=16"),
+          std::string("sandbox_slots=1"), std::string("checkpoint.every_steps=1")}) {
+      result.push_back("--set");
+      result.push_back(set);
+    }
+    result.insert(result.end(), more.begin(), more.end());
+    return result;
+  }
+
+  std::vector<Json> lines(const fs::path& path) const {
+    std::vector<Json> result;
+    JsonlReader reader(path);
+    for (JsonlLine line; reader.next(line);) result.push_back(line.value);
+    return result;
+  }
+
+  test::TempDir dir_;
+};
+
+TEST_F(TrainGrpo, LeavesWhatContractsPromiseAndResumes) {
+  const auto first = test::run_program(command("run", {"--set", "steps=2"}));
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const auto run = test::run_program(command("run", {"--resume"}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const auto metrics = lines(dir_ / "run" / "metrics.jsonl");
+  ASSERT_EQ(metrics.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(metrics[i]["step"], i + 1);
+    EXPECT_EQ(metrics[i]["infra_errors"], 0);
+    EXPECT_LT(metrics[i]["mismatch_max"].get<double>(), 1e-4);
+  }
+  const auto rollouts = lines(dir_ / "run" / "rollouts.jsonl");
+  ASSERT_EQ(rollouts.size(), 16u);
+  EXPECT_EQ(rollouts.back()["step"], 4);
+  EXPECT_TRUE(rollouts[0].contains("text"));
+  EXPECT_TRUE(fs::exists(dir_ / "run" / "final" / "adapter_model.safetensors"));
+  const Json both = read_json_file(dir_ / "run" / "before_after.json");
+  for (const char* when : {"before", "after"}) {
+    ASSERT_EQ(both[when]["tasks"].size(), 2u);
+    EXPECT_EQ(both[when]["tasks"][0]["rewards"].size(), 2u);
+  }
+  EXPECT_EQ(both["before"]["tasks"][1]["id"], both["after"]["tasks"][1]["id"]);
+}
+
+TEST_F(TrainGrpo, RefusesAConfigThatCannotWork) {
+  const struct {
+    Words more;
+    const char* expected;
+  } cases[] = {
+      {{"--set", "learn.full_weights=true"}, "worker.kind"},
+      {{"--set", "reference=init"}, "init_adapter"},
+      {{"--set", "update.loss.clip_low=2"}, "clip_low"},
+      {{"--set", "tasks=[]"}, "tasks"},
+      {{"--set", "wrker.kind=remote"}, "wrker"},
+      {{"--set", "device=cuda"}, "cuda"},
+  };
+  for (const auto& c : cases) {
+    const auto run = test::run_program(command("bad", c.more));
+    EXPECT_EQ(run.exit_code, 2) << run.err;
+    EXPECT_NE(run.err.find(c.expected), std::string::npos) << run.err;
+    fs::remove_all(dir_ / "bad");
+  }
+}
+
+TEST_F(TrainGrpo, DryRunPlansTheMemoryOfTheNamedShapes) {
+  std::ofstream(dir_ / "config.json") << R"({"architectures": ["Qwen2ForCausalLM"],
+      "model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944,
+      "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4,
+      "max_position_embeddings": 131072, "rms_norm_eps": 1e-6, "rope_theta": 10000,
+      "tie_word_embeddings": false, "vocab_size": 152064, "eos_token_id": 151643,
+      "torch_dtype": "bfloat16"})";
+  const auto run = test::run_program({test::program("train_grpo"), "--dry-run", "--set",
+                                      "model_shape=" + (dir_ / "config.json").string(), "--set",
+                                      "engine.kv_mb=8192"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const Json plan = parse_json(run.out, "dry run")["memory_plan"];
+  EXPECT_NEAR(plan["weights"].get<double>(), 15.2e9, .1e9);
+  EXPECT_EQ(plan["kv_cache"].get<int64_t>(), int64_t{8192} << 20);
+  EXPECT_EQ(plan["frozen_copies"], 0);
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,200 @@
+// train_sft as a program, on the tiny model of tests/fixtures.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/jsonl.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+using Words = std::vector<std::string>;
+
+class TrainSft : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::ofstream lines(dir_ / "data.jsonl");
+    for (int i = 0; i < 24; ++i) {
+      const std::string n = std::to_string(i % 6);
+      lines << dump_json({{"messages",
+                           {{{"role", "user"}, {"content", "add " + n}},
+                            {{"role", "assistant"}, {"content", "def f(x): return x + " + n}}}}})
+            << "\n";
+    }
+  }
+
+  Words command(const std::string& out, Words more = {}) const {
+    Words result = {test::program("train_sft"),
+                    "--set",
+                    "model=" + test::fixture("tiny_llama").string(),
+                    "--out",
+                    dir_ / out,
+                    "--set",
+                    "data.jsonl=" + (dir_ / "data.jsonl").string(),
+                    "--set",
+                    "dtype=f32",
+                    "--set",
+                    "learn.schedule.lr=0.01",
+                    "--set",
+                    "epochs=4",
+                    "--set",
+                    "sequences_per_step=5",
+                    "--set",
+                    "learn.tokens_per_microbatch=128"};
+    result.insert(result.end(), more.begin(), more.end());
+    return result;
+  }
+
+  std::vector<Json> metrics(const std::string& out) const {
+    std::vector<Json> result;
+    JsonlReader reader(dir_ / out / "metrics.jsonl");
+    JsonlLine line;
+    while (reader.next(line)) result.push_back(line.value);
+    return result;
+  }
+
+  /// What must be equal to the bit between two runs.
+  void expect_same_run(const std::string& a, const std::string& b, const std::string& file) {
+    EXPECT_EQ(read_file(dir_ / a / "final" / file), read_file(dir_ / b / "final" / file));
+    const auto left = metrics(a), right = metrics(b);
+    ASSERT_EQ(left.size(), right.size());
+    for (size_t i = 0; i < left.size(); ++i) {
+      for (const char* key : {"step", "loss", "lr", "grad_norm", "tokens"}) {
+        EXPECT_EQ(left[i][key], right[i][key]) << key << " of step " << i + 1;
+      }
+    }
+  }
+
+  test::TempDir dir_;
+};
+
+constexpr const char* kAdapter = "adapter_model.safetensors";
+constexpr const char* kModel = "model.safetensors";
+
+TEST_F(TrainSft, LowersTheLossAndLeavesWhatContractsPromise) {
+  const auto run = test::run_program(command("run"));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const auto lines = metrics("run");
+  ASSERT_EQ(lines.size(), 20u);  // 4 epochs of 24 examples, 5 a step
+  for (const char* key : {"step", "loss", "lr", "grad_norm", "tokens", "tokens_per_s"}) {
+    EXPECT_TRUE(lines[0].contains(key)) << key;
+  }
+  EXPECT_EQ(lines.front()["step"], 1);
+  EXPECT_EQ(lines.back()["step"], 20);
+  EXPECT_LT(lines.back()["loss"].get<double>(), lines.front()["loss"].get<double>() / 2);
+  EXPECT_TRUE(fs::exists(dir_ / "run" / "checkpoints" / "step_20" / kAdapter));
+  EXPECT_TRUE(fs::exists(dir_ / "run" / "final" / "adapter_config.json"));
+  EXPECT_FALSE(fs::exists(dir_ / "run" / "final" / "trainer"));
+  const Json summary = read_json_file(dir_ / "run" / "summary.json");
+  EXPECT_EQ(summary["step"], 20);
+  EXPECT_GT(summary["trained_tokens"].get<int64_t>(), 0);
+  EXPECT_EQ(run.out, "");
+}
+
+TEST_F(TrainSft, ResumesBitForBitAfterAnEarlierEnd) {
+  for (const bool full : {false, true}) {
+    const std::string weights = full ? "full" : "lora";
+    const Words common = {"--set", "learn.full_weights=" + std::string(full ? "true" : "false")};
+    ASSERT_EQ(test::run_program(command(weights + "_straight", common)).exit_code, 0);
+    Words part = common;
+    part.insert(part.end(), {"--set", "max_steps=7"});
+    ASSERT_EQ(test::run_program(command(weights + "_parts", part)).exit_code, 0);
+    Words rest = common;
+    rest.push_back("--resume");
+    const auto run = test::run_program(command(weights + "_parts", rest));
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    expect_same_run(weights + "_straight", weights + "_parts", full ? kModel : kAdapter);
+  }
+}
+
+int64_t count_lines(const fs::path& path) {
+  if (!fs::exists(path)) return 0;
+  const std::string text = read_file(path);
+  return std::count(text.begin(), text.end(), '\n');
+}
+
+void wait_for_steps(const fs::path& metrics, int64_t steps) {
+  for (int i = 0; i < 1200 && count_lines(metrics) < steps; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(25));
+  }
+}
+
+TEST_F(TrainSft, KilledOrStoppedRunsResumeToTheSameBits) {
+  const Words longer = {"--set", "epochs=24", "--set", "checkpoint.every_steps=10"};
+  ASSERT_EQ(test::run_program(command("straight", longer)).exit_code, 0);
+  for (const int signal : {SIGKILL, SIGTERM, SIGINT}) {
+    const std::string out = "signal_" + std::to_string(signal);
+    test::BackgroundProgram program(command(out, longer), dir_ / (out + ".log"));
+    wait_for_steps(dir_ / out / "metrics.jsonl", 25);
+    program.signal(signal);
+    EXPECT_EQ(program.wait(), 128 + signal);
+    if (signal != SIGKILL) {
+      const auto steps = std::to_string(count_lines(dir_ / out / "metrics.jsonl"));
+      EXPECT_EQ(read_file(dir_ / out / "checkpoints" / "latest"), "step_" + steps + "\n");
+    }
+    Words resume = longer;
+    resume.push_back("--resume");
+    const auto run = test::run_program(command(out, resume));
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    expect_same_run("straight", out, kAdapter);
+  }
+}
+
+TEST_F(TrainSft, KeepsOnlyTheNewestCheckpoints) {
+  const auto run = test::run_program(
+      command("run", {"--set", "checkpoint.every_steps=3", "--set", "checkpoint.keep=2"}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(dir_ / "run" / "checkpoints")) {
+    if (entry.is_directory()) names.push_back(entry.path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(names, (Words{"step_18", "step_20"}));
+}
+
+TEST_F(TrainSft, RefusesADirectoryThatHoldsARun) {
+  ASSERT_EQ(test::run_program(command("run", {"--set", "max_steps=1"})).exit_code, 0);
+  const auto again = test::run_program(command("run", {"--set", "max_steps=1"}));
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_NE(again.err.find("--resume"), std::string::npos) << again.err;
+}
+
+TEST_F(TrainSft, SaysWhatIsWrongWithItsInput) {
+  std::ofstream(dir_ / "bad.jsonl") << "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}\n";
+  const struct {
+    Words more;
+    const char* expected;
+  } cases[] = {
+      {{"--set", "data.jsonl=" + (dir_ / "bad.jsonl").string()}, "bad.jsonl"},
+      {{"--set", "learn.schedule.lr=-1"}, "learn.schedule"},
+      {{"--set", "learn.lora.targets=[\"no_proj\"]"}, "no_proj"},
+      {{"--set", "data.jsonl="}, "store"},
+      {{"--set", "model=" + (dir_ / "nothing").string()}, "nothing"},
+      {{"--set", "data.max_tokens=3"}, "max_tokens"},
+  };
+  for (const auto& c : cases) {
+    const auto run = test::run_program(command("bad", c.more));
+    EXPECT_EQ(run.exit_code, 2) << run.err;
+    EXPECT_NE(run.err.find(c.expected), std::string::npos) << run.err;
+    fs::remove_all(dir_ / "bad");
+  }
+}
+
+TEST_F(TrainSft, DryRunPrintsTheMemoryPlanWithoutWeights) {
+  const auto run =
+      test::run_program({test::program("train_sft"), "--dry-run", "--set",
+                         "model_shape=" + test::fixture("tiny_llama/config.json").string(), "--set",
+                         "data.jsonl=unused.jsonl"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const Json shown = parse_json(run.out, "dry run");
+  EXPECT_GT(shown["memory_plan"]["total"].get<int64_t>(), 0);
+  EXPECT_EQ(shown["config"]["epochs"], 2);
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,80 @@
+/// Group relative policy optimisation of the meta-agent: rollouts, rewards by running the
+/// workflows, update. Source: arXiv:2402.03300, with the token mean and bounds of arXiv:2503.14476.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "data/task.h"
+#include "model/engine/engine.h"
+#include "trainer/learn/grpo_config.h"
+#include "trainer/learn/learner.h"
+#include "trainer/learn/rollouts.h"
+
+namespace weft {
+
+/// Name under which the engine knows the policy's adapter.
+constexpr const char* kPolicyAdapter = "policy";
+
+/// What a run has to remember between steps.
+struct GrpoState {
+  int64_t step = 0;         ///< batches done
+  int64_t tasks_drawn = 0;  ///< position in the seeded order of prompts
+  int64_t decoded_tokens = 0;
+  int64_t worker_tokens = 0;
+  int64_t trained_tokens = 0;  ///< with a loss
+  int64_t skipped_updates = 0;
+
+  Json to_json() const;
+  static GrpoState from_json(const Json& json, const std::string& where);
+};
+
+/// Mean rewards of fixed prompts under the current policy.
+struct GrpoValidation {
+  double reward = 0;                         ///< mean over prompts
+  double valid = 0;                          ///< share of valid workflows
+  double pass = 0;                           ///< mean pass rate
+  std::vector<std::string> task_ids;         ///< [prompts]
+  std::vector<std::vector<double>> rewards;  ///< [prompts][samples], infrastructure errors left out
+
+  Json to_json() const;
+};
+
+/// The loop over batches, without files: policy = `learner`'s weights as `engine` serves them.
+/// One thread; borrows everything.
+class GrpoTrainer {
+ public:
+  GrpoTrainer(const GrpoConfig& config, Engine& engine, Learner& learner, RolloutScorer& scorer,
+              const std::vector<Task>& tasks, const Reference& reference);
+
+  struct Step {
+    Json metrics;  ///< CONTRACTS' fields; valid_workflows and truncated are shares of the rollouts,
+                   ///< zero_std_groups, infra_errors, worker_calls and worker_tokens are counts
+    std::vector<Episode> episodes;  ///< with the rewards as they were earned
+  };
+
+  /// One batch: samples, scores, updates, and advances the state. Throws Interrupted with state and
+  /// weights unchanged, Error when every rollout failed for infrastructure reasons.
+  Step step();
+
+  /// Samples `samples` completions of each task with fixed seeds and scores them.
+  GrpoValidation validate(const std::vector<Task>& tasks, int samples);
+
+  GrpoState& state() { return state_; }
+
+ private:
+  RolloutBatch draw(GrpoState& state, uint64_t round, int64_t num_prompts);
+  RolloutBatch sample_batch(GrpoState& state);
+  const Task& task_at(int64_t position) const;
+  RolloutOptions rollout_options(int samples) const;
+
+  const GrpoConfig& config_;
+  Engine& engine_;
+  Learner& learner_;
+  RolloutScorer& scorer_;
+  const std::vector<Task>& tasks_;
+  Reference reference_;
+  GrpoState state_;
+};
+
+}  // namespace weft

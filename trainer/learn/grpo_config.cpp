@@ -1,0 +1,74 @@
+#include "trainer/learn/grpo_config.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "trainer/learn/memory_plan.h"
+
+namespace weft {
+namespace {
+
+void check_at_least(const char* field, int64_t value, int64_t least) {
+  if (value < least) {
+    throw InputError(fmt::format("{}: expected >= {}, got {}", field, least, value));
+  }
+}
+
+int64_t kv_bytes(const GrpoConfig& config, const TransformerConfig& shape, int64_t weight_bytes) {
+  if (config.engine.kv_mb > 0) return config.engine.kv_mb << 20;
+  // What the engine's batch can fill at the rollouts' length, prompts estimated as long as them.
+  const int64_t tokens = config.engine.max_batch * 2 * config.max_completion_tokens;
+  return tokens * 2 * shape.num_layers * shape.kv_size() * weight_bytes;
+}
+
+}  // namespace
+
+EnumTable<WorkerKind> enum_table(WorkerKind) {
+  return {{WorkerKind::kShared, "shared"},
+          {WorkerKind::kLocal, "local"},
+          {WorkerKind::kRemote, "remote"}};
+}
+
+void GrpoValidationOptions::validate() const {
+  check_at_least("num_prompts", num_prompts, 1);
+  check_at_least("samples", samples, 1);
+  check_at_least("every_steps", every_steps, 0);
+}
+
+void GrpoConfig::validate() const {
+  check_at_least("steps", steps, 0);
+  check_at_least("prompts_per_step", prompts_per_step, 1);
+  check_at_least("samples_per_prompt", samples_per_prompt, 1);
+  check_at_least("max_completion_tokens", max_completion_tokens, 1);
+  check_at_least("refill_rounds", refill_rounds, 0);
+  check_at_least("sandbox_slots", sandbox_slots, 1);
+  if (reference != "base" && reference != "init") {
+    throw InputError("reference: expected base or init, got " + reference);
+  }
+  if (reference == "init" && learn.init_adapter.empty()) {
+    throw InputError("reference: \"init\" needs learn.init_adapter");
+  }
+  if (learn.full_weights && worker.kind == WorkerKind::kShared) {
+    throw InputError(
+        "worker.kind: training full weights changes the base, so the worker must be \"local\" or "
+        "\"remote\", got \"shared\"");
+  }
+  if (worker.kind == WorkerKind::kLocal && worker.model.empty()) {
+    throw InputError("worker.model: expected a model folder for a local worker, got nothing");
+  }
+}
+
+Json GrpoConfig::memory_plan() const {
+  MemoryPlanInput input;
+  input.shape = plan_shape(model, model_shape);
+  input.weight_bytes = plan_weight_bytes(dtype);
+  input.learn = learn;
+  input.entropy = true;
+  input.kv_cache_bytes = kv_bytes(*this, input.shape, input.weight_bytes);
+  const bool frozen_reference = learn.full_weights && update.loss.kl_coefficient > 0;
+  const bool local_worker = worker.kind == WorkerKind::kLocal;
+  input.frozen_copies = (frozen_reference ? 1 : 0) + (local_worker ? 1 : 0);
+  return weft::memory_plan(input);
+}
+
+}  // namespace weft

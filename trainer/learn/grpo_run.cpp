@@ -1,0 +1,215 @@
+#include "trainer/learn/grpo_run.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/jsonl.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/progress.h"
+#include "base/run_dir.h"
+#include "base/stop.h"
+#include "model/checkpoint/hf_model.h"
+#include "trainer/learn/policy.h"
+#include "trainer/learn/workflow_scorer.h"
+
+namespace weft {
+namespace {
+
+std::vector<Task> load_all(const std::vector<std::string>& files) {
+  std::vector<Task> result;
+  for (const auto& file : files) {
+    for (auto& task : load_tasks(file)) result.push_back(std::move(task));
+  }
+  return result;
+}
+
+SandboxOptions sandbox_options(const GrpoConfig& config) {
+  SandboxOptions options;
+  options.num_slots = static_cast<int>(config.sandbox_slots);
+  return options;
+}
+
+/// The models of a run: the policy's engine, the worker, the KL reference.
+struct Models {
+  Policy policy;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<TextModel> separate_worker;  // null where the policy's engine serves the worker
+  std::shared_ptr<Lora> reference_adapter;
+  std::shared_ptr<Transformer> reference_model;
+
+  Models(const GrpoConfig& config, const std::optional<fs::path>& checkpoint)
+      : policy(open_policy({config.model, config.dtype, config.device}, config.learn, config.seed,
+                           checkpoint)) {
+    engine = std::make_unique<Engine>(policy.model, policy.tokenizer, policy.chat_template,
+                                      config.engine, config.model);
+    if (policy.lora) engine->set_adapter(kPolicyAdapter, policy.lora);
+    if (config.worker.kind == WorkerKind::kLocal) {
+      separate_worker =
+          Engine::from_directory(config.worker.model, config.dtype, config.worker.engine);
+    } else if (config.worker.kind == WorkerKind::kRemote) {
+      separate_worker = std::make_unique<RemoteModel>(config.worker.remote);
+    }
+    if (config.reference == "init") {
+      reference_adapter = Lora::load(config.learn.init_adapter, policy.model->config());
+    }
+    if (config.learn.full_weights && config.update.loss.kl_coefficient > 0) {
+      reference_model = load_transformer(config.model, resolve_dtype(config.dtype));
+    }
+  }
+
+  TextModel& worker() { return separate_worker ? *separate_worker : *engine; }
+
+  Reference reference() const {
+    if (policy.lora) return {Reference::Kind::kAdapter, reference_adapter.get(), nullptr};
+    if (reference_model) return {Reference::Kind::kModel, nullptr, reference_model.get()};
+    return {};
+  }
+};
+
+/// Lines of later steps, from before a crash, are dropped, so that a resumed run repeats none.
+void keep_steps(const fs::path& path, int64_t last_step) {
+  if (!fs::exists(path)) return;
+  drop_partial_last_line(path);
+  std::string kept;
+  JsonlReader reader(path);
+  JsonlLine line;
+  while (reader.next(line)) {
+    if (line.error.empty() && line.value.value("step", int64_t{0}) <= last_step) {
+      kept += dump_json(line.value) + "\n";
+    }
+  }
+  write_file_atomically(path, kept);
+}
+
+class GrpoRun {
+ public:
+  GrpoRun(const GrpoConfig& config, bool resume, const Json& resolved)
+      : config_(config),
+        dir_(config.out, resume, resolved, {"out", "checkpoint", "steps"}),
+        checkpoints_(dir_.path(), config.model, config.checkpoint),
+        tasks_(load_all(config.tasks)),
+        validation_tasks_(load_all(config.validation.tasks)),
+        models_(config, checkpoints_.latest()),
+        learner_(models_.policy.model, models_.policy.lora, config.learn, /*entropy=*/true),
+        sandbox_(sandbox_options(config)),
+        judge_(sandbox_),
+        analyser_(sandbox_),
+        meta_agent_(analyser_, config.meta_agent),
+        runner_(sandbox_, judge_, models_.worker(), config.runner),
+        scorer_(meta_agent_, runner_, config.reward),
+        trainer_(config, *models_.engine, learner_, scorer_, tasks_, models_.reference()) {
+    const auto wanted = static_cast<size_t>(config.validation.num_prompts);
+    if (validation_tasks_.size() > wanted) validation_tasks_.resize(wanted);
+    if (const auto latest = checkpoints_.latest()) {
+      trainer_.state() = GrpoState::from_json(CheckpointSet::restore(*latest, learner_), *latest);
+      models_.engine->weights_changed();
+      log::info("going on from {}", latest->string());
+    }
+    saved_step_ = trainer_.state().step;
+  }
+
+  GrpoState run() {
+    const int64_t first = trainer_.state().step;
+    keep_steps(dir_.file("rollouts.jsonl"), first);
+    keep_steps(dir_.file("validation.jsonl"), first);
+    MetricWriter metrics(dir_.path(), first);
+    JsonlWriter rollouts(dir_.file("rollouts.jsonl"), /*append=*/true);
+    try {
+      validate_before();
+      Progress progress("grpo", config_.steps, "steps", first);
+      while (trainer_.state().step < config_.steps) {
+        throw_if_stopped();
+        progress.note(one_step(metrics, rollouts));
+        progress.advance();
+      }
+    } catch (const Interrupted&) {
+      save();
+      throw;
+    }
+    save();
+    checkpoints_.publish_final();
+    validate_after();
+    write_file_atomically(dir_.file("summary.json"), dump_json_pretty(trainer_.state().to_json()));
+    return trainer_.state();
+  }
+
+ private:
+  std::string one_step(MetricWriter& metrics, JsonlWriter& rollouts) {
+    GrpoTrainer::Step step = trainer_.step();
+    const int64_t number = trainer_.state().step;
+    for (const Episode& e : step.episodes) rollouts.write(episode_to_json(number, e));
+    metrics.write(number, step.metrics);
+    if (checkpoints_.due(number)) save();
+    const int64_t every = config_.validation.every_steps;
+    if (every > 0 && number % every == 0 && number < config_.steps) record_validation(validate());
+    return fmt::format("reward {:.3f}", step.metrics["reward_mean"].get<double>());
+  }
+
+  void save() {
+    const GrpoState& state = trainer_.state();
+    if (saved_step_ == state.step && checkpoints_.latest()) return;
+    checkpoints_.save(state.step, learner_, state.to_json());
+    saved_step_ = state.step;
+  }
+
+  GrpoValidation validate() {
+    const GrpoValidation result = trainer_.validate(validation_tasks_, config_.validation.samples);
+    log::info("validation after step {}: reward {:.4f}, valid {:.3f}", trainer_.state().step,
+              result.reward, result.valid);
+    return result;
+  }
+
+  void record_validation(const GrpoValidation& v) {
+    JsonlWriter(dir_.file("validation.jsonl"), /*append=*/true)
+        .write({{"step", trainer_.state().step},
+                {"reward", v.reward},
+                {"valid", v.valid},
+                {"pass", v.pass}});
+  }
+
+  void validate_before() {
+    if (validation_tasks_.empty() || fs::exists(before_file())) return;
+    if (trainer_.state().step > 0) throw Error(before_file().string() + " is missing");
+    const GrpoValidation before = validate();
+    record_validation(before);
+    write_file_atomically(before_file(), dump_json_pretty(before.to_json()));
+  }
+
+  void validate_after() {
+    if (validation_tasks_.empty()) return;
+    const GrpoValidation after = validate();
+    record_validation(after);
+    const Json both = {{"before", read_json_file(before_file())}, {"after", after.to_json()}};
+    write_file_atomically(dir_.file("before_after.json"), dump_json_pretty(both));
+  }
+
+  fs::path before_file() const { return dir_.file("validation_before.json"); }
+
+  const GrpoConfig& config_;
+  RunDir dir_;
+  CheckpointSet checkpoints_;
+  std::vector<Task> tasks_, validation_tasks_;
+  Models models_;
+  Learner learner_;
+  Sandbox sandbox_;
+  Judge judge_;
+  PythonAnalyser analyser_;
+  MetaAgent meta_agent_;
+  WorkflowRunner runner_;
+  WorkflowScorer scorer_;
+  GrpoTrainer trainer_;
+  int64_t saved_step_ = 0;
+};
+
+}  // namespace
+
+GrpoState run_grpo(const GrpoConfig& config, bool resume, const Json& resolved_config) {
+  return GrpoRun(config, resume, resolved_config).run();
+}
+
+}  // namespace weft

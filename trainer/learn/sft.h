@@ -1,0 +1,82 @@
+/// Supervised fine-tuning of the meta-agent on workflows that earned a reward.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "trainer/learn/checkpoint.h"
+#include "trainer/learn/learner.h"
+#include "trainer/learn/sft_data.h"
+
+namespace weft {
+
+struct SftConfig {
+  std::string model;        ///< Hugging Face directory to start from
+  std::string model_shape;  ///< config.json to plan memory for, where no weights are; --dry-run
+  std::string device = "auto";
+  std::string dtype = "auto";
+  uint64_t seed = 0;
+  std::string out;
+  SftDataOptions data;
+  MetaAgentOptions meta_agent;
+  LearnOptions learn;
+  CheckpointOptions checkpoint;
+  int64_t epochs = 2;
+  int64_t sequences_per_step = 16;
+  int64_t max_steps = 0;  ///< stops earlier than the epochs would; 0: no limit
+
+  template <class V>
+  void visit(V& v) {
+    v("model", model, "Hugging Face directory to start from");
+    v("model_shape", model_shape, "config.json for --dry-run where there are no weights");
+    v("device", device, "auto, cpu or cuda[:N]");
+    v("dtype", dtype, "auto, f32 or bf16");
+    v("seed", seed, "of the order of examples and the adapter's start");
+    v("out", out, "run directory");
+    v("data", data, "examples");
+    v("meta_agent", meta_agent, "form of prompt and target");
+    v("learn", learn, "what is trained, and how");
+    v("checkpoint", checkpoint, "checkpoints");
+    v("epochs", epochs, "passes over the examples");
+    v("sequences_per_step", sequences_per_step, "examples of an optimizer step");
+    v("max_steps", max_steps, "most optimizer steps, 0: as the epochs give");
+  }
+  /// Throws InputError naming the field.
+  void validate() const;
+  /// Bytes by purpose; see memory_plan.h.
+  Json memory_plan() const;
+};
+
+/// Which examples an optimizer step takes: each epoch is its own seeded permutation, the last step
+/// of an epoch may be smaller. A function of the step alone, so a resume needs no cursor.
+class SftSchedule {
+ public:
+  SftSchedule(int64_t num_examples, const SftConfig& config);
+  int64_t num_steps() const { return num_steps_; }
+  std::vector<int64_t> batch(int64_t step) const;
+
+ private:
+  int64_t num_examples_, per_step_, steps_per_epoch_, num_steps_;
+  uint64_t seed_;
+};
+
+struct SftSummary {
+  int64_t steps = 0;
+  int64_t tokens = 0;          ///< through the model
+  int64_t trained_tokens = 0;  ///< with a loss
+  int64_t skipped_steps = 0;   ///< gradient not finite
+  double last_loss = 0;        ///< nats per token
+};
+
+/// The whole program: loads, trains, and leaves checkpoints, metrics, `final/` and `summary.json`
+/// in config.out. With `resume` it goes on from the newest checkpoint and gives, in fp32, the same
+/// bits as a run that was never interrupted. On SIGINT or SIGTERM it saves a checkpoint and throws
+/// Interrupted. Throws InputError and Error otherwise.
+///
+/// Metrics of a step: loss (mean nats per completion token), lr, grad_norm (before clipping),
+/// tokens, trained_tokens, tokens_per_s, skipped (1 where the gradient was not finite).
+SftSummary run_sft(const SftConfig& config, bool resume, const Json& resolved_config);
+
+}  // namespace weft

@@ -1,0 +1,148 @@
+#include "trainer/learn/sft_data.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "base/jsonl.h"
+#include "data/task.h"
+#include "data/trajectory_store.h"
+
+namespace weft {
+namespace {
+
+void append(SftData& data, TrainSequence sequence, const SftDataOptions& options) {
+  const size_t tokens = sequence.prompt_ids.size() + sequence.completion_ids.size();
+  if (static_cast<int64_t>(tokens) > options.max_tokens) {
+    ++data.num_too_long;
+  } else {
+    data.sequences.push_back(std::move(sequence));
+  }
+}
+
+void check_not_empty(const SftData& data, const std::string& source) {
+  if (data.sequences.empty()) {
+    throw InputError(source + ": expected at least one example, got none (" +
+                     std::to_string(data.num_too_long) + " longer than max_tokens)");
+  }
+}
+
+TrainSequence encode_messages(const Json& messages, const std::string& where,
+                              const ExampleEncoder& encoder) {
+  std::vector<ChatMessage> turns;
+  for (const Json& turn : messages) {
+    turns.push_back({get_field<std::string>(turn, "role", where),
+                     get_field<std::string>(turn, "content", where)});
+  }
+  if (turns.size() < 2 || turns.back().role != "assistant") {
+    throw InputError(where + ": \"messages\": expected turns that end with one of the assistant");
+  }
+  const std::string target = turns.back().content;
+  turns.pop_back();
+  return encoder.encode(turns, target);
+}
+
+TrainSequence encode_line(const Json& line, const std::string& where,
+                          const ExampleEncoder& encoder) {
+  if (line.contains("messages")) {
+    return encode_messages(get_field<std::vector<Json>>(line, "messages", where), where, encoder);
+  }
+  TrainSequence result = encoder.encode(get_field<std::string>(line, "prompt", where),
+                                        get_field<std::string>(line, "completion", where));
+  if (result.prompt_ids.empty()) {
+    throw InputError(where + ": \"prompt\": expected at least one token, got none");
+  }
+  return result;
+}
+
+}  // namespace
+
+void SftDataOptions::validate() const {
+  if (store.empty() == jsonl.empty()) {
+    throw InputError("expected one of \"store\" and \"jsonl\", got " +
+                     std::string(store.empty() ? "neither" : "both"));
+  }
+  if (!store.empty() && tasks.empty()) {
+    throw InputError("tasks: expected the task files of the store, got none");
+  }
+}
+
+ExampleEncoder::ExampleEncoder(const Tokenizer& tokenizer, const ChatTemplate* chat_template,
+                               std::vector<int32_t> eos_ids)
+    : tokenizer_(tokenizer), chat_template_(chat_template), eos_ids_(std::move(eos_ids)) {
+  if (eos_ids_.empty()) throw InputError("the model's config names no end-of-text token");
+  turn_end_ = chat_template_ != nullptr ? turn_end() : eos_ids_.front();
+}
+
+int32_t ExampleEncoder::turn_end() const {
+  const std::string mark = "Weft";
+  const std::string text = chat_template_->render({{"user", "Hello"}, {"assistant", mark}}, false);
+  const size_t end = text.rfind(mark);
+  if (end == std::string::npos) return eos_ids_.front();
+  for (const int32_t id : tokenizer_.encode(text.substr(end + mark.size()), false)) {
+    if (std::find(eos_ids_.begin(), eos_ids_.end(), id) != eos_ids_.end()) return id;
+  }
+  return eos_ids_.front();
+}
+
+std::vector<int32_t> ExampleEncoder::completion_ids(const std::string& text, int32_t eos) const {
+  std::vector<int32_t> ids = tokenizer_.encode(text, /*add_special=*/false,
+                                               /*parse_special=*/false);
+  ids.push_back(eos);
+  return ids;
+}
+
+TrainSequence ExampleEncoder::encode(const std::vector<ChatMessage>& prompt,
+                                     const std::string& completion) const {
+  if (chat_template_ == nullptr) {
+    throw InputError("the model has no chat template: \"messages\" cannot be used with it");
+  }
+  return {tokenizer_.encode(chat_template_->render(prompt, true), /*add_special=*/false),
+          completion_ids(completion, turn_end_)};
+}
+
+TrainSequence ExampleEncoder::encode(const std::string& prompt,
+                                     const std::string& completion) const {
+  return {tokenizer_.encode(prompt), completion_ids(completion, eos_ids_.front())};
+}
+
+SftData load_jsonl_examples(const SftDataOptions& options, const ExampleEncoder& encoder) {
+  JsonlReader reader(options.jsonl);
+  JsonlLine line;
+  SftData data;
+  while (reader.next(line)) {
+    if (!line.error.empty()) throw InputError(line.error);
+    append(data, encode_line(line.value, reader.where(line), encoder), options);
+  }
+  check_not_empty(data, options.jsonl);
+  return data;
+}
+
+SftData load_store_examples(const SftDataOptions& options, const ExampleEncoder& encoder,
+                            const MetaAgent& meta_agent) {
+  std::map<std::string, Task> tasks;
+  for (const auto& file : options.tasks) {
+    for (auto& task : load_tasks(file)) tasks.emplace(task.id, task);
+  }
+  TrajectoryFilter filter;
+  filter.origin = options.origin;
+  filter.only_valid = true;
+  filter.min_reward = options.min_reward;
+  filter.max_per_task = options.max_per_task;
+  const TrajectoryStore store(options.store);
+  SftData data;
+  for (const Trajectory& t : store.select(filter)) {
+    const auto task = tasks.find(t.task_id);
+    if (task == tasks.end()) {
+      throw InputError(options.store + ": task \"" + t.task_id + "\" is in none of the task files");
+    }
+    append(data,
+           encoder.encode(meta_agent.prompt(task->second),
+                          meta_agent.render_completion(t.reasoning, t.code)),
+           options);
+  }
+  check_not_empty(data, options.store);
+  return data;
+}
+
+}  // namespace weft
