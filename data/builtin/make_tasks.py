@@ -4,11 +4,12 @@
     make_tasks.py            # write the files
     make_tasks.py --check    # exit 1 if a file is not what the tables give
 
-A row of a table is (signature, what the function does, reference, kinds of its arguments[, hint]).
-The reference is one expression, or a body that begins with a newline. The hint is a second sentence
-for the prompt; SHOWN stands for one that names the reference expression. Arguments are drawn with a seed
-that depends on the task's name alone, so a new row changes no other task; expected values come from
-the reference; a float is compared with a tolerance. The tests of a task are disjoint.
+A row of a table is (signature, what the function does, reference, kinds of its arguments[,
+hint]). The reference is one expression, or a body that begins with a newline. The hint is a
+second sentence for the prompt; SHOWN stands for one that names the reference expression.
+Arguments are drawn with a seed that depends on the task's name alone, so a new row changes no
+other task; expected values come from the reference; a float is compared with a tolerance. The
+tests of a task are disjoint.
 """
 
 import argparse
@@ -24,8 +25,11 @@ import families_validation
 from kinds import SHOWN, arguments
 
 HERE = Path(__file__).resolve().parent
-SPLITS = {"train": families_train.FAMILIES, "validation": families_validation.FAMILIES,
-          "test": families_test.FAMILIES}
+SPLITS = {
+    "train": families_train.FAMILIES,
+    "validation": families_validation.FAMILIES,
+    "test": families_test.FAMILIES,
+}
 PARTS = (("public", 3), ("val", 5), ("hidden", 8))
 NUM_TESTS = sum(count for _, count in PARTS)
 NUM_DRAWS = 300
@@ -54,7 +58,7 @@ def varied(cases, rng):
     chosen, queues = [], list(groups.values())
     while len(chosen) < NUM_TESTS and queues:
         queues = [queue for queue in queues if queue]
-        chosen += [queue.pop(0) for queue in queues[:NUM_TESTS - len(chosen)]]
+        chosen += [queue.pop(0) for queue in queues[: NUM_TESTS - len(chosen)]]
     rng.shuffle(chosen)
     return chosen
 
@@ -76,7 +80,7 @@ def make_tests(name, code, kinds):
         raise SystemExit(f"{name}: expected {NUM_TESTS} different tests, got {len(chosen)}")
     tests, start = {}, 0
     for part, count in PARTS:
-        tests[part] = chosen[start:start + count]
+        tests[part] = chosen[start : start + count]
         start += count
     return tests
 
@@ -89,9 +93,15 @@ def make_task(family, row):
     prompt = wording.format(signature, what)
     if hint:
         prompt += " " + (f"Use `{reference}`." if hint == SHOWN else hint)
-    task = {"id": f"builtin/{family}/{name}", "dataset": "builtin", "kind": "code",
-            "prompt": prompt, "entry_point": name, "family": family,
-            "tests": make_tests(name, code, kinds)}
+    task = {
+        "id": f"builtin/{family}/{name}",
+        "dataset": "builtin",
+        "kind": "code",
+        "prompt": prompt,
+        "entry_point": name,
+        "family": family,
+        "tests": make_tests(name, code, kinds),
+    }
     return task, {"id": task["id"], "code": code}
 
 

@@ -14,7 +14,9 @@ SPLITS = ("train", "validation", "test")
 
 
 def run(*command):
-    return subprocess.run([sys.executable, "-B", *map(str, command)], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-B", *map(str, command)], capture_output=True, text=True
+    )
 
 
 def tasks(split):
@@ -24,8 +26,9 @@ def tasks(split):
 class FetchDefaultModel(unittest.TestCase):
     def refuses(self, gguf, word):
         with tempfile.TemporaryDirectory() as folder:
-            done = run(ROOT / "scripts" / "fetch_default_model.py", Path(folder) / "out",
-                       "--gguf", gguf)
+            done = run(
+                ROOT / "scripts" / "fetch_default_model.py", Path(folder) / "out", "--gguf", gguf
+            )
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn(word, done.stderr)
             self.assertEqual(len(done.stderr.splitlines()), 1)
@@ -59,8 +62,11 @@ class BuiltinTasks(unittest.TestCase):
     def test_tests_of_a_task_are_disjoint(self):
         for split in SPLITS:
             for task in tasks(split):
-                parts = [json.dumps(test["args"]) for part in ("public", "val", "hidden")
-                         for test in task["tests"][part]]
+                parts = [
+                    json.dumps(test["args"])
+                    for part in ("public", "val", "hidden")
+                    for test in task["tests"][part]
+                ]
                 self.assertEqual(len(parts), len(set(parts)), task["id"])
 
 
