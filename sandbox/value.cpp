@@ -72,15 +72,17 @@ class LiteralWriter {
   explicit LiteralWriter(size_t max_bytes) : max_bytes_(max_bytes) {}
 
   void write(const PythonValue& value);
+  bool cut() const { return cut_ || out_.size() > max_bytes_; }
   std::string take() { return std::move(out_); }
 
  private:
-  bool full() const { return out_.size() >= max_bytes_; }
+  bool full() { return cut_ = cut_ || out_.size() >= max_bytes_; }
   void write_number(double number);
   void write_text(const std::string& text, bool bytes);
   void write_items(const PythonValue& value, const char* open, const char* close);
 
   size_t max_bytes_;
+  bool cut_ = false;
   std::string out_;
 };
 
@@ -278,11 +280,12 @@ std::string int_digits(const PythonValue& value) {
 std::string python_literal(const PythonValue& value, size_t max_bytes) {
   LiteralWriter writer(max_bytes);
   writer.write(value);
+  const bool cut = writer.cut();
   std::string text = writer.take();
-  if (text.size() <= max_bytes) return text;
-  size_t cut = max_bytes;
-  while (cut > 0 && (text[cut] & 0xc0) == 0x80) --cut;
-  return text.substr(0, cut) + "...";
+  if (!cut) return text;
+  size_t size = std::min(max_bytes, text.size());
+  while (size > 0 && size < text.size() && (text[size] & 0xc0) == 0x80) --size;
+  return text.substr(0, size) + "...";
 }
 
 }  // namespace weft

@@ -1,0 +1,36 @@
+/// The program `judge`: JSON lines of candidates in, JSON lines of verdicts out.
+#pragma once
+
+#include <string>
+
+#include "sandbox/judge.h"
+
+namespace weft {
+
+struct JudgeConfig {
+  std::string in = "-";
+  std::string out = "-";
+  int64_t jobs = 2;
+  bool allow_inproc = false;
+  std::string min_tier = "B";
+
+  template <class V>
+  void visit(V& v) {
+    v("in", in, "candidates, one JSON object a line (CONTRACTS, judge); - reads standard input");
+    v("out", out, "verdicts in input order; - writes standard output");
+    v("jobs", jobs, "slots, that is candidates at a time; more than cores gains nothing");
+    v("allow_inproc", allow_inproc, "admit mode inproc, whose verdicts a candidate can forge");
+    v("min_tier", min_tier, "A (user namespaces) or B (root without); less is refused");
+  }
+  void validate() const;
+};
+
+/// A row of `judge`'s input. Throws InputError opened by `where`.
+JudgeRequest parse_judge_row(const Json& row, const std::string& where);
+
+/// Judges every row; `resume` skips ids that the output already holds. A bad line is logged with
+/// its number and the rest go on. Throws Error at the end when there was one, or when a row could
+/// not be judged for reasons of infrastructure.
+void run_judge_program(const JudgeConfig& config, bool resume);
+
+}  // namespace weft

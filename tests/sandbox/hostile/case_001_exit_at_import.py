@@ -1,0 +1,3 @@
+# expect: ERROR(exit 0)
+import os
+os._exit(0)

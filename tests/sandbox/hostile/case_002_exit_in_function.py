@@ -1,0 +1,4 @@
+# expect: ERROR(SystemExit)
+import sys
+def f(x):
+    sys.exit(0)

@@ -1,0 +1,3 @@
+# expect: UNSERIALISABLE
+async def f(x):
+    return 4

@@ -1,0 +1,3 @@
+# expect: UNSERIALISABLE
+def f(x):
+    return [0] * 10000000

@@ -1,0 +1,5 @@
+# expect: UNSERIALISABLE
+def f(x):
+    a = []
+    a.append(a)
+    return a

@@ -1,0 +1,5 @@
+# expect: ERROR(PermissionError)
+import os
+def f(x):
+    while True:
+        os.fork()

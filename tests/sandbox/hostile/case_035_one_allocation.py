@@ -1,0 +1,3 @@
+# expect: MEMORY
+def f(x):
+    return len(bytearray(8 << 30))

@@ -1,0 +1,4 @@
+# expect: TIME_CPU
+def f(x):
+    while True:
+        pass

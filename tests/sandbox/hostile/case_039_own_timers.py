@@ -1,0 +1,7 @@
+# expect: TIME_WALL
+import signal, time
+def f(x):
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 1000)
+    signal.raise_signal(signal.SIGSTOP)
+    time.sleep(1000)

@@ -1,0 +1,4 @@
+# expect: OUTPUT
+def f(x):
+    while True:
+        print("x" * 10000)

@@ -1,0 +1,3 @@
+# expect: ERROR(RecursionError)
+def f(x):
+    return f(x)

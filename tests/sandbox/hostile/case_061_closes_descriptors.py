@@ -1,0 +1,5 @@
+# expect: ERROR(exit 3)
+import os
+def f(x):
+    os.closerange(0, 100)
+    return 4

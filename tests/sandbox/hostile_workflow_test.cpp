@@ -1,0 +1,146 @@
+// Attacks through the workflow's channel; cases as numbered in docs/sandbox.md.
+#include <gtest/gtest.h>
+
+#include "sandbox/workflow_process.h"
+#include "tests/sandbox/jail_support.h"
+#include "tests/sandbox/scripted_worker.h"
+
+namespace weft {
+namespace {
+
+using Status = WorkflowResult::Status;
+using test::ScriptedWorker;
+using test::workflow_code;
+
+class HostileWorkflow : public testing::Test {
+ protected:
+  WorkflowResult run(const std::string& body, WorkflowJob job = {}) {
+    job.code = workflow_code(body);
+    job.problem = "P";
+    return host_.run(std::move(job));
+  }
+  // The honest twin, beside which nothing else lives.
+  void TearDown() override {
+    const auto result = run("return (await self.llm.call_llm(messages=['x']))[0], 0.0");
+    EXPECT_EQ(result.answer, "x#0") << result.error;
+  }
+
+  ScriptedWorker worker_{{}, 20};
+  ScriptedWorker slow_worker_{{}, 30000};
+  WorkflowHost host_{test::shared_sandbox(), test::shared_judge(), worker_};
+};
+
+TEST_F(HostileWorkflow, Case066AMillionCallsEndAtTheBudget) {
+  const auto result = run(
+      "import asyncio\n"
+      "await asyncio.gather(*[self.llm.call_llm(messages=['x' * 1000]) for _ in range(100000)])");
+  EXPECT_EQ(result.status, Status::kLimit);
+  EXPECT_EQ(result.usage.calls, 32);
+}
+
+TEST_F(HostileWorkflow, Case066InvalidCallsAreChargedToo) {
+  const auto result =
+      run("import _weft\nfor _ in range(1000000):\n    _weft.request('call_llm', 1)");
+  EXPECT_EQ(result.status, Status::kLimit);
+}
+
+TEST_F(HostileWorkflow, Case066AHugePromptIsRefused) {
+  WorkflowJob job;
+  job.budget.memory_mb = 256;
+  const auto result = run("await self.llm.call_llm(messages=['x' * 20000000])", job);
+  EXPECT_EQ(result.error.substr(0, 10), "ValueError") << result.error;
+}
+
+TEST_F(HostileWorkflow, Case067ForgedAndInterleavedFramesEndTheJob) {
+  EXPECT_EQ(
+      run("import os\nos.write(3, b'x' * 100)\nimport asyncio\nawait asyncio.sleep(10)").error,
+      "PROTOCOL: a malformed frame");
+  const std::string same_id =
+      "import os, struct\n"
+      "body = b't' + struct.pack('<I', 3) + b's' + struct.pack('<I', 9) + b'exec_code' + "
+      "b's\\0\\0\\0\\0' * 2\n"
+      "for _ in range(2):\n    os.write(3, struct.pack('<III', len(body), 24, 7) + body)\n"
+      "import asyncio\nawait asyncio.sleep(10)";
+  WorkflowJob job;
+  job.public_tests = {test::call_test(1, 1)};
+  EXPECT_EQ(run(same_id, job).error, "PROTOCOL: a malformed request");
+}
+
+TEST_F(HostileWorkflow, Case068DeathCancelsItsCallsAndTheirCostIsCounted) {
+  WorkflowHost host(test::shared_sandbox(), test::shared_judge(), slow_worker_);
+  WorkflowJob job;
+  job.budget.max_calls = 50;
+  job.problem = "P";
+  job.code = workflow_code(
+      "import asyncio, os\n"
+      "for _ in range(50):\n    asyncio.ensure_future(self.llm.call_llm(messages=['x']))\n"
+      "await asyncio.sleep(0.1)\nos._exit(0)");
+  const auto result = host.run(job);
+  EXPECT_EQ(result.status, Status::kWorkflowError);
+  EXPECT_EQ(result.error, "ended without an answer, exit 0");
+  EXPECT_EQ(slow_worker_.num_cancelled, 50);
+  EXPECT_EQ(result.usage.completion_tokens, 50);
+  EXPECT_LT(result.wall_ms, 5000);
+}
+
+TEST_F(HostileWorkflow, Case070NeverReturningEndsAtTheWallLimit) {
+  WorkflowJob job;
+  job.budget.wall_ms = 300;
+  EXPECT_EQ(run("import asyncio\nawait asyncio.Event().wait()", job).status, Status::kLimit);
+}
+
+TEST_F(HostileWorkflow, Case071ABusyLoopEndsAtTheCpuLimit) {
+  WorkflowJob job;
+  job.budget.cpu_ms = 300;
+  const auto result = run("while True: pass", job);
+  EXPECT_EQ(result.status, Status::kLimit);
+  EXPECT_EQ(result.error, "TIME_CPU: more than 300 ms");
+}
+
+TEST_F(HostileWorkflow, Case072BudgetsAreNotTheWorkflowsToSet) {
+  WorkflowJob job;
+  job.budget.max_calls = 1;
+  const auto result =
+      run("self.llm.config = {'max_calls': 1000}\n"
+          "llm = create_llm_instance({'max_calls': 1000, 'budget': None})\n"
+          "await llm.call_llm(messages=['x'])\nawait llm.call_llm(messages=['x'])",
+          job);
+  EXPECT_EQ(result.status, Status::kLimit);
+  EXPECT_EQ(result.usage.calls, 1);
+}
+
+TEST_F(HostileWorkflow, Case073RewritingTheHelpersFoolsOnlyItself) {
+  const auto result =
+      run("import weft\nasync def canned(*a, **k): return ['free']\n"
+          "weft._ask = canned\nweft._Llm.call_llm = canned\n"
+          "weft.exec_code = lambda *a: 'no error'\n"
+          "return (await self.llm.call_llm(messages=['x']))[0], 0.0");
+  EXPECT_EQ(result.answer, "free");
+  EXPECT_EQ(result.usage.calls, 0);
+}
+
+TEST_F(HostileWorkflow, Case031ForksAndThreadsAreRefused) {
+  EXPECT_EQ(run("import os\nos.fork()").error.substr(0, 15), "PermissionError");
+  EXPECT_EQ(run("import threading\nthreading.Thread(target=print).start()").error.substr(0, 12),
+            "RuntimeError");
+}
+
+TEST_F(HostileWorkflow, Case034MemoryEndsAtTheBudget) {
+  EXPECT_EQ(run("x = []\nwhile True: x.append(bytearray(b'x' * 1000000))").error.substr(0, 11),
+            "MemoryError");
+}
+
+TEST_F(HostileWorkflow, Case041AFloodOfOutputEndsTheJob) {
+  EXPECT_EQ(run("while True: print('x' * 10000)").error.substr(0, 6), "OUTPUT");
+}
+
+TEST_F(HostileWorkflow, Case055SignalsReachNobody) {
+  const auto result =
+      run("import os\nfor pid in (0, -1, 1, 2, 3):\n    try:\n        os.kill(pid, 9)\n        "
+          "return 'sent', 0.0\n"
+          "    except (PermissionError, ProcessLookupError):\n        pass\nreturn 'held', 0.0");
+  EXPECT_EQ(result.answer, "held") << result.error;
+}
+
+}  // namespace
+}  // namespace weft

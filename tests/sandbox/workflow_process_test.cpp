@@ -1,0 +1,201 @@
+#include "sandbox/workflow_process.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "tests/sandbox/jail_support.h"
+#include "tests/sandbox/scripted_worker.h"
+
+namespace weft {
+namespace {
+
+using Status = WorkflowResult::Status;
+using test::ScriptedWorker;
+using test::workflow_code;
+
+WorkflowResult run(const std::string& code, Worker& worker, WorkflowJob job = {}) {
+  WorkflowHost host(test::shared_sandbox(), test::shared_judge(), worker);
+  job.code = code;
+  if (job.problem.empty()) job.problem = "P";
+  return host.run(std::move(job));
+}
+
+WorkflowResult run_body(const std::string& body, WorkflowJob job = {}) {
+  ScriptedWorker worker;
+  return run(workflow_code(body), worker, std::move(job));
+}
+
+TEST(WorkflowHost, AnswersThroughTheWorkerAndSumsUsage) {
+  const auto result = run_body(
+      "texts = await self.llm.call_llm(messages=[problem], temperature=0.5, num_of_response=2,\n"
+      "                                agent_role='r', instructions='i')\n"
+      "return texts[1], self.llm.get_usage_summary()['total_cost']");
+  EXPECT_EQ(result.status, Status::kAnswered) << result.error;
+  EXPECT_EQ(result.answer, "P#1");
+  EXPECT_EQ(result.usage.calls, 1);
+  EXPECT_EQ(result.usage.prompt_tokens, 10);
+  EXPECT_EQ(result.usage.completion_tokens, 10);
+  EXPECT_DOUBLE_EQ(result.usage.usd, 0.25);
+  EXPECT_EQ(result.trace[0]["kind"], "call_llm");
+  EXPECT_EQ(result.trace[0]["role"], "r");
+}
+
+TEST(WorkflowHost, RunsCallsOfOneWorkflowAtTheSameTime) {
+  ScriptedWorker worker({}, 200);
+  const auto result =
+      run(workflow_code("import asyncio\n"
+                        "lists = await asyncio.gather(*[self.llm.call_llm(messages=[str(i)]) for i "
+                        "in range(8)])\n"
+                        "return ' '.join(t[0] for t in lists), 0.0"),
+          worker);
+  EXPECT_EQ(result.answer, "0#0 1#0 2#0 3#0 4#0 5#0 6#0 7#0") << result.error;
+  EXPECT_LT(result.wall_ms, 1200);
+}
+
+TEST(WorkflowHost, ExecCodeHasBayesFlowsThreeShapes) {
+  WorkflowJob job;
+  job.entry_point = "f";
+  job.public_tests = {test::call_test(2, 4), Json{{"code", "assert f(3) == 6"}}};
+  const auto good = run_body("return exec_code('def f(x): return 2 * x', entry_point), 0.0", job);
+  EXPECT_EQ(good.answer, "no error") << good.error;
+  const auto wrong = run_body(
+      "r = exec_code('def f(x): return 4', entry_point)\n"
+      "return f\"{len(r)} {r[0]['test_case']} {r[0]['error_type']} {r[0]['error_message']} \"\\\n"
+      "       f\"{type(r[0]['traceback']).__name__}\", 0.0",
+      job);
+  EXPECT_EQ(wrong.answer, "1 assert f(3) == 6 AssertionError got 4 list") << wrong.error;
+  const auto broken =
+      run_body("return exec_code('def f(x): return y', entry_point)['exec_fail_case'], 0.0", job);
+  EXPECT_NE(broken.answer.find("NameError"), std::string::npos) << broken.answer << broken.error;
+  EXPECT_NE(broken.answer.find("line 1, in f"), std::string::npos) << broken.answer;
+  EXPECT_EQ(good.usage.execs, 1);
+  EXPECT_EQ(good.trace[0]["verdict"], "PASS");
+}
+
+TEST(WorkflowHost, ExecCodeMayRunWhileCallsAreOutstanding) {
+  WorkflowJob job;
+  job.entry_point = "f";
+  job.public_tests = {test::call_test(2, 4)};
+  const auto result = run_body(
+      "import asyncio\n"
+      "call = asyncio.ensure_future(self.llm.call_llm(messages=['a']))\n"
+      "await asyncio.sleep(0)\n"
+      "reports = [exec_code('def f(x): return 4', entry_point) for _ in range(3)]\n"
+      "return (await call)[0] + str(reports), 0",
+      job);
+  EXPECT_EQ(result.answer, "a#0['no error', 'no error', 'no error']") << result.error;
+}
+
+TEST(WorkflowHost, TakesABareStringAndAWorkflowWithoutEntryPoint) {
+  ScriptedWorker worker;
+  WorkflowJob job;
+  job.entry_point = "f";
+  const auto result =
+      run("class Workflow:\n    def __init__(self, name, llm_config, dataset): self.d = dataset\n"
+          "    async def __call__(self, problem): return "
+          "extract_code('x\\n```python\\ncode\\n```') + problem\n",
+          worker, job);
+  EXPECT_EQ(result.answer, "codeP") << result.error;
+}
+
+TEST(WorkflowHost, ErrorsCarryTypeMessageAndLine) {
+  const auto result = run_body("return {}['k']");
+  EXPECT_EQ(result.status, Status::kWorkflowError);
+  EXPECT_EQ(result.error, "KeyError: k (line 7, in __call__)");
+  EXPECT_EQ(run_body("x = (").error.substr(0, 11), "SyntaxError");
+  ScriptedWorker worker;
+  EXPECT_EQ(run("x = 1", worker).error.substr(0, 9), "NameError");
+  EXPECT_EQ(run_body("return 1, 2").error.substr(0, 9), "TypeError");
+  EXPECT_EQ(run_body("return object()").error, "UNSERIALISABLE object");
+}
+
+TEST(WorkflowHost, BudgetsEndTheWorkflowAsLimits) {
+  WorkflowJob job;
+  job.budget.max_calls = 3;
+  const std::string loop =
+      "for _ in range(100):\n    await self.llm.call_llm(messages=['x'], num_of_response=2)\n";
+  auto result = run_body(loop, job);
+  EXPECT_EQ(result.status, Status::kLimit);
+  EXPECT_EQ(result.error, "number of call_llm exceeds the budget of 3");
+  EXPECT_EQ(result.usage.calls, 3);
+  job.budget.max_calls = 100;
+  job.budget.max_tokens = 50;
+  EXPECT_EQ(run_body(loop, job).error, "number of tokens exceeds the budget of 50");
+  job.budget.max_tokens = 10000;
+  job.budget.max_usd = 0.6;
+  EXPECT_EQ(run_body(loop, job).usage.calls, 3);
+  job.budget.max_responses_per_call = 1;
+  EXPECT_EQ(run_body(loop, job).error, "num_of_response exceeds the budget of 1");
+  job.budget.wall_ms = 300;
+  EXPECT_EQ(run_body("import asyncio\nawait asyncio.sleep(100)", job).error,
+            "TIME_WALL: more than 300 ms");
+}
+
+TEST(WorkflowHost, WorkerRefusalsAreExceptionsAndItsFailuresInfrastructure) {
+  const auto with = [](WorkerReply::Status status) {
+    ScriptedWorker worker([status](const WorkerRequest&) {
+      WorkerReply reply;
+      reply.status = status;
+      reply.error = "too long";
+      return reply;
+    });
+    return run(workflow_code("try:\n    await self.llm.call_llm(messages=['x'])\n"
+                             "except RuntimeError as error:\n    return str(error), 0.0"),
+               worker);
+  };
+  EXPECT_EQ(with(WorkerReply::Status::kRefused).answer, "too long");
+  const auto lost = with(WorkerReply::Status::kInfrastructure);
+  EXPECT_EQ(lost.status, Status::kInfrastructure);
+  EXPECT_EQ(lost.error, "worker: too long");
+}
+
+TEST(WorkflowHost, ManyWaitingWorkflowsShareOneThread) {
+  ScriptedWorker worker({}, 300);
+  WorkflowHost host(test::shared_sandbox(), test::shared_judge(), worker, 40);
+  std::vector<std::promise<WorkflowResult>> promises(60);
+  for (size_t i = 0; i < promises.size(); ++i) {
+    WorkflowJob job;
+    job.code = workflow_code("return (await self.llm.call_llm(messages=[problem]))[0], 0.0");
+    job.problem = std::to_string(i);
+    host.start(job, [&promises, i](WorkflowResult r) { promises[i].set_value(std::move(r)); });
+  }
+  for (size_t i = 0; i < promises.size(); ++i) {
+    EXPECT_EQ(promises[i].get_future().get().answer, std::to_string(i) + "#0");
+  }
+}
+
+TEST(WorkflowHost, TheSameSeedGivesTheSameRandomNumbersAndWorkerSeeds) {
+  const auto answer = [](uint64_t seed) {
+    ScriptedWorker worker([](const WorkerRequest& request) {
+      WorkerReply reply;
+      reply.texts = {std::to_string(request.seed)};
+      return reply;
+    });
+    WorkflowJob job;
+    job.seed = seed;
+    return run(workflow_code("import random\nt = await self.llm.call_llm(messages=['x'])\n"
+                             "return f'{random.random()} {t[0]}', 0.0"),
+               worker, job)
+        .answer;
+  };
+  EXPECT_EQ(answer(1), answer(1));
+  EXPECT_NE(answer(1), answer(2));
+}
+
+TEST(WorkflowHost, ShutsDownWithWorkflowsRunning) {
+  ScriptedWorker worker({}, 60000);
+  std::promise<WorkflowResult> promise;
+  {
+    WorkflowHost host(test::shared_sandbox(), test::shared_judge(), worker);
+    WorkflowJob job;
+    job.code = workflow_code("await self.llm.call_llm(messages=['x'])");
+    host.start(job, [&promise](WorkflowResult r) { promise.set_value(std::move(r)); });
+    while (worker.num_requests == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_EQ(promise.get_future().get().status, Status::kInfrastructure);
+  EXPECT_EQ(worker.num_cancelled, 1);
+}
+
+}  // namespace
+}  // namespace weft
