@@ -1,7 +1,7 @@
 #include "model/tokenizer/token_table.h"
 
 #include <array>
-#include <cstdlib>
+#include <charconv>
 
 #include "base/error.h"
 #include "model/tokenizer/unicode.h"
@@ -41,9 +41,10 @@ int byte_of_stand_in(char32_t code) {
 // <0xNN>, or -1.
 int fallback_byte(const std::string& token) {
   if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return -1;
-  char* end = nullptr;
-  const long byte = std::strtol(token.substr(3, 2).c_str(), &end, 16);
-  return *end == '\0' ? static_cast<int>(byte) : -1;
+  int byte = -1;
+  const char* digits = token.data() + 3;
+  const auto [end, error] = std::from_chars(digits, digits + 2, byte, 16);
+  return error == std::errc() && end == digits + 2 ? byte : -1;
 }
 
 void replace_all(std::string& text, const std::string& from, const std::string& to) {

@@ -38,11 +38,11 @@ void check(const std::string& jinja, const Json& test_case) {
   }
 }
 
-Json cases() { return read_json_file(test::fixture("jinja_templates.json"))["cases"]; }
+Json cases(const std::string& fixture) { return read_json_file(test::fixture(fixture))["cases"]; }
 
 TEST(ChatTemplate, RendersEachConstructAsJinja2) {
   int count = 0;
-  for (const Json& test_case : cases()) {
+  for (const Json& test_case : cases("jinja_templates.json")) {
     if (!test_case.contains("template")) continue;
     check(test_case["template"].get<std::string>(), test_case);
     ++count;
@@ -53,7 +53,7 @@ TEST(ChatTemplate, RendersEachConstructAsJinja2) {
 TEST(ChatTemplate, RendersTheTemplatesOfRealModels) {
   if (test::shared_data().empty()) GTEST_SKIP() << "no shared/data beside the project";
   int count = 0;
-  for (const Json& test_case : cases()) {
+  for (const Json& test_case : cases("jinja_templates.json")) {
     if (!test_case.contains("file")) continue;
     const auto file = test_case["file"].get<std::string>();
     check(read_file(test::shared_data() / "tokenizers" / "templates" / file), test_case);
@@ -66,7 +66,7 @@ TEST(ChatTemplate, RendersQwen25AsTransformers) {
   if (test::shared_data().empty()) GTEST_SKIP() << "no shared/data beside the project";
   const ChatTemplate chat(read_file(test::shared_data() / "tokenizers" / "templates" /
                                     "Qwen-Qwen2.5-7B-Instruct.jinja"));
-  for (const Json& test_case : read_json_file(test::fixture("chat_templates.json"))["cases"]) {
+  for (const Json& test_case : cases("chat_templates.json")) {
     EXPECT_EQ(
         chat.render_json(test_case["messages"], test_case["add_generation_prompt"].get<bool>()),
         test_case["qwen2.5"].get<std::string>())
@@ -78,7 +78,7 @@ TEST(ChatTemplate, RendersTheDefaultModelsTemplateAsTransformers) {
   const auto model = test::source_dir() / "models" / "SmolLM2-135M-Instruct";
   if (!std::filesystem::exists(model)) GTEST_SKIP() << "no default model (scripts/bootstrap.sh)";
   const auto chat = ChatTemplate::load(model);
-  for (const Json& test_case : read_json_file(test::fixture("chat_templates.json"))["cases"]) {
+  for (const Json& test_case : cases("chat_templates.json")) {
     EXPECT_EQ(
         chat.render_json(test_case["messages"], test_case["add_generation_prompt"].get<bool>()),
         test_case["smollm2"].get<std::string>())
