@@ -88,10 +88,14 @@ TEST(SampleWorkflowsProgram, TakesAFailingWorkerForNoReward) {
   ScriptedModel down([](const ScriptedPrompt&) { return std::string(); },
                      [](const ScriptedPrompt&) { return ResponseStatus::kFailed; });
   const auto config = bench.config<SampleWorkflowsConfig>(kSmallSearch);
-  const Json report = run_sample_workflows(config, {false, config_to_json(config)}, nullptr, down);
+  const ProgramArgs args{false, config_to_json(config)};
+  EXPECT_THROW(run_sample_workflows(config, args, nullptr, down), Error);
   for (const auto& row : bench.rows()) EXPECT_EQ(row.outcome, "infrastructure");
-  EXPECT_GT(report["counts"]["dropped"].get<int>(), 0);
+  EXPECT_GT(read_json_file(bench.dir / "run" / "report.json")["counts"]["dropped"].get<int>(), 0);
   EXPECT_FALSE(fs::exists(bench.dir / "run" / "best_workflow.py"));
+  const Json report = bench.search(kSmallSearch, true);
+  EXPECT_EQ(report["counts"]["dropped"], 0) << "once the worker is back, the search starts anew";
+  EXPECT_EQ(bench.rows().size(), 16u + report["counts"]["infra_errors"].get<size_t>());
 }
 
 TEST(SampleWorkflowsProgram, RefusesAUsedFolderWithoutResume) {
