@@ -23,16 +23,15 @@ int64_t kv_bytes(const GrpoConfig& config, const TransformerConfig& shape, int64
 
 }  // namespace
 
-EnumTable<WorkerKind> enum_table(WorkerKind) {
-  return {{WorkerKind::kShared, "shared"},
-          {WorkerKind::kLocal, "local"},
-          {WorkerKind::kRemote, "remote"}};
-}
-
 void GrpoValidationOptions::validate() const {
   check_at_least("num_prompts", num_prompts, 1);
   check_at_least("samples", samples, 1);
   check_at_least("every_steps", every_steps, 0);
+}
+
+bool GrpoConfig::shares_worker() const {
+  return worker.kind == ModelKind::kLocal && !learn.full_weights &&
+         (worker.model.empty() || worker.model == model);
 }
 
 void GrpoConfig::validate() const {
@@ -46,15 +45,15 @@ void GrpoConfig::validate() const {
     throw InputError("reference: expected base or init, got " + reference);
   }
   if (reference == "init" && learn.init_adapter.empty()) {
-    throw InputError("reference: \"init\" needs learn.init_adapter");
+    throw InputError("reference: \"init\" needs init_adapter");
   }
-  if (learn.full_weights && worker.kind == WorkerKind::kShared) {
+  if (learn.full_weights && !learn.init_adapter.empty()) {
+    throw InputError("init_adapter: has no meaning with learn.full_weights = true");
+  }
+  if (learn.full_weights && worker.kind == ModelKind::kLocal && worker.model.empty()) {
     throw InputError(
-        "worker.kind: training full weights changes the base, so the worker must be \"local\" or "
-        "\"remote\", got \"shared\"");
-  }
-  if (worker.kind == WorkerKind::kLocal && worker.model.empty()) {
-    throw InputError("worker.model: expected a model folder for a local worker, got nothing");
+        "worker.model: training full weights changes the base, so a local worker needs a model "
+        "folder of its own, got nothing");
   }
 }
 
@@ -66,7 +65,7 @@ Json GrpoConfig::memory_plan() const {
   input.entropy = true;
   input.kv_cache_bytes = kv_bytes(*this, input.shape, input.weight_bytes);
   const bool frozen_reference = learn.full_weights && update.loss.kl_coefficient > 0;
-  const bool local_worker = worker.kind == WorkerKind::kLocal;
+  const bool local_worker = worker.kind == ModelKind::kLocal && !shares_worker();
   input.frozen_copies = (frozen_reference ? 1 : 0) + (local_worker ? 1 : 0);
   return weft::memory_plan(input);
 }

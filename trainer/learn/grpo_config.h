@@ -7,7 +7,7 @@
 
 #include "base/config.h"
 #include "model/engine/engine.h"
-#include "model/remote/remote_model.h"
+#include "model/open_model.h"
 #include "trainer/learn/checkpoint.h"
 #include "trainer/learn/learner.h"
 #include "trainer/learn/policy_update.h"
@@ -16,29 +16,6 @@
 #include "workflow/run_workflow.h"
 
 namespace weft {
-
-enum class WorkerKind {
-  kShared,  ///< the policy's base weights with the adapter off, in the same engine (LoRA only)
-  kLocal,   ///< another model in an engine of its own
-  kRemote,  ///< an OpenAI-compatible server
-};
-EnumTable<WorkerKind> enum_table(WorkerKind);
-
-/// The model behind call_llm.
-struct GrpoWorkerOptions {
-  WorkerKind kind = WorkerKind::kShared;
-  std::string model;  ///< kLocal: Hugging Face directory
-  EngineOptions engine;
-  RemoteModelOptions remote;
-
-  template <class V>
-  void visit(V& v) {
-    v("kind", kind, "shared (base of the policy), local (another model) or remote");
-    v("model", model, "local: Hugging Face directory");
-    v("engine", engine, "local: batch and cache");
-    v("remote", remote, "remote: the server");
-  }
-};
 
 /// A fixed set of prompts whose reward is measured before and after training.
 struct GrpoValidationOptions {
@@ -88,7 +65,10 @@ struct GrpoConfig {
   RunnerOptions runner;
   RewardOptions reward;
   int64_t sandbox_slots = 2;
-  GrpoWorkerOptions worker;
+  /// Behind call_llm. A local worker without a name, or of the policy's own directory, is the
+  /// policy's base with the adapter off, in the same engine; with full weights it must be a model
+  /// of its own.
+  ModelOptions worker;
   GrpoValidationOptions validation;
   GrpoControlOptions control;
   CheckpointOptions checkpoint;
@@ -107,6 +87,7 @@ struct GrpoConfig {
     v("samples_per_prompt", samples_per_prompt, "rollouts of a prompt, one group");
     v("max_completion_tokens", max_completion_tokens, "most tokens of a rollout");
     v("refill_rounds", refill_rounds, "further draws for groups of equal rewards");
+    v("init_adapter", learn.init_adapter, "PEFT directory to start from; empty: a fresh one");
     v("update", update, "advantages and loss");
     v("reference", reference, "of the KL: base (adapter off) or init (init_adapter)");
     v("learn", learn, "what is trained, and how");
@@ -120,6 +101,8 @@ struct GrpoConfig {
     v("control", control, "negative controls");
     v("checkpoint", checkpoint, "checkpoints");
   }
+  /// True where the policy's engine serves the worker too.
+  bool shares_worker() const;
   /// Throws InputError naming the field, also where full weights would share their worker.
   void validate() const;
   /// Bytes by purpose; see memory_plan.h.

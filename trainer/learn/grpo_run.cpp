@@ -48,11 +48,10 @@ struct Models {
     engine = std::make_unique<Engine>(policy.model, policy.tokenizer, policy.chat_template,
                                       config.engine, config.model);
     if (policy.lora) engine->set_adapter(kPolicyAdapter, policy.lora);
-    if (config.worker.kind == WorkerKind::kLocal) {
-      separate_worker =
-          Engine::from_directory(config.worker.model, config.dtype, config.worker.engine);
-    } else if (config.worker.kind == WorkerKind::kRemote) {
+    if (config.worker.kind == ModelKind::kRemote) {
       separate_worker = std::make_unique<RemoteModel>(config.worker.remote);
+    } else if (!config.shares_worker()) {
+      separate_worker = Engine::from_directory(config.worker.model, config.dtype, config.engine);
     }
     if (config.reference == "init") {
       reference_adapter = Lora::load(config.learn.init_adapter, policy.model->config());

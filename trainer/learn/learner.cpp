@@ -42,9 +42,6 @@ void LearnOptions::validate() const {
     throw InputError("keep_activations_layers: expected >= -1, got " +
                      std::to_string(keep_activations_layers));
   }
-  if (full_weights && !init_adapter.empty()) {
-    throw InputError("init_adapter: has no meaning with full_weights = true");
-  }
 }
 
 Learner::Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,

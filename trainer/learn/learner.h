@@ -19,7 +19,9 @@ namespace weft {
 struct LearnOptions {
   bool full_weights = false;  ///< train every weight instead of an adapter
   LoraConfig lora;            ///< used unless full_weights or init_adapter
-  std::string init_adapter;   ///< PEFT directory to start from; empty: a fresh adapter
+  /// PEFT directory to start from; empty: a fresh adapter. A key of the run's config, not of
+  /// "learn".
+  std::string init_adapter;
   AdamWOptions adamw;
   LrScheduleOptions schedule;
   int64_t tokens_per_microbatch = 2048;  ///< activation memory grows with it
@@ -31,7 +33,6 @@ struct LearnOptions {
   void visit(V& v) {
     v("full_weights", full_weights, "train every weight instead of a LoRA adapter");
     v("lora", lora, "shape of the adapter");
-    v("init_adapter", init_adapter, "PEFT directory to start from; empty: a fresh adapter");
     v("adamw", adamw, "optimizer");
     v("schedule", schedule, "learning rate");
     v("tokens_per_microbatch", tokens_per_microbatch, "tokens of a forward and backward pass");

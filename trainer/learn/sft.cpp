@@ -161,6 +161,9 @@ void SftConfig::validate() const {
   check_at_least("epochs", epochs, 1);
   check_at_least("sequences_per_step", sequences_per_step, 1);
   check_at_least("max_steps", max_steps, 0);
+  if (learn.full_weights && !learn.init_adapter.empty()) {
+    throw InputError("init_adapter: has no meaning with learn.full_weights = true");
+  }
 }
 
 Json SftConfig::memory_plan() const {

@@ -39,6 +39,7 @@ struct SftConfig {
     v("meta_agent", meta_agent, "form of prompt and target");
     v("learn", learn, "what is trained, and how");
     v("checkpoint", checkpoint, "checkpoints");
+    v("init_adapter", learn.init_adapter, "PEFT directory to start from; empty: a fresh one");
     v("epochs", epochs, "passes over the examples");
     v("sequences_per_step", sequences_per_step, "examples of an optimizer step");
     v("max_steps", max_steps, "most optimizer steps, 0: as the epochs give");

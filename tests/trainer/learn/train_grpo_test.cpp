@@ -74,7 +74,7 @@ TEST_F(TrainGrpo, RefusesAConfigThatCannotWork) {
     Words more;
     const char* expected;
   } cases[] = {
-      {{"--set", "learn.full_weights=true"}, "worker.kind"},
+      {{"--set", "learn.full_weights=true"}, "worker.model"},
       {{"--set", "reference=init"}, "init_adapter"},
       {{"--set", "update.loss.clip_low=2"}, "clip_low"},
       {{"--set", "tasks=[]"}, "tasks"},
