@@ -74,7 +74,7 @@ TEST_P(Hostile, IsHeldAndLeavesTheSlotClean) {
   for (const auto& [key, value] : attack.limits.items()) {
     if (key == "max_procs") request.limits.max_procs = value;
     if (key == "cpu_ms") request.limits.cpu_ms = value;
-    if (key == "cpu_ms") request.limits.wall_ms = 0;
+    if (key == "wall_ms") request.limits.wall_ms = value;
     if (key == "memory_mb") request.limits.memory_mb = value;
   }
   request.tests = held ? std::vector<Json>{test::call_test(2, "held")}

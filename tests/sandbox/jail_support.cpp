@@ -29,8 +29,7 @@ JudgeRequest call_request(const std::string& code, const std::string& entry_poin
   JudgeRequest request;
   request.code = code;
   request.entry_point = entry_point;
-  request.limits.cpu_ms = 300;
-  request.limits.wall_ms = 800;
+  request.limits.cpu_ms = 200;
   request.limits.memory_mb = 256;
   return request;
 }

@@ -1,4 +1,5 @@
 # expect: TIME_WALL
+# limits: {"wall_ms": 600}
 import threading
 def f(x):
     lock = threading.Lock()

@@ -1,4 +1,5 @@
 # expect: TIME_WALL
+# limits: {"wall_ms": 600}
 import signal, time
 def f(x):
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
