@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/jsonl.h"
 #include "base/rng.h"
 #include "trainer/evaluate/summary.h"
@@ -15,12 +16,20 @@ namespace weft {
 
 namespace {
 
-Json read_curve(const std::string& text) {
+/// "NAME=FILE", or FILE, then named after its folder.
+std::pair<std::string, fs::path> split_curve(const std::string& text) {
   const size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    throw InputError(fmt::format("curves: expected NAME=metrics.jsonl, got \"{}\"", text));
+  if (equals != std::string::npos && text.find('/') > equals) {
+    return {text.substr(0, equals), text.substr(equals + 1)};
   }
-  JsonlReader reader(text.substr(equals + 1));
+  const fs::path path = fs::path(text).lexically_normal();
+  const std::string folder = path.parent_path().filename().string();
+  return {folder.empty() ? path.stem().string() : folder, path};
+}
+
+Json read_curve(const std::string& text) {
+  const auto [name, path] = split_curve(text);
+  JsonlReader reader(path);
   Json points = Json::array();
   JsonlLine line;
   while (reader.next(line)) {
@@ -31,7 +40,7 @@ Json read_curve(const std::string& text) {
     }
     points.push_back(std::move(point));
   }
-  return {{"name", text.substr(0, equals)}, {"points", std::move(points)}};
+  return {{"name", name}, {"points", std::move(points)}};
 }
 
 const ResultRow* find_row(const std::vector<ResultRow>& rows, const std::string& method,

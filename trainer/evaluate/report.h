@@ -19,7 +19,7 @@ struct ReportOptions {
   std::string title = "Evaluation";
   std::string worker;  ///< name of the worker model
   BootstrapOptions bootstrap;
-  std::vector<std::string> curves;  ///< "NAME=metrics.jsonl" of training runs
+  std::vector<std::string> curves;  ///< metrics.jsonl of training runs, NAME= before it
   std::string example_before;       ///< meta methods whose workflows are shown side by side;
   std::string example_after;        ///< both empty: no examples
   int num_examples = 3;

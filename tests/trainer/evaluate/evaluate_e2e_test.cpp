@@ -1,0 +1,119 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// The real program with the tiny model as worker and as meta-agent, on the first built-in tasks.
+/// An untrained model solves nothing: what is checked is the line, not the score.
+class EvaluateProgram : public ::testing::Test {
+ protected:
+  std::vector<std::string> command(std::vector<std::string> more = {}) const {
+    const std::string lora = test::fixture("tiny_llama_lora").string();
+    std::vector<std::string> settings = {
+        "model=" + test::fixture("tiny_llama").string(),
+        "dtype=f32",
+        "tasks=" + (test::source_dir() / "data/builtin/test.jsonl").string(),
+        "out=" + out().string(),
+        "max_tasks=3",
+        "samples_per_task=2",
+        "meta_max_tokens=24",
+        "runner.worker.max_tokens=16",
+        "bootstrap.resamples=500",
+        "methods=[\"io\",\"cot\",\"m=meta:" + lora + "\",\"shuffled:m\"]"};
+    settings.insert(settings.end(), more.begin(), more.end());
+    std::vector<std::string> words = {test::program("evaluate").string()};
+    for (const std::string& setting : settings) {
+      words.push_back("--set");
+      words.push_back(setting);
+    }
+    return words;
+  }
+
+  std::filesystem::path out() const { return dir_ / "run"; }
+  std::string text(const std::string& name) const { return read_file(out() / name); }
+
+  int64_t num_rows() const {
+    if (!std::filesystem::exists(out() / "results.jsonl")) return 0;
+    const std::string rows = text("results.jsonl");
+    return std::count(rows.begin(), rows.end(), '\n');
+  }
+
+  test::TempDir dir_;
+};
+
+TEST_F(EvaluateProgram, LeavesReportsWithEveryMethod) {
+  const auto run = test::run_program(command());
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const Json report = parse_json(text("report.json"), "report.json");
+  ASSERT_EQ(report["methods"].size(), 4u);
+  for (const Json& method : report["methods"]) {
+    EXPECT_EQ(method["infra_errors"], 0) << method;
+    EXPECT_EQ(method["n"], 3) << method;
+  }
+  EXPECT_GT(report["methods"][0]["tokens_mean"].get<double>(), 0);
+  EXPECT_EQ(report["pairs"].size(), 6u);
+  EXPECT_EQ(num_rows(), 4 * 3 * 2);
+  EXPECT_THAT(text("report.html"), HasSubstr("Chart.js v3.9"));
+  EXPECT_THAT(text("report.md"), HasSubstr("| shuffled_m |"));
+}
+
+TEST_F(EvaluateProgram, ResumesWhereItWasStopped) {
+  auto slow = command({"runner.worker.max_tokens=200"});
+  {
+    test::BackgroundProgram first(slow, dir_ / "log");
+    for (int i = 0; i < 600 && num_rows() < 2; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    first.signal(SIGTERM);
+    const int code = first.wait();
+    EXPECT_TRUE(code == 143 || code == 0) << code;
+  }
+  const int64_t before = num_rows();
+  ASSERT_GE(before, 2);
+  const std::string kept = text("results.jsonl");
+  slow.push_back("--resume");
+  const auto second = test::run_program(slow);
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_EQ(text("results.jsonl").substr(0, kept.size()), kept);
+  EXPECT_EQ(num_rows(), 4 * 3 * 2);
+}
+
+TEST_F(EvaluateProgram, SecondRunInTheSameFolderIsRefused) {
+  ASSERT_EQ(test::run_program(command({"methods=[\"io\"]"})).exit_code, 0);
+  EXPECT_EQ(test::run_program(command({"methods=[\"io\"]"})).exit_code, 2);
+}
+
+TEST_F(EvaluateProgram, UnknownMethodIsExit2AndNamesTheForms) {
+  const auto run = test::run_program(command({"methods=[\"best\"]"}));
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_THAT(run.err, HasSubstr("meta:DIR"));
+}
+
+TEST_F(EvaluateProgram, MissingCheckpointIsExit2) {
+  const auto run = test::run_program(command({"methods=[\"m=meta:/nonexistent/checkpoint\"]"}));
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_THAT(run.err, HasSubstr("/nonexistent/checkpoint"));
+  EXPECT_FALSE(std::filesystem::exists(out()));
+}
+
+TEST_F(EvaluateProgram, MissingCurveIsFoundBeforeTheFirstRun) {
+  const auto run = test::run_program(command({"curves=[\"/nonexistent/metrics.jsonl\"]"}));
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_FALSE(std::filesystem::exists(out()));
+}
+
+}  // namespace
+}  // namespace weft

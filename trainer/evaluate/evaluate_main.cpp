@@ -1,0 +1,44 @@
+/// Methods side by side on tasks, scored on hidden tests. See program.h.
+#include "base/file.h"
+#include "base/log.h"
+#include "model/open_model.h"
+#include "trainer/evaluate/program.h"
+
+namespace {
+
+struct Config : weft::EvaluateConfig {
+  weft::LocalOptions local;
+  weft::ModelOptions worker;
+
+  template <class V>
+  void visit(V& v) {
+    EvaluateConfig::visit(v);
+    local.visit(v);
+    v("worker", worker, "model behind call_llm, the same for every method");
+  }
+  void validate() const {
+    EvaluateConfig::validate();
+    local.validate();
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const weft::ProgramSpec spec = {
+      "evaluate",
+      "Compares io, cot, cot_sc, fixed workflows and meta-agents on hidden tests.",
+      {{"--model", "model", "base model"}, {"--tasks", "tasks", "task file"}}};
+  return weft::run_program<Config>(
+      argc, argv, spec, [](const Config& config, const weft::ProgramArgs& args) {
+        weft::OpenModels models(config.local);
+        const auto meta_model = [&models](const weft::Method& method) {
+          const auto opened = models.open_checkpoint(method.source);
+          return weft::MetaModel{opened.model, opened.adapter};
+        };
+        weft::run_evaluate(config, args, models.open(config.worker), meta_model);
+        weft::write_file_atomically(std::filesystem::path(config.out) / "usage.json",
+                                    weft::dump_json_pretty(models.usage()));
+        weft::log::info("report in {0}/report.md, {0}/report.html, {0}/report.json", config.out);
+      });
+}

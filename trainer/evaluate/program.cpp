@@ -1,0 +1,139 @@
+#include "trainer/evaluate/program.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/jsonl.h"
+#include "base/log.h"
+#include "base/run_dir.h"
+#include "data/hidden_tests.h"
+#include "sandbox/judge.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/static_facts.h"
+#include "trainer/evaluate/report.h"
+#include "trainer/search/stoppable_model.h"
+
+namespace weft {
+
+namespace {
+
+/// What may differ when a run is resumed: nothing that changes a row.
+const std::vector<std::string> kMayChange = {"sandbox_slots", "max_in_flight", "bootstrap",
+                                             "title",         "curves",        "example_before",
+                                             "example_after", "num_examples"};
+
+EvaluationPlan make_plan(const EvaluateConfig& config) {
+  EvaluationPlan plan;
+  plan.methods = parse_methods(config.methods);
+  plan.tasks = load_tasks(config.tasks);
+  plan.hidden_tests = load_hidden_tests(config.tasks);
+  if (config.max_tasks > 0 && plan.tasks.size() > static_cast<size_t>(config.max_tasks)) {
+    plan.tasks.resize(static_cast<size_t>(config.max_tasks));
+  }
+  return plan;
+}
+
+SandboxOptions sandbox_options(const EvaluateConfig& config) {
+  SandboxOptions options;
+  options.num_slots = static_cast<int>(config.sandbox_slots);
+  options.min_tier = config.min_tier;
+  return options;
+}
+
+bool has_method(const EvaluationPlan& plan, const std::string& name) {
+  return std::any_of(plan.methods.begin(), plan.methods.end(),
+                     [&](const Method& method) { return method.name == name; });
+}
+
+ReportOptions report_options(const EvaluateConfig& config, const EvaluationPlan& plan,
+                             const ProgramArgs& args, const TextModel& worker) {
+  ReportOptions options;
+  options.title = config.title;
+  const fs::path worker_path = fs::path(worker.name()).lexically_normal();
+  options.worker = worker_path.filename().empty() ? worker.name() : worker_path.filename().string();
+  options.bootstrap = config.bootstrap;
+  options.curves = config.curves;
+  options.example_before = config.example_before;
+  options.example_after = config.example_after;
+  if (config.example_before.empty() && config.example_after.empty() && has_method(plan, "sft") &&
+      has_method(plan, "grpo")) {
+    options.example_before = "sft";
+    options.example_after = "grpo";
+  }
+  options.num_examples = config.num_examples;
+  options.samples_per_task = config.evaluation.samples_per_task;
+  options.seed = config.seed;
+  options.score_rule = config.evaluation.score == ScoreRule::kPassRate ? "pass_rate" : "all_tests";
+  options.settings = args.config;
+  return options;
+}
+
+/// What would otherwise be found wrong only after the first runs, or after the last.
+void check_before_start(const EvaluateConfig& config, const EvaluationPlan& plan,
+                        const ProgramArgs& args, const TextModel& worker,
+                        const std::function<MetaModel(const Method&)>& meta_model) {
+  make_report(plan.methods, plan.tasks, {}, report_options(config, plan, args, worker));
+  for (const Method& method : plan.methods) {
+    const bool fixed_file = method.kind == MethodKind::kFixed && !method.source.empty();
+    if (fixed_file) read_file(method.source);
+    if (method.kind == MethodKind::kMeta || method.kind == MethodKind::kHybrid) meta_model(method);
+  }
+}
+
+void write_reports(const RunDir& run, const Json& report) {
+  write_file_atomically(run.file("report.html"), html_report(report));
+  write_file_atomically(run.file("report.md"), markdown_report(report));
+  write_file_atomically(run.file("report.json"), dump_json_pretty(report));
+}
+
+}  // namespace
+
+void EvaluateConfig::validate() const {
+  evaluation.validate();
+  bootstrap.validate();
+  meta_agent.validate();
+  runner.validate();
+  if (sandbox_slots < 1) {
+    throw InputError(fmt::format("sandbox_slots: expected at least 1, got {}", sandbox_slots));
+  }
+  if (max_tasks < 0 || num_examples < 0) {
+    throw InputError("max_tasks, num_examples: expected at least 0");
+  }
+}
+
+Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args, TextModel& worker,
+                  const std::function<MetaModel(const Method&)>& meta_model) {
+  if (config.tasks.empty()) throw InputError("tasks: expected a task file, got nothing");
+  if (config.out.empty()) throw InputError("out: expected a folder for the run, got nothing");
+  const EvaluationPlan plan = make_plan(config);
+  check_before_start(config, plan, args, worker, meta_model);
+  EvaluationOptions options = config.evaluation;
+  options.seed = config.seed;
+  const RunDir run(config.out, args.resume, args.config, kMayChange);
+  const auto finished = load_finished_rows(run.file("results.jsonl"));
+  JsonlWriter log(run.file("results.jsonl"), /*append=*/true);
+
+  StoppableModel stoppable(worker);
+  Sandbox sandbox(sandbox_options(config));
+  Judge judge(sandbox);
+  PythonAnalyser analyser(sandbox);
+  const MetaAgent agent(analyser, config.meta_agent);
+  WorkflowRunner runner(sandbox, judge, stoppable, config.runner);
+  const auto backend = make_backend(agent, runner, plan.methods, options, meta_model);
+  try {
+    const auto rows = evaluate(plan, options, backend, finished,
+                               [&log](const ResultRow& row) { log.write(to_json(row)); });
+    const Json report =
+        make_report(plan.methods, plan.tasks, rows, report_options(config, plan, args, worker));
+    write_reports(run, report);
+    return report;
+  } catch (...) {
+    stoppable.stop();
+    throw;
+  }
+}
+
+}  // namespace weft

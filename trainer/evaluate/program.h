@@ -1,0 +1,67 @@
+/// The program `evaluate` up to the opening of models: config, sandbox, run directory, reports.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/program.h"
+#include "trainer/evaluate/evaluation.h"
+#include "trainer/evaluate/statistics.h"
+#include "workflow/meta_agent.h"
+#include "workflow/run_workflow.h"
+
+namespace weft {
+
+/// Config of evaluate but for its models.
+struct EvaluateConfig {
+  std::string tasks;
+  std::string out;
+  uint64_t seed = 0;
+  std::vector<std::string> methods = {"io", "cot", "cot_sc"};
+  int64_t max_tasks = 0;  ///< the first so many; 0: all
+  EvaluationOptions evaluation;
+  BootstrapOptions bootstrap;
+  std::string title = "Evaluation";
+  std::vector<std::string> curves;
+  std::string example_before;  ///< both empty: sft and grpo where the run has both
+  std::string example_after;
+  int num_examples = 3;
+  int64_t sandbox_slots = 2;
+  std::string min_tier = "B";
+  MetaAgentOptions meta_agent;
+  RunnerOptions runner;
+
+  template <class V>
+  void visit(V& v) {
+    v("tasks", tasks, "task file, JSON lines");
+    v("out", out, "folder of the run");
+    v("seed", seed, "of workflows, runs, controls and examples");
+    v("methods", methods,
+      "io, cot, cot_sc, workflow:FILE, meta:DIR, hybrid:STORE,DIR, shuffled:NAME; NAME= before it");
+    v("max_tasks", max_tasks, "only the first so many tasks; 0: all");
+    evaluation.visit(v);
+    v("bootstrap", bootstrap, "the intervals");
+    v("title", title, "heading of the report");
+    v("curves", curves, "metrics.jsonl of training runs, NAME= before it");
+    v("example_before", example_before, "meta method whose workflows are shown on the left");
+    v("example_after", example_after, "and on the right; both empty: sft and grpo");
+    v("num_examples", num_examples, "queries whose workflows are shown");
+    v("sandbox_slots", sandbox_slots, "jobs in the sandbox at a time; about one per core");
+    v("min_tier", min_tier, "least isolation accepted, A or B");
+    v("meta_agent", meta_agent, "prompt style and the static check's caps");
+    v("runner", runner, "budget of one execution and its scoring");
+  }
+  void validate() const;  ///< throws InputError
+};
+
+/// Runs the program into its run directory: results.jsonl, report.json, report.md, report.html.
+/// Returns the report. With args.resume it goes on from results.jsonl. `worker` answers the calls
+/// of every method; `meta_model` finds the weights of meta and hybrid methods and is called on this
+/// thread. Throws InputError, Error, Interrupted; what was finished is kept.
+Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args, TextModel& worker,
+                  const std::function<MetaModel(const Method&)>& meta_model);
+
+}  // namespace weft
