@@ -1,0 +1,93 @@
+#include "serve/program.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "data/trajectory_store.h"
+#include "sandbox/judge.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/static_facts.h"
+#include "workflow/pool.h"
+
+namespace weft {
+
+namespace {
+
+SandboxOptions sandbox_options(const ServeConfig& config) {
+  SandboxOptions options;
+  options.num_slots = static_cast<int>(config.sandbox_slots);
+  options.min_tier = config.min_tier;
+  return options;
+}
+
+/// The last part of a model's directory, or the name as it is.
+std::string short_name(const std::string& name) {
+  const fs::path path = fs::path(name).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+/// The sandbox and what stands on it.
+class WorkflowParts {
+ public:
+  WorkflowParts(const ServeConfig& config, const ServedName& writer, TextModel& model,
+                TextModel& worker)
+      : sandbox_(sandbox_options(config)),
+        judge_(sandbox_),
+        analyser_(sandbox_),
+        agent_(analyser_, config.meta_agent),
+        pool_(read_pool(config.store)),
+        service_(model, writer.adapter, writer.id,
+                 make_workflow_backend(agent_, sandbox_, judge_, worker, config.runner,
+                                       pool_ ? &*pool_ : nullptr, config.pool_min_similarity),
+                 config.max_workflow_tokens) {}
+
+  const WorkflowService& service() const { return service_; }
+
+ private:
+  static std::optional<WorkflowPool> read_pool(const std::string& store) {
+    if (store.empty()) return std::nullopt;
+    if (!fs::exists(store)) throw InputError(fmt::format("store: no such file: {}", store));
+    return WorkflowPool(TrajectoryStore(store).select());
+  }
+
+  Sandbox sandbox_;
+  Judge judge_;
+  PythonAnalyser analyser_;
+  MetaAgent agent_;
+  std::optional<WorkflowPool> pool_;
+  WorkflowService service_;
+};
+
+}  // namespace
+
+void ServeConfig::validate() const {
+  http.validate();
+  meta_agent.validate();
+  runner.validate();
+  if (sandbox_slots < 1) {
+    throw InputError(fmt::format("sandbox_slots: expected at least 1, got {}", sandbox_slots));
+  }
+  if (max_workflow_tokens < 1) {
+    throw InputError(
+        fmt::format("max_workflow_tokens: expected at least 1, got {}", max_workflow_tokens));
+  }
+}
+
+void run_serve(const ServeConfig& config, ServedModel served, const std::string& adapter,
+               TextModel& worker) {
+  served.names = {
+      {config.served_name.empty() ? short_name(served.model->name()) : config.served_name, ""}};
+  if (!adapter.empty()) served.names.push_back({config.adapter_name, adapter});
+  std::unique_ptr<WorkflowParts> parts;
+  if (config.workflows) {
+    parts = std::make_unique<WorkflowParts>(config, served.names.back(), *served.model, worker);
+  }
+  Server server(served, parts ? &parts->service() : nullptr, config.runner.budget, config.http);
+  serve_until_stopped(server);
+}
+
+}  // namespace weft

@@ -1,0 +1,58 @@
+/// The OpenAI-compatible server and the meta-agent behind it. See program.h.
+#include <algorithm>
+
+#include "base/program.h"
+#include "model/open_model.h"
+#include "serve/program.h"
+
+namespace {
+
+struct Config : weft::ServeConfig {
+  weft::LocalOptions local;
+  weft::ModelOptions worker;
+  std::string adapter;
+
+  template <class V>
+  void visit(V& v) {
+    ServeConfig::visit(v);
+    local.visit(v);
+    v("adapter", adapter,
+      "checkpoint that writes workflows, PEFT or Hugging Face; empty: the base");
+    v("worker", worker, "model behind call_llm");
+  }
+  void validate() const { ServeConfig::validate(), local.validate(); }
+};
+
+weft::ServedModel served_by(weft::Engine& engine, int64_t max_context) {
+  const int64_t limit = engine.model().config().max_positions;
+  weft::ServedModel served;
+  served.model = &engine;
+  served.tokenizer = engine.tokenizer();
+  served.chat_template = engine.chat_template();
+  served.max_context = max_context > 0 ? std::min(max_context, limit) : limit;
+  served.load = [&engine] {
+    const weft::EngineStats s = engine.stats();
+    const double blocks = static_cast<double>(std::max<int64_t>(1, s.kv_blocks_total));
+    return weft::ModelLoad{s.running, s.queued, static_cast<double>(s.kv_blocks_used) / blocks};
+  };
+  return served;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const weft::ProgramSpec spec = {"serve",
+                                  "Serves a model over OpenAI's HTTP interface, and workflows.",
+                                  {{"--model", "model", "Hugging Face directory"},
+                                   {"--adapter", "adapter", "checkpoint that writes workflows"},
+                                   {"--port", "port", "port to listen on, 0: a free one"}}};
+  return weft::run_program<Config>(
+      argc, argv, spec, [](const Config& config, const weft::ProgramArgs&) {
+        weft::OpenModels models(config.local);
+        weft::OpenedModel meta{&models.base(), ""};
+        if (!config.adapter.empty()) meta = models.open_checkpoint(config.adapter);
+        auto& engine = dynamic_cast<weft::Engine&>(*meta.model);
+        weft::run_serve(config, served_by(engine, config.local.engine.max_context), meta.adapter,
+                        models.open(config.worker));
+      });
+}
