@@ -116,7 +116,7 @@ AflowSearch::AflowSearch(const AflowOptions& options, Evaluator& evaluator)
 }
 
 bool AflowSearch::finished() const {
-  if (round_ >= num_rounds() || evaluator_.exhausted()) return true;
+  if (round_ > options_.rounds || evaluator_.exhausted()) return true;
   if (!options_.check_convergence) return false;
   std::vector<RoundScores> rounds;
   for (const auto& entry : archive_) rounds.push_back({entry.reward, entry.deviation});
@@ -186,7 +186,9 @@ AdasSearch::AdasSearch(const AdasOptions& options, Evaluator& evaluator)
   options_.validate();
 }
 
-bool AdasSearch::finished() const { return round_ >= num_rounds() || evaluator_.exhausted(); }
+bool AdasSearch::finished() const {
+  return round_ > options_.generations || evaluator_.exhausted();
+}
 
 std::string AdasSearch::archive_text() const {
   std::vector<double> rewards;
@@ -228,10 +230,8 @@ RandomSearch::RandomSearch(const RandomOptions& options, Evaluator& evaluator)
   options_.validate();
 }
 
-bool RandomSearch::finished() const { return round_ >= num_rounds() || evaluator_.exhausted(); }
-
-int64_t RandomSearch::num_rounds() const {
-  return (options_.workflows + options_.batch - 1) / options_.batch;
+bool RandomSearch::finished() const {
+  return round_ * options_.batch >= options_.workflows || evaluator_.exhausted();
 }
 
 RoundReport RandomSearch::run_round() {

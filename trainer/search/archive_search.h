@@ -45,7 +45,6 @@ class AflowSearch : public ArchiveSearch {
  public:
   AflowSearch(const AflowOptions& options, Evaluator& evaluator);
   bool finished() const override;
-  int64_t num_rounds() const override { return options_.rounds + 1; }
   RoundReport run_round() override;
 
  private:
@@ -59,7 +58,6 @@ class AdasSearch : public ArchiveSearch {
  public:
   AdasSearch(const AdasOptions& options, Evaluator& evaluator);
   bool finished() const override;
-  int64_t num_rounds() const override { return options_.generations + 1; }
   RoundReport run_round() override;
 
  private:
@@ -71,7 +69,6 @@ class RandomSearch : public ArchiveSearch {
  public:
   RandomSearch(const RandomOptions& options, Evaluator& evaluator);
   bool finished() const override;
-  int64_t num_rounds() const override;
   RoundReport run_round() override;
 
  private:

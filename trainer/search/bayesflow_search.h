@@ -10,7 +10,6 @@ class BayesflowSearch : public SearchMethod, private SmcModel<StepPrefix, Sample
  public:
   BayesflowSearch(const SmcOptions& options, Evaluator& evaluator);
   bool finished() const override;
-  int64_t num_rounds() const override { return options_.rounds; }
   RoundReport run_round() override;
   Json state() const override;
   void restore(const Json& state) override;

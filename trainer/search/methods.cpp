@@ -31,6 +31,20 @@ std::unique_ptr<SearchMethod> make_search_method(const SearchOptions& options,
   throw InputError("search.method: unknown value");
 }
 
+int64_t num_rounds(const SearchOptions& options) {
+  switch (options.method) {
+    case SearchMethodKind::kBayesflow:
+      return options.smc.rounds;
+    case SearchMethodKind::kAflow:
+      return options.aflow.rounds + 1;
+    case SearchMethodKind::kAdas:
+      return options.adas.generations + 1;
+    case SearchMethodKind::kRandom:
+      return (options.random.workflows + options.random.batch - 1) / options.random.batch;
+  }
+  throw InputError("search.method: unknown value");
+}
+
 Json run_search(const SearchOptions& options, Evaluator& evaluator, TrajectoryStore& store,
                 const std::function<void(const RoundReport&)>& on_round) {
   const std::string key = "search/" + evaluator.target().id;

@@ -84,8 +84,6 @@ class SearchMethod {
   virtual ~SearchMethod() = default;
   /// No further round: all are done, the search has converged, or the budget is spent.
   virtual bool finished() const = 0;
-  /// Rounds that a full run has, for progress.
-  virtual int64_t num_rounds() const = 0;
   virtual RoundReport run_round() = 0;
   /// All that the next round needs beside the store; a pure function of the rounds done.
   virtual Json state() const = 0;
@@ -107,6 +105,9 @@ class SearchMethod {
 /// random     independent drafts.
 std::unique_ptr<SearchMethod> make_search_method(const SearchOptions& options,
                                                  Evaluator& evaluator);
+
+/// Rounds that a full run has, for progress.
+int64_t num_rounds(const SearchOptions& options);
 
 /// Runs a method to its end, saving its state in the store under "search/ID" after every round and
 /// going on from there. Returns the report: {"rounds": [...], "best_row", "best_reward", "dropped",

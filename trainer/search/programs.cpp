@@ -7,10 +7,16 @@ namespace weft {
 
 namespace {
 
-/// Limits on what a run may spend may be changed when it is resumed.
-const std::vector<std::string> kMayChange = {
-    "budget", "concurrent_searches", "concurrent_queries", "max_failures",
-    "runner", "sandbox_slots"};
+/// What a resumed run may change: limits, sizes, and where the writing model is reached.
+const std::vector<std::string> kMayChange = {"budget",
+                                             "concurrent_searches",
+                                             "concurrent_queries",
+                                             "max_failures",
+                                             "runner",
+                                             "sandbox_slots",
+                                             "engine",
+                                             "teacher_model",
+                                             "generator_model"};
 
 SandboxOptions sandbox_options(const WorkbenchOptions& options) {
   SandboxOptions sandbox;

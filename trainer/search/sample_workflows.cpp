@@ -83,7 +83,8 @@ class SearchPool {
         budget_(budget),
         targets_(std::move(targets)),
         reports_(targets_.size()),
-        progress_("search", static_cast<int64_t>(targets_.size()), "searches") {}
+        rounds_(num_rounds(options.search)),
+        progress_("search", static_cast<int64_t>(targets_.size()) * rounds_, "rounds") {}
 
   void run() {
     const size_t num_threads =
@@ -106,9 +107,14 @@ class SearchPool {
       for (size_t i = next_++; i < targets_.size() && !failed_; i = next_++) {
         Evaluator evaluator(targets_[i], tools_.generator, tools_.scorer, tools_.store, budget_,
                             options_.search.evaluation);
-        reports_[i] = run_search(options_.search, evaluator, tools_.store,
-                                 [this](const RoundReport& round) { note(round); });
-        progress_.advance();
+        int64_t left = rounds_;
+        reports_[i] =
+            run_search(options_.search, evaluator, tools_.store, [&](const RoundReport& round) {
+              note(round);
+              progress_.advance();
+              --left;
+            });
+        if (left > 0) progress_.advance(left);
       }
     } catch (...) {
       const std::lock_guard lock(mutex_);
@@ -129,6 +135,7 @@ class SearchPool {
   Budget& budget_;
   const std::vector<SearchTarget> targets_;
   std::vector<Json> reports_;
+  const int64_t rounds_;
   Progress progress_;
   std::atomic<size_t> next_{0};
   std::atomic<bool> failed_{false};
