@@ -154,7 +154,10 @@ JobRun::Event JobRun::next(Frame& frame) {
     if (broken_) return Event::kInfra;
     switch (reader_.next(frame)) {
       case FrameReader::Next::kFrame:
-        return Event::kFrame;
+        if (locked_) return Event::kFrame;
+        locked_ = frame.type == FrameType::kLocked;
+        if (!locked_) return end_with(Event::kProtocol);
+        continue;
       case FrameReader::Next::kMalformed:
         return end_with(Event::kProtocol);
       case FrameReader::Next::kMore:

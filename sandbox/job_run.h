@@ -48,6 +48,7 @@ class JobRun {
   void kill();  ///< and wait; afterwards exit fields are valid
 
   bool exited() const { return exited_; }
+  bool locked() const { return locked_; }          ///< it got as far as guest code
   bool broken() const { return broken_; }          ///< the slot needs a new zygote
   int64_t cpu_now_us() const;                      ///< of the living process; 0 when it is gone
   int wait_status() const { return status_; }      ///< after kExited
@@ -79,6 +80,7 @@ class JobRun {
   std::string out_;
   int64_t output_bytes_ = 0;
   pid_t pid_ = 0;
+  bool locked_ = false;
   bool exited_ = false;
   bool broken_ = false;
   int status_ = 0;

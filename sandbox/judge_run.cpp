@@ -10,9 +10,6 @@ namespace {
 
 constexpr int kMaxRestarts = 2;
 constexpr size_t kMaxGotBytes = 500;
-// Exit statuses of a child that could not lock itself or read its job: the sandbox's own fault,
-// which a candidate may imitate only to be run again and then to count as failed infrastructure.
-constexpr int kLockFailed = 121;
 
 TestResult make(TestVerdict verdict, std::string detail = {}) {
   TestResult result;
@@ -163,6 +160,9 @@ PythonValue job_of(const JudgeRequest& request) {
 }
 
 TestResult result_of_event(JobRun::Event event, const JobRun& run) {
+  if (run.broken()) throw InfraError(run.infra_reason());
+  // Nothing that guest code does can undo the frame that precedes it.
+  if (!run.locked()) throw InfraError("a job could not lock itself");
   switch (event) {
     case JobRun::Event::kTimeCpu:
       return make(TestVerdict::kTimeCpu);
@@ -182,9 +182,6 @@ TestResult result_of_event(JobRun::Event event, const JobRun& run) {
   if (WIFSIGNALED(status)) {
     if (WTERMSIG(status) == SIGSYS) return make(TestVerdict::kPolicy);
     return make(TestVerdict::kSignal, std::to_string(WTERMSIG(status)));
-  }
-  if (WEXITSTATUS(status) == kLockFailed && run.cpu_us() < 100000) {
-    throw InfraError("a job could not lock itself");
   }
   return make(TestVerdict::kError, "exit " + std::to_string(WEXITSTATUS(status)));
 }

@@ -194,7 +194,7 @@ FrameReader::Next FrameReader::next(Frame& frame) {
   const size_t have = buffer_.size() - start_;
   if (have >= sizeof header) {
     std::memcpy(&header, buffer_.data() + start_, sizeof header);
-    if (header.length > kMaxFrameBytes || header.type < FrameType::kLoaded ||
+    if (header.length > kMaxFrameBytes || header.type < FrameType::kLocked ||
         header.type > FrameType::kRequest) {
       return Next::kMalformed;
     }

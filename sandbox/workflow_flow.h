@@ -30,6 +30,7 @@ struct Flow {
 
   Clock::time_point started = Clock::now();
   WorkflowResult result;
+  bool locked = false;   ///< it got as far as the workflow's code
   bool decided = false;  ///< result.status holds; what follows is ignored
   bool killed = false;
   bool exited = false;

@@ -211,6 +211,9 @@ void WorkflowLoop::take_frames(Flow& flow) {
       return flow.decide(Status::kWorkflowError, "PROTOCOL: a malformed frame");
     }
     switch (frame.type) {
+      case FrameType::kLocked:
+        flow.locked = true;
+        break;
       case FrameType::kLoaded:
         break;
       case FrameType::kRequest:
@@ -254,6 +257,7 @@ void WorkflowLoop::take_exit(Flow& flow, const ControlReply& reply) {
     const std::string what(reply.what, strnlen(reply.what, sizeof reply.what));
     return flow.decide(Status::kInfrastructure, what + ": " + std::strerror(reply.error));
   }
+  if (!flow.locked) flow.decide(Status::kInfrastructure, "a workflow could not lock itself");
   flow.result.cpu_ms = reply.cpu_us / 1000;
   const int status = reply.status;
   if (WIFSIGNALED(status)) {

@@ -242,6 +242,7 @@ void seed_random(uint64_t seed) {
 
 int run_child(ChildKind kind, uint64_t seed) {
   Channel channel;
+  channel.write(FrameType::kLocked, 0, "N");
   InFrame frame;
   if (!channel.read(frame) || frame.type != FrameType::kJob) return kBadJob;
   seed_random(seed);

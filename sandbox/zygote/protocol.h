@@ -26,6 +26,7 @@ enum class FrameType : uint32_t {
   kReply = 4,  ///< answer to kRequest of the same id
 
   // From the job.
+  kLocked = 15,          ///< first frame, before any guest code: the locks hold
   kLoaded = 16,          ///< the code ran to its end; calls follow
   kValue = 17,           ///< answer to kCall of the same id
   kRaised = 18,          ///< (type, message, [traceback]) instead of a value
