@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# The main job, on real input from end to end: search for workflows, distil them into the default
+# model, reinforce it, evaluate it beside the baselines, serve it and ask it one query.
+#
+#   scripts/quickstart.sh [--seed N] [--out DIR] [--config FILE] [--controls]
+#
+# Leaves DIR/{search,sft,grpo,evaluate}/, DIR/report.json and DIR/report.html (DIR: runs/quickstart).
+# Interrupted, it goes on where it was when it is called again. --controls adds the negative control:
+# the same reinforcement with rewards permuted within each batch.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seed=1 out=runs/quickstart config=configs/quickstart.json controls=no
+while [ $# -gt 0 ]; do
+  case $1 in
+    --seed) seed=$2; shift 2 ;;
+    --out) out=$2; shift 2 ;;
+    --config) config=$2; shift 2 ;;
+    --controls) controls=yes; shift ;;
+    *) echo "quickstart: unknown argument $1 (see the head of this script)" >&2; exit 2 ;;
+  esac
+done
+
+bin=build/release/bin
+say() { printf '\n== %s\n' "$*" >&2; }
+
+if [ -z "${WEFT_SKIP_BUILD:-}" ]; then
+  say "set-up and build"
+  scripts/bootstrap.sh
+  cmake --preset release >/dev/null
+  cmake --build --preset release
+fi
+mkdir -p "$out"
+
+# stage NAME PROGRAM ARGUMENTS...: runs a program of the line in DIR/NAME unless it has finished
+# before; goes on with --resume where an earlier call was interrupted; keeps the seconds spent.
+stage() {
+  local name=$1 program=$2 started resume="" status=0
+  shift 2
+  local seconds_file="$out/.$name.seconds"
+  if [ -f "$out/.$name.done" ]; then
+    say "$name: done before"
+    return
+  fi
+  say "$name"
+  [ -f "$out/$name/config.json" ] && resume=--resume
+  started=$(date +%s)
+  "$bin/$program" --config "$config" --out "$out/$name" --set "seed=$seed" $resume "$@" || status=$?
+  echo $(($(cat "$seconds_file" 2>/dev/null || echo 0) + $(date +%s) - started)) >"$seconds_file"
+  [ "$status" -eq 0 ] || exit "$status"
+  touch "$out/.$name.done"
+}
+
+stage search sample_workflows
+stage sft train_sft --set "data.store=$out/search/store.sqlite"
+stage grpo train_grpo --set "init_adapter=$out/sft/final"
+if [ "$controls" = yes ]; then
+  stage control train_grpo --set "init_adapter=$out/sft/final" --set control.permute_rewards=true
+fi
+stage evaluate evaluate \
+  --set "methods=[\"io\",\"cot\",\"cot_sc\",\"best_fixed=workflow:$out/search/best_workflow.py\",\"sft=meta:$out/sft/final\",\"grpo=meta:$out/grpo/final\",\"other_query=shuffled:grpo\"]" \
+  --set "curves=[\"sft=$out/sft/metrics.jsonl\",\"grpo=$out/grpo/metrics.jsonl\"]"
+
+say "serve"
+/usr/bin/python3 scripts/ask_server.py "$out" "$bin/serve" --config "$config" \
+  --set "adapter=$out/grpo/final"
+
+/usr/bin/python3 scripts/quickstart_report.py "$out"
