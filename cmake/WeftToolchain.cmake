@@ -19,6 +19,7 @@ if(WEFT_WERROR)
   target_compile_options(weft_flags INTERFACE -Werror)
 endif()
 if(WEFT_SANITIZE)
+  set(CMAKE_CXX_FLAGS_DEV "-O1")
   add_compile_options(-fsanitize=${WEFT_SANITIZE} -fno-omit-frame-pointer -g1)
   add_link_options(-fsanitize=${WEFT_SANITIZE})
   target_compile_definitions(weft_flags INTERFACE WEFT_SANITIZED)
@@ -26,7 +27,9 @@ endif()
 
 find_program(WEFT_CCACHE ccache)
 if(WEFT_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${WEFT_CCACHE})
+  # Paths below the source tree are hashed as relative ones, so that clones share their cache.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
+      CCACHE_NOHASHDIR=1 ${WEFT_CCACHE})
 endif()
 find_program(WEFT_MOLD mold)
 if(WEFT_MOLD AND NOT WEFT_SANITIZE)

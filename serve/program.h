@@ -28,7 +28,8 @@ struct ServeConfig {
   template <class V>
   void visit(V& v) {
     http.visit(v);
-    v("served_name", served_name, "name of the base weights for clients; empty: the model folder's");
+    v("served_name", served_name,
+      "name of the base weights for clients; empty: the model folder's");
     v("adapter_name", adapter_name, "name of the adapter for clients");
     v("workflows", workflows, "offer /v1/workflows, which needs the sandbox");
     v("max_workflow_tokens", max_workflow_tokens, "most tokens of one written workflow");
