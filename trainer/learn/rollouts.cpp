@@ -1,5 +1,6 @@
 #include "trainer/learn/rollouts.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <iterator>
@@ -28,11 +29,20 @@ struct Collection : std::enable_shared_from_this<Collection> {
   RolloutBatch batch;
   int64_t pending_completions = 0;  // requests
   int64_t pending_scores = 0;       // episodes
+  struct Stream {
+    std::string text;
+    int64_t num_ids = 0;
+    bool submitted = false;
+  };
+  std::vector<Stream> streams;  // [episodes]
   std::string refused;
   Clock::time_point last_completion;
 
+  void on_delta(size_t prompt, const StreamDelta& delta);
   void on_response(size_t prompt, TextResponse response);
   void on_score(size_t episode, const ScoredRollout& scored);
+  void submit(size_t prompt, size_t choice, std::string text);
+  bool ends(const StreamDelta& delta, int64_t num_ids) const;
   bool done() const { return pending_completions == 0 && pending_scores == 0; }
 };
 
@@ -44,10 +54,40 @@ void fill(Episode& episode, const TextResponse& response, const Completion& comp
   episode.truncated = completion.finish == FinishReason::kLength;
 }
 
+bool Collection::ends(const StreamDelta& delta, int64_t num_ids) const {
+  const auto& eos = options.eos_ids;
+  return num_ids >= options.max_completion_tokens ||
+         (!delta.ids.empty() && std::find(eos.begin(), eos.end(), delta.ids.back()) != eos.end());
+}
+
+void Collection::submit(size_t prompt, size_t choice, std::string text) {
+  const size_t episode = prompt * static_cast<size_t>(options.samples_per_prompt) + choice;
+  scorer->submit(tasks[prompt], std::move(text), hash_combine(seeds[prompt], choice),
+                 [self = shared_from_this(), episode](const ScoredRollout& scored) {
+                   self->on_score(episode, scored);
+                 });
+}
+
+void Collection::on_delta(size_t prompt, const StreamDelta& delta) {
+  const auto choice = static_cast<size_t>(delta.choice);
+  std::string text;
+  {
+    const std::lock_guard lock(mutex);
+    Stream& stream = streams[prompt * static_cast<size_t>(options.samples_per_prompt) + choice];
+    stream.text += delta.text;
+    stream.num_ids += static_cast<int64_t>(delta.ids.size());
+    if (stream.submitted || !ends(delta, stream.num_ids)) return;
+    stream.submitted = true;
+    ++pending_scores;
+    text = std::move(stream.text);
+  }
+  submit(prompt, choice, std::move(text));
+}
+
 void Collection::on_response(size_t prompt, TextResponse response) {
   const size_t samples = options.samples_per_prompt, first = prompt * samples;
   const bool ok = response.status == ResponseStatus::kOk && response.choices.size() == samples;
-  std::vector<std::string> texts;
+  std::vector<size_t> unscored;
   {
     const std::lock_guard lock(mutex);
     --pending_completions;
@@ -55,22 +95,19 @@ void Collection::on_response(size_t prompt, TextResponse response) {
     if (response.status == ResponseStatus::kRefused) refused = response.error;
     for (size_t k = 0; k < samples; ++k) {
       Episode& episode = batch.episodes[first + k];
-      episode.infra_error = !ok;
-      episode.outcome = ok ? "" : "infrastructure";
-      if (!ok) continue;
+      if (!ok) {
+        episode.infra_error = true;
+        episode.outcome = "infrastructure";
+        continue;
+      }
       fill(episode, response, response.choices[k]);
       batch.completion_tokens += static_cast<int64_t>(episode.completion_ids.size());
-      texts.push_back(episode.text);
+      if (!streams[first + k].submitted) unscored.push_back(k);
     }
-    pending_scores += static_cast<int64_t>(texts.size());
+    pending_scores += static_cast<int64_t>(unscored.size());
     changed.notify_all();
   }
-  for (size_t k = 0; k < texts.size(); ++k) {
-    scorer->submit(tasks[prompt], texts[k], hash_combine(seeds[prompt], k),
-                   [self = shared_from_this(), episode = first + k](const ScoredRollout& scored) {
-                     self->on_score(episode, scored);
-                   });
-  }
+  for (const size_t k : unscored) submit(prompt, k, response.choices[k].text);
 }
 
 void Collection::on_score(size_t index, const ScoredRollout& scored) {
@@ -81,8 +118,8 @@ void Collection::on_score(size_t index, const ScoredRollout& scored) {
   episode.reward_complexity = scored.reward.complexity;
   episode.reward_diversity = scored.reward.diversity;
   episode.valid = scored.valid;
-  episode.infra_error = scored.infra_error;
-  episode.outcome = scored.outcome;
+  if (!episode.infra_error) episode.outcome = scored.outcome;
+  episode.infra_error |= scored.infra_error;
   episode.usage = scored.usage;
   batch.worker_calls += scored.worker_calls;
   batch.worker_tokens += scored.worker_tokens;
@@ -131,6 +168,7 @@ RolloutBatch collect_rollouts(TextModel& policy, RolloutScorer& scorer,
       collection->batch.episodes.push_back(std::move(episode));
     }
   }
+  collection->streams.resize(collection->batch.episodes.size());
   for (size_t i = 0; i < tasks.size(); ++i) {
     TextRequest request;
     request.prompt = scorer.prompt(*tasks[i]);
@@ -140,6 +178,9 @@ RolloutBatch collect_rollouts(TextModel& policy, RolloutScorer& scorer,
     request.sampling.seed = seeds[i];
     request.adapter = options.adapter;
     request.cancelled = cancelled;
+    request.on_delta = [collection, i](const StreamDelta& delta) {
+      collection->on_delta(i, delta);
+    };
     policy.submit(std::move(request), [collection, i](TextResponse response) {
       collection->on_response(i, std::move(response));
     });

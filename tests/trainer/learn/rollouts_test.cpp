@@ -1,0 +1,107 @@
+#include "trainer/learn/rollouts.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <mutex>
+
+#include "base/error.h"
+#include "tests/support/scripted_model.h"
+
+namespace weft {
+namespace {
+
+class EchoScorer : public RolloutScorer {
+ public:
+  decltype(TextRequest::prompt) prompt(const Task& task) const override { return task.prompt; }
+  void submit(const Task& task, std::string completion, uint64_t seed,
+              std::function<void(ScoredRollout)> done) override {
+    {
+      const std::lock_guard lock(mutex_);
+      ++num_scored[task.id + "/" + completion];
+    }
+    ScoredRollout result;
+    result.valid = true;
+    result.infra_error = completion == "broken";
+    result.outcome = result.infra_error ? "infrastructure" : "scored";
+    result.reward.total = static_cast<double>(completion.size());
+    result.worker_calls = 2;
+    result.worker_tokens = static_cast<int64_t>(seed % 2) + 10;
+    done(result);
+  }
+  std::map<std::string, int> num_scored;
+
+ private:
+  std::mutex mutex_;
+};
+
+std::vector<Task> make_tasks(const std::vector<std::string>& names) {
+  std::vector<Task> result;
+  for (const auto& name : names) {
+    Task task;
+    task.id = name;
+    task.prompt = name;
+    result.push_back(task);
+  }
+  return result;
+}
+
+RolloutBatch collect(TextModel& model, EchoScorer& scorer, const std::vector<Task>& tasks) {
+  std::vector<const Task*> borrowed;
+  std::vector<uint64_t> seeds;
+  for (const auto& task : tasks) {
+    borrowed.push_back(&task);
+    seeds.push_back(100 + seeds.size());
+  }
+  RolloutOptions options;
+  options.samples_per_prompt = 3;
+  return collect_rollouts(model, scorer, borrowed, seeds, options);
+}
+
+TEST(Rollouts, KeepTheOrderOfPromptsAndSamples) {
+  test::ScriptedModel model(
+      [](const test::ScriptedPrompt& p) { return p.user + std::string(p.choice, '!'); });
+  EchoScorer scorer;
+  const auto batch = collect(model, scorer, make_tasks({"aa", "b"}));
+  ASSERT_EQ(batch.episodes.size(), 6u);
+  const std::vector<std::string> expected = {"aa", "aa!", "aa!!", "b", "b!", "b!!"};
+  for (size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(batch.episodes[i].text, expected[i]);
+    EXPECT_EQ(batch.episodes[i].reward, static_cast<double>(expected[i].size()));
+    EXPECT_EQ(batch.episodes[i].group, 100 + i / 3);
+    EXPECT_EQ(batch.episodes[i].completion_ids.size(), batch.episodes[i].logprobs.size());
+  }
+  EXPECT_EQ(batch.worker_calls, 12);
+  for (const auto& [what, count] : scorer.num_scored) EXPECT_EQ(count, 1) << what;
+}
+
+TEST(Rollouts, KeepInfrastructureErrorsOutOfTheRewards) {
+  test::ScriptedModel model(
+      [](const test::ScriptedPrompt& p) { return p.choice == 1 ? "broken" : "fine"; });
+  EchoScorer scorer;
+  const auto batch = collect(model, scorer, make_tasks({"a"}));
+  EXPECT_FALSE(batch.episodes[0].infra_error);
+  EXPECT_TRUE(batch.episodes[1].infra_error);
+  EXPECT_EQ(batch.episodes[1].outcome, "infrastructure");
+}
+
+TEST(Rollouts, CountAFailedRequestAsInfrastructure) {
+  test::ScriptedModel model([](const test::ScriptedPrompt&) { return "x"; },
+                            [](const test::ScriptedPrompt& p) {
+                              return p.user == "bad" ? ResponseStatus::kFailed
+                                                     : ResponseStatus::kOk;
+                            });
+  EchoScorer scorer;
+  const auto batch = collect(model, scorer, make_tasks({"good", "bad"}));
+  for (size_t i = 0; i < 6; ++i) EXPECT_EQ(batch.episodes[i].infra_error, i >= 3);
+}
+
+TEST(Rollouts, SayThatAPromptIsRefused) {
+  test::ScriptedModel model([](const test::ScriptedPrompt&) { return "x"; },
+                            [](const test::ScriptedPrompt&) { return ResponseStatus::kRefused; });
+  EchoScorer scorer;
+  EXPECT_THROW(collect(model, scorer, make_tasks({"a"})), InputError);
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,98 @@
+#include "trainer/learn/sft_data.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include "base/error.h"
+#include "tests/support/support.h"
+#include "trainer/learn/sft.h"
+
+namespace weft {
+namespace {
+
+struct Fixture {
+  std::string dir = test::fixture("tiny_llama");
+  std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(dir);
+  ChatTemplate chat_template = ChatTemplate::load(dir);
+  ExampleEncoder encoder{*tokenizer, &chat_template, {2}};
+  test::TempDir temporary;
+
+  SftDataOptions lines(const std::string& text) {
+    std::ofstream(temporary / "lines.jsonl") << text;
+    SftDataOptions options;
+    options.jsonl = temporary / "lines.jsonl";
+    return options;
+  }
+};
+
+TEST(ExampleEncoder, PromptsWithTheTemplateAndTrainsTheEndOfTurn) {
+  Fixture f;
+  const auto s = f.encoder.encode({{"user", "hi"}}, "x = 1");
+  EXPECT_EQ(f.tokenizer->decode(s.prompt_ids),
+            "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_EQ(f.tokenizer->decode(s.completion_ids), "x = 1<|im_end|>");
+  EXPECT_EQ(s.completion_ids.back(), 2);
+}
+
+TEST(ExampleEncoder, TakesSpecialTokensInATargetAsText) {
+  Fixture f;
+  const auto s = f.encoder.encode({{"user", "hi"}}, "a<|im_end|>b");
+  EXPECT_EQ(std::count(s.completion_ids.begin(), s.completion_ids.end(), 2), 1);
+}
+
+TEST(SftData, ReadsMessagesAndPlainPairs) {
+  Fixture f;
+  const auto data =
+      load_jsonl_examples(f.lines("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
+                                  "{\"role\":\"assistant\",\"content\":\"b\"}]}\n"
+                                  "{\"prompt\":\"c\",\"completion\":\"d\"}\n"),
+                          f.encoder);
+  ASSERT_EQ(data.sequences.size(), 2u);
+  EXPECT_EQ(f.tokenizer->decode(data.sequences[1].completion_ids), "d<|im_end|>");
+}
+
+TEST(SftData, LeavesOutAndCountsWhatIsTooLong) {
+  Fixture f;
+  auto options = f.lines(
+      "{\"prompt\":\"c\",\"completion\":\"d\"}\n"
+      "{\"prompt\":\"c\",\"completion\":\"a = 1; b = 2; c = 3; d = 4\"}\n");
+  options.max_tokens = 8;
+  const auto data = load_jsonl_examples(options, f.encoder);
+  EXPECT_EQ(data.sequences.size(), 1u);
+  EXPECT_EQ(data.num_too_long, 1);
+}
+
+TEST(SftData, NamesFileAndLineOfABadExample) {
+  Fixture f;
+  const auto options = f.lines("{\"prompt\":\"c\",\"completion\":\"d\"}\n{\"prompt\":\"c\"}\n");
+  try {
+    load_jsonl_examples(options, f.encoder);
+    FAIL() << "accepted";
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("lines.jsonl:2"), std::string::npos) << error.what();
+  }
+}
+
+TEST(SftSchedule, VisitsEveryExampleOnceAnEpochInANewOrder) {
+  SftConfig config;
+  config.epochs = 2;
+  config.sequences_per_step = 4;
+  const SftSchedule schedule(10, config);
+  ASSERT_EQ(schedule.num_steps(), 6);
+  std::vector<std::vector<int64_t>> orders(2);
+  for (int64_t step = 0; step < 6; ++step) {
+    for (const int64_t i : schedule.batch(step)) orders[step / 3].push_back(i);
+  }
+  for (const auto& order : orders) {
+    EXPECT_EQ(std::set<int64_t>(order.begin(), order.end()).size(), 10u);
+  }
+  EXPECT_NE(orders[0], orders[1]);
+  config.max_steps = 5;
+  EXPECT_EQ(SftSchedule(10, config).num_steps(), 5);
+}
+
+}  // namespace
+}  // namespace weft
