@@ -58,12 +58,17 @@ TrainSequence encode_line(const Json& line, const std::string& where,
 }  // namespace
 
 void SftDataOptions::validate() const {
-  if (store.empty() == jsonl.empty()) {
-    throw InputError("expected one of \"store\" and \"jsonl\", got " +
-                     std::string(store.empty() ? "neither" : "both"));
+  if (!store.empty() && !jsonl.empty()) {
+    throw InputError("expected one of \"store\" and \"jsonl\", got both");
+  }
+}
+
+void SftDataOptions::require_source() const {
+  if (store.empty() && jsonl.empty()) {
+    throw InputError("data: expected one of \"store\" and \"jsonl\", got neither");
   }
   if (!store.empty() && tasks.empty()) {
-    throw InputError("tasks: expected the task files of the store, got none");
+    throw InputError("data.tasks: expected the task files of the store, got none");
   }
 }
 

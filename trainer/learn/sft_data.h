@@ -33,8 +33,11 @@ struct SftDataOptions {
     v("jsonl", jsonl, "JSON lines with \"messages\", or \"prompt\" and \"completion\"");
     v("max_tokens", max_tokens, "longer examples are left out");
   }
-  /// Throws InputError unless exactly one source is named.
+  /// Throws InputError when both sources are named.
   void validate() const;
+  /// Throws InputError when no source is named, or a store without its tasks: what a run needs and
+  /// a plan does not.
+  void require_source() const;
 };
 
 struct SftData {
