@@ -50,13 +50,27 @@ std::string failure_text(const TestResult& result) {
 
 }  // namespace
 
+JudgeRequest exec_request(const std::string& solution, const std::string& entry_point,
+                          const std::vector<Json>& tests) {
+  JudgeRequest request;
+  request.code = solution;
+  request.entry_point = entry_point;
+  request.tests = tests;
+  if (tests.empty()) {
+    request.entry_point = "is_defined_";
+    request.code += "\n\ndef is_defined_(): return callable(" + entry_point + ")\n";
+    request.tests = {{{"args", Json::array()}, {"expected", true}}};
+  }
+  return request;
+}
+
 PythonValue exec_report(const std::string& entry_point, const std::vector<Json>& tests,
                         const Verdict& verdict) {
   std::vector<PythonValue> failures;
   for (size_t i = 0; i < verdict.tests.size(); ++i) {
     const TestResult& result = verdict.tests[i];
     if (result.verdict == TestVerdict::kPass) continue;
-    if (result.verdict != TestVerdict::kWrong) {
+    if (result.verdict != TestVerdict::kWrong || tests.empty()) {
       return dict({{"exec_fail_case", PythonValue::str(failure_text(result))}});
     }
     const std::string test = test_case(entry_point, tests[i]);

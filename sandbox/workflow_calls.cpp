@@ -82,14 +82,7 @@ void WorkflowLoop::finish_call(uint64_t flow_id, uint32_t id, const WorkerReply&
 }
 
 void WorkflowLoop::exec_code(Flow& flow, uint32_t id, const FlowRequest& request) {
-  if (flow.job.public_tests.empty()) {
-    flow.unsent += reply_frame(id, false, PythonValue::str("this problem has no public tests"));
-    return flush(flow);
-  }
-  JudgeRequest judged;
-  judged.code = request.solution;
-  judged.entry_point = request.entry_point;
-  judged.tests = flow.job.public_tests;
+  auto judged = exec_request(request.solution, request.entry_point, flow.job.public_tests);
   flow.outstanding[id] = std::make_shared<std::atomic<bool>>(false);
   const auto start = Flow::Clock::now();
   judge_.submit(std::move(judged), [this, flow_id = flow.id, id, start](Verdict verdict) {

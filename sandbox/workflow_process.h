@@ -38,7 +38,7 @@ struct WorkflowJob {
   std::string problem;
   std::string entry_point;         ///< empty: `__call__` gets the problem only
   std::string dataset;             ///< passed as DatasetType
-  std::vector<Json> public_tests;  ///< what exec_code runs; none: exec_code raises
+  std::vector<Json> public_tests;  ///< what exec_code runs; none: it only loads the solution
   WorkflowBudget budget;
   uint64_t seed = 0;  ///< of `random` in the workflow; call k's worker seed is derived from it
 };
