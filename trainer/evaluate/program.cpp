@@ -14,7 +14,7 @@
 #include "sandbox/sandbox.h"
 #include "sandbox/static_facts.h"
 #include "trainer/evaluate/report.h"
-#include "trainer/search/stoppable_model.h"
+#include "workflow/stoppable_model.h"
 
 namespace weft {
 

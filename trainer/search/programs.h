@@ -13,7 +13,7 @@
 #include "sandbox/static_facts.h"
 #include "trainer/search/collect_traces.h"
 #include "trainer/search/sample_workflows.h"
-#include "trainer/search/stoppable_model.h"
+#include "workflow/stoppable_model.h"
 
 namespace weft {
 

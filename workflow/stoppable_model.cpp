@@ -1,4 +1,4 @@
-#include "trainer/search/stoppable_model.h"
+#include "workflow/stoppable_model.h"
 
 #include <algorithm>
 
