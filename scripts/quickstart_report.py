@@ -48,7 +48,7 @@ def reinforcement(run, name):
     measured = read(run / name / "before_after.json")
     if not measured:
         return {}
-    report = {"steps": read(run / name / "summary.json").get("steps")}
+    report = {"steps": read(run / name / "summary.json").get("step")}
     means = {side: prompt_means(measured[side]) for side in ("before", "after")}
     for side in ("before", "after"):
         report[side] = {"reward": measured[side]["reward"], "n": measured[side]["n"],
