@@ -51,30 +51,29 @@ void declare_flags(CLI::App& app, const ProgramSpec& spec, const Json& defaults,
 }
 
 /// The config for this program: one file may hold the whole line, a section for each program by
-/// its name and "common" for all; a file without this program's section is its config itself.
+/// its name and "common" for all; a file with neither is the program's config itself.
 Json read_config(const std::string& path, const char* program) {
   Json file = read_json_file(path);
-  if (!file.is_object() || !file.contains(program)) return file;
+  if (!file.is_object() || !(file.contains(program) || file.contains("common"))) return file;
   Json json = file.value("common", Json::object());
-  json.merge_patch(file[program]);
+  json.merge_patch(file.value(program, Json::object()));
   return json;
 }
 
-Json collect_overrides(const CommandLine& line, const char* program) {
+/// Config file, then flags, then --set. A flag's text stays text where the config wants a string:
+/// --out 3 names a folder "3".
+Json collect_overrides(const CommandLine& line, const char* program, const Json& defaults) {
   Json json = line.config_file.empty() ? Json::object() : read_config(line.config_file, program);
   for (const auto& [key, text] : line.aliases) {
-    if (!text.empty()) apply_override(json, key + "=" + text);
+    if (text.empty()) continue;
+    const auto found = defaults.find(key);
+    if (found != defaults.end() && found->is_string()) {
+      json[key] = text;
+    } else {
+      apply_override(json, key + "=" + text);
+    }
   }
   for (const auto& assignment : line.overrides) apply_override(json, assignment);
-  return json;
-}
-
-/// A flag's text stays text where the config wants a string: --out 3 names a folder "3".
-Json keep_strings(Json json, const CommandLine& line, const Json& defaults) {
-  for (const auto& [key, text] : line.aliases) {
-    const auto found = defaults.find(key);
-    if (!text.empty() && found != defaults.end() && found->is_string()) json[key] = text;
-  }
   return json;
 }
 
@@ -123,8 +122,7 @@ int run(int argc, char** argv, const ProgramSpec& spec, const ConfigHooks& hooks
   return guarded([&] {
     ProgramArgs args;
     args.resume = line.resume;
-    args.config =
-        hooks.resolve(keep_strings(collect_overrides(line, spec.name), line, hooks.defaults));
+    args.config = hooks.resolve(collect_overrides(line, spec.name, hooks.defaults));
     if (line.dry_run) {
       print_dry_run(hooks, args.config);
     } else {

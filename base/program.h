@@ -51,7 +51,8 @@ concept HasMemoryPlan = requires(const Config c) {
 };
 
 /// Config file: either this program's config, or an object with a section for each program under
-/// its name and one named "common", over which the program's own is merged.
+/// its name, or one named "common", over which the program's own is merged. Flags lie over
+/// the file, --set over flags.
 ///
 /// Parses, resolves the config, runs `body` and turns exceptions into one line on standard error
 /// and an exit code. The flags --out and --resume exist for configs with an "out" key.

@@ -43,6 +43,9 @@ TEST(Program, MergesFileFlagsAndOverridesInThatOrder) {
             0);
   EXPECT_EQ(seen.steps, 8);
   EXPECT_EQ(seen.out, "7");
+  EXPECT_EQ(call({"--out", "7", "--set", "out=8x"}, [&](const Config& config) { seen = config; }),
+            0);
+  EXPECT_EQ(seen.out, "8x");
 }
 
 TEST(Program, TakesItsSectionOfASharedConfigFile) {
