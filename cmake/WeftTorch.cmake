@@ -1,8 +1,6 @@
 # Imported targets for the LibTorch inside a PyTorch 2.11 wheel, written by hand: the wheel's own
 # find_package(Torch) demands a CUDA toolkit even for a program that uses none.
-#
-#   weft::torch       libtorch_cpu + libc10, for every tensor in the project
-#   weft::torch_cuda  adds libtorch_cuda + libc10_cuda; only where nvcc and those libraries are
+# weft::torch is libtorch_cpu + libc10, for every tensor in the project.
 if(NOT WEFT_TORCH_DIR)
   file(GLOB candidates ${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
   list(LENGTH candidates count)
@@ -41,19 +39,4 @@ target_compile_definitions(weft_torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO FM
 target_link_libraries(weft_torch INTERFACE torch_cpu c10)
 target_link_options(weft_torch INTERFACE LINKER:-rpath,${WEFT_TORCH_DIR}/lib
                     LINKER:-rpath-link,${nvidia_lib})
-
-find_program(WEFT_NVCC nvcc)
-if(WEFT_NVCC AND EXISTS ${WEFT_TORCH_DIR}/lib/libtorch_cuda.so)
-  weft_import_torch(c10_cuda)
-  weft_import_torch(torch_cuda)
-  add_library(weft_torch_cuda INTERFACE)
-  add_library(weft::torch_cuda ALIAS weft_torch_cuda)
-  target_include_directories(weft_torch_cuda SYSTEM
-                             INTERFACE ${WEFT_TORCH_DIR}/../nvidia/cu13/include)
-  target_link_libraries(weft_torch_cuda INTERFACE weft_torch torch_cuda c10_cuda)
-  set(WEFT_CUDA ON)
-  message(STATUS "CUDA: ${WEFT_NVCC}")
-else()
-  set(WEFT_CUDA OFF)
-  message(STATUS "CUDA: none, a CPU build")
-endif()
+message(STATUS "GPU: none, this is a CPU build")
