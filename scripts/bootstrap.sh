@@ -68,7 +68,7 @@ install_torch() {
   elif command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1; then
     make_venv .venv "LibTorch with CUDA" "torch==$torch_version"
   else
-    # Without a GPU libtorch_cpu.so needs only two of the 2.9 GiB of CUDA libraries.
+    # Without a GPU libtorch_cpu.so needs only these two of the CUDA libraries.
     # shellcheck disable=SC2086
     make_venv .venv "LibTorch, CPU only" --no-deps "torch==$torch_version" $cuda_packages
   fi

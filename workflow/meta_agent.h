@@ -13,8 +13,8 @@
 namespace weft {
 
 struct MetaAgentOptions {
-  /// "short": one system line and the query, about 100 tokens, for a model trained on the form;
-  /// "full": contract, helper signatures, an example and rules, about 700, for 7B and 14B.
+  /// "short": one system line and the query, for a model trained on the form;
+  /// "full": contract, helper signatures, an example and rules, for 7B and 14B.
   std::string prompt_style = "short";
   int64_t max_code_bytes = 8192;  ///< longer code is not valid
   int64_t max_nodes = 2000;       ///< AST nodes; more is not valid
