@@ -1,4 +1,4 @@
-# Language level, build types, warnings, sanitizers, ccache and mold. Flags that only our own code
+# Language level, build types, warnings, sanitizers, ccache and a fast linker. Flags that only our own code
 # should see live on the interface target weft_flags.
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
@@ -31,7 +31,26 @@ if(WEFT_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
       CCACHE_NOHASHDIR=1 ${WEFT_CCACHE})
 endif()
-find_program(WEFT_MOLD mold)
-if(WEFT_MOLD AND NOT WEFT_SANITIZE)
-  add_link_options(-fuse-ld=mold)
+# A fast linker where there is one. Before 2.4, mold started PT_GNU_RELRO at .tbss, which lies on a
+# page that is not mapped when .tbss ends on a page boundary: such a program does not start
+# (rui314/mold issue 1151). Whether a build is hit changes with the length of its paths.
+function(weft_find_linker result)
+  find_program(WEFT_MOLD mold)
+  find_program(WEFT_LLD ld.lld)
+  set(version 0)
+  if(WEFT_MOLD)
+    execute_process(COMMAND ${WEFT_MOLD} --version OUTPUT_VARIABLE output)
+    string(REGEX MATCH "[0-9]+\\.[0-9]+(\\.[0-9]+)?" version "${output}")
+  endif()
+  if(version VERSION_GREATER_EQUAL 2.4)
+    set(${result} mold PARENT_SCOPE)
+  elseif(WEFT_LLD)
+    set(${result} lld PARENT_SCOPE)
+  endif()
+endfunction()
+if(NOT WEFT_SANITIZE)
+  weft_find_linker(WEFT_LINKER)
+  if(WEFT_LINKER)
+    add_link_options(-fuse-ld=${WEFT_LINKER})
+  endif()
 endif()

@@ -17,7 +17,7 @@ openai_packages="openai==2.8.1"
 model=models/SmolLM2-135M-Instruct
 python=/usr/bin/python3
 
-packages="g++ cmake ninja-build pkg-config ccache mold ca-certificates git
+packages="g++ cmake ninja-build pkg-config ccache lld ca-certificates git
   python3 python3-venv libpython3-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
   libcpp-httplib-dev libcurl4-openssl-dev libsqlite3-dev libpcre2-dev libutf8proc-dev
   libsentencepiece-dev libseccomp-dev libjs-chart.js libgtest-dev libgmock-dev libbenchmark-dev"
