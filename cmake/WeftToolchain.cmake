@@ -30,6 +30,7 @@ if(WEFT_CCACHE)
   # Paths below the source tree are hashed as relative ones, so that clones share their cache.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
       CCACHE_NOHASHDIR=1 ${WEFT_CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
 # A fast linker where there is one. Before 2.4, mold started PT_GNU_RELRO at .tbss, which lies on a
 # page that is not mapped when .tbss ends on a page boundary: such a program does not start

@@ -1,6 +1,7 @@
 # Imported targets for the LibTorch inside a PyTorch 2.11 wheel, written by hand: the wheel's own
 # find_package(Torch) demands a CUDA toolkit even for a program that uses none.
-# weft::torch is libtorch_cpu + libc10, for every tensor in the project.
+# weft::torch is libtorch_cpu + libc10, for every tensor in the project; weft::torch_cuda is for
+# libweft_cuda.so alone, which exists (WEFT_CUDA) where nvcc is.
 if(NOT WEFT_TORCH_DIR)
   file(GLOB candidates ${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
   list(LENGTH candidates count)
@@ -39,4 +40,27 @@ target_compile_definitions(weft_torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO FM
 target_link_libraries(weft_torch INTERFACE torch_cpu c10)
 target_link_options(weft_torch INTERFACE LINKER:-rpath,${WEFT_TORCH_DIR}/lib
                     LINKER:-rpath-link,${nvidia_lib})
-message(STATUS "GPU: none, this is a CPU build")
+
+include(CheckLanguage)
+check_language(CUDA)
+set(WEFT_CUDA OFF)
+if(NOT CMAKE_CUDA_COMPILER)
+  message(STATUS "CUDA: no nvcc, this is a CPU build")
+  return()
+endif()
+if(NOT CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
+endif()
+enable_language(CUDA)
+set(CMAKE_CUDA_FLAGS_DEV "-O2")
+set(WEFT_CUDA ON)
+weft_import_torch(c10_cuda)
+weft_import_torch(torch_cuda)
+add_library(weft_torch_cuda INTERFACE)
+add_library(weft::torch_cuda ALIAS weft_torch_cuda)
+# Without a GPU the wheel's own CUDA libraries are not installed: what torch_cuda itself needs is
+# looked up when libweft_cuda.so is opened. The library must load torch_cuda even where it calls
+# nothing of it, since that is what registers ATen's CUDA operators.
+target_link_libraries(weft_torch_cuda INTERFACE weft::torch -Wl,--no-as-needed torch_cuda c10_cuda
+                                                -Wl,--as-needed)
+message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER}, libweft_cuda.so is built too")

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "model/device/device.h"
 #include "model/transformer/lora.h"
 
 namespace weft {
@@ -10,9 +11,7 @@ namespace weft {
 namespace fs = std::filesystem;
 
 void LocalOptions::validate() const {
-  if (device != "auto" && device != "cpu") {
-    throw InputError("\"device\": expected auto or cpu, got \"" + device + "\"");
-  }
+  check_device(device);
   engine.validate();
 }
 

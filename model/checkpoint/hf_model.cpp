@@ -75,12 +75,6 @@ at::ScalarType resolve_dtype(const std::string& name) {
   throw InputError("dtype: expected auto, f32 or bf16, got \"" + name + "\"");
 }
 
-at::Device resolve_device(const std::string& name) {
-  if (name == "auto" || name == "cpu") return at::kCPU;
-  throw InputError("device: expected auto or cpu (this build computes on the CPU), got \"" + name +
-                   "\"");
-}
-
 std::unique_ptr<Transformer> load_transformer(const std::string& dir, at::ScalarType dtype) {
   const TransformerConfig config = TransformerConfig::from_directory(dir);
   const SafetensorsReader file = SafetensorsReader::open_directory(dir);

@@ -12,9 +12,6 @@ namespace weft {
 /// "auto", "f32" or "bf16"; InputError otherwise.
 at::ScalarType resolve_dtype(const std::string& name);
 
-/// `auto` and `cpu` give the CPU. InputError for a device that this build does not have.
-at::Device resolve_device(const std::string& name);
-
 /// Reads config and weights of `dir`, converting f32, bf16 and f16 to `dtype`.
 ///
 /// Throws InputError naming the file and the tensor that is missing, left over or of the wrong

@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "base/stop.h"
 #include "model/checkpoint/hf_model.h"
+#include "model/device/device.h"
 
 namespace weft {
 namespace {
@@ -224,7 +225,7 @@ int64_t generate_rows(Engine& engine, JsonlReader& in, JsonlWriter& out,
 }
 
 void run_generate(const GenerateOptions& options) {
-  resolve_device(options.device);
+  check_device(options.device);
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
   const auto engine = Engine::from_directory(options.model, options.dtype, options.engine);
   if (!options.adapter.empty()) {

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "model/checkpoint/hf_model.h"
+#include "model/device/device.h"
 
 namespace weft {
 namespace {
@@ -20,9 +21,7 @@ bool has_chat_template(const std::filesystem::path& dir) {
 Policy open_policy(const ModelSource& source, const LearnOptions& options, uint64_t seed,
                    const std::optional<std::filesystem::path>& checkpoint) {
   if (source.dir.empty()) throw InputError("model: expected a model folder, got nothing");
-  if (resolve_device(source.device) != at::kCPU) {
-    throw InputError("device: training runs on the CPU in this build, got " + source.device);
-  }
+  check_device(source.device);
   const bool weights_from_checkpoint = options.full_weights && checkpoint.has_value();
   Policy policy;
   policy.model = load_transformer(weights_from_checkpoint ? checkpoint->string() : source.dir,
