@@ -4,82 +4,15 @@
 
 #include <algorithm>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "base/error.h"
+#include "workflow/completion_form.h"
 #include "workflow/python_text.h"
 #include "workflow/steps.h"
 
 namespace weft {
 namespace {
-
-constexpr std::string_view kThinkEnd = "</think>";
-constexpr std::string_view kFence = "```";
-constexpr std::string_view kOpenFence = "```python";
-
-std::string trimmed(std::string_view text) {
-  constexpr const char* kBlank = " \t\r\n";
-  const size_t begin = text.find_first_not_of(kBlank);
-  if (begin == std::string_view::npos) return "";
-  return std::string(text.substr(begin, text.find_last_not_of(kBlank) - begin + 1));
-}
-
-/// The parts of a completion; `problem` is set when it is not of the agreed form.
-struct Parts {
-  std::string reasoning, code, problem;
-};
-
-struct Line {
-  size_t begin, end;  ///< without the newline
-};
-
-std::vector<Line> fence_lines(std::string_view text) {
-  std::vector<Line> lines;
-  for (size_t at = 0; at <= text.size();) {
-    size_t end = text.find('\n', at);
-    if (end == std::string_view::npos) end = text.size();
-    if (text.substr(at, kFence.size()) == kFence) lines.push_back({at, end});
-    at = end + 1;
-  }
-  return lines;
-}
-
-Parts split_completion(std::string_view completion) {
-  Parts parts;
-  std::string think;
-  const size_t think_end = completion.rfind(kThinkEnd);
-  if (think_end != std::string_view::npos) {
-    think = trimmed(completion.substr(0, think_end));
-    if (think.rfind("<think>", 0) == 0) think = trimmed(std::string_view(think).substr(7));
-    completion.remove_prefix(think_end + kThinkEnd.size());
-  } else if (trimmed(completion).rfind("<think>", 0) == 0) {
-    parts.problem = "the <think> part is not closed";
-    return parts;
-  }
-  const auto fences = fence_lines(completion);
-  const auto fail = [&parts](std::string problem) {
-    parts.problem = std::move(problem);
-    return parts;
-  };
-  if (fences.empty()) return fail("no ```python block");
-  const std::string opening =
-      trimmed(completion.substr(fences[0].begin, fences[0].end - fences[0].begin));
-  if (opening != kOpenFence) return fail("expected ```python, got " + opening.substr(0, 40));
-  if (fences.size() == 1) return fail("the ```python block is not closed");
-  if (fences.size() > 2) return fail("more than one fenced block");
-  const std::string closing =
-      trimmed(completion.substr(fences[1].begin, fences[1].end - fences[1].begin));
-  if (closing != kFence || !trimmed(completion.substr(fences[1].end)).empty()) {
-    return fail("text after the ```python block");
-  }
-  parts.reasoning = trimmed(completion.substr(0, fences[0].begin));
-  if (!think.empty()) parts.reasoning = trimmed(think + "\n" + parts.reasoning);
-  parts.code = completion.substr(fences[0].end + 1, fences[1].begin - fences[0].end - 1);
-  if (parts.reasoning.empty()) return fail("no reasoning before the ```python block");
-  if (trimmed(parts.code).empty()) return fail("the ```python block is empty");
-  return parts;
-}
 
 bool is_allowed_import(const std::string& module) {
   const std::string root = module.substr(0, module.find('.'));
@@ -133,7 +66,7 @@ std::string MetaAgent::render_completion(const std::string& reasoning,
 }
 
 Workflow MetaAgent::parse(const std::string& completion) const {
-  Parts parts = split_completion(completion);
+  CompletionParts parts = split_completion(completion);
   if (!parts.problem.empty()) {
     Workflow workflow;
     workflow.problem = std::move(parts.problem);

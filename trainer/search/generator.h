@@ -9,6 +9,7 @@
 #include "base/config.h"
 #include "data/task.h"
 #include "trainer/search/candidate.h"
+#include "workflow/completion_form.h"
 #include "workflow/scripted_teacher.h"
 
 namespace weft {
@@ -130,14 +131,8 @@ class ModelGenerator : public StepGenerator {
   ModelGeneratorOptions options_;
 };
 
-/// A reply in the form asked for: reasoning, then one ```python block, nothing after it.
-struct Reply {
-  std::string reasoning;  ///< trimmed; text up to "</think>" is part of it
-  std::string code;       ///< ends with one newline
-  std::string problem;    ///< why it is not of the form; empty when it is
-};
-
-/// `stopped` says that a stop string may have cut the reply before its closing fence.
-Reply read_reply(const std::string& text, bool stopped);
+/// Reads a reply strictly; the reasoning may be missing, the code ends with one newline. `stopped`
+/// says that a stop string may have cut the reply before its closing fence.
+CompletionParts read_reply(const std::string& text, bool stopped);
 
 }  // namespace weft

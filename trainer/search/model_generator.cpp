@@ -77,7 +77,7 @@ Candidate candidate_of(const TextResponse& response, const StepPrefix& prefix) {
   candidate.calls = 1;
   if (refused_or_failed(response, candidate)) return candidate;
   const Completion& choice = response.choices.front();
-  const Reply reply = read_reply(choice.text, false);
+  const CompletionParts reply = read_reply(choice.text, false);
   candidate.reasoning = reply.reasoning;
   candidate.problem = reply.problem;
   if (choice.finish == FinishReason::kLength) candidate.problem = "the reply was cut at max_tokens";
@@ -100,7 +100,7 @@ NextStep step_of(const TextResponse& response, size_t number) {
   step.calls = 1;
   if (response.status != ResponseStatus::kOk || response.choices.empty()) return step;
   const Completion& choice = response.choices.front();
-  const Reply reply = read_reply(choice.text, true);
+  const CompletionParts reply = read_reply(choice.text, true);
   const auto numbers = step_numbers(reply.code);
   const bool whole = choice.finish == FinishReason::kStop;
   if (whole && reply.problem.empty() && numbers == std::vector<int>{static_cast<int>(number)}) {
@@ -213,35 +213,10 @@ std::vector<Candidate> ModelGenerator::correct(const Task& task,
   return candidates;
 }
 
-Reply read_reply(const std::string& text, bool stopped) {
-  Reply reply;
-  const auto problem = [&](const char* what) {
-    reply.problem = what;
-    return reply;
-  };
-  const auto trim = [](std::string s) {
-    const auto first = s.find_first_not_of(" \t\r\n");
-    if (first == std::string::npos) return std::string();
-    return s.substr(first, s.find_last_not_of(" \t\r\n") - first + 1);
-  };
-  const std::string think = "</think>", open = "```python\n", fence = "```";
-  const size_t after_think = text.rfind(think);
-  const size_t from = after_think == std::string::npos ? 0 : after_think + think.size();
-  const size_t start = text.find(open, from);
-  reply.reasoning = trim(text.substr(0, start));
-  if (start == std::string::npos) return problem("the reply holds no ```python block");
-  if (text.find(fence, from) != start) return problem("a fence stands before the ```python block");
-  const size_t begin = start + open.size();
-  size_t end = text.find(fence, begin);
-  if (end == std::string::npos) {
-    if (!stopped) return problem("the ```python block is not closed");
-    end = text.size();
-  } else if (!trim(text.substr(end + fence.size())).empty()) {
-    return problem("text stands after the ```python block");
-  }
-  reply.code = text.substr(begin, end - begin);
+CompletionParts read_reply(const std::string& text, bool stopped) {
+  CompletionParts reply = split_completion(text, {.no_reasoning = true, .cut = stopped});
+  if (!reply.problem.empty()) return reply;
   reply.code.erase(reply.code.find_last_not_of(" \t\r\n") + 1);
-  if (trim(reply.code).empty()) return problem("the ```python block is empty");
   reply.code += "\n";
   return reply;
 }

@@ -21,14 +21,14 @@ std::string user_text(const TextRequest& request) {
 }
 
 TEST(ReadReply, TakesReasoningAndOneBlock) {
-  const Reply reply = read_reply("Plan first.\n```python\nx = 1\n```\n", false);
+  const CompletionParts reply = read_reply("Plan first.\n```python\nx = 1\n```\n", false);
   EXPECT_EQ(reply.reasoning, "Plan first.");
   EXPECT_EQ(reply.code, "x = 1\n");
   EXPECT_EQ(reply.problem, "");
 }
 
 TEST(ReadReply, IgnoresFencesInsideThinking) {
-  const Reply reply =
+  const CompletionParts reply =
       read_reply("<think>```python\ny\n```</think>Plan.\n```python\nx = 1\n```", false);
   EXPECT_EQ(reply.code, "x = 1\n");
   EXPECT_EQ(reply.problem, "");
