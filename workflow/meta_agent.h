@@ -41,6 +41,9 @@ class MetaAgent {
   /// entry point; never a test.
   std::vector<ChatMessage> prompt(const Task& task) const;
 
+  /// Its last message: what is stored as a trajectory's prompt, and what a WorkflowPool compares.
+  std::string query(const Task& task) const;
+
   /// The completion that a model is trained to give, without the end-of-text token:
   ///   reasoning, newline, "```python", newline, code, "```".
   std::string render_completion(const std::string& reasoning, const std::string& code) const;

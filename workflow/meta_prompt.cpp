@@ -18,7 +18,7 @@ class Workflow:
 
 These helpers are already defined:
 - await self.llm.call_llm(messages, temperature, num_of_response, agent_role, instructions) -> list of str. The worker model sees agent_role and instructions as its system prompt and the messages as the user's text. A higher temperature gives more varied responses.
-%EXEC%- extract_code(text) -> the code inside the first fenced block, or the text itself.
+%EXEC%- extract_code(text) -> the code inside the longest fenced block, or the text itself.
 )";
 
 constexpr const char* kExec =
@@ -100,15 +100,17 @@ std::string contract_text(TaskKind kind) {
   return text + replaced(kAnswerExample, "%FORMAT%", format);
 }
 
-std::vector<ChatMessage> MetaAgent::prompt(const Task& task) const {
+std::string MetaAgent::query(const Task& task) const {
   std::string query = std::string("Kind: ") + to_string(task.kind) + "\n";
   if (!task.entry_point.empty()) query += "Entry point: " + task.entry_point + "\n";
-  query += "Task: " + task.prompt;
-  if (options_.prompt_style == "full") {
-    return {{"system", contract_text(task.kind)}, {"user", query}};
-  }
-  return {{"system", "Write a Python workflow of worker calls that solves the task."},
-          {"user", query}};
+  return query + "Task: " + task.prompt;
+}
+
+std::vector<ChatMessage> MetaAgent::prompt(const Task& task) const {
+  const std::string system = options_.prompt_style == "full"
+                                 ? contract_text(task.kind)
+                                 : "Write a Python workflow of worker calls that solves the task.";
+  return {{"system", system}, {"user", query(task)}};
 }
 
 }  // namespace weft

@@ -35,18 +35,8 @@ double dot(const std::map<std::string, double>& a, const std::map<std::string, d
 
 WorkflowPool::WorkflowPool(const std::vector<Trajectory>& trajectories, double min_reward) {
   std::map<std::string, size_t> entry_of_task;
-  struct Sum {
-    const Trajectory* first = nullptr;
-    std::map<std::string, std::pair<double, int>> rewards;  ///< per task: sum and count
-  };
-  std::map<std::string, Sum> sums;  // by code
   for (const auto& trajectory : trajectories) {
     if (!trajectory.valid || trajectory.outcome == "infrastructure") continue;
-    Sum& sum = sums[trajectory.code];
-    if (!sum.first || trajectory.id < sum.first->id) sum.first = &trajectory;
-    auto& [total, count] = sum.rewards[trajectory.task_id];
-    total += trajectory.reward;
-    ++count;
     if (trajectory.reward < min_reward) continue;
     const auto [found, is_new] = entry_of_task.emplace(trajectory.task_id, entries_.size());
     if (is_new) {
@@ -57,17 +47,6 @@ WorkflowPool::WorkflowPool(const std::vector<Trajectory>& trajectories, double m
     const bool ties_older = trajectory.reward == entry.best.reward && trajectory.id < entry.best.id;
     if (trajectory.reward > entry.best.reward || ties_older) entry.best = trajectory;
   }
-  for (const auto& [code, sum] : sums) {
-    Fixed fixed{*sum.first, 0, static_cast<int>(sum.rewards.size())};
-    for (const auto& [task, total] : sum.rewards) fixed.mean_reward += total.first / total.second;
-    fixed.mean_reward /= fixed.num_tasks;
-    fixed_.push_back(std::move(fixed));
-  }
-  std::sort(fixed_.begin(), fixed_.end(), [](const Fixed& a, const Fixed& b) {
-    if (a.mean_reward != b.mean_reward) return a.mean_reward > b.mean_reward;
-    if (a.num_tasks != b.num_tasks) return a.num_tasks > b.num_tasks;
-    return a.trajectory.id < b.trajectory.id;
-  });
   embed_entries();
 }
 
@@ -104,13 +83,6 @@ std::optional<WorkflowPool::Route> WorkflowPool::route(const std::string& query)
   }
   if (!best.entry) return std::nullopt;
   return best;
-}
-
-const Trajectory* WorkflowPool::best_fixed(int min_tasks) const {
-  for (const auto& fixed : fixed_) {
-    if (fixed.num_tasks >= min_tasks) return &fixed.trajectory;
-  }
-  return nullptr;
 }
 
 }  // namespace weft

@@ -47,14 +47,6 @@ TEST(Pool, RoutesNowhereWithoutASharedWord) {
   EXPECT_FALSE(WorkflowPool({}).route("count"));
 }
 
-// A: (0.4 + 1.0) / 2 = 0.7 over two tasks; B: (0.9 + 0.3) / 2 = 0.6; C: 0.9 over one task.
-TEST(Pool, BestFixedHasTheHighestMeanOverEnoughTasks) {
-  const WorkflowPool pool(stored());
-  EXPECT_EQ(pool.best_fixed(1)->code, "C");
-  EXPECT_EQ(pool.best_fixed(2)->code, "A");
-  EXPECT_EQ(pool.best_fixed(3), nullptr);
-}
-
 TEST(Pool, IgnoresWhatNeverRan) {
   auto rows = stored();
   for (auto& row : rows) row.outcome = "infrastructure";

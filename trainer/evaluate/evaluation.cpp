@@ -391,9 +391,9 @@ EvaluationBackend make_backend(const MetaAgent& agent, WorkflowRunner& runner,
     runner.submit(request, std::move(done));
   };
   backend.meta_model = std::move(meta_model);
-  backend.pooled_code = [pools, near = options.pool_min_similarity](const Method& method,
-                                                                    const Task& task) {
-    const auto route = pools->at(method.store).route(task.prompt);
+  backend.pooled_code = [&agent, pools, near = options.pool_min_similarity](const Method& method,
+                                                                            const Task& task) {
+    const auto route = pools->at(method.store).route(agent.query(task));
     return route && route->similarity >= near ? route->entry->best.code : std::string();
   };
   return backend;
