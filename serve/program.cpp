@@ -8,21 +8,11 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data/trajectory_store.h"
-#include "sandbox/judge.h"
-#include "sandbox/sandbox.h"
-#include "sandbox/static_facts.h"
 #include "workflow/pool.h"
 
 namespace weft {
 
 namespace {
-
-SandboxOptions sandbox_options(const ServeConfig& config) {
-  SandboxOptions options;
-  options.num_slots = static_cast<int>(config.sandbox_slots);
-  options.min_tier = config.min_tier;
-  return options;
-}
 
 /// The last part of a model's directory, or the name as it is.
 std::string short_name(const std::string& name) {
@@ -35,13 +25,10 @@ class WorkflowParts {
  public:
   WorkflowParts(const ServeConfig& config, const ServedName& writer, TextModel& model,
                 TextModel& worker)
-      : sandbox_(sandbox_options(config)),
-        judge_(sandbox_),
-        analyser_(sandbox_),
-        agent_(analyser_, config.meta_agent),
-        pool_(read_pool(config.store)),
+      : pool_(read_pool(config.store)),
+        bench_(config.workbench),
         service_(model, writer.adapter, writer.id,
-                 make_workflow_backend(agent_, sandbox_, judge_, worker, config.runner,
+                 make_workflow_backend(bench_, worker, config.workbench.runner,
                                        pool_ ? &*pool_ : nullptr, config.pool_min_similarity),
                  config.max_workflow_tokens) {}
 
@@ -54,11 +41,8 @@ class WorkflowParts {
     return WorkflowPool(TrajectoryStore(store).select());
   }
 
-  Sandbox sandbox_;
-  Judge judge_;
-  PythonAnalyser analyser_;
-  MetaAgent agent_;
   std::optional<WorkflowPool> pool_;
+  Workbench bench_;
   WorkflowService service_;
 };
 
@@ -66,11 +50,7 @@ class WorkflowParts {
 
 void ServeConfig::validate() const {
   http.validate();
-  meta_agent.validate();
-  runner.validate();
-  if (sandbox_slots < 1) {
-    throw InputError(fmt::format("sandbox_slots: expected at least 1, got {}", sandbox_slots));
-  }
+  workbench.validate();
   if (max_workflow_tokens < 1) {
     throw InputError(
         fmt::format("max_workflow_tokens: expected at least 1, got {}", max_workflow_tokens));
@@ -86,7 +66,8 @@ void run_serve(const ServeConfig& config, ServedModel served, const std::string&
   if (config.workflows) {
     parts = std::make_unique<WorkflowParts>(config, served.names.back(), *served.model, worker);
   }
-  Server server(served, parts ? &parts->service() : nullptr, config.runner.budget, config.http);
+  Server server(served, parts ? &parts->service() : nullptr, config.workbench.runner.budget,
+                config.http);
   serve_until_stopped(server);
 }
 

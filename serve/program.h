@@ -6,8 +6,7 @@
 
 #include "base/config.h"
 #include "serve/server.h"
-#include "workflow/meta_agent.h"
-#include "workflow/run_workflow.h"
+#include "workflow/workbench.h"
 
 namespace weft {
 
@@ -20,10 +19,7 @@ struct ServeConfig {
   int max_workflow_tokens = 768;            ///< of one written workflow
   std::string store;                        ///< trajectories that may answer near queries
   double pool_min_similarity = 0.8;         ///< cosine from which a stored workflow is used
-  int64_t sandbox_slots = 2;
-  std::string min_tier = "B";
-  MetaAgentOptions meta_agent;
-  RunnerOptions runner;
+  WorkbenchOptions workbench;               ///< its runner's budget: requests may ask for less
 
   template <class V>
   void visit(V& v) {
@@ -35,10 +31,7 @@ struct ServeConfig {
     v("max_workflow_tokens", max_workflow_tokens, "most tokens of one written workflow");
     v("store", store, "trajectory store that answers near queries; empty: none");
     v("pool_min_similarity", pool_min_similarity, "cosine from which a stored workflow is used");
-    v("sandbox_slots", sandbox_slots, "jobs in the sandbox at a time; about one per core");
-    v("min_tier", min_tier, "least isolation accepted, A or B");
-    v("meta_agent", meta_agent, "prompt style and the static check's caps");
-    v("runner", runner, "budget of one workflow; requests may ask for less");
+    workbench.visit(v);
   }
   void validate() const;  ///< throws InputError
 };

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <chrono>
+#include <future>
 #include <limits>
 #include <random>
 #include <utility>
@@ -22,25 +24,21 @@ std::string shortened(const std::string& text) {
   return text.size() <= kShownBytes ? text : text.substr(0, kShownBytes) + " ...";
 }
 
-/// The worker of one run: reports each call and stops taking calls once cancelled.
+/// The worker of one run, which reports each call and its reply.
 class ObservedModel : public TextModel {
  public:
-  ObservedModel(TextModel& model, EventSink on_event, CancelFlag cancelled)
-      : model_(model), on_event_(std::move(on_event)), cancelled_(std::move(cancelled)) {}
+  ObservedModel(TextModel& model, EventSink on_event)
+      : model_(model), on_event_(std::move(on_event)) {}
 
   std::string name() const override { return model_.name(); }
 
   void submit(TextRequest request, std::function<void(TextResponse)> done) override {
-    if (!request.cancelled) request.cancelled = std::make_shared<std::atomic<bool>>(false);
-    if (cancelled_->load()) request.cancelled->store(true);
-    request.on_delta = [outer = cancelled_, inner = request.cancelled](const StreamDelta&) {
-      if (outer->load()) inner->store(true);
-    };
+    if (!on_event_) return model_.submit(std::move(request), std::move(done));
     const int call = ++calls_;
-    if (on_event_) on_event_(call_event(call, request));
+    on_event_(call_event(call, request));
     model_.submit(std::move(request),
                   [call, on_event = on_event_, done = std::move(done)](TextResponse response) {
-                    if (on_event) on_event(reply_event(call, response));
+                    on_event(reply_event(call, response));
                     done(std::move(response));
                   });
   }
@@ -69,9 +67,33 @@ class ObservedModel : public TextModel {
 
   TextModel& model_;
   EventSink on_event_;
-  CancelFlag cancelled_;
   std::atomic<int> calls_{0};
 };
+
+/// Waits for the end of the run or of the request, whichever is first; the end of the runner ends a
+/// run that nobody wants any more.
+Outcome run_workflow(Workbench& bench, TextModel& worker, RunnerOptions options,
+                     const WorkflowRun& run) {
+  ObservedModel observed(worker, run.on_event);
+  options.budget = run.budget;
+  std::promise<Outcome> promise;
+  auto outcome = promise.get_future();
+  {
+    WorkflowRunner runner(bench.sandbox(), bench.judge(), observed, options);
+    RunRequest request;
+    request.workflow = &run.workflow;
+    request.task = &run.task;
+    request.seed = run.seed;
+    request.score_val = false;
+    runner.submit(request, [&promise](Outcome o) { promise.set_value(std::move(o)); });
+    const auto ended = [&outcome] {
+      return outcome.wait_for(std::chrono::milliseconds(20)) == std::future_status::ready;
+    };
+    while (!ended() && !run.cancelled->load()) {
+    }
+  }
+  return outcome.get();
+}
 
 template <class T>
 void lower(const Json& budget, const char* key, T& most) {
@@ -148,30 +170,21 @@ WorkflowCall parse_workflow_call(const Json& body, const WorkflowBudget& most) {
   return call;
 }
 
-WorkflowBackend make_workflow_backend(const MetaAgent& agent, Sandbox& sandbox, Judge& judge,
-                                      TextModel& worker, RunnerOptions options,
+WorkflowBackend make_workflow_backend(Workbench& bench, TextModel& worker, RunnerOptions options,
                                       const WorkflowPool* pool, double pool_min_similarity) {
+  const MetaAgent& agent = bench.meta_agent();
   WorkflowBackend backend;
   backend.prompt = [&agent](const Task& task) { return agent.prompt(task); };
   backend.parse = [&agent](const std::string& completion) { return agent.parse(completion); };
   if (pool) {
     backend.pooled = [&agent, pool, pool_min_similarity](const Task& task) {
-      const auto route = pool->route(task.prompt);
+      const auto route = pool->route(agent.query(task));
       if (!route || route->similarity < pool_min_similarity) return std::optional<Workflow>();
       return std::optional<Workflow>(agent.check(route->entry->best.code));
     };
   }
-  backend.run = [&sandbox, &judge, &worker, options](const WorkflowRun& run) {
-    ObservedModel observed(worker, run.on_event, run.cancelled);
-    RunnerOptions own = options;
-    own.budget = run.budget;
-    WorkflowRunner runner(sandbox, judge, observed, own);
-    RunRequest request;
-    request.workflow = &run.workflow;
-    request.task = &run.task;
-    request.seed = run.seed;
-    request.score_val = false;
-    return runner.run(request);
+  backend.run = [&bench, &worker, options = std::move(options)](const WorkflowRun& run) {
+    return run_workflow(bench, worker, options, run);
   };
   return backend;
 }
@@ -238,6 +251,7 @@ Json WorkflowService::handle(const WorkflowCall& given, const EventSink& on_even
   if (call.execute && written.workflow.valid) {
     const Outcome outcome = backend_.run(
         {written.workflow, call.task, call.sampling.seed, call.budget, on_event, cancelled});
+    if (cancelled->load()) throw ApiError(499, "request cancelled");
     answer["outcome"] = outcome_name(outcome.kind);
     if (outcome.kind == Outcome::Kind::kScored) {
       answer["answer"] = outcome.answer;

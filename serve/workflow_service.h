@@ -12,13 +12,9 @@
 #include "base/json.h"
 #include "data/task.h"
 #include "model/text_model.h"
-#include "sandbox/judge.h"
-#include "sandbox/sandbox.h"
 #include "serve/request.h"
-#include "workflow/meta_agent.h"
 #include "workflow/pool.h"
-#include "workflow/run_workflow.h"
-#include "workflow/workflow.h"
+#include "workflow/workbench.h"
 
 namespace weft {
 
@@ -60,9 +56,9 @@ struct WorkflowBackend {
 };
 
 /// Runs each workflow over an own WorkflowRunner, so that budget, events and cancellation are the
-/// request's own. Borrows everything; `pool` may be null.
-WorkflowBackend make_workflow_backend(const MetaAgent& agent, Sandbox& sandbox, Judge& judge,
-                                      TextModel& worker, RunnerOptions options,
+/// request's own: a cancelled run ends at once, as kInfrastructure. Borrows everything but the
+/// options; `pool` may be null.
+WorkflowBackend make_workflow_backend(Workbench& bench, TextModel& worker, RunnerOptions options,
                                       const WorkflowPool* pool, double pool_min_similarity);
 
 /// Any thread; borrows model and backend.

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "serve/api_error.h"
 #include "tests/serve/support.h"
 
@@ -96,6 +98,72 @@ TEST_F(WorkflowRequests, PoolIsAskedFirst) {
 TEST_F(WorkflowRequests, CancelledRequestIsAnApiError) {
   cancelled_->store(true);
   EXPECT_THROW(service_.handle(call_of({{"query", "q"}}), {}, cancelled_), ApiError);
+}
+
+/// The backend over the real sandbox.
+class RealBackend : public ::testing::Test {
+ protected:
+  static Workbench& bench() {
+    static Workbench bench(one_slot());
+    return bench;
+  }
+  static WorkbenchOptions one_slot() {
+    WorkbenchOptions options;
+    options.sandbox_slots = 1;
+    return options;
+  }
+  static Workflow workflow(const std::string& body) {
+    return bench().meta_agent().check(
+        "class Workflow:\n    def __init__(self, name, llm_config, dataset):\n"
+        "        self.llm = create_llm_instance(llm_config)\n\n"
+        "    async def __call__(self, problem):\n        # Step 1: a\n" +
+        body);
+  }
+
+  test::ScriptedModel worker_{"forty-two"};
+  CancelFlag cancelled_ = std::make_shared<std::atomic<bool>>(false);
+};
+
+TEST_F(RealBackend, TellsCallsAndAnswers) {
+  const auto backend = make_workflow_backend(bench(), worker_, {}, nullptr, 0);
+  const Workflow asks = workflow(
+      "        return (await self.llm.call_llm([problem], 0.0, 1, \"a\", \"b\"))[0], 0.0\n");
+  ASSERT_TRUE(asks.valid) << asks.problem;
+  std::vector<std::string> types;
+  const Outcome outcome = backend.run({asks,
+                                       task_of_query("q", ""),
+                                       1,
+                                       {},
+                                       [&](Json event) { types.push_back(event["type"]); },
+                                       cancelled_});
+  EXPECT_EQ(outcome.answer, "forty-two");
+  EXPECT_EQ(types, (std::vector<std::string>{"call", "reply"}));
+}
+
+TEST_F(RealBackend, EndsARunThatIsCancelledBetweenItsCalls) {
+  const auto backend = make_workflow_backend(bench(), worker_, {}, nullptr, 0);
+  const Workflow sleeps = workflow(
+      "        import asyncio\n        await asyncio.sleep(60)\n        return \"x\", 0\n");
+  ASSERT_TRUE(sleeps.valid) << sleeps.problem;
+  cancelled_->store(true);
+  const auto start = std::chrono::steady_clock::now();
+  const Outcome outcome = backend.run({sleeps, task_of_query("q", ""), 1, {}, {}, cancelled_});
+  EXPECT_EQ(outcome.kind, Outcome::Kind::kInfrastructure);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+}
+
+TEST_F(RealBackend, FindsAStoredQueryByItsOwnText) {
+  const MetaAgent& agent = bench().meta_agent();
+  Trajectory stored;
+  stored.id = 1;
+  stored.prompt = agent.query(task_of_query("Which river runs through Bonn?", ""));
+  stored.code = workflow("        return \"x\", 0\n").code;
+  stored.valid = true;
+  stored.outcome = "scored";
+  const WorkflowPool pool({stored});
+  const auto backend = make_workflow_backend(bench(), worker_, {}, &pool, 0.999);
+  EXPECT_TRUE(backend.pooled(task_of_query("Which river runs through Bonn?", "")));
+  EXPECT_FALSE(backend.pooled(task_of_query("Which river runs through Koblenz?", "")));
 }
 
 TEST(WorkflowBody, WantsEitherQueryOrTask) {

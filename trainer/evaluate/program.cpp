@@ -10,11 +10,7 @@
 #include "base/log.h"
 #include "base/run_dir.h"
 #include "data/hidden_tests.h"
-#include "sandbox/judge.h"
-#include "sandbox/sandbox.h"
-#include "sandbox/static_facts.h"
 #include "trainer/evaluate/report.h"
-#include "workflow/stoppable_model.h"
 
 namespace weft {
 
@@ -34,13 +30,6 @@ EvaluationPlan make_plan(const EvaluateConfig& config) {
     plan.tasks.resize(static_cast<size_t>(config.max_tasks));
   }
   return plan;
-}
-
-SandboxOptions sandbox_options(const EvaluateConfig& config) {
-  SandboxOptions options;
-  options.num_slots = static_cast<int>(config.sandbox_slots);
-  options.min_tier = config.min_tier;
-  return options;
 }
 
 bool has_method(const EvaluationPlan& plan, const std::string& name) {
@@ -94,11 +83,7 @@ void write_reports(const RunDir& run, const Json& report) {
 void EvaluateConfig::validate() const {
   evaluation.validate();
   bootstrap.validate();
-  meta_agent.validate();
-  runner.validate();
-  if (sandbox_slots < 1) {
-    throw InputError(fmt::format("sandbox_slots: expected at least 1, got {}", sandbox_slots));
-  }
+  workbench.validate();
   if (max_tasks < 0 || num_examples < 0) {
     throw InputError("max_tasks, num_examples: expected at least 0");
   }
@@ -116,24 +101,15 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args, TextMod
   const auto finished = load_finished_rows(run.file("results.jsonl"));
   JsonlWriter log(run.file("results.jsonl"), /*append=*/true);
 
-  StoppableModel stoppable(worker);
-  Sandbox sandbox(sandbox_options(config));
-  Judge judge(sandbox);
-  PythonAnalyser analyser(sandbox);
-  const MetaAgent agent(analyser, config.meta_agent);
-  WorkflowRunner runner(sandbox, judge, stoppable, config.runner);
-  const auto backend = make_backend(agent, runner, plan.methods, options, meta_model);
-  try {
-    const auto rows = evaluate(plan, options, backend, finished,
-                               [&log](const ResultRow& row) { log.write(to_json(row)); });
-    const Json report =
-        make_report(plan.methods, plan.tasks, rows, report_options(config, plan, args, worker));
-    write_reports(run, report);
-    return report;
-  } catch (...) {
-    stoppable.stop();
-    throw;
-  }
+  Workbench bench(config.workbench);
+  WorkflowRunner runner(bench.sandbox(), bench.judge(), worker, config.workbench.runner);
+  const auto backend = make_backend(bench.meta_agent(), runner, plan.methods, options, meta_model);
+  const auto rows = evaluate(plan, options, backend, finished,
+                             [&log](const ResultRow& row) { log.write(to_json(row)); });
+  const Json report =
+      make_report(plan.methods, plan.tasks, rows, report_options(config, plan, args, worker));
+  write_reports(run, report);
+  return report;
 }
 
 }  // namespace weft

@@ -10,8 +10,7 @@
 #include "base/program.h"
 #include "trainer/evaluate/evaluation.h"
 #include "trainer/evaluate/statistics.h"
-#include "workflow/meta_agent.h"
-#include "workflow/run_workflow.h"
+#include "workflow/workbench.h"
 
 namespace weft {
 
@@ -29,10 +28,7 @@ struct EvaluateConfig {
   std::string example_before;  ///< both empty: sft and grpo where the run has both
   std::string example_after;
   int num_examples = 3;
-  int64_t sandbox_slots = 2;
-  std::string min_tier = "B";
-  MetaAgentOptions meta_agent;
-  RunnerOptions runner;
+  WorkbenchOptions workbench;
 
   template <class V>
   void visit(V& v) {
@@ -49,10 +45,7 @@ struct EvaluateConfig {
     v("example_before", example_before, "meta method whose workflows are shown on the left");
     v("example_after", example_after, "and on the right; both empty: sft and grpo");
     v("num_examples", num_examples, "queries whose workflows are shown");
-    v("sandbox_slots", sandbox_slots, "jobs in the sandbox at a time; about one per core");
-    v("min_tier", min_tier, "least isolation accepted, A or B");
-    v("meta_agent", meta_agent, "prompt style and the static check's caps");
-    v("runner", runner, "budget of one execution and its scoring");
+    workbench.visit(v);
   }
   void validate() const;  ///< throws InputError
 };

@@ -1,7 +1,7 @@
 #include "trainer/search/programs.h"
 
 #include "base/error.h"
-#include "base/stop.h"
+#include "base/run_dir.h"
 
 namespace weft {
 
@@ -18,57 +18,44 @@ const std::vector<std::string> kMayChange = {"budget",
                                              "teacher_model",
                                              "generator_model"};
 
-SandboxOptions sandbox_options(const WorkbenchOptions& options) {
-  SandboxOptions sandbox;
-  sandbox.num_slots = static_cast<int>(options.sandbox_slots);
-  sandbox.min_tier = options.min_tier;
-  return sandbox;
-}
-
 void require_paths(const std::string& tasks, const std::string& out) {
   if (tasks.empty()) throw InputError("tasks: expected a task file, got nothing");
   if (out.empty()) throw InputError("out: expected a folder for the run, got nothing");
 }
 
+/// `key` is the generator's place in the config, `prefix` opens its origin.
 std::unique_ptr<StepGenerator> make_generator(const GeneratorOptions& options, TextModel* model,
-                                              const char* prefix) {
+                                              const char* key, const char* prefix) {
   if (options.kind == GeneratorKind::kScripted) return std::make_unique<ScriptedGenerator>();
-  if (!model) throw InputError("generator.kind=model: expected a model to be configured, got none");
+  if (!model) {
+    throw InputError(std::string(key) + ".kind: \"model\" expected a model to write, got none");
+  }
   return std::make_unique<ModelGenerator>(*model, prefix + model->name(), options.model);
 }
 
-/// Calls `body`; after an interruption the runs in flight are told to end before it goes on.
-template <class Body>
-Json stopping(Workbench& workbench, Body body) {
-  try {
-    return body();
-  } catch (...) {
-    workbench.stop();
-    throw;
+/// What a run works with beside its generator. The worker is borrowed.
+class SearchBench {
+ public:
+  SearchBench(const WorkbenchOptions& options, const RewardOptions& reward, TextModel& worker)
+      : bench_(options),
+        runner_(bench_.sandbox(), bench_.judge(), worker, options.runner),
+        scorer_(runner_, bench_.meta_agent(), reward),
+        worker_name_(worker.name()) {}
+
+  SearchTools tools(StepGenerator& generator, TrajectoryStore& store) {
+    const auto prompt = [this](const Task& task) { return bench_.meta_agent().query(task); };
+    return {generator, scorer_, store, prompt, worker_name_};
   }
-}
+  Judge& judge() { return bench_.judge(); }
+
+ private:
+  Workbench bench_;
+  WorkflowRunner runner_;
+  RunnerScorer scorer_;
+  std::string worker_name_;
+};
 
 }  // namespace
-
-void WorkbenchOptions::validate() const {
-  if (sandbox_slots < 1) throw InputError("sandbox_slots: expected at least 1");
-  meta_agent.validate();
-  reward.validate();
-  runner.validate();
-}
-
-Workbench::Workbench(const WorkbenchOptions& options, TextModel& worker)
-    : worker_(worker),
-      sandbox_(sandbox_options(options)),
-      judge_(sandbox_),
-      analyser_(sandbox_),
-      meta_agent_(analyser_, options.meta_agent),
-      runner_(sandbox_, judge_, worker_, options.runner),
-      scorer_(runner_, meta_agent_, options.reward) {}
-
-std::string Workbench::prompt(const Task& task) const {
-  return meta_agent_.prompt(task).back().content;
-}
 
 void SampleWorkflowsConfig::validate() const {
   sample.validate();
@@ -84,33 +71,28 @@ Json run_sample_workflows(const SampleWorkflowsConfig& config, const ProgramArgs
                           TextModel* generator, TextModel& worker) {
   require_paths(config.tasks, config.out);
   const auto tasks = load_tasks(config.tasks);
-  const auto writer = make_generator(config.generator, generator, "model:");
+  const auto writer = make_generator(config.generator, generator, "generator", "model:");
   const RunDir run(config.out, args.resume, args.config, kMayChange);
   TrajectoryStore store(run.file("store.sqlite"));
-  Workbench workbench(config.workbench, worker);
-  const SearchTools tools{*writer, workbench.scorer(), store,
-                          [&](const Task& task) { return workbench.prompt(task); }, worker.name()};
-  return stopping(workbench,
-                  [&] { return sample_workflows(config.sample, tasks, tools, run.path()); });
+  SearchBench bench(config.workbench, config.reward, worker);
+  return sample_workflows(config.sample, tasks, bench.tools(*writer, store), run.path());
 }
 
 Json run_collect_traces(const CollectTracesConfig& config, const ProgramArgs& args,
                         TextModel* teacher, TextModel& worker) {
   require_paths(config.tasks, config.out);
   const auto tasks = load_tasks(config.tasks);
-  const auto writer = make_generator(config.teacher, teacher, "teacher:");
+  const auto writer = make_generator(config.teacher, teacher, "teacher", "teacher:");
   const RunDir run(config.out, args.resume, args.config, kMayChange);
   TrajectoryStore store(run.file("store.sqlite"));
-  Workbench workbench(config.workbench, worker);
-  ExecutionFeedback feedback(workbench.judge());
+  SearchBench bench(config.workbench, config.reward, worker);
+  ExecutionFeedback feedback(bench.judge());
   const TraceTools tools{
-      {*writer, workbench.scorer(), store, [&](const Task& task) { return workbench.prompt(task); },
-       worker.name()},
+      bench.tools(*writer, store),
       [&](const Task& task, const Candidate& candidate, const Evaluation& evaluation) {
         return feedback.text(task, candidate, evaluation);
       }};
-  return stopping(workbench,
-                  [&] { return collect_traces(config.trace, tasks, tools, run.path()); });
+  return collect_traces(config.trace, tasks, tools, run.path());
 }
 
 }  // namespace weft

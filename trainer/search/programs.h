@@ -2,18 +2,14 @@
 /// directory.
 #pragma once
 
-#include <memory>
 #include <string>
 
 #include "base/config.h"
 #include "base/program.h"
-#include "base/run_dir.h"
-#include "sandbox/judge.h"
-#include "sandbox/sandbox.h"
-#include "sandbox/static_facts.h"
 #include "trainer/search/collect_traces.h"
 #include "trainer/search/sample_workflows.h"
-#include "workflow/stoppable_model.h"
+#include "workflow/reward.h"
+#include "workflow/workbench.h"
 
 namespace weft {
 
@@ -38,46 +34,6 @@ struct GeneratorOptions {
   void validate() const { model.validate(); }
 };
 
-/// Everything between a worker model and a reward.
-struct WorkbenchOptions {
-  int64_t sandbox_slots = 2;
-  std::string min_tier = "B";
-  MetaAgentOptions meta_agent;
-  RewardOptions reward;
-  RunnerOptions runner;
-
-  template <class V>
-  void visit(V& v) {
-    v("sandbox_slots", sandbox_slots, "jobs in the sandbox at a time; about one per core");
-    v("min_tier", min_tier, "least isolation accepted, A or B");
-    v("meta_agent", meta_agent, "prompt style and the static check's caps");
-    v("reward", reward, "weights of the reward's terms");
-    v("runner", runner, "budget of one execution and its scoring");
-  }
-  void validate() const;
-};
-
-/// The sandbox with all that stands on it, over one worker. The worker is borrowed.
-class Workbench {
- public:
-  Workbench(const WorkbenchOptions& options, TextModel& worker);
-  SearchScorer& scorer() { return scorer_; }
-  Judge& judge() { return judge_; }
-  /// The meta-agent's user message for a task: what training sees as the query.
-  std::string prompt(const Task& task) const;
-  /// Lets runs in flight end at once; they are not scored.
-  void stop() { worker_.stop(); }
-
- private:
-  StoppableModel worker_;
-  Sandbox sandbox_;
-  Judge judge_;
-  PythonAnalyser analyser_;
-  MetaAgent meta_agent_;
-  WorkflowRunner runner_;
-  RunnerScorer scorer_;
-};
-
 /// Config of sample_workflows but for its models.
 struct SampleWorkflowsConfig {
   std::string tasks;
@@ -85,6 +41,7 @@ struct SampleWorkflowsConfig {
   SampleOptions sample;
   GeneratorOptions generator;
   WorkbenchOptions workbench;
+  RewardOptions reward;
 
   template <class V>
   void visit(V& v) {
@@ -93,6 +50,7 @@ struct SampleWorkflowsConfig {
     sample.visit(v);
     v("generator", generator, "who writes workflows");
     workbench.visit(v);
+    v("reward", reward, "weights of the reward's terms");
   }
   void validate() const;
 };
@@ -104,6 +62,7 @@ struct CollectTracesConfig {
   TraceOptions trace;
   GeneratorOptions teacher;
   WorkbenchOptions workbench;
+  RewardOptions reward;
 
   template <class V>
   void visit(V& v) {
@@ -112,6 +71,7 @@ struct CollectTracesConfig {
     trace.visit(v);
     v("teacher", teacher, "who writes workflows");
     workbench.visit(v);
+    v("reward", reward, "weights of the reward's terms");
   }
   void validate() const;
 };

@@ -1,0 +1,35 @@
+#include "workflow/workbench.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+
+namespace weft {
+
+namespace {
+
+SandboxOptions sandbox_options(const WorkbenchOptions& options) {
+  SandboxOptions sandbox;
+  sandbox.num_slots = static_cast<int>(options.sandbox_slots);
+  sandbox.min_tier = options.min_tier;
+  return sandbox;
+}
+
+}  // namespace
+
+void WorkbenchOptions::validate() const {
+  if (sandbox_slots < 1) {
+    throw InputError(fmt::format("sandbox_slots: expected at least 1, got {}", sandbox_slots));
+  }
+  if (min_tier != "A" && min_tier != "B") {
+    throw InputError(fmt::format("min_tier: expected A or B, got \"{}\"", min_tier));
+  }
+}
+
+Workbench::Workbench(const WorkbenchOptions& options)
+    : sandbox_(sandbox_options(options)),
+      judge_(sandbox_),
+      analyser_(sandbox_),
+      meta_agent_(analyser_, options.meta_agent) {}
+
+}  // namespace weft

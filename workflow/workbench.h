@@ -1,0 +1,54 @@
+/// The sandbox with what stands on it, and the options that every program which runs workflows
+/// shares.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/config.h"
+#include "sandbox/judge.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/static_facts.h"
+#include "workflow/meta_agent.h"
+#include "workflow/run_workflow.h"
+
+namespace weft {
+
+/// Visited flat: its fields stand among those of the program's own config.
+struct WorkbenchOptions {
+  int64_t sandbox_slots = 2;   ///< >= 1; more than cores only adds latency
+  std::string min_tier = "B";  ///< "A" or "B"; a machine that offers less is refused
+  MetaAgentOptions meta_agent;
+  RunnerOptions runner;
+
+  template <class V>
+  void visit(V& v) {
+    v("sandbox_slots", sandbox_slots, "jobs in the sandbox at a time; about one per core");
+    v("min_tier", min_tier, "least isolation accepted, A or B");
+    v("meta_agent", meta_agent, "prompt style and the static check's caps");
+    v("runner", runner, "budget of one workflow and its scoring");
+  }
+  void validate() const;  ///< throws InputError
+};
+
+/// A sandbox with its judge and the meta-agent that reads Python in it. What it hands out may be
+/// used from any thread and lives as long as the bench.
+class Workbench {
+ public:
+  /// Starts the sandbox's slots; throws as Sandbox does.
+  explicit Workbench(const WorkbenchOptions& options);
+  Workbench(const Workbench&) = delete;
+  Workbench& operator=(const Workbench&) = delete;
+
+  Sandbox& sandbox() { return sandbox_; }
+  Judge& judge() { return judge_; }
+  const MetaAgent& meta_agent() const { return meta_agent_; }
+
+ private:
+  Sandbox sandbox_;
+  Judge judge_;
+  PythonAnalyser analyser_;
+  MetaAgent meta_agent_;
+};
+
+}  // namespace weft
