@@ -31,14 +31,6 @@ bool is_blank(const std::string& text) {
   return text.find_first_not_of(" \t\r\n") == std::string::npos;
 }
 
-void add_usage(WorkflowUsage& total, const WorkflowUsage& usage) {
-  total.calls += usage.calls;
-  total.execs += usage.execs;
-  total.prompt_tokens += usage.prompt_tokens;
-  total.completion_tokens += usage.completion_tokens;
-  total.usd += usage.usd;
-}
-
 WorkflowJob job_of(const RunRequest& request, const WorkflowBudget& budget) {
   WorkflowJob job;
   job.code = request.workflow->code;
@@ -65,10 +57,6 @@ Outcome::Kind kind_of(WorkflowResult::Status status) {
   return Outcome::Kind::kInfrastructure;
 }
 
-Mode mode_of(const std::vector<Json>& tests) {
-  return tests.front().is_object() && tests.front().contains("input") ? Mode::kStdio : Mode::kCall;
-}
-
 }  // namespace
 
 const char* outcome_name(Outcome::Kind kind) {
@@ -83,6 +71,27 @@ const char* outcome_name(Outcome::Kind kind) {
       break;
   }
   return "infrastructure";
+}
+
+void add_usage(WorkflowUsage& total, const WorkflowUsage& usage) {
+  total.calls += usage.calls;
+  total.execs += usage.execs;
+  total.prompt_tokens += usage.prompt_tokens;
+  total.completion_tokens += usage.completion_tokens;
+  total.usd += usage.usd;
+}
+
+JudgeRequest judge_request(const Task& task, std::string answer, const std::vector<Json>& tests,
+                           const Limits& limits) {
+  WEFT_ASSERT(!tests.empty());
+  const bool has_input = tests.front().is_object() && tests.front().contains("input");
+  JudgeRequest request;
+  request.code = std::move(answer);
+  request.entry_point = task.entry_point;
+  request.mode = has_input ? Mode::kStdio : Mode::kCall;
+  request.tests = tests;
+  request.limits = limits;
+  return request;
 }
 
 std::string code_of_answer(const std::string& answer) {
@@ -189,14 +198,11 @@ class WorkflowRunner::Impl {
     }
     const auto& tests = run->request.tests ? *run->request.tests : task.val_tests;
     if (tests.empty()) return finish(*run);
-    JudgeRequest request;
-    request.code = run->outcome.answer;
-    request.entry_point = task.entry_point;
-    request.mode = mode_of(tests);
-    request.tests = tests;
-    request.limits.cpu_ms = options_.judge_cpu_ms;
-    request.limits.memory_mb = options_.judge_memory_mb;
-    judge_.submit(std::move(request), [this, run](Verdict verdict) { judged(*run, verdict); });
+    Limits limits;
+    limits.cpu_ms = options_.judge_cpu_ms;
+    limits.memory_mb = options_.judge_memory_mb;
+    judge_.submit(judge_request(task, run->outcome.answer, tests, limits),
+                  [this, run](Verdict verdict) { judged(*run, verdict); });
   }
 
   void judged(Run& run, const Verdict& verdict) {

@@ -51,7 +51,7 @@ struct RunnerOptions {
   ModelWorkerOptions worker;
   WorkflowBudget budget;
   int max_concurrent = 64;      ///< workflows in flight
-  int num_retries = 1;          ///< further tries after an infrastructure error
+  int num_retries = 1;          ///< further runs after one that failed by infrastructure
   int64_t judge_cpu_ms = 2000;  ///< per test
   int64_t judge_memory_mb = 256;
 
@@ -67,12 +67,19 @@ struct RunnerOptions {
     v("cpu_ms", budget.cpu_ms, "CPU time of one workflow's own process");
     v("memory_mb", budget.memory_mb, "memory of one workflow's own process");
     v("max_concurrent", max_concurrent, "workflows in flight");
-    v("num_retries", num_retries, "further tries after an infrastructure error");
+    v("num_retries", num_retries, "further runs after one that failed by infrastructure");
     v("judge_cpu_ms", judge_cpu_ms, "CPU time of one test of the answer");
     v("judge_memory_mb", judge_memory_mb, "memory for the tests of the answer");
   }
   void validate() const;  ///< throws InputError
 };
+
+/// An answer to a code task with the tests it is to pass: those with an "input" are run as a
+/// program, others by calls of the entry point. `tests` must not be empty.
+JudgeRequest judge_request(const Task& task, std::string answer, const std::vector<Json>& tests,
+                           const Limits& limits = {});
+
+void add_usage(WorkflowUsage& total, const WorkflowUsage& usage);
 
 /// Runs workflows. Thread-safe; borrows sandbox, judge and model, which must outlive it. The
 /// destructor ends the runs in flight as kInfrastructure and waits until that is delivered.

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <future>
+#include <thread>
 
 #include "tests/support/scripted_model.h"
 #include "tests/workflow/jail.h"
@@ -255,6 +257,49 @@ TEST(WorkflowRunner, ItsEndDeliversWhatIsInFlight) {
                   [&promise](Outcome outcome) { promise.set_value(std::move(outcome)); });
   }
   EXPECT_EQ(promise.get_future().get().kind, Kind::kInfrastructure);
+}
+
+/// Answers a request once it is cancelled, and nothing else.
+class StuckModel : public TextModel {
+ public:
+  ~StuckModel() override { thread_.join(); }
+  std::string name() const override { return "stuck"; }
+  void submit(TextRequest request, std::function<void(TextResponse)> done) override {
+    thread_ = std::thread([this, flag = request.cancelled, done = std::move(done)] {
+      submitted.set_value();
+      while (!flag->load()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      TextResponse response;
+      response.status = ResponseStatus::kCancelled;
+      done(std::move(response));
+    });
+  }
+  std::promise<void> submitted;
+
+ private:
+  std::thread thread_;
+};
+
+TEST(WorkflowRunner, ItsEndCancelsTheCallsInFlight) {
+  StuckModel model;
+  const Workflow workflow = checked(io_workflow(TaskKind::kCode));
+  const Task task = double_task();
+  std::promise<Outcome> promise;
+  {
+    WorkflowRunner runner(jail().sandbox, jail().judge, model);
+    runner.submit({.workflow = &workflow, .task = &task, .seed = 1},
+                  [&promise](Outcome outcome) { promise.set_value(std::move(outcome)); });
+    model.submitted.get_future().wait();
+  }
+  EXPECT_EQ(promise.get_future().get().kind, Kind::kInfrastructure);
+}
+
+TEST(JudgeRequest, TestsWithAnInputAreRunAsAProgram) {
+  Task task = double_task();
+  EXPECT_EQ(judge_request(task, "x", task.val_tests).mode, Mode::kCall);
+  const std::vector<Json> tests = {Json{{"input", "1\n"}, {"output", "2\n"}}};
+  const JudgeRequest request = judge_request(task, "x", tests);
+  EXPECT_EQ(request.mode, Mode::kStdio);
+  EXPECT_EQ(request.tests, tests);
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "workflow/baselines.h"
 
 namespace weft {
@@ -87,9 +86,7 @@ void ArchiveSearch::restore(const Json& state) {
 }
 
 uint64_t ArchiveSearch::seed_of(const char* what, int64_t index) const {
-  const uint64_t seed = hash_combine(evaluator_.target().seed, hash64(what));
-  return hash_combine(hash_combine(seed, static_cast<uint64_t>(round_)),
-                      static_cast<uint64_t>(index));
+  return evaluator_.target().seed_of(what, round_, index);
 }
 
 RoundReport ArchiveSearch::report(const std::vector<Sampled>& sampled) const {
@@ -153,12 +150,20 @@ Candidate AflowSearch::edit(size_t parent) {
     });
   };
   Candidate edited;
+  TextUsage usage;
+  int calls = 0;
   for (int attempt = 0; attempt < kEditTries; ++attempt) {
     edited = evaluator_.generator().refine(evaluator_.target().task, from.candidate,
                                            {from.reward, from.error, experience(parent)},
                                            seed_of("edit", attempt));
+    usage.prompt_tokens += edited.usage.prompt_tokens;
+    usage.completion_tokens += edited.usage.completion_tokens;
+    usage.usd += edited.usage.usd;
+    calls += edited.calls;
     if (!known(edited.code)) break;
   }
+  edited.usage = usage;
+  edited.calls = calls;
   edited.parent = from.row;
   return edited;
 }

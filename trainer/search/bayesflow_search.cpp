@@ -1,7 +1,6 @@
 #include "trainer/search/bayesflow_search.h"
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "workflow/steps.h"
 
 namespace weft {
@@ -15,14 +14,8 @@ bool BayesflowSearch::finished() const {
   return state_.round >= options_.rounds || evaluator_.exhausted();
 }
 
-uint64_t BayesflowSearch::seed_of(const char* what, int64_t round, int64_t index) const {
-  const uint64_t seed = hash_combine(evaluator_.target().seed, hash64(what));
-  return hash_combine(hash_combine(seed, static_cast<uint64_t>(round)),
-                      static_cast<uint64_t>(index));
-}
-
 RoundReport BayesflowSearch::run_round() {
-  Rng rng(seed_of("resample", state_.round + 1));
+  Rng rng(evaluator_.target().seed_of("resample", state_.round + 1));
   SmcRound round;
   smc_round<StepPrefix, Sampled>(*this, options_, state_, rng, &round);
   return {round.round,       round.ess,        round.reward_mean,
@@ -31,21 +24,15 @@ RoundReport BayesflowSearch::run_round() {
 
 std::vector<StepPrefix> BayesflowSearch::extend(const std::vector<StepPrefix>& prefixes,
                                                 int64_t round) {
-  auto steps =
-      evaluator_.generator().extend(evaluator_.target().task, prefixes, seed_of("extend", round));
+  auto steps = evaluator_.generator().extend(evaluator_.target().task, prefixes,
+                                             evaluator_.target().seed_of("extend", round));
   std::vector<StepPrefix> extended = prefixes;
   Spent spent;
   for (size_t i = 0; i < steps.size(); ++i) {
     if (!steps[i].text.empty()) extended[i].push_back(std::move(steps[i].text));
-    spent.generator_calls += steps[i].calls;
-    spent.prompt_tokens += steps[i].usage.prompt_tokens;
-    spent.completion_tokens += steps[i].usage.completion_tokens;
-    spent.usd += steps[i].usage.usd;
+    spent += spent_by_generator(steps[i].usage, steps[i].calls);
   }
-  extension_spent_.generator_calls += spent.generator_calls;
-  extension_spent_.prompt_tokens += spent.prompt_tokens;
-  extension_spent_.completion_tokens += spent.completion_tokens;
-  extension_spent_.usd += spent.usd;
+  extension_spent_ += spent;
   evaluator_.spend(spent);
   return extended;
 }
@@ -57,7 +44,7 @@ std::vector<std::vector<Scored<Sampled>>> BayesflowSearch::complete(
     repeated.insert(repeated.end(), static_cast<size_t>(num_completions), prefix);
   }
   auto written = evaluator_.generator().complete(evaluator_.target().task, repeated,
-                                                 seed_of("complete", round));
+                                                 evaluator_.target().seed_of("complete", round));
   auto sampled = evaluator_.evaluate(std::move(written), round);
   std::vector<std::vector<Scored<Sampled>>> rollouts(prefixes.size());
   for (size_t i = 0; i < sampled.size(); ++i) {
@@ -71,9 +58,9 @@ std::optional<Scored<Sampled>> BayesflowSearch::refine(const Scored<Sampled>& pa
                                                        int64_t index) {
   if (evaluator_.exhausted()) return std::nullopt;
   const Sampled& from = parent.item;
-  Candidate edited = evaluator_.generator().refine(evaluator_.target().task, from.candidate,
-                                                   {*parent.reward, from.evaluation.error, ""},
-                                                   seed_of("refine", round, index));
+  Candidate edited = evaluator_.generator().refine(
+      evaluator_.target().task, from.candidate, {*parent.reward, from.evaluation.error, ""},
+      evaluator_.target().seed_of("refine", round, index));
   edited.parent = from.row;
   auto sampled = evaluator_.evaluate({std::move(edited)}, round);
   if (sampled.front().skipped) return std::nullopt;

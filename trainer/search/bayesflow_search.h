@@ -22,7 +22,6 @@ class BayesflowSearch : public SearchMethod, private SmcModel<StepPrefix, Sample
   std::optional<Scored<Sampled>> refine(const Scored<Sampled>& parent, int64_t round,
                                         int64_t index) override;
   StepPrefix project(const Sampled& item, int64_t num_steps) const override;
-  uint64_t seed_of(const char* what, int64_t round, int64_t index = 0) const;
 
   SmcOptions options_;
   Evaluator& evaluator_;

@@ -19,6 +19,34 @@ Json Spent::to_json() const {
           {"usd", usd}};
 }
 
+Spent& Spent::operator+=(const Spent& more) {
+  workflows += more.workflows;
+  generator_calls += more.generator_calls;
+  worker_calls += more.worker_calls;
+  prompt_tokens += more.prompt_tokens;
+  completion_tokens += more.completion_tokens;
+  usd += more.usd;
+  return *this;
+}
+
+Spent spent_by_generator(const TextUsage& usage, int64_t calls) {
+  Spent spent;
+  spent.generator_calls = calls;
+  spent.prompt_tokens = usage.prompt_tokens;
+  spent.completion_tokens = usage.completion_tokens;
+  spent.usd = usage.usd;
+  return spent;
+}
+
+Spent spent_by_worker(const Json& usage) {
+  Spent spent;
+  spent.worker_calls = usage.value("calls", int64_t{0});
+  spent.prompt_tokens = usage.value("prompt_tokens", int64_t{0});
+  spent.completion_tokens = usage.value("completion_tokens", int64_t{0});
+  spent.usd = usage.value("usd", 0.0);
+  return spent;
+}
+
 Spent spent_from_json(const Json& json) {
   const std::string where = "saved spending";
   Spent spent;
@@ -52,12 +80,7 @@ bool Budget::exhausted() const {
 
 void Budget::add(const Spent& more) {
   const std::lock_guard lock(mutex_);
-  spent_.workflows += more.workflows;
-  spent_.generator_calls += more.generator_calls;
-  spent_.worker_calls += more.worker_calls;
-  spent_.prompt_tokens += more.prompt_tokens;
-  spent_.completion_tokens += more.completion_tokens;
-  spent_.usd += more.usd;
+  spent_ += more;
 }
 
 Spent Budget::spent() const {

@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "base/json.h"
+#include "model/text_model.h"
 
 namespace weft {
 
@@ -34,8 +35,16 @@ struct Spent {
 
   int64_t calls() const { return generator_calls + worker_calls; }
   int64_t tokens() const { return prompt_tokens + completion_tokens; }
+  Spent& operator+=(const Spent& more);
   Json to_json() const;
 };
+
+/// What `calls` requests to a generator used.
+Spent spent_by_generator(const TextUsage& usage, int64_t calls);
+
+/// What a worker used: the fields "calls", "prompt_tokens", "completion_tokens" and "usd" of
+/// Evaluation::usage, absent ones count as 0.
+Spent spent_by_worker(const Json& usage);
 
 /// Inverse of to_json; throws InputError.
 Spent spent_from_json(const Json& json);

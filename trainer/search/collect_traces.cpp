@@ -110,12 +110,7 @@ class Collection {
   /// False when the teacher or the infrastructure failed; the query is left as it was.
   bool add_round(const Task& task, TraceProgress& progress) {
     Candidate candidate = progress.ask();
-    Spent spent;
-    spent.generator_calls = candidate.calls;
-    spent.prompt_tokens = candidate.usage.prompt_tokens;
-    spent.completion_tokens = candidate.usage.completion_tokens;
-    spent.usd = candidate.usage.usd;
-    budget_.add(spent);
+    budget_.add(spent_by_generator(candidate.usage, candidate.calls));
     if (candidate.status == Candidate::Status::kFailed) {
       return count_failure(task, candidate.problem, candidate.refused);
     }
@@ -124,12 +119,7 @@ class Collection {
     const std::vector<const Task*> tasks = {&task};
     tools_.search.scorer.score({{&candidate, &tasks, 1, progress.run_seed()}},
                                [&](size_t, Evaluation e) { evaluation = std::move(e); });
-    Spent worker;
-    worker.worker_calls = evaluation.usage.value("calls", int64_t{0});
-    worker.prompt_tokens = evaluation.usage.value("prompt_tokens", int64_t{0});
-    worker.completion_tokens = evaluation.usage.value("completion_tokens", int64_t{0});
-    worker.usd = evaluation.usage.value("usd", 0.0);
-    budget_.add(worker);
+    budget_.add(spent_by_worker(evaluation.usage));
     if (!evaluation.rewarded()) return count_failure(task, evaluation.error, false);
     failures_in_a_row_ = 0;
     progress.add(candidate, evaluation, tools_.feedback(task, candidate, evaluation));
@@ -232,12 +222,7 @@ std::string ExecutionFeedback::text(const Task& task, const Candidate& candidate
   if (task.kind != TaskKind::kCode || task.public_tests.empty() || evaluation.answer.empty()) {
     return text;
   }
-  JudgeRequest request;
-  request.code = evaluation.answer;
-  request.entry_point = task.entry_point;
-  request.mode = task.entry_point.empty() ? Mode::kStdio : Mode::kCall;
-  request.tests = task.public_tests;
-  const Verdict verdict = judge_.run(request);
+  const Verdict verdict = judge_.run(judge_request(task, evaluation.answer, task.public_tests));
   const std::string failed = verdict.infra ? "" : failed_tests(verdict, task.public_tests);
   if (!failed.empty()) text += " Public tests that its answer failed:" + failed;
   return text;

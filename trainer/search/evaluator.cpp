@@ -11,6 +11,12 @@ void EvaluatorOptions::validate() const {
   if (max_corrections < 0) throw InputError("max_corrections: expected at least 0");
 }
 
+uint64_t SearchTarget::seed_of(const char* what, int64_t round, int64_t index) const {
+  const uint64_t of_round =
+      hash_combine(hash_combine(seed, hash64(what)), static_cast<uint64_t>(round));
+  return hash_combine(of_round, static_cast<uint64_t>(index));
+}
+
 Evaluator::Evaluator(SearchTarget target, StepGenerator& generator, SearchScorer& scorer,
                      TrajectoryStore& store, Budget& budget, EvaluatorOptions options)
     : target_(std::move(target)),
@@ -57,12 +63,7 @@ void Evaluator::score_new(std::vector<Sampled>& batch, const std::vector<size_t>
   std::map<std::string, size_t> first_of;
   for (const size_t i : indices) {
     Sampled& sampled = batch[i];
-    Spent spent;
-    spent.generator_calls = sampled.candidate.calls;
-    spent.prompt_tokens = sampled.candidate.usage.prompt_tokens;
-    spent.completion_tokens = sampled.candidate.usage.completion_tokens;
-    spent.usd = sampled.candidate.usage.usd;
-    budget_.add(spent);
+    budget_.add(spent_by_generator(sampled.candidate.usage, sampled.candidate.calls));
     if (sampled.candidate.status == Candidate::Status::kFailed) {
       log::warn("{}: the generator failed: {}", target_.id, sampled.candidate.problem);
       continue;
@@ -82,12 +83,7 @@ void Evaluator::score_new(std::vector<Sampled>& batch, const std::vector<size_t>
     }
   }
   scorer_.score(requests, [&](size_t r, Evaluation evaluation) {
-    Spent spent;
-    spent.worker_calls = evaluation.usage.value("calls", int64_t{0});
-    spent.prompt_tokens = evaluation.usage.value("prompt_tokens", int64_t{0});
-    spent.completion_tokens = evaluation.usage.value("completion_tokens", int64_t{0});
-    spent.usd = evaluation.usage.value("usd", 0.0);
-    budget_.add(spent);
+    budget_.add(spent_by_worker(evaluation.usage));
     batch[running[r]].evaluation = std::move(evaluation);
     record(batch[running[r]], round);
   });
@@ -211,13 +207,12 @@ Spent spent_in(const std::vector<Trajectory>& rows) {
   Spent spent;
   for (const auto& row : rows) {
     if (!row.usage.is_object()) continue;
-    const auto number = [&](const char* key) { return row.usage.value(key, int64_t{0}); };
     spent.workflows += !row.usage.value("cached", false);
-    spent.worker_calls += number("calls");
-    spent.generator_calls += number("generator_calls");
-    spent.prompt_tokens += number("prompt_tokens") + number("generator_prompt_tokens");
-    spent.completion_tokens += number("completion_tokens") + number("generator_completion_tokens");
-    spent.usd += row.usage.value("usd", 0.0) + row.usage.value("generator_usd", 0.0);
+    spent += spent_by_worker(row.usage);
+    const TextUsage generator = {row.usage.value("generator_prompt_tokens", int64_t{0}),
+                                 row.usage.value("generator_completion_tokens", int64_t{0}),
+                                 row.usage.value("generator_usd", 0.0)};
+    spent += spent_by_generator(generator, row.usage.value("generator_calls", int64_t{0}));
   }
   return spent;
 }

@@ -54,6 +54,9 @@ struct SearchTarget {
   std::string prompt;              ///< stored with every workflow: the meta-agent's user message
   std::string model_version;       ///< stored likewise: the worker's name
   uint64_t seed = 0;
+
+  /// Of the draw `what` number `index` in a round.
+  uint64_t seed_of(const char* what, int64_t round, int64_t index = 0) const;
 };
 
 /// Everything one search shares. Used by one thread; what it borrows may be shared by several.

@@ -52,8 +52,8 @@ Json run_search(const SearchOptions& options, Evaluator& evaluator, TrajectorySt
   Json saved = {{"rounds", Json::array()}, {"complete", false}};
   if (auto before = store.get_state(key)) {
     saved = std::move(*before);
-    if (get_field<bool>(saved, "complete", key)) return saved.at("report");
     if (saved.contains("method")) method->restore(saved.at("method"));
+    if (get_field<bool>(saved, "complete", key)) return saved.at("report");
   }
   while (!method->finished()) {
     throw_if_stopped();
@@ -73,7 +73,8 @@ Json run_search(const SearchOptions& options, Evaluator& evaluator, TrajectorySt
                  {"cached", evaluator.num_cached()},
                  {"complete", best && !evaluator.exhausted()}};
   if (report["complete"].get<bool>()) {
-    store.put_state(key, {{"complete", true}, {"report", report}});
+    saved = {{"complete", true}, {"report", report}, {"method", method->state()}};
+    store.put_state(key, saved);
   } else if (!best) {
     store.put_state(key, {{"complete", false}, {"rounds", Json::array()}});
   }

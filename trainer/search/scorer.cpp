@@ -69,14 +69,6 @@ void count(const Outcome& outcome, const RewardTerms& terms, Totals& totals) {
   totals.terms.total += terms.total;
 }
 
-void add_usage(const WorkflowUsage& usage, WorkflowUsage& total) {
-  total.calls += usage.calls;
-  total.execs += usage.execs;
-  total.prompt_tokens += usage.prompt_tokens;
-  total.completion_tokens += usage.completion_tokens;
-  total.usd += usage.usd;
-}
-
 Evaluation evaluation_of(const Totals& totals) {
   Evaluation evaluation;
   const int counted = totals.scored + totals.limit + totals.workflow_error;
@@ -120,7 +112,7 @@ Evaluation summarize_outcomes(const Workflow& workflow, const std::vector<const 
   for (const auto& row : outcomes) {
     double sum = 0, counted = 0;
     for (size_t t = 0; t < row.size(); ++t) {
-      add_usage(row[t].usage, totals.usage);
+      add_usage(totals.usage, row[t].usage);
       if (error.empty()) error = row[t].error;
       if (row[t].kind == Outcome::Kind::kInfrastructure) {
         ++totals.infra;

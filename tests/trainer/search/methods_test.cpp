@@ -311,5 +311,58 @@ TEST(SelfCorrection, EndsAfterThreeAttemptsWithScoreZero) {
   EXPECT_EQ(report["rounds"][0]["reward_best"].get<double>(), 0);
 }
 
+/// The scripted teacher, which bills 3 tokens for a step and always makes the same edit.
+class BillingGenerator : public ScriptedGenerator {
+ public:
+  std::vector<NextStep> extend(const Task& task, const std::vector<StepPrefix>& prefixes,
+                               uint64_t seed) override {
+    auto steps = ScriptedGenerator::extend(task, prefixes, seed);
+    for (auto& step : steps) {
+      step.usage.completion_tokens = 3;
+      step.calls = 1;
+    }
+    return steps;
+  }
+  Candidate refine(const Task&, const Candidate& parent, const Feedback&, uint64_t) override {
+    Candidate edited = parent;
+    edited.code += "# edited\n";
+    edited.usage.prompt_tokens = 10;
+    edited.calls = 1;
+    return edited;
+  }
+};
+
+TEST(RunSearch, CountsTheStepsOfASearchThatWasFinishedBefore) {
+  Bench bench(bayesflow(4, 0, 2));
+  BillingGenerator billing;
+  bench.generator = &billing;
+  const auto spent = [&bench] {
+    TrajectoryStore store(bench.dir / "store.sqlite");
+    Budget spending(bench.budget, spent_in(store.select()));
+    Evaluator evaluator(bench.target(), *bench.generator, bench.scorer, store, spending);
+    run_search(bench.options, evaluator, store);
+    return spending.spent().to_json();
+  };
+  const Json first = spent();
+  EXPECT_EQ(first["generator_calls"], 2 * 4);
+  EXPECT_EQ(spent(), first);
+}
+
+// Round 2 edits the template, round 3 makes the same edit of it four times over.
+TEST(AflowSearch, BillsTheEditsItThrewAway) {
+  SearchOptions options = of_kind(SearchMethodKind::kAflow);
+  options.aflow.rounds = 2;
+  options.aflow.sample = 1;
+  Bench bench(options);
+  BillingGenerator billing;
+  bench.generator = &billing;
+  bench.run();
+  const auto rows = bench.rows();
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[1].usage["generator_calls"], 1);
+  EXPECT_EQ(rows[2].usage["generator_calls"], 4);
+  EXPECT_EQ(rows[2].usage["generator_prompt_tokens"], 40);
+}
+
 }  // namespace
 }  // namespace weft
