@@ -37,7 +37,6 @@ void AflowOptions::validate() const {
   require(rounds >= 0, "rounds: expected at least 0");
   require(sample >= 1, "sample: expected at least 1");
   require(lambda >= 0 && lambda <= 1, "lambda: expected a number in [0, 1]");
-  require(validation_rounds >= 1, "validation_rounds: expected at least 1");
   require(convergence_rounds >= 1, "convergence_rounds: expected at least 1");
   require(convergence_top >= 1, "convergence_top: expected at least 1");
   require(convergence_z >= 0, "convergence_z: expected at least 0");

@@ -11,14 +11,14 @@ namespace weft {
 
 /// Defaults are those of AFlow's code (arXiv:2410.10762; FoundationAgents/AFlow 364399e); its paper
 /// prints alpha 0.4 and lambda 0.2 in equation 3 and no scale. The scale decides: with 1 the
-/// distribution is uniform to two digits.
+/// distribution is uniform to two digits. Its validation rounds, repeated evaluations of each
+/// workflow, are EvaluatorOptions::repeats.
 struct AflowOptions {
   int64_t rounds = 20;
   int64_t sample = 4;
   double alpha = 0.2;
   double lambda = 0.3;
   double score_scale = 100;
-  int64_t validation_rounds = 1;
   bool check_convergence = true;
   double convergence_z = 0;
   int64_t convergence_rounds = 5;
@@ -31,7 +31,6 @@ struct AflowOptions {
     v("alpha", alpha, "sharpness of the softmax over scores");
     v("lambda", lambda, "share of the uniform distribution");
     v("score_scale", score_scale, "factor on rewards before the softmax");
-    v("validation_rounds", validation_rounds, "evaluations of each workflow; cost grows with it");
     v("check_convergence", check_convergence, "stop when the best workflows no longer change");
     v("convergence_z", convergence_z, "standard deviations that count as no change");
     v("convergence_rounds", convergence_rounds, "rounds without change until it stops");

@@ -15,8 +15,9 @@ std::vector<Trajectory> shortlist(const std::vector<Trajectory>& rows, Objective
                                   size_t count);
 
 /// Runs the shortlist on `tasks` with seeds that no search used. Returns {"candidates": [{"row",
-/// "kind","code","search_reward","reward","ci95","pass_rate","n"}...], "best": index} with
-/// percentile bootstrap intervals over tasks; "best" is null when nothing could be scored.
+/// "kind","origin","search_reward","search_pass_rate","reward"?,"ci95"?,"pass_rate"?,"n"?,
+/// "repeats"?}...], "best": index} with percentile bootstrap intervals over tasks; "best" is null
+/// when nothing could be scored.
 Json reevaluate(const std::vector<Trajectory>& shortlist, const std::vector<const Task*>& tasks,
                 const SampleOptions& options, SearchScorer& scorer);
 

@@ -267,6 +267,9 @@ Json sample_workflows(const SampleOptions& options, const std::vector<Task>& tas
   report["final"] = choose_best(options, used_tasks(options, tasks), rows, tools, dir);
   report["targets"] = reports;
   write_file_atomically(dir / "report.json", dump_json_pretty(report));
+  if (rows.empty() && !budget.exhausted()) {
+    throw Error("not one workflow was written; the warnings above say what the generator answered");
+  }
   const auto& counts = report["counts"];
   if (!rows.empty() && counts["workflows"] == counts["infra_errors"]) {
     throw Error("not one workflow could be scored; last error: " +

@@ -24,8 +24,9 @@ inline EnumTable<SearchScope> enum_table(SearchScope) {
   return {{SearchScope::kTaskLevel, "task_level"}, {SearchScope::kPerQuery, "per_query"}};
 }
 
-/// The fresh look at the best few. The arg max of noisy means is optimistic; this is the number to
-/// quote.
+/// The fresh look at the best few. The arg max of noisy means is optimistic; these runs are less
+/// so, but their winner is again the best of a few, on tasks that the search has seen: quote
+/// `evaluate` on others.
 struct FinalOptions {
   int64_t candidates = 3;
   int64_t repeats = 3;
@@ -85,9 +86,9 @@ std::vector<SearchTarget> make_targets(const SampleOptions& options, const std::
 /// the store. Given the seed the result is the same up to the worker's own noise, and up to which
 /// searches a budget still reached.
 ///
-/// Throws Error when workflows ran and not one could be scored (a worker that is down), Interrupted
-/// after a stop signal; a later call on the same store goes on after the last
-/// finished round of each search.
+/// Throws Error when not one workflow was written (a generator that is down) or not one could be
+/// scored (a worker that is down), Interrupted after a stop signal; a later call on the same store
+/// goes on after the last finished round of each search.
 Json sample_workflows(const SampleOptions& options, const std::vector<Task>& tasks,
                       const SearchTools& tools, const std::filesystem::path& dir);
 

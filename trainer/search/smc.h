@@ -12,8 +12,7 @@
 ///    only. Dividing by the particle's weight of the round before makes the product telescope to
 ///    exp(R(s)), and the limit is q for any K. Both limits are tested against exact enumeration.
 ///  - The refiner prefix gets exp(beta R) (published); under kTelescoping divided by the mean
-///  weight
-///    of the round before, as a refined workflow has no ancestor.
+///    weight of the round before, as a refined workflow has no ancestor.
 ///  - The published generator temperature 0 would make all N extensions of a prefix equal; the
 ///    generator behind SmcModel must be stochastic.
 ///  - Resampling may also be systematic or residual (less variance, same expectation).

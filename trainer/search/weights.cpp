@@ -32,14 +32,16 @@ std::vector<size_t> resample_systematic(std::span<const double> probabilities, s
   std::vector<size_t> drawn;
   const double offset = rng.uniform();
   double cumulative = 0;
+  size_t last = 0;
   for (size_t i = 0; i < probabilities.size(); ++i) {
+    if (!(probabilities[i] > 0)) continue;
+    last = i;
     cumulative += probabilities[i] * static_cast<double>(num_draws);
-    const bool last = i + 1 == probabilities.size();
-    while (drawn.size() < num_draws &&
-           (last || static_cast<double>(drawn.size()) + offset < cumulative)) {
+    while (drawn.size() < num_draws && static_cast<double>(drawn.size()) + offset < cumulative) {
       drawn.push_back(i);
     }
   }
+  drawn.resize(num_draws, last);  // what rounding left
   return drawn;
 }
 

@@ -5,7 +5,9 @@
 
 #include <set>
 
+#include "base/error.h"
 #include "base/file.h"
+#include "tests/support/scripted_model.h"
 #include "tests/support/support.h"
 #include "tests/trainer/search/fakes.h"
 #include "trainer/search/final_choice.h"
@@ -126,6 +128,18 @@ TEST(SampleWorkflows, KeepsToItsBudgetAcrossSearches) {
   const Json report = bench.run();
   EXPECT_EQ(bench.scorer.codes.size(), 11u);
   EXPECT_TRUE(report["budget_exhausted"].get<bool>());
+}
+
+TEST(SampleWorkflows, ThrowsWhenTheGeneratorWroteNothing) {
+  Bench bench;
+  test::ScriptedModel down([](const test::ScriptedPrompt&) { return std::string(); },
+                           [](const test::ScriptedPrompt&) { return ResponseStatus::kFailed; });
+  ModelGenerator writer(down, "model:m");
+  TrajectoryStore store(bench.dir / "store.sqlite");
+  const SearchTools tools{writer, bench.scorer, store, [](const Task& task) { return task.prompt; },
+                          "worker"};
+  EXPECT_THROW(sample_workflows(bench.options, bench.tasks, tools, bench.dir.path()), Error);
+  EXPECT_TRUE(bench.stored().empty());
 }
 
 Trajectory row(const std::string& task, const std::string& kind, const std::string& code,
