@@ -10,6 +10,26 @@ namespace weft {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// An engine that is asked with one of its adapters.
+class AdaptedModel : public TextModel {
+ public:
+  AdaptedModel(OpenedModel opened, std::string name)
+      : opened_(std::move(opened)), name_(std::move(name)) {}
+  std::string name() const override { return name_; }
+  void submit(TextRequest request, std::function<void(TextResponse)> done) override {
+    request.adapter = opened_.adapter;
+    opened_.model->submit(std::move(request), std::move(done));
+  }
+
+ private:
+  const OpenedModel opened_;
+  const std::string name_;
+};
+
+}  // namespace
+
 void LocalOptions::validate() const {
   check_device(device);
   engine.validate();
@@ -19,18 +39,25 @@ OpenModels::OpenModels(LocalOptions options) : options_(std::move(options)) {}
 
 TextModel& OpenModels::open(const ModelOptions& options) {
   if (options.kind == ModelKind::kLocal) {
-    return options.model.empty() ? base() : engine(options.model);
+    if (options.model.empty()) return base();
+    const OpenedModel opened = open_checkpoint(options.model);
+    if (opened.adapter.empty()) return *opened.model;
+    opened_.push_back(std::make_unique<AdaptedModel>(opened, options.model));
+  } else {
+    opened_.push_back(std::make_unique<RemoteModel>(options.remote));
   }
-  remotes_.push_back(std::make_unique<RemoteModel>(options.remote));
-  return *remotes_.back();
+  return *opened_.back();
 }
 
 OpenedModel OpenModels::open_checkpoint(const std::string& dir) {
   if (fs::exists(fs::path(dir) / "adapter_config.json")) {
-    const auto [known, is_new] =
-        adapters_.try_emplace(dir, "adapter-" + std::to_string(adapters_.size()));
-    if (is_new) base().set_adapter(known->second, Lora::load(dir, base().model().config()));
-    return {&base(), known->second};
+    std::string& name = adapters_[fs::canonical(dir).string()];
+    if (name.empty()) {
+      const std::string fresh = "adapter-" + std::to_string(adapters_.size());
+      base().set_adapter(fresh, Lora::load(dir, base().model().config()));
+      name = fresh;
+    }
+    return {&base(), name};
   }
   if (fs::exists(fs::path(dir) / "config.json")) return {&engine(dir), ""};
   throw InputError(dir + ": expected a checkpoint with config.json or adapter_config.json, got " +

@@ -15,7 +15,7 @@
 namespace weft {
 
 enum class ModelKind {
-  kLocal,   ///< a Hugging Face directory in an engine of this process
+  kLocal,   ///< a directory in an engine of this process
   kRemote,  ///< an OpenAI-compatible server
 };
 inline EnumTable<ModelKind> enum_table(ModelKind) {
@@ -25,13 +25,14 @@ inline EnumTable<ModelKind> enum_table(ModelKind) {
 /// One model of a config, e.g. "worker".
 struct ModelOptions {
   ModelKind kind = ModelKind::kLocal;
-  std::string model;  ///< local: Hugging Face directory; empty: the config's own "model"
+  std::string model;  ///< local: as OpenModels::open_checkpoint; empty: the config's own "model"
   RemoteModelOptions remote;
 
   template <class V>
   void visit(V& v) {
     v("kind", kind, "local (an engine in this process) or remote (an OpenAI-compatible server)");
-    v("model", model, "local: Hugging Face directory; empty: the base model");
+    v("model", model,
+      "local: Hugging Face directory, or PEFT adapter over the base model; empty: the base model");
     v("remote", remote, "remote: the server");
   }
 };
@@ -53,6 +54,25 @@ struct LocalOptions {
   void validate() const;  ///< throws InputError
 };
 
+/// A program's config with the models it opens: the fields of `Base` and of LocalOptions, and
+/// "worker".
+template <class Base>
+struct WithModels : Base {
+  LocalOptions local;
+  ModelOptions worker;
+
+  template <class V>
+  void visit(V& v) {
+    Base::visit(v);
+    local.visit(v);
+    v("worker", worker, "model behind call_llm");
+  }
+  void validate() const {
+    Base::validate();
+    local.validate();
+  }
+};
+
 /// A model with the adapter it is to be asked with.
 struct OpenedModel {
   TextModel* model = nullptr;  ///< owned by the OpenModels
@@ -65,7 +85,8 @@ class OpenModels {
  public:
   explicit OpenModels(LocalOptions options);
 
-  /// Throws InputError naming what is wrong with a directory or an option.
+  /// An adapter's directory gives a model that asks the base's engine with that adapter, named
+  /// after the directory. Throws InputError naming what is wrong with a directory or an option.
   TextModel& open(const ModelOptions& options);
 
   /// A checkpoint: a PEFT directory becomes an adapter over the base model, a Hugging Face
@@ -83,8 +104,8 @@ class OpenModels {
 
   LocalOptions options_;
   std::map<std::string, std::unique_ptr<Engine>> engines_;  ///< by canonical directory
-  std::vector<std::unique_ptr<RemoteModel>> remotes_;
-  std::map<std::string, std::string> adapters_;  ///< directory -> name in the base's engine
+  std::map<std::string, std::string> adapters_;     ///< canonical directory -> name in the engine
+  std::vector<std::unique_ptr<TextModel>> opened_;  ///< remote models, and engines with an adapter
 };
 
 }  // namespace weft

@@ -7,20 +7,15 @@
 
 namespace {
 
-struct Config : weft::ServeConfig {
-  weft::LocalOptions local;
-  weft::ModelOptions worker;
+struct Config : weft::WithModels<weft::ServeConfig> {
   std::string adapter;
 
   template <class V>
   void visit(V& v) {
-    ServeConfig::visit(v);
-    local.visit(v);
+    WithModels::visit(v);
     v("adapter", adapter,
       "checkpoint that writes workflows, PEFT or Hugging Face; empty: the base");
-    v("worker", worker, "model behind call_llm");
   }
-  void validate() const { ServeConfig::validate(), local.validate(); }
 };
 
 weft::ServedModel served_by(weft::Engine& engine, int64_t max_context) {
@@ -49,8 +44,8 @@ int main(int argc, char** argv) {
   return weft::run_program<Config>(
       argc, argv, spec, [](const Config& config, const weft::ProgramArgs&) {
         weft::OpenModels models(config.local);
-        weft::OpenedModel meta{&models.base(), ""};
-        if (!config.adapter.empty()) meta = models.open_checkpoint(config.adapter);
+        const auto meta = config.adapter.empty() ? weft::OpenedModel{&models.base(), ""}
+                                                 : models.open_checkpoint(config.adapter);
         auto& engine = dynamic_cast<weft::Engine&>(*meta.model);
         weft::run_serve(config, served_by(engine, config.local.engine.max_context), meta.adapter,
                         models.open(config.worker));

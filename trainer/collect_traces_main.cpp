@@ -9,20 +9,13 @@
 
 namespace {
 
-struct Config : weft::CollectTracesConfig {
-  weft::LocalOptions local;
-  weft::ModelOptions worker, teacher_model;
+struct Config : weft::WithModels<weft::CollectTracesConfig> {
+  weft::ModelOptions teacher_model;
 
   template <class V>
   void visit(V& v) {
-    CollectTracesConfig::visit(v);
-    local.visit(v);
-    v("worker", worker, "model behind call_llm");
+    WithModels::visit(v);
     v("teacher_model", teacher_model, "model that teaches, with teacher.kind=model");
-  }
-  void validate() const {
-    CollectTracesConfig::validate();
-    local.validate();
   }
 };
 

@@ -4,25 +4,7 @@
 #include "model/open_model.h"
 #include "trainer/evaluate/program.h"
 
-namespace {
-
-struct Config : weft::EvaluateConfig {
-  weft::LocalOptions local;
-  weft::ModelOptions worker;
-
-  template <class V>
-  void visit(V& v) {
-    EvaluateConfig::visit(v);
-    local.visit(v);
-    v("worker", worker, "model behind call_llm, the same for every method");
-  }
-  void validate() const {
-    EvaluateConfig::validate();
-    local.validate();
-  }
-};
-
-}  // namespace
+using Config = weft::WithModels<weft::EvaluateConfig>;
 
 int main(int argc, char** argv) {
   const weft::ProgramSpec spec = {

@@ -8,20 +8,13 @@
 
 namespace {
 
-struct Config : weft::SampleWorkflowsConfig {
-  weft::LocalOptions local;
-  weft::ModelOptions worker, generator_model;
+struct Config : weft::WithModels<weft::SampleWorkflowsConfig> {
+  weft::ModelOptions generator_model;
 
   template <class V>
   void visit(V& v) {
-    SampleWorkflowsConfig::visit(v);
-    local.visit(v);
-    v("worker", worker, "model behind call_llm");
+    WithModels::visit(v);
     v("generator_model", generator_model, "model that writes, with generator.kind=model");
-  }
-  void validate() const {
-    SampleWorkflowsConfig::validate();
-    local.validate();
   }
 };
 

@@ -98,7 +98,7 @@ struct ModelGeneratorOptions {
     v("temperature", temperature, "of the generator; above 0");
     v("top_p", top_p, "nucleus of the generator's sampling");
     v("max_tokens", max_tokens, "most tokens of one reply of the generator");
-    v("adapter", adapter, "LoRA adapter of the local model that writes; empty: base weights");
+    v("adapter", adapter, "at a server: model name to ask for instead, as of a LoRA adapter there");
   }
   void validate() const;  ///< throws InputError
 };

@@ -1,0 +1,90 @@
+#include "model/open_model.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+using ::testing::HasSubstr;
+
+LocalOptions tiny() {
+  LocalOptions options;
+  options.model = test::fixture("tiny_llama").string();
+  options.dtype = "f32";
+  options.engine.kv_mb = 16;
+  return options;
+}
+
+ModelOptions local(const std::string& dir) {
+  ModelOptions options;
+  options.model = dir;
+  return options;
+}
+
+const std::string kAdapter = test::fixture("tiny_llama_lora").string();
+
+std::vector<float> greedy_logprobs(TextModel& model, const std::string& adapter = "") {
+  TextRequest request;
+  request.prompt = std::vector<int32_t>{1, 5, 9, 2};
+  request.adapter = adapter;
+  request.sampling.temperature = 0;
+  request.sampling.max_tokens = 6;
+  request.sampling.ignore_eos = true;
+  const TextResponse response = model.complete(std::move(request));
+  EXPECT_EQ(response.status, ResponseStatus::kOk) << response.error;
+  return response.choices.at(0).logprobs;
+}
+
+TEST(OpenModels, AnAdaptersDirectoryIsAModelOverTheBase) {
+  OpenModels models(tiny());
+  TextModel& adapted = models.open(local(kAdapter));
+  EXPECT_EQ(adapted.name(), kAdapter);
+  const auto checkpoint = models.open_checkpoint(kAdapter);
+  EXPECT_EQ(checkpoint.model, &models.base());
+  EXPECT_EQ(greedy_logprobs(adapted), greedy_logprobs(models.base(), checkpoint.adapter));
+  EXPECT_NE(greedy_logprobs(adapted), greedy_logprobs(models.base()));
+}
+
+TEST(OpenModels, AnAdapterIsLoadedOnceHoweverItIsWritten) {
+  OpenModels models(tiny());
+  const auto name = models.open_checkpoint(kAdapter).adapter;
+  EXPECT_EQ(models.open_checkpoint(kAdapter + "/../tiny_llama_lora").adapter, name);
+}
+
+TEST(OpenModels, AHuggingFaceDirectoryIsAModelOfItsOwn) {
+  OpenModels models(tiny());
+  TextModel& other = models.open(local(test::fixture("tiny_qwen2").string()));
+  EXPECT_NE(&other, &models.base());
+  EXPECT_EQ(&other, &models.open(local(test::fixture("tiny_qwen2").string())));
+  EXPECT_EQ(&models.open(local(test::fixture("tiny_llama").string())), &models.base());
+  EXPECT_EQ(&models.open(ModelOptions{}), &models.base());
+}
+
+TEST(OpenModels, AnyOtherDirectoryIsAnInputError) {
+  const test::TempDir dir;
+  OpenModels models(tiny());
+  for (const auto& path : {dir.path(), dir / "nothing"}) {
+    try {
+      models.open(local(path.string()));
+      FAIL() << path;
+    } catch (const InputError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(path.string()));
+      EXPECT_THAT(error.what(), HasSubstr("adapter_config.json"));
+    }
+  }
+}
+
+TEST(OpenModels, AnAdapterNeedsItsBase) {
+  LocalOptions options = tiny();
+  options.model = test::fixture("tiny_qwen2").string();
+  OpenModels models(options);
+  EXPECT_THROW(models.open(local(kAdapter)), InputError);
+  EXPECT_THROW(models.open(local(kAdapter)), InputError) << "also when asked again";
+}
+
+}  // namespace
+}  // namespace weft
