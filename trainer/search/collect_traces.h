@@ -85,9 +85,9 @@ struct TraceTools {
 };
 
 /// Collects traces into the store: every round under the origin of the teacher + "/round", every
-/// joined trace under the origin itself with usage {"rounds","chosen_round"}. State per query in
-/// "trace/ID": a later call does the queries that are not done, from the round they were at. Writes
-/// report.json into `dir` and returns it:
+/// joined trace under the origin itself with usage {"rounds","chosen_round"}. State "trace/ID/N"
+/// marks what is done: a later call does the rest, from the round it was at. Writes report.json
+/// into `dir` and returns it:
 /// {"teacher","traces","queries","done","failed","unsolved","spent","budget_exhausted"}.
 ///
 /// The budget and single failures of the teacher end nothing that is in the store: the rest is left

@@ -2,9 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <map>
-
-#include "base/error.h"
 #include "base/hash.h"
 
 namespace weft {
@@ -12,10 +9,6 @@ namespace weft {
 namespace {
 
 constexpr const char* kRoundSuffix = "/round";
-
-Json to_json(const TraceRound& round, int64_t row) {
-  return {{"row", row}, {"feedback", round.feedback}};
-}
 
 }  // namespace
 
@@ -26,7 +19,7 @@ TraceProgress::TraceProgress(const SearchTools& tools, const Task& task, int64_t
   target_.prompt = tools.prompt(task);
   target_.model_version = tools.worker_name;
   target_.seed = hash_combine(hash_combine(seed, hash64(task.id)), static_cast<uint64_t>(number));
-  if (const auto before = tools.store.get_state(key_)) restore(*before);
+  restore();
 }
 
 uint64_t TraceProgress::round_seed() const { return hash_combine(target_.seed, rounds_.size()); }
@@ -66,7 +59,6 @@ void TraceProgress::add(const Candidate& candidate, const Evaluation& evaluation
   row.usage["feedback"] = feedback;
   row.id = tools_.store.insert(row);
   rows_.push_back(std::move(row));
-  tools_.store.put_state(key_, state());
 }
 
 bool TraceProgress::finish() {
@@ -84,30 +76,23 @@ bool TraceProgress::finish() {
         {"rounds", rounds_.size()}, {"chosen_round", joined.chosen + 1}, {"cached", true}};
     rows.push_back(std::move(trace));
   }
-  tools_.store.commit(rows, key_, state());
+  tools_.store.commit(rows, key_, {{"done", done_}, {"has_trace", has_trace_}});
   return has_trace_;
 }
 
-Json TraceProgress::state() const {
-  Json rounds = Json::array();
-  for (size_t i = 0; i < rounds_.size(); ++i) rounds.push_back(to_json(rounds_[i], rows_[i].id));
-  return {{"done", done_}, {"has_trace", has_trace_}, {"rounds", rounds}};
-}
-
-void TraceProgress::restore(const Json& state) {
-  done_ = get_field<bool>(state, "done", key_);
-  has_trace_ = get_field<bool>(state, "has_trace", key_);
+void TraceProgress::restore() {
+  if (const auto state = tools_.store.get_state(key_)) {
+    done_ = get_field<bool>(*state, "done", key_);
+    has_trace_ = get_field<bool>(*state, "has_trace", key_);
+  }
   if (done_) return;
   TrajectoryFilter filter;
   filter.task_id = task_.id;
-  std::map<int64_t, Trajectory> by_id;
-  for (auto& row : tools_.store.select(filter)) by_id.emplace(row.id, std::move(row));
-  for (const auto& round : get_field<Json>(state, "rounds", key_)) {
-    const Trajectory& row = by_id.at(get_field<int64_t>(round, "row", key_));
-    rounds_.push_back({row.reasoning, row.code, row.kind,
-                       get_field<std::string>(round, "feedback", key_), row.reward, row.pass_rate,
-                       row.valid});
-    rows_.push_back(row);
+  for (auto& row : tools_.store.select(filter)) {
+    if (row.seed != target_.seed || !row.origin.ends_with(kRoundSuffix)) continue;
+    rounds_.push_back({row.reasoning, row.code, row.kind, row.usage.value("feedback", ""),
+                       row.reward, row.pass_rate, row.valid});
+    rows_.push_back(std::move(row));
   }
 }
 

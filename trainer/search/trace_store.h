@@ -12,7 +12,7 @@ namespace weft {
 /// What the store knows about one trace of one query, and its next round. Used by one thread.
 class TraceProgress {
  public:
-  /// Reads the state that an earlier run left.
+  /// Reads the rounds that an earlier run left: the rows of the trace's own seed.
   TraceProgress(const SearchTools& tools, const Task& task, int64_t number, uint64_t seed);
 
   const std::vector<TraceRound>& rounds() const { return rounds_; }
@@ -23,7 +23,7 @@ class TraceProgress {
   /// the results of the rounds before, or a correction where that one could not run.
   Candidate ask();
 
-  /// Stores a round, then the state that knows it.
+  /// Stores a round: one row, which is all that a later run needs to know of it.
   void add(const Candidate& candidate, const Evaluation& evaluation, const std::string& feedback);
 
   /// Stores the joined trace, once, in one transaction with the state. True when the query has one.
@@ -31,8 +31,7 @@ class TraceProgress {
 
  private:
   uint64_t round_seed() const;
-  Json state() const;
-  void restore(const Json& state);
+  void restore();
 
   const SearchTools& tools_;
   const Task& task_;

@@ -142,6 +142,26 @@ TEST(CollectTraces, GoesOnFromTheRoundItWasStoppedAt) {
   EXPECT_EQ(a, b);
 }
 
+// A round is one row and nothing else: no moment of death lies between two writes. The state here
+// knows of no round, as one written before the row would.
+TEST(CollectTraces, KnowsARoundByItsRowAlone) {
+  Bench bench;
+  ScriptedGenerator teacher;
+  EXPECT_THROW(bench.run(teacher, 3), Interrupted);
+  {
+    TrajectoryStore store(bench.dir / "store.sqlite");
+    for (const Task& task : bench.tasks) {
+      const std::string key = "trace/" + task.id + "/0";
+      const auto state = store.get_state(key);
+      if (state && state->value("done", false)) continue;
+      store.put_state(key, {{"done", false}, {"has_trace", false}, {"rounds", Json::array()}});
+    }
+  }
+  EXPECT_EQ(bench.run(teacher)["traces"], 3);
+  EXPECT_EQ(bench.scorer.codes.size(), 6u);
+  EXPECT_EQ(bench.rows("scripted/round").size(), 6u);
+}
+
 TEST(CollectTraces, StopsAtItsBudgetAndKeepsWhatItHas) {
   Bench bench;
   bench.options.budget.workflows = 4;
