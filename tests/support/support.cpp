@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <stdexcept>
@@ -28,11 +29,12 @@ int exit_code_of(int status) {
 }
 
 /// Starts `command` with the three descriptors as its standard ones.
-pid_t start(const std::vector<std::string>& command, int in, int out, int err) {
+pid_t start(const std::vector<std::string>& command, int in, int out, int err, bool own_group) {
   const auto arguments = c_arguments(command);
   const pid_t pid = fork();
   if (pid < 0) throw std::runtime_error("fork failed");
   if (pid == 0) {
+    if (own_group) setpgid(0, 0);
     dup2(in, 0);
     dup2(out, 1);
     dup2(err, 2);
@@ -87,7 +89,7 @@ ProgramRun run_program(const std::vector<std::string>& command, const std::strin
   const int in = open(in_path.c_str(), O_RDONLY | O_CLOEXEC);
   const int out = open(out_path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   const int err = open(err_path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-  const pid_t pid = start(command, in, out, err);
+  const pid_t pid = start(command, in, out, err, false);
   for (int fd : {in, out, err}) close(fd);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_s);
   int status = 0;
@@ -102,27 +104,61 @@ ProgramRun run_program(const std::vector<std::string>& command, const std::strin
   return {exit_code_of(status), read_all(out_path), read_all(err_path)};
 }
 
+bool wait_until(const std::function<bool()>& condition, double timeout_s) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::duration<double>(timeout_s);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+int64_t count_lines(const fs::path& path) {
+  const std::string text = read_all(path);
+  return std::count(text.begin(), text.end(), '\n');
+}
+
+std::vector<std::string> unfinished_files(const fs::path& dir) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::recursive_directory_iterator(dir)) {
+    const std::string name = fs::relative(entry.path(), dir);
+    if (name.find(".tmp") != std::string::npos) names.push_back(name);
+  }
+  return names;
+}
+
 BackgroundProgram::BackgroundProgram(const std::vector<std::string>& command, const fs::path& log) {
   const int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
   const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  pid_ = start(command, in, out, out);
+  pid_ = start(command, in, out, out, true);
+  setpgid(pid_, pid_);  // also here: the child may not have come to it yet
   close(in);
   close(out);
 }
 
 BackgroundProgram::~BackgroundProgram() {
   if (pid_ < 0) return;
-  kill(pid_, SIGKILL);
+  kill(-pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);
 }
 
-void BackgroundProgram::signal(int number) { kill(pid_, number); }
+void BackgroundProgram::signal(int number) {
+  if (pid_ > 0) kill(pid_, number);
+}
+
+void BackgroundProgram::signal_group(int number) {
+  if (pid_ > 0) kill(-pid_, number);
+}
+
+bool BackgroundProgram::running() {
+  if (pid_ > 0 && waitpid(pid_, &status_, WNOHANG) == pid_) pid_ = -1;
+  return pid_ > 0;
+}
 
 int BackgroundProgram::wait() {
-  int status = 0;
-  waitpid(pid_, &status, 0);
+  if (pid_ > 0) waitpid(pid_, &status_, 0);
   pid_ = -1;
-  return exit_code_of(status);
+  return exit_code_of(status_);
 }
 
 }  // namespace weft::test

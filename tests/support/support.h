@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,17 @@ struct ProgramRun {
 ProgramRun run_program(const std::vector<std::string>& command, const std::string& input = "",
                        double timeout_s = 120);
 
-/// A program that runs beside the test. The destructor kills it if it still lives.
+/// Looks every few milliseconds; false when it was not true within the time.
+bool wait_until(const std::function<bool()>& condition, double timeout_s = 60);
+
+/// Lines of a file; 0 where there is none.
+int64_t count_lines(const std::filesystem::path& path);
+
+/// Names under a folder that belong to something half written (".tmp" in them), relative to it.
+std::vector<std::string> unfinished_files(const std::filesystem::path& dir);
+
+/// A program that runs beside the test, in a process group of its own. The destructor kills it if
+/// it still lives.
 class BackgroundProgram {
  public:
   /// Starts it with standard output and error appended to `log`.
@@ -53,12 +64,16 @@ class BackgroundProgram {
   BackgroundProgram(const BackgroundProgram&) = delete;
   BackgroundProgram& operator=(const BackgroundProgram&) = delete;
   void signal(int number);
+  /// Signals its children too, as Ctrl-C on a terminal does.
+  void signal_group(int number);
+  bool running();
   /// Waits for its end; the exit code as in ProgramRun.
   int wait();
   int pid() const { return pid_; }
 
  private:
   int pid_ = -1;
+  int status_ = 0;  ///< of waitpid, once pid_ is -1
 };
 
 }  // namespace weft::test

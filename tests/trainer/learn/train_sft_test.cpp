@@ -3,7 +3,6 @@
 
 #include <csignal>
 #include <fstream>
-#include <thread>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -112,29 +111,17 @@ TEST_F(TrainSft, ResumesBitForBitAfterAnEarlierEnd) {
   }
 }
 
-int64_t count_lines(const fs::path& path) {
-  if (!fs::exists(path)) return 0;
-  const std::string text = read_file(path);
-  return std::count(text.begin(), text.end(), '\n');
-}
-
-void wait_for_steps(const fs::path& metrics, int64_t steps) {
-  for (int i = 0; i < 1200 && count_lines(metrics) < steps; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(25));
-  }
-}
-
 TEST_F(TrainSft, KilledOrStoppedRunsResumeToTheSameBits) {
   const Words longer = {"--set", "epochs=24", "--set", "checkpoint.every_steps=10"};
   ASSERT_EQ(test::run_program(command("straight", longer)).exit_code, 0);
   for (const int signal : {SIGKILL, SIGTERM, SIGINT}) {
     const std::string out = "signal_" + std::to_string(signal);
     test::BackgroundProgram program(command(out, longer), dir_ / (out + ".log"));
-    wait_for_steps(dir_ / out / "metrics.jsonl", 25);
+    test::wait_until([&] { return test::count_lines(dir_ / out / "metrics.jsonl") >= 25; });
     program.signal(signal);
     EXPECT_EQ(program.wait(), 128 + signal);
     if (signal != SIGKILL) {
-      const auto steps = std::to_string(count_lines(dir_ / out / "metrics.jsonl"));
+      const auto steps = std::to_string(test::count_lines(dir_ / out / "metrics.jsonl"));
       EXPECT_EQ(read_file(dir_ / out / "checkpoints" / "latest"), "step_" + steps + "\n");
     }
     Words resume = longer;

@@ -1,0 +1,76 @@
+// sample_workflows and collect_traces as programs on the tiny model of tests/fixtures, real engine
+// and real sandbox. An untrained worker solves nothing: what is tested is the line.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "data/trajectory_store.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+using Words = std::vector<std::string>;
+
+class SearchOnTinyModel : public testing::Test {
+ protected:
+  Words command(const std::string& program, Words sets = {}) const {
+    Words words = {test::program(program), "--out", dir_ / "run"};
+    sets.insert(sets.end(),
+                {"model=" + test::fixture("tiny_llama").string(), "dtype=f32", "engine.kv_mb=16",
+                 "tasks=" + (test::source_dir() / "data/builtin/train.jsonl").string(),
+                 "max_tasks=2", "runner.worker.max_tokens=8", "sandbox_slots=1"});
+    for (const auto& set : sets) words.insert(words.end(), {"--set", set});
+    return words;
+  }
+  std::vector<Trajectory> rows() const {
+    return TrajectoryStore(dir_ / "run" / "store.sqlite").select();
+  }
+
+  test::TempDir dir_;
+};
+
+TEST_F(SearchOnTinyModel, SampleWorkflowsLeavesWhatContractsPromise) {
+  const auto run = test::run_program(
+      command("sample_workflows", {"search.smc.particles=2", "search.smc.refined=1",
+                                   "search.smc.rounds=2", "final.repeats=1"}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.out, "");
+  ASSERT_EQ(rows().size(), 12u);  // 2 queries, 2 rounds of 2 particles and 1 refinement
+  for (const auto& row : rows()) {
+    EXPECT_EQ(row.origin, "scripted");
+    EXPECT_TRUE(row.valid);
+    EXPECT_NE(row.outcome, "infrastructure") << row.usage;
+  }
+  const Json report = read_json_file(dir_ / "run" / "report.json");
+  EXPECT_EQ(report["counts"]["workflows"], 12);
+  EXPECT_GT(report["spent"]["worker_calls"].get<int>(), 0);
+  EXPECT_THAT(read_file(dir_ / "run" / "best_workflow.py"), testing::HasSubstr("class Workflow"));
+  EXPECT_GT(read_json_file(dir_ / "run" / "usage.json")["decoded_tokens"].get<int64_t>(), 0);
+  EXPECT_FALSE(read_file(dir_ / "run" / "log.txt").empty());
+}
+
+TEST_F(SearchOnTinyModel, CollectTracesLeavesWhatContractsPromise) {
+  const auto run = test::run_program(command("collect_traces", {"rounds=2"}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const Json report = read_json_file(dir_ / "run" / "report.json");
+  EXPECT_EQ(report["traces"], 2);
+  EXPECT_EQ(report["teacher"], "scripted");
+  int64_t traces = 0;
+  for (const auto& row : rows()) traces += row.origin == "scripted";
+  EXPECT_EQ(traces, 2);
+  EXPECT_EQ(rows().size(), 6u);  // and two rounds of each
+  EXPECT_GT(read_json_file(dir_ / "run" / "usage.json")["decoded_tokens"].get<int64_t>(), 0);
+}
+
+// The tiny model's context holds no teacher's prompt.
+TEST_F(SearchOnTinyModel, CollectTracesFailsWhereTheTeacherRefusesEveryQuery) {
+  const auto run = test::run_program(command("collect_traces", {"teacher.kind=model"}));
+  EXPECT_EQ(run.exit_code, 1) << run.err;
+  EXPECT_THAT(run.err, testing::HasSubstr("not one trace was collected"));
+  EXPECT_TRUE(rows().empty());
+}
+
+}  // namespace
+}  // namespace weft
