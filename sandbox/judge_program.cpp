@@ -1,12 +1,17 @@
 #include "sandbox/judge_program.h"
 
+#include <algorithm>
 #include <deque>
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <map>
+#include <memory>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/jsonl.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -36,21 +41,64 @@ Limits parse_limits(const Json& json, const std::string& where) {
   return limits;
 }
 
+// Where a row stands in the input: its id, as JSON; empty for a row without one.
+std::string key_of(const Json& row) {
+  const bool has_id = row.is_object() && row.contains("id");
+  return has_id ? dump_json(row["id"]) : "";
+}
+
+std::vector<Json> read_rows(const std::string& path) {
+  std::vector<Json> rows;
+  JsonlReader reader(path);
+  for (JsonlLine line; reader.next(line);) {
+    if (!line.error.empty()) throw InputError(line.error);
+    rows.push_back(std::move(line.value));
+  }
+  return rows;
+}
+
+void write_rows(const std::string& path, const std::vector<Json>& rows) {
+  std::string text;
+  for (const auto& row : rows) text += dump_json(row) + "\n";
+  write_file_atomically(path, text);
+}
+
+// Ids that an earlier run has judged. Its infrastructure failures are taken out of the file, to be
+// tried again.
 std::set<std::string> finished_ids(const std::string& path) {
   std::set<std::string> ids;
   if (path == "-" || !std::filesystem::exists(path)) return ids;
   drop_partial_last_line(path);
-  JsonlReader reader(path);
-  JsonlLine line;
-  while (reader.next(line)) {
-    if (line.value.is_object() && line.value.contains("id"))
-      ids.insert(dump_json(line.value["id"]));
-  }
+  auto rows = read_rows(path);
+  const auto failed = std::erase_if(rows, [](const Json& row) {
+    return row.is_object() && row.value("verdict", Json()) == "INFRA";
+  });
+  if (failed > 0) write_rows(path, rows);
+  for (const auto& row : rows) ids.insert(key_of(row));
+  ids.erase("");
   return ids;
 }
 
+// Brings rows that a resumed run added behind later ones into the order of the input.
+void sort_rows(const std::string& path, const std::vector<std::string>& input_order) {
+  std::map<std::string, size_t> rank;
+  for (size_t i = 0; i < input_order.size(); ++i) rank.emplace(input_order[i], i);
+  const auto before = [&rank](const Json& a, const Json& b) {
+    const auto at = [&rank](const Json& row) {
+      const auto found = rank.find(key_of(row));
+      return found == rank.end() ? rank.size() : found->second;
+    };
+    return at(a) < at(b);
+  };
+  auto rows = read_rows(path);
+  if (std::is_sorted(rows.begin(), rows.end(), before)) return;
+  std::stable_sort(rows.begin(), rows.end(), before);
+  write_rows(path, rows);
+}
+
+// Of a regular file; 0, that is unknown, of what can be read only once.
 int64_t count_lines(const std::string& path) {
-  if (path == "-") return 0;
+  if (!std::filesystem::is_regular_file(path)) return 0;
   std::ifstream file(path);
   int64_t count = 0;
   for (std::string line; std::getline(file, line);) count += !line.empty();
@@ -78,6 +126,10 @@ RowResult judge_row(Judge& judge, const Json& row, const std::string& where) {
   return result;
 }
 
+struct RowCounts {
+  int64_t bad = 0, infra = 0;
+};
+
 class OrderedOutput {
  public:
   OrderedOutput(const JudgeConfig& config, bool resume, int64_t total)
@@ -87,27 +139,29 @@ class OrderedOutput {
     progress_.advance();
     if (!result.error.empty()) {
       log::error("{}", result.error);
-      ++num_bad_;
+      ++counts_.bad;
       return;
     }
-    num_infra_ += result.infra;
+    counts_.infra += result.infra;
     writer_.write(result.row);
   }
   void skip() { progress_.advance(); }
 
-  void finish() const {
-    if (num_bad_ > 0) throw Error("judge: " + std::to_string(num_bad_) + " bad lines, see above");
-    if (num_infra_ > 0) {
-      throw Error("judge: " + std::to_string(num_infra_) + " rows failed by infrastructure");
-    }
-  }
+  RowCounts counts() const { return counts_; }
 
  private:
   JsonlWriter writer_;
   Progress progress_;
-  int64_t num_bad_ = 0;
-  int64_t num_infra_ = 0;
+  RowCounts counts_;
 };
+
+void throw_if_failed(const RowCounts& counts) {
+  if (counts.bad > 0) throw Error("judge: " + std::to_string(counts.bad) + " bad lines, see above");
+  if (counts.infra > 0) {
+    throw Error("judge: " + std::to_string(counts.infra) +
+                " rows failed by infrastructure; --resume tries them again");
+  }
+}
 
 }  // namespace
 
@@ -157,17 +211,19 @@ void run_judge_program(const JudgeConfig& config, bool resume) {
   const auto finished = resume ? finished_ids(config.out) : std::set<std::string>{};
   Sandbox sandbox(options);
   Judge judge(sandbox);
-  OrderedOutput output(config, resume, count_lines(config.in));
+  auto output = std::make_unique<OrderedOutput>(config, resume, count_lines(config.in));
+  const bool is_appending = !finished.empty();
+  std::vector<std::string> input_order;
   std::deque<std::future<RowResult>> running;
   JsonlLine line;
   while (!stop_signal() && reader.next(line)) {
+    if (is_appending) input_order.push_back(key_of(line.value));
     if (!line.error.empty()) {
       std::promise<RowResult> bad;
       bad.set_value({{}, line.error, false});
       running.push_back(bad.get_future());
-    } else if (line.value.is_object() && line.value.contains("id") &&
-               finished.count(dump_json(line.value["id"]))) {
-      output.skip();
+    } else if (finished.count(key_of(line.value)) > 0) {
+      output->skip();
     } else {
       running.push_back(
           std::async(std::launch::async, [&judge, row = line.value, where = reader.where(line)] {
@@ -175,13 +231,16 @@ void run_judge_program(const JudgeConfig& config, bool resume) {
           }));
     }
     while (static_cast<int64_t>(running.size()) > 2 * config.jobs) {
-      output.take(running.front().get());
+      output->take(running.front().get());
       running.pop_front();
     }
   }
-  for (auto& row : running) output.take(row.get());
+  for (auto& row : running) output->take(row.get());
   throw_if_stopped();
-  output.finish();
+  const RowCounts counts = output->counts();
+  output.reset();
+  if (is_appending) sort_rows(config.out, input_order);
+  throw_if_failed(counts);
 }
 
 }  // namespace weft

@@ -28,9 +28,10 @@ struct JudgeConfig {
 /// A row of `judge`'s input. Throws InputError opened by `where`.
 JudgeRequest parse_judge_row(const Json& row, const std::string& where);
 
-/// Judges every row; `resume` skips ids that the output already holds. A bad line is logged with
-/// its number and the rest go on. Throws Error at the end when there was one, or when a row could
-/// not be judged for reasons of infrastructure.
+/// Judges every row. `resume` skips ids that the output already holds with a verdict, and tries
+/// those again that failed by infrastructure, in place of their old rows; at its end the output is
+/// in input order. A bad line is logged with its number and the rest go on. Throws Error at the end
+/// when there was one, or when a row could not be judged for reasons of infrastructure.
 void run_judge_program(const JudgeConfig& config, bool resume);
 
 }  // namespace weft

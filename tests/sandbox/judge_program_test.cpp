@@ -77,6 +77,31 @@ TEST(JudgeProgram, ResumeSkipsIdsAlreadyWritten) {
   EXPECT_EQ(rows[1]["verdict"], "PASS");
 }
 
+TEST(JudgeProgram, ResumeTriesInfrastructureFailuresAgainInTheirPlace) {
+  const test::TempDir dir;
+  const std::string in = (dir / "in.jsonl").string(), out = (dir / "out.jsonl").string();
+  std::string rows_in;
+  for (const char* id : {"a", "b", "c", "d"}) rows_in += row(id, "def f(x): return 4");
+  write_file_atomically(in, rows_in);
+  write_file_atomically(
+      out,
+      "{\"id\":\"a\",\"verdict\":\"kept\"}\n{\"id\":\"b\",\"verdict\":\"INFRA\"}\n"
+      "{\"id\":\"c\",\"verdict\":\"kept\"}\n");
+  const auto run = judge({"--in", in, "--out", out, "--resume", "--jobs", "1"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  std::string seen;
+  for (const auto& verdict : rows_of(read_file(out))) {
+    seen += verdict["id"].get<std::string>() + "=" + verdict["verdict"].get<std::string>() + " ";
+  }
+  EXPECT_EQ(seen, "a=kept b=PASS c=kept d=PASS ");
+}
+
+TEST(JudgeProgram, ReadsAPipeByItsName) {
+  const auto run = judge({"--in", "/dev/stdin", "--jobs", "1"}, row("a", "def f(x): return 4"));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(rows_of(run.out).size(), 1u);
+}
+
 TEST(JudgeProgram, InprocNeedsTheSwitch) {
   const std::string line =
       R"({"id":"a","code":"x = 1","mode":"inproc","tests":[{"code":"assert x == 1"}]})"
