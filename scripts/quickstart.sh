@@ -6,7 +6,8 @@
 #
 # Leaves DIR/{search,sft,grpo,evaluate}/, DIR/report.json and DIR/report.html (DIR: runs/quickstart).
 # Interrupted, it goes on where it was when it is called again. --controls adds the negative control:
-# the same reinforcement with rewards permuted within each batch.
+# the same reinforcement with rewards permuted within each batch. WEFT_PROGRAM_DIR=DIR takes the
+# programs from there instead of building them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,10 +22,10 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-bin=build/release/bin
+bin=${WEFT_PROGRAM_DIR:-build/release/bin}
 say() { printf '\n== %s\n' "$*" >&2; }
 
-if [ -z "${WEFT_SKIP_BUILD:-}" ]; then
+if [ -z "${WEFT_PROGRAM_DIR:-}" ]; then
   say "set-up and build"
   scripts/bootstrap.sh
   cmake --preset release >/dev/null
@@ -33,21 +34,19 @@ fi
 mkdir -p "$out"
 
 # stage NAME PROGRAM ARGUMENTS...: runs a program of the line in DIR/NAME unless it has finished
-# before; goes on with --resume where an earlier call was interrupted; keeps the seconds spent.
+# before; goes on with --resume where an earlier call was interrupted; keeps what it took.
 stage() {
-  local name=$1 program=$2 started resume="" status=0
+  local name=$1 program=$2 resume=""
   shift 2
-  local seconds_file="$out/.$name.seconds"
   if [ -f "$out/.$name.done" ]; then
     say "$name: done before"
     return
   fi
   say "$name"
   [ -f "$out/$name/config.json" ] && resume=--resume
-  started=$(date +%s)
-  "$bin/$program" --config "$config" --out "$out/$name" --set "seed=$seed" $resume "$@" || status=$?
-  echo $(($(cat "$seconds_file" 2>/dev/null || echo 0) + $(date +%s) - started)) >"$seconds_file"
-  [ "$status" -eq 0 ] || exit "$status"
+  # shellcheck disable=SC2086
+  /usr/bin/python3 scripts/measure.py "$out/.$name.measured" \
+    "$bin/$program" --config "$config" --out "$out/$name" --set "seed=$seed" $resume "$@"
   touch "$out/.$name.done"
 }
 

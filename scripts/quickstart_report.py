@@ -4,8 +4,8 @@ the table.
 
     quickstart_report.py RUN_DIR
 
-Every number is read from a stage's own files; nothing is computed here but sums of seconds and the
-bootstrap intervals of the rewards before and after reinforcement.
+Every number is read from a stage's own files; nothing is computed here but sums and the bootstrap
+intervals of the rewards before and after reinforcement.
 """
 import json
 import random
@@ -22,11 +22,10 @@ def read(path):
 
 
 def stage_report(run, name):
-    """Seconds (all calls of an interrupted stage together) and tokens of one stage."""
-    summary, usage = read(run / name / "summary.json"), read(run / name / "usage.json")
-    decoded = usage.get("decoded_tokens", 0)
-    decoded += summary.get("decoded_tokens", 0) + summary.get("worker_tokens", 0)
-    return {"seconds": int((run / f".{name}.seconds").read_text()), "decoded_tokens": decoded,
+    """What one stage took: all calls of an interrupted stage together."""
+    measured, summary = read(run / f".{name}.measured"), read(run / name / "summary.json")
+    return {"seconds": measured["seconds"], "peak_mb": measured["peak_mb"],
+            "decoded_tokens": read(run / name / "usage.json").get("decoded_tokens", 0),
             "trained_tokens": summary.get("trained_tokens", 0)}
 
 
@@ -35,12 +34,23 @@ def prompt_means(side):
             for task in side["tasks"] if task["rewards"]}
 
 
-def interval(values, seed=0):
-    """95 % percentile bootstrap of the mean over prompts."""
-    generator = random.Random(seed)
-    means = sorted(sum(generator.choices(values, k=len(values))) / len(values)
-                   for _ in range(RESAMPLES))
-    return [means[int(0.025 * RESAMPLES)], means[int(0.975 * RESAMPLES) - 1]]
+def pooled_mean(values):
+    """Mean over all values of {prompt: [value, ...]} with a 95 % percentile bootstrap that draws
+    whole prompts, since values of one prompt (from several seeds) are not independent."""
+    clusters = list(values.values())
+    generator = random.Random(0)
+
+    def mean(drawn):
+        return sum(map(sum, drawn)) / sum(map(len, drawn))
+
+    means = sorted(mean(generator.choices(clusters, k=len(clusters))) for _ in range(RESAMPLES))
+    return {"mean": mean(clusters), "n": sum(map(len, clusters)),
+            "ci95": [means[int(0.025 * RESAMPLES)], means[int(0.975 * RESAMPLES) - 1]]}
+
+
+def differences(after, before):
+    """Paired by prompt; a prompt that one side lacks is left out of both."""
+    return {key: [after[key] - before[key]] for key in after if key in before}
 
 
 def reinforcement(run, name):
@@ -51,12 +61,11 @@ def reinforcement(run, name):
     report = {"steps": read(run / name / "summary.json").get("step")}
     means = {side: prompt_means(measured[side]) for side in ("before", "after")}
     for side in ("before", "after"):
+        spread = pooled_mean({key: [value] for key, value in means[side].items()})
         report[side] = {"reward": measured[side]["reward"], "n": measured[side]["n"],
-                        "valid": measured[side]["valid"],
-                        "ci95": interval(list(means[side].values()))}
-    gains = [means["after"][key] - means["before"][key]
-             for key in means["before"] if key in means["after"]]
-    report["gain"] = {"reward": sum(gains) / len(gains), "ci95": interval(gains)}
+                        "valid": measured[side]["valid"], "ci95": spread["ci95"]}
+    gain = pooled_mean(differences(means["after"], means["before"]))
+    report["gain"] = {"reward": gain["mean"], "ci95": gain["ci95"]}
     return report
 
 
@@ -75,13 +84,14 @@ def print_table(report):
             continue
         run = report[name]
         low, high = run["gain"]["ci95"]
-        print(f"\n{name}: validation reward {run['before']['reward']:.3f} -> "
+        print(f"\n{name}: on {run['before']['n']} validation prompts valid "
+              f"{run['before']['valid']:.3f} -> {run['after']['valid']:.3f}, reward {run['before']['reward']:.3f} -> "
               f"{run['after']['reward']:.3f} after {run['steps']} steps, paired gain "
               f"{run['gain']['reward']:+.3f} [{low:+.3f}, {high:+.3f}]")
-    print(f"\n{'stage':<10} {'seconds':>8} {'decoded':>9} {'trained':>9}  (tokens)")
+    print(f"\n{'stage':<10} {'seconds':>8} {'decoded':>9} {'trained':>9} {'peak MB':>8}")
     for name, stage in report["stages"].items():
-        print(f"{name:<10} {stage['seconds']:>8} {stage['decoded_tokens']:>9} "
-              f"{stage['trained_tokens']:>9}")
+        print(f"{name:<10} {stage['seconds']:>8.0f} {stage['decoded_tokens']:>9} "
+              f"{stage['trained_tokens']:>9} {stage['peak_mb']:>8.0f}")
 
 
 def main():
@@ -90,7 +100,8 @@ def main():
     stages = {name: stage_report(run, name) for name in STAGES if (run / f".{name}.done").exists()}
     served = read(run / "served.json")
     report = {
-        "seconds": sum(stage["seconds"] for stage in stages.values()),
+        "seconds": round(sum(stage["seconds"] for stage in stages.values())),
+        "peak_mb": max(stage["peak_mb"] for stage in stages.values()),
         "stages": stages,
         "teacher": "scripted",
         "methods": evaluation["methods"],
