@@ -37,6 +37,7 @@ class Histogram {
 /// Thread-safe.
 class ServerMetrics {
  public:
+  /// Every path is kept for good: it must be one of the server's own routes.
   void count_http(const std::string& path, int status);
   /// One finished generation request.
   void count_request(const std::vector<TextResponse>& responses, double first_token_s,

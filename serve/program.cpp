@@ -55,13 +55,22 @@ void ServeConfig::validate() const {
     throw InputError(
         fmt::format("max_workflow_tokens: expected at least 1, got {}", max_workflow_tokens));
   }
+  if (!(pool_min_similarity >= 0 && pool_min_similarity <= 1)) {
+    throw InputError(
+        fmt::format("pool_min_similarity: expected in [0, 1], got {}", pool_min_similarity));
+  }
 }
 
 void run_serve(const ServeConfig& config, ServedModel served, const std::string& adapter,
                TextModel& worker) {
   served.names = {
       {config.served_name.empty() ? short_name(served.model->name()) : config.served_name, ""}};
-  if (!adapter.empty()) served.names.push_back({config.adapter_name, adapter});
+  if (!adapter.empty()) {
+    if (served.names[0].id == config.adapter_name) {
+      throw InputError("adapter_name: \"" + config.adapter_name + "\" is the base's name already");
+    }
+    served.names.push_back({config.adapter_name, adapter});
+  }
   std::unique_ptr<WorkflowParts> parts;
   if (config.workflows) {
     parts = std::make_unique<WorkflowParts>(config, served.names.back(), *served.model, worker);

@@ -25,20 +25,27 @@ const Json* find(const Json& body, const char* key) {
   return found == body.end() || found->is_null() ? nullptr : &*found;
 }
 
-void refuse(const Json& body, const char* key, const char* why) {
-  const Json* value = find(body, key);
-  if (!value || *value == false || *value == 0 || value->empty()) return;
-  throw ApiError(400, fmt::format("{}: {}", key, why), key, "unsupported_parameter");
-}
-
-/// Fields whose silent loss would change what the client gets.
+/// Fields whose silent loss would change what the client gets, unless they ask for nothing.
 void refuse_unsupported(const Json& body) {
-  for (const char* key : {"tools", "functions", "logit_bias", "frequency_penalty",
-                          "presence_penalty", "suffix", "echo", "prompt_logprobs"}) {
-    refuse(body, key, "this server does not support it");
+  const std::pair<const char*, Json> neutral[] = {{"tools", Json::array()},
+                                                  {"functions", Json::array()},
+                                                  {"logit_bias", Json::object()},
+                                                  {"frequency_penalty", 0},
+                                                  {"presence_penalty", 0},
+                                                  {"repetition_penalty", 1},
+                                                  {"min_tokens", 0},
+                                                  {"best_of", 1},
+                                                  {"suffix", ""},
+                                                  {"echo", false},
+                                                  {"prompt_logprobs", false}};
+  for (const auto& [key, asks_nothing] : neutral) {
+    const Json* value = find(body, key);
+    if (!value || *value == asks_nothing || *value == false) continue;
+    throw ApiError(400, fmt::format("{}: this server does not support it", key), key,
+                   "unsupported_parameter");
   }
   if (const Json* format = find(body, "response_format")) {
-    if (!format->is_object() || format->value("type", "") != "text") {
+    if (!format->is_object() || format->value("type", Json()) != "text") {
       throw ApiError(400, "response_format: this server supports only {\"type\": \"text\"}",
                      "response_format", "unsupported_parameter");
     }
@@ -108,6 +115,28 @@ void check_choices(const GenerationCall& call, const RequestLimits& limits) {
   }
 }
 
+/// Whether brackets nest deeper than anything here has use for: values are copied and printed
+/// recursively.
+bool nests_too_deep(const std::string& text) {
+  constexpr int kDeepest = 64;
+  int depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\') ++i;
+      quoted = c != '"';
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kDeepest) return true;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return false;
+}
+
 /// Text of a message: a string, or an array of {"type":"text","text"} parts.
 std::string content_value(const Json& content) {
   if (content.is_string()) return content.get<std::string>();
@@ -141,6 +170,7 @@ Json ApiError::body() const {
 }
 
 Json parse_body(const std::string& text) {
+  if (nests_too_deep(text)) throw ApiError(400, "request body: nested too deeply");
   try {
     Json body = parse_json(text, "request body");
     if (!body.is_object()) throw ApiError(400, "request body: expected a JSON object");

@@ -36,7 +36,7 @@ struct RequestLimits {
 GenerationCall parse_chat_call(const Json& body, const RequestLimits& limits);
 GenerationCall parse_completion_call(const Json& body, const RequestLimits& limits);
 
-/// Reads an HTTP body as a JSON object; ApiError 400.
+/// Reads an HTTP body as a JSON object. ApiError 400, also where it nests deeper than 64 levels.
 Json parse_body(const std::string& text);
 
 /// Field access with ApiError 400 on a wrong type; absent or null gives the fallback.

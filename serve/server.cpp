@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -57,6 +58,21 @@ ApiError error_of_status(const httplib::Request& request, int status, int64_t ma
   return {status, fmt::format("HTTP error {}", status)};
 }
 
+/// Label of a request's path: a route of this server, so that clients cannot make up new ones.
+std::string route_of(const std::string& path) {
+  static const std::set<std::string> kRoutes = {"/",
+                                                "/health",
+                                                "/metrics",
+                                                "/v1/models",
+                                                "/tokenize",
+                                                "/detokenize",
+                                                "/v1/chat/completions",
+                                                "/v1/completions",
+                                                "/v1/workflows"};
+  if (path.rfind("/v1/models/", 0) == 0) return "/v1/models";
+  return kRoutes.count(path) ? path : "other";
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -76,6 +92,10 @@ void HttpOptions::validate() const {
   if (max_body_kb < 1) {
     throw InputError(fmt::format("max_body_kb: expected at least 1, got {}", max_body_kb));
   }
+  if (default_max_tokens < 0) {
+    throw InputError(fmt::format("default_max_tokens: expected >= 0, got {}", default_max_tokens));
+  }
+  if (!(drain_s >= 0)) throw InputError(fmt::format("drain_s: expected >= 0, got {}", drain_s));
 }
 
 struct Server::Impl {
@@ -196,7 +216,7 @@ void Server::Impl::configure() {
     }
   });
   http.set_logger([this](const httplib::Request& request, const httplib::Response& response) {
-    metrics.count_http(response.status == 404 ? "other" : request.path, response.status);
+    metrics.count_http(route_of(request.path), response.status);
   });
 }
 

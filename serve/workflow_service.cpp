@@ -7,6 +7,8 @@
 #include <future>
 #include <limits>
 #include <random>
+#include <set>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.h"
@@ -95,11 +97,37 @@ Outcome run_workflow(Workbench& bench, TextModel& worker, RunnerOptions options,
   return outcome.get();
 }
 
-template <class T>
-void lower(const Json& budget, const char* key, T& most) {
-  most = static_cast<T>(
-      integer_field(budget, key, static_cast<int64_t>(most), 1, static_cast<int64_t>(most)));
-}
+/// A budget as a request gives it: every field at most the server's own.
+class BudgetReader {
+ public:
+  explicit BudgetReader(const Json& budget) : budget_(budget) {
+    if (!budget.is_object()) throw ApiError(400, "budget: expected an object", "budget");
+  }
+
+  template <class T>
+  void operator()(const char* key, T& most) {
+    known_.insert(key);
+    if constexpr (std::is_floating_point_v<T>) {
+      most = number_field(budget_, key, most, 0, most);
+    } else {
+      const auto bound = static_cast<int64_t>(most);
+      most = static_cast<T>(integer_field(budget_, key, bound, 1, bound));
+    }
+  }
+
+  void check_no_unknown() const {
+    for (const auto& [key, value] : budget_.items()) {
+      if (known_.count(key)) continue;
+      throw ApiError(
+          400, fmt::format("budget: expected one of {}, got \"{}\"", fmt::join(known_, ", "), key),
+          "budget");
+    }
+  }
+
+ private:
+  const Json& budget_;
+  std::set<std::string> known_;
+};
 
 Task read_task(const Json& body) {
   const bool has_query = body.contains("query"), has_task = body.contains("task");
@@ -158,15 +186,16 @@ WorkflowCall parse_workflow_call(const Json& body, const WorkflowBudget& most) {
   call.budget = most;
   const Json budget = body.value("budget", Json());
   if (budget.is_null()) return call;
-  if (!budget.is_object()) throw ApiError(400, "budget: expected an object", "budget");
-  lower(budget, "max_calls", call.budget.max_calls);
-  lower(budget, "max_responses_per_call", call.budget.max_responses_per_call);
-  lower(budget, "max_tokens", call.budget.max_tokens);
-  lower(budget, "max_exec", call.budget.max_exec);
-  lower(budget, "wall_ms", call.budget.wall_ms);
-  lower(budget, "cpu_ms", call.budget.cpu_ms);
-  lower(budget, "memory_mb", call.budget.memory_mb);
-  call.budget.max_usd = number_field(budget, "max_usd", most.max_usd, 0, most.max_usd);
+  BudgetReader read(budget);
+  read("max_calls", call.budget.max_calls);
+  read("max_responses_per_call", call.budget.max_responses_per_call);
+  read("max_tokens", call.budget.max_tokens);
+  read("max_usd", call.budget.max_usd);
+  read("max_exec", call.budget.max_exec);
+  read("wall_ms", call.budget.wall_ms);
+  read("cpu_ms", call.budget.cpu_ms);
+  read("memory_mb", call.budget.memory_mb);
+  read.check_no_unknown();
   return call;
 }
 

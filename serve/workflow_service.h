@@ -31,8 +31,9 @@ struct WorkflowCall {
 };
 
 /// {"query" or "task", "entry_point"?, "execute"?, "stream"?, "budget"?, "temperature"?, "top_p"?,
-/// "max_tokens"?, "seed"?}. "task" is an object as in task files, id and dataset optional. A budget
-/// above the server's is refused. Throws ApiError 400.
+/// "max_tokens"?, "seed"?}. "task" is an object as in task files, id and dataset optional. The
+/// budget has the fields of WorkflowBudget; an unknown one and one above the server's are refused.
+/// Throws ApiError 400.
 WorkflowCall parse_workflow_call(const Json& body, const WorkflowBudget& most);
 
 /// One run of a workflow.

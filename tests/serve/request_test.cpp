@@ -62,12 +62,18 @@ TEST(ChatCall, WrongTypesAreRefusedByName) {
   for (const char* field :
        {R"("n":"2")", R"("temperature":3)", R"("max_tokens":0)", R"("logprobs":"abc")",
         R"("stop":5)", R"("stream":1)", R"("top_p":0)", R"("seed":1.5)", R"("model":4)",
-        R"("stream_options":{})", R"("tools":[{"type":"function"}])",
-        R"("response_format":{"type":"json_object"})"}) {
+        R"("stream_options":{})", R"("tools":[{"type":"function"}])", R"("repetition_penalty":1.2)",
+        R"("response_format":{"type":"json_object"})", R"("response_format":{"type":5})"}) {
     const std::string text = "{" + std::string(one) + "," + field + "}";
     const std::string name = std::string(field).substr(1, std::string(field).find('"', 1) - 1);
     EXPECT_THAT(refusal([&] { chat(text); }), HasSubstr(name)) << field;
   }
+}
+
+TEST(ChatCall, FieldsThatAskForNothingAreTaken) {
+  chat(R"({"messages":[{"role":"user","content":"x"}],"tools":[],"logit_bias":{},"suffix":"",
+    "frequency_penalty":0.0,"repetition_penalty":1,"best_of":1,"echo":false,
+    "response_format":{"type":"text"}})");
 }
 
 TEST(ChatCall, MessagesMustBeThere) {
@@ -106,6 +112,12 @@ TEST(CompletionCall, LogprobsIsANumber) {
 TEST(Body, MustBeAnObject) {
   EXPECT_THAT(refusal([] { parse_body("[1]"); }), HasSubstr("object"));
   EXPECT_THAT(refusal([] { parse_body("{\"a\":"); }), HasSubstr("request body"));
+}
+
+TEST(Body, MustNotNestDeeply) {
+  const std::string deep = "{\"prompt\":" + std::string(1000000, '[');
+  EXPECT_THAT(refusal([&] { parse_body(deep); }), HasSubstr("nested"));
+  EXPECT_EQ(parse_body("{\"prompt\":\"" + std::string(100, '[') + "\\\"[\"}").size(), 1u);
 }
 
 TEST(ApiErrors, HaveOpenAiShape) {

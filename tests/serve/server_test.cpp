@@ -174,6 +174,18 @@ TEST_F(HttpServer, HealthMetricsAndPageAnswer) {
   EXPECT_THAT(client_->Get("/")->body, HasSubstr("<title>Weft</title>"));
 }
 
+TEST_F(HttpServer, MetricsNameRoutesNotWhatClientsMakeUp) {
+  start();
+  for (int i = 0; i < 3; ++i) {
+    client_->Get("/made/up/" + std::to_string(i));
+    client_->Get("/v1/models/made-up-" + std::to_string(i));
+  }
+  const std::string metrics = client_->Get("/metrics")->body;
+  EXPECT_THAT(metrics, HasSubstr("{handler=\"other\",status=\"404\"} 3"));
+  EXPECT_THAT(metrics, HasSubstr("{handler=\"/v1/models\",status=\"404\"} 3"));
+  EXPECT_EQ(metrics.find("made"), std::string::npos);
+}
+
 TEST_F(HttpServer, KeyIsWantedEverywhereButHealthAndPage) {
   setenv("WEFT_TEST_KEY", "sesame", 1);
   HttpOptions options;

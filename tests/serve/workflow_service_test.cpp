@@ -192,6 +192,8 @@ TEST(WorkflowBody, BudgetMayOnlyBeLowered) {
   EXPECT_EQ(parse_workflow_call(lower, most).budget.wall_ms, 500);
   const Json higher = {{"query", "q"}, {"budget", {{"max_calls", 9}}}};
   EXPECT_THROW(parse_workflow_call(higher, most), ApiError);
+  const Json unknown = {{"query", "q"}, {"budget", {{"max_cals", 1}}}};
+  EXPECT_THROW(parse_workflow_call(unknown, most), ApiError);
 }
 
 }  // namespace
