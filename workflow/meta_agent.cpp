@@ -45,12 +45,13 @@ const std::vector<std::string>& allowed_imports() {
 
 void MetaAgentOptions::validate() const {
   if (prompt_style != "short" && prompt_style != "full") {
-    throw InputError(fmt::format(
-        "meta_agent.prompt_style: expected \"short\" or \"full\", got \"{}\"", prompt_style));
+    throw InputError(
+        fmt::format("prompt_style: expected \"short\" or \"full\", got \"{}\"", prompt_style));
   }
   if (max_code_bytes < 1 || max_nodes < 1 || max_steps < 1) {
-    throw InputError(fmt::format("meta_agent: caps must be >= 1, got {}, {}, {}", max_code_bytes,
-                                 max_nodes, max_steps));
+    throw InputError(
+        fmt::format("max_code_bytes, max_nodes, max_steps: expected >= 1, got {}, {}, {}",
+                    max_code_bytes, max_nodes, max_steps));
   }
 }
 

@@ -47,17 +47,16 @@ WorkerReply reply_of(TextResponse response, int num_responses) {
 
 void ModelWorkerOptions::validate() const {
   if (max_tokens < 1) {
-    throw InputError(fmt::format("worker.max_tokens: expected >= 1, got {}", max_tokens));
+    throw InputError(fmt::format("max_tokens: expected >= 1, got {}", max_tokens));
   }
   if (!(top_p > 0 && top_p <= 1)) {
-    throw InputError(fmt::format("worker.top_p: expected a value in (0, 1], got {}", top_p));
+    throw InputError(fmt::format("top_p: expected a value in (0, 1], got {}", top_p));
   }
   if (!(max_temperature >= 0)) {
-    throw InputError(fmt::format("worker.max_temperature: expected >= 0, got {}", max_temperature));
+    throw InputError(fmt::format("max_temperature: expected >= 0, got {}", max_temperature));
   }
   if (max_prompt_bytes < 64) {
-    throw InputError(
-        fmt::format("worker.max_prompt_bytes: expected >= 64, got {}", max_prompt_bytes));
+    throw InputError(fmt::format("max_prompt_bytes: expected >= 64, got {}", max_prompt_bytes));
   }
 }
 

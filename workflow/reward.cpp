@@ -9,13 +9,13 @@
 namespace weft {
 
 void RewardOptions::validate() const {
-  if (w_pass < 0 || w_complexity < 0 || w_diversity < 0) {
-    throw InputError(fmt::format("reward: weights must be >= 0, got {}, {}, {}", w_pass,
-                                 w_complexity, w_diversity));
+  if (!(w_pass >= 0 && w_complexity >= 0 && w_diversity >= 0)) {
+    throw InputError(fmt::format("w_pass, w_complexity, w_diversity: expected >= 0, got {}, {}, {}",
+                                 w_pass, w_complexity, w_diversity));
   }
   if (nodes_low < 0 || nodes_high <= nodes_low) {
-    throw InputError(fmt::format("reward: expected 0 <= nodes_low < nodes_high, got {} and {}",
-                                 nodes_low, nodes_high));
+    throw InputError(
+        fmt::format("expected 0 <= nodes_low < nodes_high, got {} and {}", nodes_low, nodes_high));
   }
 }
 

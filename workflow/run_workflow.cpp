@@ -104,9 +104,8 @@ std::string code_of_answer(const std::string& answer) {
 }
 
 void RunnerOptions::validate() const {
-  worker.validate();
   const auto positive = [](const char* name, int64_t value) {
-    if (value < 1) throw InputError(fmt::format("runner.{}: expected >= 1, got {}", name, value));
+    if (value < 1) throw InputError(fmt::format("{}: expected >= 1, got {}", name, value));
   };
   positive("max_calls", budget.max_calls);
   positive("max_responses_per_call", budget.max_responses_per_call);
@@ -119,7 +118,7 @@ void RunnerOptions::validate() const {
   positive("judge_cpu_ms", judge_cpu_ms);
   positive("judge_memory_mb", judge_memory_mb);
   if (num_retries < 0) {
-    throw InputError(fmt::format("runner.num_retries: expected >= 0, got {}", num_retries));
+    throw InputError(fmt::format("num_retries: expected >= 0, got {}", num_retries));
   }
 }
 
