@@ -369,6 +369,10 @@ void EvaluationOptions::validate() const {
   if (!(meta_top_p > 0 && meta_top_p <= 1)) {
     throw InputError(fmt::format("meta_top_p: expected in (0, 1], got {}", meta_top_p));
   }
+  if (!(pool_min_similarity >= 0 && pool_min_similarity <= 1)) {
+    throw InputError(
+        fmt::format("pool_min_similarity: expected in [0, 1], got {}", pool_min_similarity));
+  }
 }
 
 EvaluationBackend make_backend(const MetaAgent& agent, WorkflowRunner& runner,

@@ -11,13 +11,12 @@ namespace weft {
 
 struct BootstrapOptions {
   int resamples = 10000;
-  double confidence = 0.95;  ///< in (0, 1)
+  double confidence = 0.95;  ///< in (0, 1); no config field: reports say ci95
   uint64_t seed = 0;         ///< same seed, same interval
 
   template <class V>
   void visit(V& v) {
     v("resamples", resamples, "bootstrap resamples per interval");
-    v("confidence", confidence, "mass of the intervals");
     v("seed", seed, "seed of the resampling");
   }
   /// Throws InputError unless resamples >= 1 and 0 < confidence < 1.
