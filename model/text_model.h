@@ -66,9 +66,15 @@ struct Completion {
   FinishReason finish = FinishReason::kLength;
 };
 
-/// kRefused: the request itself is at fault (too long, unknown adapter). kFailed: the model or the
-/// way to it is; never to be scored as an answer.
-enum class ResponseStatus { kOk, kRefused, kCancelled, kFailed };
+/// What came of a request. All but kOk and kRefused say nothing about the request: never to be
+/// scored as an answer.
+enum class ResponseStatus {
+  kOk,
+  kRefused,      ///< the request itself is at fault (too long, unknown adapter)
+  kCancelled,    ///< by its flag, or by the end of the model
+  kFailed,       ///< the model or the way to it is at fault (also a key or an address)
+  kOutOfBudget,  ///< not sent: the tokens or the money set aside for the model are spent
+};
 
 struct TextUsage {
   int64_t prompt_tokens = 0;

@@ -154,7 +154,7 @@ void Generation::throw_if_failed() const {
   for (const TextResponse& response : responses_) {
     if (response.status == ResponseStatus::kRefused) throw ApiError(400, response.error);
     if (response.status == ResponseStatus::kCancelled) throw ApiError(499, "request cancelled");
-    if (response.status == ResponseStatus::kFailed) throw ApiError(502, response.error);
+    if (response.status != ResponseStatus::kOk) throw ApiError(502, response.error);
   }
 }
 

@@ -171,7 +171,7 @@ class RemoteModel::Loop {
   void start(Jobs::iterator job) {
     if (job->attempts == 0) {
       const std::string refusal = reserve_budget(*job);
-      if (!refusal.empty()) return end(job, ResponseStatus::kRefused, refusal);
+      if (!refusal.empty()) return end(job, ResponseStatus::kOutOfBudget, refusal);
     }
     ++job->attempts;
     try {
@@ -232,13 +232,13 @@ class RemoteModel::Loop {
     if (result.code == CURLE_OK) {
       answer = decode_answer(result.http_status, result.body, job->request.n, options_);
     } else {
-      answer.kind =
-          never_works(result.code) ? WireAnswer::Kind::kRefused : WireAnswer::Kind::kRetry;
+      answer.kind = never_works(result.code) ? WireAnswer::Kind::kFailed : WireAnswer::Kind::kRetry;
       answer.response.error = one_line(result.error);
     }
     const std::string why = options_.base_url + job->wire.path + ": " + answer.response.error;
     if (answer.kind == WireAnswer::Kind::kAnswer) return deliver(job, std::move(answer.response));
     if (answer.kind == WireAnswer::Kind::kRefused) return end(job, ResponseStatus::kRefused, why);
+    if (answer.kind == WireAnswer::Kind::kFailed) return end(job, ResponseStatus::kFailed, why);
     const bool too_long = result.retry_after_s > kLongestRetryAfterS;
     if (job->attempts > options_.max_retries || too_long) {
       return end(job, ResponseStatus::kFailed,

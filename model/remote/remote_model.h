@@ -60,9 +60,10 @@ struct RemoteModelOptions {
 ///
 /// 408, 429 and 5xx, broken connections, timeouts, cut or empty answers are tried again: after what
 /// Retry-After says, else after an exponential wait with full jitter. When the attempts are used up
-/// the answer is kFailed with one line. Any other 4xx is kRefused at once. A request that could
-/// exceed the budget is kRefused before it is sent; the budget counts the usage of the answers and,
-/// of requests under way, n * max_tokens.
+/// the answer is kFailed with one line. 400, 413, 414 and 422 are kRefused at once; any other 4xx
+/// (key, address, quota) is kFailed at once. A request that could exceed the budget is
+/// kOutOfBudget before it is sent; the budget counts the usage of the answers and, of requests
+/// under way, n * max_tokens.
 ///
 /// The API key is read from the environment once and is in no message, log or file.
 class RemoteModel : public TextModel {

@@ -123,8 +123,12 @@ std::string error_text(const std::string& body) {
   return body;
 }
 
-bool is_retryable(long status) {
-  return status == 408 || status == 425 || status == 429 || status >= 500;
+WireAnswer::Kind kind_of_error(long status) {
+  if (status == 408 || status == 425 || status == 429 || status >= 500) {
+    return WireAnswer::Kind::kRetry;
+  }
+  const bool of_request = status == 400 || status == 413 || status == 414 || status == 422;
+  return of_request ? WireAnswer::Kind::kRefused : WireAnswer::Kind::kFailed;
 }
 
 }  // namespace
@@ -173,7 +177,7 @@ WireAnswer decode_answer(long http_status, const std::string& body, int n,
     const std::string said = one_line(error_text(body));
     answer.response.error =
         "HTTP " + std::to_string(http_status) + (said.empty() ? "" : ": " + said);
-    answer.kind = is_retryable(http_status) ? WireAnswer::Kind::kRetry : WireAnswer::Kind::kRefused;
+    answer.kind = kind_of_error(http_status);
     return answer;
   }
   if (body.empty()) return retry("empty answer");

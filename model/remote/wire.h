@@ -16,7 +16,13 @@ WireRequest encode_request(const TextRequest& request, const RemoteModelOptions&
 
 /// How an attempt ended.
 struct WireAnswer {
-  enum class Kind { kAnswer, kRetry, kRefused } kind = Kind::kRetry;
+  enum class Kind {
+    kAnswer,
+    kRetry,
+    kRefused,  ///< the request's own fault
+    kFailed,   ///< will fail again, and is not the request's fault
+  };
+  Kind kind = Kind::kRetry;
   TextResponse response;  ///< kAnswer: status kOk; else `error` says why in one line
 };
 

@@ -188,6 +188,13 @@ TEST(WorkflowRunner, ARefusedCallIsTheWorkflowsFault) {
   EXPECT_EQ(outcome.kind, Kind::kWorkflowError);
 }
 
+TEST(WorkflowRunner, AWorkerWithoutBudgetIsNotTheWorkflowsFault) {
+  ScriptedModel model([](const ScriptedPrompt&) { return std::string("x"); },
+                      [](const ScriptedPrompt&) { return ResponseStatus::kOutOfBudget; });
+  const Outcome outcome = run_on(model, checked(io_workflow(TaskKind::kCode)), double_task());
+  EXPECT_EQ(outcome.kind, Kind::kInfrastructure);
+}
+
 TEST(WorkflowRunner, DerivesTheSeedOfACallFromRunAndIndex) {
   const Workflow workflow = with_body(
       "        a = await self.llm.call_llm([problem], 0.5, 1, \"\", \"\")\n"

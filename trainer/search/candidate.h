@@ -26,11 +26,11 @@ struct Candidate {
   std::string kind;
   std::string reasoning;
   std::string code;
-  std::string problem;   ///< why it is kMalformed or kFailed, one line
-  bool refused = false;  ///< kFailed because the request was refused: no budget, no key, too long
-  int64_t parent = 0;    ///< row of the workflow it was made from; 0: none
-  TextUsage usage;       ///< of the generator, tries that were thrown away included
-  int calls = 0;         ///< likewise
+  std::string problem;         ///< why it is kMalformed or kFailed, one line
+  bool out_of_budget = false;  ///< kFailed because the generator's own budget is spent
+  int64_t parent = 0;          ///< row of the workflow it was made from; 0: none
+  TextUsage usage;             ///< of the generator, tries that were thrown away included
+  int calls = 0;               ///< likewise
 };
 
 /// What running it gave, over the tasks of its search.

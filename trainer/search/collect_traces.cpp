@@ -112,7 +112,7 @@ class Collection {
     Candidate candidate = progress.ask();
     budget_.add(spent_by_generator(candidate.usage, candidate.calls));
     if (candidate.status == Candidate::Status::kFailed) {
-      return count_failure(task, candidate.problem, candidate.refused);
+      return count_failure(task, candidate.problem, candidate.out_of_budget);
     }
 
     Evaluation evaluation;
@@ -126,16 +126,16 @@ class Collection {
     return true;
   }
 
-  /// Many failures in a row end the run: with an error, or quietly where the teacher refuses (its
-  /// own budget is spent) and there is something to keep. Always false.
-  bool count_failure(const Task& task, const std::string& what, bool refused) {
+  /// Many failures in a row end the run: with an error, or quietly where the teacher's own budget
+  /// is spent and there is something to keep. Always false.
+  bool count_failure(const Task& task, const std::string& what, bool out_of_budget) {
     ++failed_;
     log::warn("{}: no round: {}", task.id, what);
     const std::lock_guard lock(mutex_);
     last_failure_ = what;
     if (++failures_in_a_row_ < options_.max_failures || stopped_) return false;
     stopped_ = true;
-    if (!refused || traces_ == 0) {
+    if (!out_of_budget || traces_ == 0) {
       error_ = std::make_exception_ptr(
           Error(fmt::format("the teacher failed {} times in a row, last: {}; {} traces are kept, "
                             "--resume goes on",

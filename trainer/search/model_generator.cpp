@@ -62,10 +62,10 @@ std::string correction_prompt(const Candidate& failed, const std::string& error)
          kWholeForm;
 }
 
-bool refused_or_failed(const TextResponse& response, Candidate& candidate) {
+bool has_failed(const TextResponse& response, Candidate& candidate) {
   if (response.status == ResponseStatus::kOk && !response.choices.empty()) return false;
   candidate.status = Candidate::Status::kFailed;
-  candidate.refused = response.status == ResponseStatus::kRefused;
+  candidate.out_of_budget = response.status == ResponseStatus::kOutOfBudget;
   candidate.problem = response.error.empty() ? "the generator answered nothing" : response.error;
   return true;
 }
@@ -75,7 +75,7 @@ Candidate candidate_of(const TextResponse& response, const StepPrefix& prefix) {
   Candidate candidate;
   candidate.usage = response.usage;
   candidate.calls = 1;
-  if (refused_or_failed(response, candidate)) return candidate;
+  if (has_failed(response, candidate)) return candidate;
   const Completion& choice = response.choices.front();
   const CompletionParts reply = read_reply(choice.text, false);
   candidate.reasoning = reply.reasoning;

@@ -139,11 +139,14 @@ TEST(RemoteModel, FailsWhenNobodyListens) {
   EXPECT_NE(response.error.find("127.0.0.1:1"), std::string::npos) << response.error;
 }
 
-TEST(RemoteModel, DoesNotRepeatARefusedRequest) {
-  for (const int code : {400, 401, 404}) {
+TEST(RemoteModel, DoesNotRepeatWhatWouldFailAgain) {
+  for (const int code : {400, 401, 404, 422}) {
     FaultyServer server(first(1000, status(code, R"({"error": {"message": "no"}})")));
     RemoteModel model(options_for(server));
-    EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kRefused) << code;
+    const bool of_request = code == 400 || code == 422;
+    EXPECT_EQ(model.complete(chat("x")).status,
+              of_request ? ResponseStatus::kRefused : ResponseStatus::kFailed)
+        << code;
     EXPECT_EQ(server.num_requests(), 1);
   }
 }
@@ -163,7 +166,7 @@ TEST(RemoteModel, SendsTheKeyAndNeverShowsIt) {
   RemoteModel model(options);
   EXPECT_EQ(model.complete(chat("right")).status, ResponseStatus::kOk);
   const TextResponse refused = model.complete(chat("wrong"));
-  EXPECT_EQ(refused.status, ResponseStatus::kRefused);
+  EXPECT_EQ(refused.status, ResponseStatus::kFailed);
   EXPECT_NE(refused.error.find("Incorrect API key Bearer ***"), std::string::npos) << refused.error;
   EXPECT_EQ(refused.error.find(key), std::string::npos);
   EXPECT_EQ(dump_json(config_to_json(options)).find(key), std::string::npos);
@@ -204,7 +207,7 @@ TEST(RemoteModel, StaysWithinItsTokenBudget) {
   for (const auto& response : responses) {
     answered += response.status == ResponseStatus::kOk;
     if (response.status == ResponseStatus::kOk) continue;
-    EXPECT_EQ(response.status, ResponseStatus::kRefused);
+    EXPECT_EQ(response.status, ResponseStatus::kOutOfBudget);
     EXPECT_NE(response.error.find("max_total_tokens 50"), std::string::npos) << response.error;
   }
   EXPECT_EQ(answered, 3);
@@ -218,7 +221,7 @@ TEST(RemoteModel, StaysWithinItsMoneyBudget) {
   options.max_total_usd = 12;  // an answer costs 5, a request reserves 8
   RemoteModel model(options);
   EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kOk);
-  EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kRefused);
+  EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kOutOfBudget);
 }
 
 TEST(RemoteModel, EndsACancelledRequestAtOnce) {

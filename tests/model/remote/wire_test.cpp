@@ -84,12 +84,15 @@ TEST(Wire, TriesAgainWhatIsNoAnswer) {
   }
 }
 
-TEST(Wire, TellsRetryableStatusFromRefusals) {
+TEST(Wire, TellsWhatToRepeatFromWhoseFaultItIs) {
   for (const long status : {408, 429, 500, 502, 503, 504}) {
     EXPECT_EQ(decode_answer(status, "", 1, {}).kind, WireAnswer::Kind::kRetry) << status;
   }
-  for (const long status : {400, 401, 403, 404, 422}) {
+  for (const long status : {400, 413, 422}) {
     EXPECT_EQ(decode_answer(status, "", 1, {}).kind, WireAnswer::Kind::kRefused) << status;
+  }
+  for (const long status : {401, 402, 403, 404}) {
+    EXPECT_EQ(decode_answer(status, "", 1, {}).kind, WireAnswer::Kind::kFailed) << status;
   }
   const auto answer = decode_answer(400, R"({"error": {"message": "too\n long"}})", 1, {});
   EXPECT_EQ(answer.response.error, "HTTP 400: too long");
