@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "data/trajectory_store.h"
@@ -51,14 +52,8 @@ class WorkflowParts {
 void ServeConfig::validate() const {
   http.validate();
   workbench.validate();
-  if (max_workflow_tokens < 1) {
-    throw InputError(
-        fmt::format("max_workflow_tokens: expected at least 1, got {}", max_workflow_tokens));
-  }
-  if (!(pool_min_similarity >= 0 && pool_min_similarity <= 1)) {
-    throw InputError(
-        fmt::format("pool_min_similarity: expected in [0, 1], got {}", pool_min_similarity));
-  }
+  require_at_least("max_workflow_tokens", max_workflow_tokens, 1);
+  require_share("pool_min_similarity", pool_min_similarity);
 }
 
 void run_serve(const ServeConfig& config, ServedModel served, const std::string& adapter,

@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/stop.h"
@@ -83,19 +84,11 @@ void HttpOptions::validate() const {
   if (port < 0 || port > 65535) {
     throw InputError(fmt::format("port: expected 0 to 65535, got {}", port));
   }
-  if (max_requests < 1) {
-    throw InputError(fmt::format("max_requests: expected at least 1, got {}", max_requests));
-  }
-  if (max_choices < 1) {
-    throw InputError(fmt::format("max_choices: expected at least 1, got {}", max_choices));
-  }
-  if (max_body_kb < 1) {
-    throw InputError(fmt::format("max_body_kb: expected at least 1, got {}", max_body_kb));
-  }
-  if (default_max_tokens < 0) {
-    throw InputError(fmt::format("default_max_tokens: expected >= 0, got {}", default_max_tokens));
-  }
-  if (!(drain_s >= 0)) throw InputError(fmt::format("drain_s: expected >= 0, got {}", drain_s));
+  require_at_least("max_requests", max_requests, 1);
+  require_at_least("max_choices", max_choices, 1);
+  require_at_least("max_body_kb", max_body_kb, 1);
+  require_at_least("default_max_tokens", default_max_tokens, 0);
+  require_at_least("drain_s", drain_s, 0);
 }
 
 struct Server::Impl {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <utility>
 
-#include "base/error.h"
+#include "base/check.h"
 
 namespace weft {
 namespace {
@@ -46,18 +46,11 @@ WorkerReply reply_of(TextResponse response, int num_responses) {
 }  // namespace
 
 void ModelWorkerOptions::validate() const {
-  if (max_tokens < 1) {
-    throw InputError(fmt::format("max_tokens: expected >= 1, got {}", max_tokens));
-  }
-  if (!(top_p > 0 && top_p <= 1)) {
-    throw InputError(fmt::format("top_p: expected a value in (0, 1], got {}", top_p));
-  }
-  if (!(max_temperature >= 0)) {
-    throw InputError(fmt::format("max_temperature: expected >= 0, got {}", max_temperature));
-  }
-  if (max_prompt_bytes < 64) {
-    throw InputError(fmt::format("max_prompt_bytes: expected >= 64, got {}", max_prompt_bytes));
-  }
+  require_at_least("max_tokens", max_tokens, 1);
+  require_above("top_p", top_p, 0);
+  require_share("top_p", top_p);
+  require_at_least("max_temperature", max_temperature, 0);
+  require_at_least("max_prompt_bytes", max_prompt_bytes, 64);
 }
 
 std::vector<ChatMessage> worker_messages(const WorkerRequest& request, int64_t max_prompt_bytes) {

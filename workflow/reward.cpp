@@ -1,22 +1,18 @@
 #include "workflow/reward.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/error.h"
 
 namespace weft {
 
 void RewardOptions::validate() const {
-  if (!(w_pass >= 0 && w_complexity >= 0 && w_diversity >= 0)) {
-    throw InputError(fmt::format("w_pass, w_complexity, w_diversity: expected >= 0, got {}, {}, {}",
-                                 w_pass, w_complexity, w_diversity));
-  }
-  if (nodes_low < 0 || nodes_high <= nodes_low) {
-    throw InputError(
-        fmt::format("expected 0 <= nodes_low < nodes_high, got {} and {}", nodes_low, nodes_high));
-  }
+  require_at_least("w_pass", w_pass, 0);
+  require_at_least("w_complexity", w_complexity, 0);
+  require_at_least("w_diversity", w_diversity, 0);
+  require_at_least("nodes_low", nodes_low, 0);
+  require_above("nodes_high", nodes_high, nodes_low);
 }
 
 RewardTerms reward(const Outcome& outcome, const Workflow& workflow, const RewardOptions& options) {

@@ -1,7 +1,5 @@
 #include "workflow/run_workflow.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -10,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "data/regex.h"
 #include "data/score.h"
@@ -104,22 +103,17 @@ std::string code_of_answer(const std::string& answer) {
 }
 
 void RunnerOptions::validate() const {
-  const auto positive = [](const char* name, int64_t value) {
-    if (value < 1) throw InputError(fmt::format("{}: expected >= 1, got {}", name, value));
-  };
-  positive("max_calls", budget.max_calls);
-  positive("max_responses_per_call", budget.max_responses_per_call);
-  positive("max_worker_tokens", budget.max_tokens);
-  positive("max_exec", budget.max_exec);
-  positive("wall_ms", budget.wall_ms);
-  positive("cpu_ms", budget.cpu_ms);
-  positive("memory_mb", budget.memory_mb);
-  positive("max_concurrent", max_concurrent);
-  positive("judge_cpu_ms", judge_cpu_ms);
-  positive("judge_memory_mb", judge_memory_mb);
-  if (num_retries < 0) {
-    throw InputError(fmt::format("num_retries: expected >= 0, got {}", num_retries));
-  }
+  require_at_least("max_calls", budget.max_calls, 1);
+  require_at_least("max_responses_per_call", budget.max_responses_per_call, 1);
+  require_at_least("max_worker_tokens", budget.max_tokens, 1);
+  require_at_least("max_exec", budget.max_exec, 1);
+  require_at_least("wall_ms", budget.wall_ms, 1);
+  require_at_least("cpu_ms", budget.cpu_ms, 1);
+  require_at_least("memory_mb", budget.memory_mb, 1);
+  require_at_least("max_concurrent", max_concurrent, 1);
+  require_at_least("num_retries", num_retries, 0);
+  require_at_least("judge_cpu_ms", judge_cpu_ms, 1);
+  require_at_least("judge_memory_mb", judge_memory_mb, 1);
 }
 
 class WorkflowRunner::Impl {

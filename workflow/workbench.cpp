@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "base/error.h"
 
 namespace weft {
@@ -18,9 +19,7 @@ SandboxOptions sandbox_options(const WorkbenchOptions& options) {
 }  // namespace
 
 void WorkbenchOptions::validate() const {
-  if (sandbox_slots < 1) {
-    throw InputError(fmt::format("sandbox_slots: expected at least 1, got {}", sandbox_slots));
-  }
+  require_at_least("sandbox_slots", sandbox_slots, 1);
   if (min_tier != "A" && min_tier != "B") {
     throw InputError(fmt::format("min_tier: expected A or B, got \"{}\"", min_tier));
   }

@@ -11,6 +11,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -356,23 +357,14 @@ std::string fixed_workflow_code(const Method& method, TaskKind kind, int cot_sc_
 }
 
 void EvaluationOptions::validate() const {
-  const auto at_least_one = [](const char* key, int value) {
-    if (value < 1) throw InputError(fmt::format("{}: expected at least 1, got {}", key, value));
-  };
-  at_least_one("samples_per_task", samples_per_task);
-  at_least_one("cot_sc_samples", cot_sc_samples);
-  at_least_one("meta_max_tokens", meta_max_tokens);
-  at_least_one("max_in_flight", max_in_flight);
-  if (!(meta_temperature >= 0)) {
-    throw InputError(fmt::format("meta_temperature: expected >= 0, got {}", meta_temperature));
-  }
-  if (!(meta_top_p > 0 && meta_top_p <= 1)) {
-    throw InputError(fmt::format("meta_top_p: expected in (0, 1], got {}", meta_top_p));
-  }
-  if (!(pool_min_similarity >= 0 && pool_min_similarity <= 1)) {
-    throw InputError(
-        fmt::format("pool_min_similarity: expected in [0, 1], got {}", pool_min_similarity));
-  }
+  require_at_least("samples_per_task", samples_per_task, 1);
+  require_at_least("cot_sc_samples", cot_sc_samples, 1);
+  require_at_least("meta_temperature", meta_temperature, 0);
+  require_above("meta_top_p", meta_top_p, 0);
+  require_share("meta_top_p", meta_top_p);
+  require_at_least("meta_max_tokens", meta_max_tokens, 1);
+  require_share("pool_min_similarity", pool_min_similarity);
+  require_at_least("max_in_flight", max_in_flight, 1);
 }
 
 EvaluationBackend make_backend(const MetaAgent& agent, WorkflowRunner& runner,

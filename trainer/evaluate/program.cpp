@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/jsonl.h"
@@ -84,9 +85,8 @@ void EvaluateConfig::validate() const {
   evaluation.validate();
   bootstrap.validate();
   workbench.validate();
-  if (max_tasks < 0 || num_examples < 0) {
-    throw InputError("max_tasks, num_examples: expected at least 0");
-  }
+  require_at_least("max_tasks", max_tasks, 0);
+  require_at_least("num_examples", num_examples, 0);
 }
 
 Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args, TextModel& worker,

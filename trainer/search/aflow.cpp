@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/error.h"
+#include "base/check.h"
 #include "trainer/search/weights.h"
 
 namespace weft {
@@ -31,15 +31,12 @@ TopMean top_mean(std::span<const RoundScores> rounds, size_t top) {
 }  // namespace
 
 void AflowOptions::validate() const {
-  const auto require = [](bool ok, const char* what) {
-    if (!ok) throw InputError(what);
-  };
-  require(rounds >= 0, "rounds: expected at least 0");
-  require(sample >= 1, "sample: expected at least 1");
-  require(lambda >= 0 && lambda <= 1, "lambda: expected a number in [0, 1]");
-  require(convergence_rounds >= 1, "convergence_rounds: expected at least 1");
-  require(convergence_top >= 1, "convergence_top: expected at least 1");
-  require(convergence_z >= 0, "convergence_z: expected at least 0");
+  require_at_least("rounds", rounds, 0);
+  require_at_least("sample", sample, 1);
+  require_share("lambda", lambda);
+  require_at_least("convergence_rounds", convergence_rounds, 1);
+  require_at_least("convergence_top", convergence_top, 1);
+  require_at_least("convergence_z", convergence_z, 0);
 }
 
 std::vector<double> aflow_selection_probabilities(std::span<const double> scores,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "workflow/baselines.h"
 
@@ -182,8 +183,8 @@ RoundReport AflowSearch::run_round() {
 }
 
 void AdasOptions::validate() const {
-  if (generations < 0) throw InputError("generations: expected at least 0");
-  if (max_archive_bytes < 0) throw InputError("max_archive_bytes: expected at least 0");
+  require_at_least("generations", generations, 0);
+  require_at_least("max_archive_bytes", max_archive_bytes, 0);
 }
 
 AdasSearch::AdasSearch(const AdasOptions& options, Evaluator& evaluator)
@@ -226,8 +227,8 @@ RoundReport AdasSearch::run_round() {
 }
 
 void RandomOptions::validate() const {
-  if (workflows < 1) throw InputError("workflows: expected at least 1");
-  if (batch < 1) throw InputError("batch: expected at least 1");
+  require_at_least("workflows", workflows, 1);
+  require_at_least("batch", batch, 1);
 }
 
 RandomSearch::RandomSearch(const RandomOptions& options, Evaluator& evaluator)

@@ -1,13 +1,14 @@
 #include "trainer/search/budget.h"
 
-#include "base/error.h"
+#include "base/check.h"
 
 namespace weft {
 
 void BudgetOptions::validate() const {
-  if (workflows < 0 || calls < 0 || tokens < 0 || usd < 0) {
-    throw InputError("budget: expected numbers >= 0 (0: no limit)");
-  }
+  require_at_least("workflows", workflows, 0);
+  require_at_least("calls", calls, 0);
+  require_at_least("tokens", tokens, 0);
+  require_at_least("usd", usd, 0);
 }
 
 Json Spent::to_json() const {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -182,14 +183,11 @@ std::string failed_tests(const Verdict& verdict, const std::vector<Json>& tests)
 }  // namespace
 
 void TraceOptions::validate() const {
-  const auto require = [](bool ok, const char* what) {
-    if (!ok) throw InputError(what);
-  };
-  require(rounds >= 1, "rounds: expected at least 1");
-  require(max_tasks >= 0, "max_tasks: expected at least 0");
-  require(traces_per_task >= 1, "traces_per_task: expected at least 1");
-  require(concurrent_queries >= 1, "concurrent_queries: expected at least 1");
-  require(max_failures >= 1, "max_failures: expected at least 1");
+  require_at_least("rounds", rounds, 1);
+  require_at_least("max_tasks", max_tasks, 0);
+  require_at_least("traces_per_task", traces_per_task, 1);
+  require_at_least("concurrent_queries", concurrent_queries, 1);
+  require_at_least("max_failures", max_failures, 1);
 }
 
 JoinedTrace join_rounds(const std::vector<TraceRound>& rounds) {

@@ -1,14 +1,14 @@
 #include "trainer/search/evaluator.h"
 
-#include "base/error.h"
+#include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
 
 namespace weft {
 
 void EvaluatorOptions::validate() const {
-  if (repeats < 1) throw InputError("repeats: expected at least 1");
-  if (max_corrections < 0) throw InputError("max_corrections: expected at least 0");
+  require_at_least("repeats", repeats, 1);
+  require_at_least("max_corrections", max_corrections, 0);
 }
 
 uint64_t SearchTarget::seed_of(const char* what, int64_t round, int64_t index) const {

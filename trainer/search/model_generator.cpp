@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/error.h"
+#include "base/check.h"
 #include "base/hash.h"
 #include "trainer/search/collector.h"
 #include "trainer/search/generator.h"
@@ -112,9 +112,10 @@ NextStep step_of(const TextResponse& response, size_t number) {
 }  // namespace
 
 void ModelGeneratorOptions::validate() const {
-  if (!(temperature > 0)) throw InputError("temperature: expected more than 0");
-  if (!(top_p > 0 && top_p <= 1)) throw InputError("top_p: expected a number in (0, 1]");
-  if (max_tokens < 1) throw InputError("max_tokens: expected at least 1");
+  require_above("temperature", temperature, 0);
+  require_above("top_p", top_p, 0);
+  require_share("top_p", top_p);
+  require_at_least("max_tokens", max_tokens, 1);
 }
 
 ModelGenerator::ModelGenerator(TextModel& model, std::string origin, ModelGeneratorOptions options)

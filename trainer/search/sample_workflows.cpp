@@ -11,6 +11,7 @@
 #include <set>
 #include <thread>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -209,14 +210,15 @@ Json choose_best(const SampleOptions& options, const std::vector<const Task*>& t
 }  // namespace
 
 void FinalOptions::validate() const {
-  if (candidates < 0 || tasks < 0) throw InputError("final: expected numbers >= 0");
-  if (repeats < 1) throw InputError("repeats: expected at least 1");
+  require_at_least("candidates", candidates, 0);
+  require_at_least("repeats", repeats, 1);
+  require_at_least("tasks", tasks, 0);
 }
 
 void SampleOptions::validate() const {
-  if (max_tasks < 0) throw InputError("max_tasks: expected at least 0");
-  if (reward_tasks < 0) throw InputError("reward_tasks: expected at least 0");
-  if (concurrent_searches < 1) throw InputError("concurrent_searches: expected at least 1");
+  require_at_least("max_tasks", max_tasks, 0);
+  require_at_least("reward_tasks", reward_tasks, 0);
+  require_at_least("concurrent_searches", concurrent_searches, 1);
 }
 
 std::vector<SearchTarget> make_targets(const SampleOptions& options, const std::vector<Task>& tasks,

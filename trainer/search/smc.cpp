@@ -1,25 +1,18 @@
 #include "trainer/search/smc.h"
 
+#include "base/check.h"
 #include "base/error.h"
 
 namespace weft {
 
-namespace {
-
-void require(bool ok, const char* what) {
-  if (!ok) throw InputError(what);
-}
-
-}  // namespace
-
 void SmcOptions::validate() const {
-  require(particles >= 1, "particles: expected at least 1");
-  require(refined >= 0, "refined: expected at least 0");
-  require(rounds >= 1, "rounds: expected at least 1");
-  require(completions >= 1, "completions: expected at least 1");
-  require(std::isfinite(beta), "beta: expected a finite number");
-  require(refiner_candidates >= 1, "refiner_candidates: expected at least 1");
-  require(refiner_temperature > 0, "refiner_temperature: expected more than 0");
+  require_at_least("particles", particles, 1);
+  require_at_least("refined", refined, 0);
+  require_at_least("rounds", rounds, 1);
+  require_at_least("completions", completions, 1);
+  require_at_least("refiner_candidates", refiner_candidates, 1);
+  require_above("refiner_temperature", refiner_temperature, 0);
+  if (!std::isfinite(beta)) throw InputError("beta: expected a finite number");
 }
 
 size_t draw_refiner_parent(std::span<const double> rewards, const SmcOptions& options, Rng& rng) {
