@@ -1,6 +1,7 @@
 #include "trainer/search/programs.h"
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/run_dir.h"
 
 namespace weft {
@@ -18,11 +19,6 @@ const std::vector<std::string> kMayChange = {"budget",
                                              "teacher_model",
                                              "generator_model"};
 
-void require_paths(const std::string& tasks, const std::string& out) {
-  if (tasks.empty()) throw InputError("tasks: expected a task file, got nothing");
-  if (out.empty()) throw InputError("out: expected a folder for the run, got nothing");
-}
-
 /// `key` is the generator's place in the config, `prefix` opens its origin.
 std::unique_ptr<StepGenerator> make_generator(const GeneratorOptions& options, TextModel* model,
                                               const char* key, const char* prefix) {
@@ -33,22 +29,39 @@ std::unique_ptr<StepGenerator> make_generator(const GeneratorOptions& options, T
   return std::make_unique<ModelGenerator>(*model, prefix + model->name(), options.model);
 }
 
-/// What a run works with beside its generator. The worker is borrowed.
-class SearchBench {
+std::vector<Task> read_tasks(const SearchProgramConfig& config) {
+  if (config.tasks.empty()) throw InputError("tasks: expected a task file, got nothing");
+  if (config.out.empty()) throw InputError("out: expected a folder for the run, got nothing");
+  return load_tasks(config.tasks);
+}
+
+/// All that a program works with, opened in this order. The worker is borrowed.
+class OpenRun {
  public:
-  SearchBench(const WorkbenchOptions& options, const RewardOptions& reward, TextModel& worker)
-      : bench_(options),
-        runner_(bench_.sandbox(), bench_.judge(), worker, options.runner),
-        scorer_(runner_, bench_.meta_agent(), reward),
+  OpenRun(const SearchProgramConfig& config, const ProgramArgs& args,
+          std::unique_ptr<StepGenerator> generator, TextModel& worker)
+      : tasks(read_tasks(config)),
+        generator_(std::move(generator)),
+        run_(config.out, args.resume, args.config, kMayChange),
+        store_(run_.file("store.sqlite")),
+        bench_(config.workbench),
+        runner_(bench_.sandbox(), bench_.judge(), worker, config.workbench.runner),
+        scorer_(runner_, bench_.meta_agent(), config.reward),
         worker_name_(worker.name()) {}
 
-  SearchTools tools(StepGenerator& generator, TrajectoryStore& store) {
+  SearchTools tools() {
     const auto prompt = [this](const Task& task) { return bench_.meta_agent().query(task); };
-    return {generator, scorer_, store, prompt, worker_name_};
+    return {*generator_, scorer_, store_, prompt, worker_name_};
   }
   Judge& judge() { return bench_.judge(); }
+  const fs::path& path() const { return run_.path(); }
+
+  const std::vector<Task> tasks;
 
  private:
+  std::unique_ptr<StepGenerator> generator_;
+  RunDir run_;
+  TrajectoryStore store_;
   Workbench bench_;
   WorkflowRunner runner_;
   RunnerScorer scorer_;
@@ -69,30 +82,20 @@ void CollectTracesConfig::validate() const {
 
 Json run_sample_workflows(const SampleWorkflowsConfig& config, const ProgramArgs& args,
                           TextModel* generator, TextModel& worker) {
-  require_paths(config.tasks, config.out);
-  const auto tasks = load_tasks(config.tasks);
-  const auto writer = make_generator(config.generator, generator, "generator", "model:");
-  const RunDir run(config.out, args.resume, args.config, kMayChange);
-  TrajectoryStore store(run.file("store.sqlite"));
-  SearchBench bench(config.workbench, config.reward, worker);
-  return sample_workflows(config.sample, tasks, bench.tools(*writer, store), run.path());
+  OpenRun run(config, args, make_generator(config.generator, generator, "generator", "model:"),
+              worker);
+  return sample_workflows(config.sample, run.tasks, run.tools(), run.path());
 }
 
 Json run_collect_traces(const CollectTracesConfig& config, const ProgramArgs& args,
                         TextModel* teacher, TextModel& worker) {
-  require_paths(config.tasks, config.out);
-  const auto tasks = load_tasks(config.tasks);
-  const auto writer = make_generator(config.teacher, teacher, "teacher", "teacher:");
-  const RunDir run(config.out, args.resume, args.config, kMayChange);
-  TrajectoryStore store(run.file("store.sqlite"));
-  SearchBench bench(config.workbench, config.reward, worker);
-  ExecutionFeedback feedback(bench.judge());
+  OpenRun run(config, args, make_generator(config.teacher, teacher, "teacher", "teacher:"), worker);
+  ExecutionFeedback feedback(run.judge());
   const TraceTools tools{
-      bench.tools(*writer, store),
-      [&](const Task& task, const Candidate& candidate, const Evaluation& evaluation) {
+      run.tools(), [&](const Task& task, const Candidate& candidate, const Evaluation& evaluation) {
         return feedback.text(task, candidate, evaluation);
       }};
-  return collect_traces(config.trace, tasks, tools, run.path());
+  return collect_traces(config.trace, run.tasks, tools, run.path());
 }
 
 }  // namespace weft

@@ -34,12 +34,10 @@ struct GeneratorOptions {
   void validate() const { model.validate(); }
 };
 
-/// Config of sample_workflows but for its models.
-struct SampleWorkflowsConfig {
+/// What both programs' configs have in common.
+struct SearchProgramConfig {
   std::string tasks;
   std::string out;
-  SampleOptions sample;
-  GeneratorOptions generator;
   WorkbenchOptions workbench;
   RewardOptions reward;
 
@@ -47,31 +45,35 @@ struct SampleWorkflowsConfig {
   void visit(V& v) {
     v("tasks", tasks, "task file, JSON lines");
     v("out", out, "folder of the run");
-    sample.visit(v);
-    v("generator", generator, "who writes workflows");
     workbench.visit(v);
     v("reward", reward, "weights of the reward's terms");
+  }
+};
+
+/// Config of sample_workflows but for its models.
+struct SampleWorkflowsConfig : SearchProgramConfig {
+  SampleOptions sample;
+  GeneratorOptions generator;
+
+  template <class V>
+  void visit(V& v) {
+    SearchProgramConfig::visit(v);
+    sample.visit(v);
+    v("generator", generator, "who writes workflows");
   }
   void validate() const;
 };
 
 /// Config of collect_traces but for its models.
-struct CollectTracesConfig {
-  std::string tasks;
-  std::string out;
+struct CollectTracesConfig : SearchProgramConfig {
   TraceOptions trace;
   GeneratorOptions teacher;
-  WorkbenchOptions workbench;
-  RewardOptions reward;
 
   template <class V>
   void visit(V& v) {
-    v("tasks", tasks, "task file, JSON lines");
-    v("out", out, "folder of the run");
+    SearchProgramConfig::visit(v);
     trace.visit(v);
     v("teacher", teacher, "who writes workflows");
-    workbench.visit(v);
-    v("reward", reward, "weights of the reward's terms");
   }
   void validate() const;
 };
