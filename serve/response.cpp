@@ -18,6 +18,10 @@ Json bytes_of(const std::string& text) {
   return bytes;
 }
 
+int64_t num_characters(const std::string& text) {
+  return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
+}
+
 double clamped(float logprob) { return std::max(logprob, kLowestLogprob); }
 
 }  // namespace
@@ -32,12 +36,11 @@ const char* to_string(FinishReason finish) {
   return finish == FinishReason::kStop ? "stop" : "length";
 }
 
-Json AnswerWriter::logprobs(const std::vector<int32_t>& ids,
-                            const std::vector<float>& values) const {
+Json AnswerWriter::logprobs(const std::vector<int32_t>& ids, const std::vector<float>& values,
+                            int64_t& offset) const {
   if (!call_.logprobs) return Json();
   Json content = Json::array(), tokens = Json::array(), plain = Json::array(), top = Json::array(),
        offsets = Json::array();
-  int64_t offset = 0;
   for (size_t i = 0; i < std::min(ids.size(), values.size()); ++i) {
     const std::string bytes = tokenizer_ ? tokenizer_->token_bytes(ids[i]) : "";
     const std::string text = tokenizer_ ? tokenizer_->decode(std::span(&ids[i], 1)) : "";
@@ -52,7 +55,7 @@ Json AnswerWriter::logprobs(const std::vector<int32_t>& ids,
     plain.push_back(value);
     top.push_back({{text, value}});
     offsets.push_back(offset);
-    offset += static_cast<int64_t>(text.size());
+    offset += num_characters(text);
   }
   if (call_.chat) return {{"content", std::move(content)}};
   return {{"tokens", std::move(tokens)},
@@ -69,7 +72,8 @@ Json AnswerWriter::choice_of(const Completion& completion, int index,
   } else {
     choice["text"] = completion.text;
   }
-  choice["logprobs"] = logprobs(completion.ids, completion.logprobs);
+  int64_t offset = 0;
+  choice["logprobs"] = logprobs(completion.ids, completion.logprobs, offset);
   choice["finish_reason"] = to_string(completion.finish);
   if (call_.return_token_ids) {
     choice["token_ids"] = completion.ids;
@@ -112,14 +116,14 @@ Json AnswerWriter::opening_chunk(int index) const {
                 {"finish_reason", nullptr}});
 }
 
-Json AnswerWriter::delta_chunk(int index, const StreamDelta& delta) const {
+Json AnswerWriter::delta_chunk(int index, const StreamDelta& delta) {
   Json choice = {{"index", index}};
   if (call_.chat) {
     choice["delta"] = {{"content", delta.text}};
   } else {
     choice["text"] = delta.text;
   }
-  choice["logprobs"] = logprobs(delta.ids, delta.logprobs);
+  choice["logprobs"] = logprobs(delta.ids, delta.logprobs, offsets_[index]);
   choice["finish_reason"] = nullptr;
   if (call_.return_token_ids) choice["token_ids"] = delta.ids;
   return chunk(std::move(choice));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,8 @@ Json to_json(const AnswerUsage& usage);
 
 /// Writes the bodies. Without a tokenizer (a remote model) tokens in logprobs are empty texts.
 /// logprobs are natural logarithms of the raw distribution at the sampled tokens; -9999 stands for
-/// minus infinity; top_logprobs holds the sampled token alone.
+/// minus infinity; top_logprobs holds the sampled token alone. text_offset counts characters from
+/// the beginning of the choice, over all chunks of a stream.
 class AnswerWriter {
  public:
   AnswerWriter(const GenerationCall& call, AnswerHead head, const Tokenizer* tokenizer)
@@ -40,13 +42,15 @@ class AnswerWriter {
 
   /// Chat only: the chunk that opens a choice.
   Json opening_chunk(int index) const;
-  Json delta_chunk(int index, const StreamDelta& delta) const;
+  Json delta_chunk(int index, const StreamDelta& delta);
   Json closing_chunk(int index, FinishReason finish) const;
   /// choices [], with the usage.
   Json usage_chunk(const AnswerUsage& usage) const;
 
  private:
-  Json logprobs(const std::vector<int32_t>& ids, const std::vector<float>& values) const;
+  /// `offset` is that of the first token; left at that of the next.
+  Json logprobs(const std::vector<int32_t>& ids, const std::vector<float>& values,
+                int64_t& offset) const;
   Json chunk(Json choice) const;
   Json choice_of(const Completion& completion, int index,
                  const std::vector<int32_t>& prompt_ids) const;
@@ -54,6 +58,7 @@ class AnswerWriter {
   const GenerationCall& call_;
   AnswerHead head_;
   const Tokenizer* tokenizer_;
+  std::map<int, int64_t> offsets_;  ///< by choice, of the next streamed token
 };
 
 /// Sum over responses.
