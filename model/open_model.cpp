@@ -73,6 +73,7 @@ Engine& OpenModels::base() {
 
 Json OpenModels::usage() const {
   int64_t decoded = 0, prefilled = 0;
+  const std::lock_guard lock(mutex_);
   for (const auto& [dir, engine] : engines_) {
     const auto stats = engine->stats();
     decoded += stats.decoded_tokens;
@@ -85,9 +86,11 @@ Engine& OpenModels::engine(const std::string& dir) {
   std::error_code error;
   const auto canonical = fs::canonical(dir, error);
   if (error) throw InputError(dir + ": no such model directory");
-  auto& engine = engines_[canonical.string()];
-  if (!engine) engine = Engine::from_directory(dir, options_.dtype, options_.engine);
-  return *engine;
+  const auto known = engines_.find(canonical.string());
+  if (known != engines_.end()) return *known->second;
+  auto opened = Engine::from_directory(dir, options_.dtype, options_.engine);
+  const std::lock_guard lock(mutex_);
+  return *(engines_[canonical.string()] = std::move(opened));
 }
 
 }  // namespace weft

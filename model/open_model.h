@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -80,7 +81,8 @@ struct OpenedModel {
 };
 
 /// The models of one process. A directory is opened once, however often it is named, so a worker
-/// and a meta-agent on the same base share its weights and its batch.
+/// and a meta-agent on the same base share its weights and its batch. Used by one thread, but for
+/// usage().
 class OpenModels {
  public:
   explicit OpenModels(LocalOptions options);
@@ -96,13 +98,14 @@ class OpenModels {
   /// The engine of the base model.
   Engine& base();
 
-  /// Tokens of all engines so far, {"decoded_tokens", "prefill_tokens"}.
+  /// Tokens of all engines so far, {"decoded_tokens", "prefill_tokens"}. Any thread.
   Json usage() const;
 
  private:
   Engine& engine(const std::string& dir);
 
   LocalOptions options_;
+  mutable std::mutex mutex_;                                ///< of engines_
   std::map<std::string, std::unique_ptr<Engine>> engines_;  ///< by canonical directory
   std::map<std::string, std::string> adapters_;     ///< canonical directory -> name in the engine
   std::vector<std::unique_ptr<TextModel>> opened_;  ///< remote models, and engines with an adapter

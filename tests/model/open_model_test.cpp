@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "base/error.h"
 #include "tests/support/support.h"
 
@@ -62,6 +65,19 @@ TEST(OpenModels, AHuggingFaceDirectoryIsAModelOfItsOwn) {
   EXPECT_EQ(&other, &models.open(local(test::fixture("tiny_qwen2").string())));
   EXPECT_EQ(&models.open(local(test::fixture("tiny_llama").string())), &models.base());
   EXPECT_EQ(&models.open(ModelOptions{}), &models.base());
+}
+
+TEST(OpenModels, CountsTokensWhileOthersAreOpened) {
+  OpenModels models(tiny());
+  std::atomic<bool> stop{false};
+  std::thread counting([&] {
+    while (!stop) models.usage();
+  });
+  greedy_logprobs(models.open(ModelOptions{}));
+  models.open(local(test::fixture("tiny_qwen2").string()));
+  stop = true;
+  counting.join();
+  EXPECT_EQ(models.usage()["decoded_tokens"], 6);
 }
 
 TEST(OpenModels, AnyOtherDirectoryIsAnInputError) {
