@@ -1,8 +1,10 @@
 /// Methods side by side on tasks, scored on hidden tests. See program.h.
-#include "base/file.h"
+#include <filesystem>
+
 #include "base/log.h"
 #include "model/open_model.h"
 #include "trainer/evaluate/program.h"
+#include "trainer/usage_file.h"
 
 using Config = weft::WithModels<weft::EvaluateConfig>;
 
@@ -14,13 +16,13 @@ int main(int argc, char** argv) {
   return weft::run_program<Config>(
       argc, argv, spec, [](const Config& config, const weft::ProgramArgs& args) {
         weft::OpenModels models(config.local);
+        const weft::UsageFile usage(std::filesystem::path(config.out) / "usage.json",
+                                    [&] { return models.usage(); });
         const auto meta_model = [&models](const weft::Method& method) {
           const auto opened = models.open_checkpoint(method.source);
           return weft::MetaModel{opened.model, opened.adapter};
         };
         weft::run_evaluate(config, args, models.open(config.worker), meta_model);
-        weft::write_file_atomically(std::filesystem::path(config.out) / "usage.json",
-                                    weft::dump_json_pretty(models.usage()));
         weft::log::info("report in {0}/report.md, {0}/report.html, {0}/report.json", config.out);
       });
 }

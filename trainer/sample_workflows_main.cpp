@@ -1,10 +1,10 @@
 /// Searches workflows by executing them; see trainer/search/programs.h.
 #include <filesystem>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "model/open_model.h"
 #include "trainer/search/programs.h"
+#include "trainer/usage_file.h"
 
 namespace {
 
@@ -28,11 +28,11 @@ int main(int argc, char** argv) {
   return weft::run_program<Config>(
       argc, argv, spec, [](const Config& config, const weft::ProgramArgs& args) {
         weft::OpenModels models(config.local);
+        const weft::UsageFile usage(std::filesystem::path(config.out) / "usage.json",
+                                    [&] { return models.usage(); });
         const bool scripted = config.generator.kind == weft::GeneratorKind::kScripted;
         weft::TextModel* generator = scripted ? nullptr : &models.open(config.generator_model);
         weft::run_sample_workflows(config, args, generator, models.open(config.worker));
-        weft::write_file_atomically(std::filesystem::path(config.out) / "usage.json",
-                                    weft::dump_json_pretty(models.usage()));
         weft::log::info("workflows in {0}/store.sqlite, summary in {0}/report.json", config.out);
       });
 }

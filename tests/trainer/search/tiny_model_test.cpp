@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
+
 #include "base/file.h"
 #include "base/json.h"
 #include "data/trajectory_store.h"
@@ -26,6 +28,13 @@ class SearchOnTinyModel : public testing::Test {
   }
   std::vector<Trajectory> rows() const {
     return TrajectoryStore(dir_ / "run" / "store.sqlite").select();
+  }
+
+  /// True when this process has stored a few workflows: its write-ahead log has grown.
+  bool has_stored() const {
+    std::error_code error;
+    const auto size = fs::file_size(dir_ / "run" / "store.sqlite-wal", error);
+    return !error && size > 40000;
   }
 
   test::TempDir dir_;
@@ -62,6 +71,34 @@ TEST_F(SearchOnTinyModel, CollectTracesLeavesWhatContractsPromise) {
   EXPECT_EQ(traces, 2);
   EXPECT_EQ(rows().size(), 6u);  // and two rounds of each
   EXPECT_GT(read_json_file(dir_ / "run" / "usage.json")["decoded_tokens"].get<int64_t>(), 0);
+}
+
+TEST_F(SearchOnTinyModel, UsageCountsEveryProcessOfARun) {
+  const Words sets = {"search.smc.particles=2", "search.smc.refined=1", "search.smc.rounds=2",
+                      "final.repeats=1"};
+  const auto decoded = [&] {
+    return read_json_file(dir_ / "run" / "usage.json")["decoded_tokens"].get<int64_t>();
+  };
+  ASSERT_EQ(test::run_program(command("sample_workflows", sets)).exit_code, 0);
+  const int64_t whole = decoded();
+  fs::remove_all(dir_ / "run");
+
+  int64_t before = 0;
+  for (int i = 0; i < 2; ++i) {
+    Words words = command("sample_workflows", sets);
+    if (i > 0) words.push_back("--resume");
+    test::BackgroundProgram program(words, dir_ / "log");
+    test::wait_until([&] { return !program.running() || has_stored(); });
+    program.signal(SIGTERM);
+    ASSERT_EQ(program.wait(), 143) << read_file(dir_ / "log");
+    EXPECT_GT(decoded(), before);
+    before = decoded();
+  }
+  Words last = command("sample_workflows", sets);
+  last.push_back("--resume");
+  ASSERT_EQ(test::run_program(last).exit_code, 0);
+  EXPECT_GT(decoded(), before);
+  EXPECT_GE(decoded(), whole) << "what was cut short is done again, never less";
 }
 
 // The tiny model's context holds no teacher's prompt.
