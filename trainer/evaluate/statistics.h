@@ -1,10 +1,9 @@
-/// Estimates with their uncertainty: means, paired differences, pass@k. All intervals are
-/// percentile bootstrap intervals (Efron and Tibshirani, 1993, chapter 13) with a fixed seed.
+/// Estimates with their uncertainty: means and paired differences. All intervals are percentile
+/// bootstrap intervals (Efron and Tibshirani, 1993, chapter 13) with a fixed seed.
 #pragma once
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
 namespace weft {
@@ -31,7 +30,7 @@ struct Interval {
 
 /// `mean` and `ci` are NaN where n = 0; with n = 1 the interval is the point itself.
 struct Estimate {
-  int64_t n = 0;  ///< units resampled: tasks, or pairs
+  int64_t n = 0;  ///< values that are there
   double mean = 0;
   Interval ci;
 };
@@ -43,30 +42,5 @@ Estimate bootstrap_mean(std::span<const double> values, const BootstrapOptions& 
 /// sizes differ.
 Estimate bootstrap_paired_difference(std::span<const double> before, std::span<const double> after,
                                      const BootstrapOptions& options = {});
-
-/// One score of one prompt in one run; several of the same (seed, prompt) are samples of it.
-struct SeededValue {
-  uint64_t seed = 0;  ///< of the training run
-  std::string prompt;
-  double value = 0;  ///< NaN: missing
-};
-
-/// What is drawn with replacement when differences of several runs are pooled.
-enum class ResampleUnit {
-  kPrompt,  ///< a prompt with its pairs of every seed; holds where one prompt's pairs correlate
-  kPair,    ///< each (seed, prompt) on its own; narrower, assumes that pairs are independent
-};
-
-/// Mean difference over the (seed, prompt) pairs present on both sides, the samples of a pair
-/// averaged first. `n` counts pairs.
-Estimate pooled_paired_difference(const std::vector<SeededValue>& before,
-                                  const std::vector<SeededValue>& after,
-                                  ResampleUnit unit = ResampleUnit::kPrompt,
-                                  const BootstrapOptions& options = {});
-
-/// Probability that at least one of k of the n samples, c of them correct, is correct:
-/// 1 - C(n-c, k) / C(n, k) (arXiv:2107.03374, eq. 1). Throws InputError unless 0 <= c <= n and
-/// 1 <= k <= n.
-double pass_at_k(int64_t n, int64_t c, int64_t k);
 
 }  // namespace weft

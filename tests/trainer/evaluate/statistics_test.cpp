@@ -117,44 +117,5 @@ TEST(Bootstrap, RefusesAConfidenceOfOne) {
   EXPECT_THROW(bootstrap_mean(std::vector<double>{1}, {.confidence = 1}), InputError);
 }
 
-TEST(PooledDifference, AveragesSamplesThenPairsBySeedAndPrompt) {
-  const std::vector<SeededValue> before = {{1, "p", 0}, {1, "p", 1}, {2, "p", 0}, {3, "q", 1}};
-  const std::vector<SeededValue> after = {{1, "p", 1}, {2, "p", 1}, {2, "q", 1}};
-  const Estimate estimate = pooled_paired_difference(before, after);
-  EXPECT_EQ(estimate.n, 2);
-  EXPECT_DOUBLE_EQ(estimate.mean, (0.5 + 1.0) / 2);
-}
-
-// Three seeds that agree on every prompt carry one seed's information: resampling prompts gives the
-// interval of one seed, resampling pairs one narrower by about sqrt(3).
-TEST(PooledDifference, ResamplingPromptsDoesNotCountCopiesAsData) {
-  std::vector<SeededValue> before, after;
-  Rng rng(11);
-  for (int prompt = 0; prompt < 40; ++prompt) {
-    const double gain = rng.normal();
-    for (uint64_t seed = 0; seed < 3; ++seed) {
-      before.push_back({seed, std::to_string(prompt), 0});
-      after.push_back({seed, std::to_string(prompt), gain});
-    }
-  }
-  const auto width = [&](ResampleUnit unit) {
-    const Estimate e = pooled_paired_difference(before, after, unit);
-    return e.ci.high - e.ci.low;
-  };
-  EXPECT_NEAR(width(ResampleUnit::kPrompt) / width(ResampleUnit::kPair), std::sqrt(3.0), 0.1);
-}
-
-TEST(PassAtK, EqualsTheBinomialRatio) {
-  EXPECT_DOUBLE_EQ(pass_at_k(5, 0, 3), 0);
-  EXPECT_DOUBLE_EQ(pass_at_k(5, 5, 1), 1);
-  EXPECT_NEAR(pass_at_k(10, 3, 1), 0.3, 1e-15);
-  EXPECT_NEAR(pass_at_k(10, 3, 4), 1 - 35.0 / 210.0, 1e-15);
-  EXPECT_DOUBLE_EQ(pass_at_k(4, 2, 3), 1);
-}
-
-TEST(PassAtK, IsStableForManySamples) { EXPECT_NEAR(pass_at_k(100000, 1, 50000), 0.5, 1e-9); }
-
-TEST(PassAtK, RefusesMoreDrawsThanSamples) { EXPECT_THROW(pass_at_k(3, 1, 4), InputError); }
-
 }  // namespace
 }  // namespace weft
