@@ -5,6 +5,10 @@
 
 namespace weft {
 
+void TextModel::submit_all(std::vector<Submission> submissions) {
+  for (auto& one : submissions) submit(std::move(one.request), std::move(one.done));
+}
+
 TextResponse TextModel::complete(TextRequest request) {
   std::vector<TextRequest> one;
   one.push_back(std::move(request));

@@ -99,6 +99,14 @@ class TextModel {
   /// thread; it must not block and must not destroy the model.
   virtual void submit(TextRequest request, std::function<void(TextResponse)> done) = 0;
 
+  struct Submission {
+    TextRequest request;
+    std::function<void(TextResponse)> done;
+  };
+  /// Submits all. A local model takes them up together: what is computed with what, and so the last
+  /// bits, then depends on the requests alone, as long as nothing else is submitted meanwhile.
+  virtual void submit_all(std::vector<Submission> submissions);
+
   /// Name shown in reports and stored with trajectories.
   virtual std::string name() const = 0;
 

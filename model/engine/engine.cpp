@@ -234,22 +234,32 @@ std::unique_ptr<Engine> Engine::from_directory(const std::string& dir, const std
 }
 
 void Engine::submit(TextRequest request, std::function<void(TextResponse)> done) {
-  auto prepared = std::make_unique<EngineRequest>();
-  prepared->request = std::move(request);
-  prepared->done = std::move(done);
-  const std::string error = impl_->prepare(*prepared);
-  if (!error.empty()) {
+  std::vector<Submission> one;
+  one.push_back({std::move(request), std::move(done)});
+  submit_all(std::move(one));
+}
+
+void Engine::submit_all(std::vector<Submission> submissions) {
+  std::vector<std::unique_ptr<EngineRequest>> ready;
+  for (Submission& submission : submissions) {
+    auto prepared = std::make_unique<EngineRequest>();
+    prepared->request = std::move(submission.request);
+    prepared->done = std::move(submission.done);
+    const std::string error = impl_->prepare(*prepared);
+    if (error.empty()) {
+      ready.push_back(std::move(prepared));
+      continue;
+    }
     TextResponse refused;
     refused.status = ResponseStatus::kRefused;
     refused.error = error;
     refused.usage.prompt_tokens = static_cast<int64_t>(prepared->prompt.size());
     refused.prompt_ids = std::move(prepared->prompt);
     prepared->done(std::move(refused));
-    return;
   }
   {
     const std::lock_guard lock(impl_->mutex);
-    impl_->incoming.push_back(std::move(prepared));
+    for (auto& request : ready) impl_->incoming.push_back(std::move(request));
   }
   impl_->changed.notify_all();
 }

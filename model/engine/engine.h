@@ -77,6 +77,7 @@ class Engine : public TextModel {
   ~Engine() override;
 
   void submit(TextRequest request, std::function<void(TextResponse)> done) override;
+  void submit_all(std::vector<Submission> submissions) override;
   std::string name() const override;
 
   /// log p(ids[i] | prompt, ids[:i]) in fp32, [ids] for each request. The same functions as the
