@@ -161,6 +161,7 @@ RolloutOptions GrpoTrainer::rollout_options(int samples) const {
   options.max_completion_tokens = static_cast<int>(config_.max_completion_tokens);
   if (learner_.lora() != nullptr) options.adapter = kPolicyAdapter;
   options.eos_ids = learner_.model().config().eos_ids;
+  options.overlap = !config_.exact;
   return options;
 }
 

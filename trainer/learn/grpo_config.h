@@ -56,6 +56,10 @@ struct GrpoConfig {
   int64_t prompts_per_step = 8;
   int64_t samples_per_prompt = 8;
   int64_t max_completion_tokens = 512;
+  /// Decode first, score then. A run is then the same to the bit however often it is interrupted,
+  /// if runner.max_concurrent is 1 too or the worker is a model of its own; see rollouts.h. Costs
+  /// the time that decoding and scoring would share.
+  bool exact = false;
   int64_t refill_rounds = 0;  ///< further draws of prompts for groups of equal rewards; 0: none
   PolicyUpdateOptions update;
   std::string reference = "base";  ///< of the KL: "base" (adapter off) or "init" (init_adapter)
@@ -86,6 +90,7 @@ struct GrpoConfig {
     v("prompts_per_step", prompts_per_step, "prompts of a batch");
     v("samples_per_prompt", samples_per_prompt, "rollouts of a prompt, one group");
     v("max_completion_tokens", max_completion_tokens, "most tokens of a rollout");
+    v("exact", exact, "decode first, score then: the same bits after a resume, slower");
     v("refill_rounds", refill_rounds, "further draws for groups of equal rewards");
     v("init_adapter", learn.init_adapter, "PEFT directory to start from; empty: a fresh one");
     v("update", update, "advantages and loss");

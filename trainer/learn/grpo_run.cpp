@@ -115,11 +115,12 @@ class GrpoRun {
   GrpoState run() {
     const int64_t first = trainer_.state().step;
     keep_steps(dir_.file("rollouts.jsonl"), first);
-    keep_steps(dir_.file("validation.jsonl"), first);
+    keep_steps(validation_file(), first);
     MetricWriter metrics(dir_.path(), first);
     JsonlWriter rollouts(dir_.file("rollouts.jsonl"), /*append=*/true);
     try {
       validate_before();
+      validate_between();  // that of the last step, where a signal cut it short
       Progress progress("grpo", config_.steps, "steps", first);
       while (trainer_.state().step < config_.steps) {
         throw_if_stopped();
@@ -144,8 +145,7 @@ class GrpoRun {
     for (const Episode& e : step.episodes) rollouts.write(episode_to_json(number, e));
     metrics.write(number, step.metrics);
     if (checkpoints_.due(number)) save();
-    const int64_t every = config_.validation.every_steps;
-    if (every > 0 && number % every == 0 && number < config_.steps) record_validation(validate());
+    validate_between();
     return fmt::format("reward {:.3f}", step.metrics["reward_mean"].get<double>());
   }
 
@@ -163,12 +163,32 @@ class GrpoRun {
     return result;
   }
 
+  fs::path validation_file() const { return dir_.file("validation.jsonl"); }
+
+  /// Replaces what is there of this step: a run that ended between this and the next file, or one
+  /// that is resumed when it is done, measures once more.
   void record_validation(const GrpoValidation& v) {
-    JsonlWriter(dir_.file("validation.jsonl"), /*append=*/true)
+    keep_steps(validation_file(), trainer_.state().step - 1);
+    JsonlWriter(validation_file(), /*append=*/true)
         .write({{"step", trainer_.state().step},
                 {"reward", v.reward},
                 {"valid", v.valid},
                 {"pass", v.pass}});
+  }
+
+  bool is_recorded(int64_t step) const {
+    if (!fs::exists(validation_file())) return false;
+    JsonlReader reader(validation_file());
+    for (JsonlLine line; reader.next(line);) {
+      if (line.error.empty() && line.value.value("step", int64_t{-1}) == step) return true;
+    }
+    return false;
+  }
+
+  void validate_between() {
+    const int64_t step = trainer_.state().step, every = config_.validation.every_steps;
+    const bool due = every > 0 && step > 0 && step % every == 0 && step < config_.steps;
+    if (due && !is_recorded(step)) record_validation(validate());
   }
 
   void validate_before() {

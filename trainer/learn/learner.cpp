@@ -55,11 +55,11 @@ Learner::Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,
       optimizer_(trainer_.parameters(), options.adamw) {}
 
 UpdateResult Learner::step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
-                           double lr) {
+                           double lr, bool may_stop) {
   gradients_.zero();
   UpdateResult result;
   for (const Microbatch& microbatch : pack(sequences, packing_)) {
-    throw_if_stopped();
+    if (may_stop) throw_if_stopped();
     const auto pass = trainer_.forward_backward(microbatch, loss(microbatch), gradients_);
     result.num_tokens += microbatch.num_tokens();
     result.loss_tokens += microbatch.num_loss_tokens();

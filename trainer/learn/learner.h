@@ -63,10 +63,10 @@ class Learner {
   Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,
           const LearnOptions& options, bool entropy = false);
 
-  /// One step at rate `lr`. Looks at the stop flag between microbatches and throws Interrupted
-  /// with weights and optimizer unchanged.
-  UpdateResult step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
-                    double lr);
+  /// One step at rate `lr`. With `may_stop` it looks at the stop flag between microbatches and
+  /// throws Interrupted with weights and optimizer unchanged.
+  UpdateResult step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss, double lr,
+                    bool may_stop = true);
 
   /// Logprobs of the completions, one vector a sequence, under `lora` (null: the base weights) of
   /// the learner's model.

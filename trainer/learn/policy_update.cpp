@@ -156,7 +156,7 @@ void run_update(Learner& learner, const std::vector<Sample>& samples, double lr,
       policy_coefficients(tokens, options, out, &result.sums);
     };
   };
-  const UpdateResult update = learner.step(sequences_of(samples), loss, lr);
+  const UpdateResult update = learner.step(sequences_of(samples), loss, lr, /*may_stop=*/first);
   result.grad_norm += update.grad_norm;
   result.entropy_sum += update.entropy_sum;
   result.num_tokens += update.num_tokens;

@@ -58,7 +58,8 @@ struct Reference {
 /// Episodes with infra_error are left out; so are those whose advantage is 0 when there is no KL
 /// term (their gradient is 0), but their tokens count in the loss's normalisation. Behaviour
 /// logprobs are the recorded ones. A logprob that is not finite makes the gradient so, and the step
-/// is skipped and counted.
+/// is skipped and counted. Throws Interrupted only before the first of its updates has changed a
+/// weight, so that a batch counts whole or not at all.
 PolicyUpdateResult update_policy(Learner& learner, const std::vector<Episode>& episodes,
                                  const Reference& reference, double lr,
                                  const PolicyUpdateOptions& options);

@@ -102,7 +102,7 @@ void Collection::on_response(size_t prompt, TextResponse response) {
       }
       fill(episode, response, response.choices[k]);
       batch.completion_tokens += static_cast<int64_t>(episode.completion_ids.size());
-      if (!streams[first + k].submitted) unscored.push_back(k);
+      if (options.overlap && !streams[first + k].submitted) unscored.push_back(k);
     }
     pending_scores += static_cast<int64_t>(unscored.size());
     changed.notify_all();
@@ -125,6 +125,21 @@ void Collection::on_score(size_t index, const ScoredRollout& scored) {
   batch.worker_tokens += scored.worker_tokens;
   --pending_scores;
   changed.notify_all();
+}
+
+/// Scores what on_response has left unscored, in the order of the prompts.
+void score_all(Collection& collection) {
+  std::vector<std::pair<size_t, std::string>> texts;
+  {
+    const std::lock_guard lock(collection.mutex);
+    for (size_t i = 0; i < collection.batch.episodes.size(); ++i) {
+      const Episode& episode = collection.batch.episodes[i];
+      if (!episode.infra_error) texts.emplace_back(i, episode.text);
+    }
+    collection.pending_scores += static_cast<int64_t>(texts.size());
+  }
+  const auto samples = static_cast<size_t>(collection.options.samples_per_prompt);
+  for (auto& [i, text] : texts) collection.submit(i / samples, i % samples, std::move(text));
 }
 
 void wait_until_done(Collection& collection, const CancelFlag& cancelled) {
@@ -169,6 +184,7 @@ RolloutBatch collect_rollouts(TextModel& policy, RolloutScorer& scorer,
     }
   }
   collection->streams.resize(collection->batch.episodes.size());
+  std::vector<TextModel::Submission> submissions;
   for (size_t i = 0; i < tasks.size(); ++i) {
     TextRequest request;
     request.prompt = scorer.prompt(*tasks[i]);
@@ -178,14 +194,21 @@ RolloutBatch collect_rollouts(TextModel& policy, RolloutScorer& scorer,
     request.sampling.seed = seeds[i];
     request.adapter = options.adapter;
     request.cancelled = cancelled;
-    request.on_delta = [collection, i](const StreamDelta& delta) {
-      collection->on_delta(i, delta);
-    };
-    policy.submit(std::move(request), [collection, i](TextResponse response) {
-      collection->on_response(i, std::move(response));
-    });
+    if (options.overlap) {
+      request.on_delta = [collection, i](const StreamDelta& delta) {
+        collection->on_delta(i, delta);
+      };
+    }
+    submissions.push_back({std::move(request), [collection, i](TextResponse response) {
+                             collection->on_response(i, std::move(response));
+                           }});
   }
+  policy.submit_all(std::move(submissions));
   wait_until_done(*collection, cancelled);
+  if (!options.overlap && collection->refused.empty()) {
+    score_all(*collection);
+    wait_until_done(*collection, cancelled);
+  }
   if (!collection->refused.empty()) throw InputError("rollout refused: " + collection->refused);
   collection->batch.rollout_s = seconds(collection->last_completion - start);
   collection->batch.reward_s = seconds(Clock::now() - collection->last_completion);

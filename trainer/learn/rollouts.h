@@ -17,6 +17,9 @@ struct RolloutOptions {
   int max_completion_tokens = 512;
   std::string adapter;           ///< of the policy; empty where the base weights are the policy
   std::vector<int32_t> eos_ids;  ///< the policy's: such an id ends a completion
+  /// Scores while others are decoded. Where policy and worker share an engine, what a step of it
+  /// computes together then depends on the clock, and with it the last bits of the logprobs.
+  bool overlap = true;
 };
 
 struct RolloutBatch {
@@ -33,7 +36,7 @@ struct RolloutBatch {
 };
 
 /// Samples at temperature 1, nothing cut, and has each completion scored as soon as it is whole,
-/// while others of its prompt are still being decoded.
+/// while others of its prompt are still being decoded; without `overlap`, once all are.
 /// Prompt i samples with `seeds[i]`, its sample k is scored with a seed of (seeds[i], k).
 ///
 /// A completion that the model failed to give is an episode with infra_error. On SIGINT or SIGTERM

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <csignal>
 
+#include "base/error.h"
+#include "base/stop.h"
 #include "tests/trainer/learn/learn_support.h"
 
 namespace weft {
@@ -124,6 +127,28 @@ TEST(PolicyUpdate, MovesOffTheBehaviourFromTheSecondMinibatchOn) {
   EXPECT_EQ(result.mismatch.max, 0.0);  // of the first update only
   EXPECT_NE(result.sums.ratio_max, 1.0);
   EXPECT_EQ(result.skipped_updates, 0);
+}
+
+// In a process of its own: the stop flag stays set. Exit 0: stopped where it may, whole where not.
+TEST(Learner, FinishesAStepThatMayNotStop) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto stopped_steps = [] {
+    Bench b;
+    install_stop_handlers();
+    raise(SIGTERM);
+    const auto sequences = test::random_sequences(6, 41, 3);
+    const at::Tensor before = b.lora->flat(0).clone();
+    double loss = 0;
+    try {
+      b.learner.step(sequences, supervised_loss(10, loss), 1e-2);
+      return 1;
+    } catch (const Interrupted&) {
+      if (!b.lora->flat(0).equal(before)) return 2;
+    }
+    b.learner.step(sequences, supervised_loss(10, loss), 1e-2, /*may_stop=*/false);
+    return b.lora->flat(0).equal(before) ? 3 : 0;
+  };
+  EXPECT_EXIT(_exit(stopped_steps()), testing::ExitedWithCode(0), "");
 }
 
 TEST(PolicyUpdate, MeasuresTheKlToAFrozenModel) {

@@ -29,10 +29,16 @@ class EchoScorer : public RolloutScorer {
     result.worker_tokens = static_cast<int64_t>(seed % 2) + 10;
     done(result);
   }
+  size_t total() const {
+    const std::lock_guard lock(mutex_);
+    size_t sum = 0;
+    for (const auto& [what, count] : num_scored) sum += static_cast<size_t>(count);
+    return sum;
+  }
   std::map<std::string, int> num_scored;
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
 };
 
 std::vector<Task> make_tasks(const std::vector<std::string>& names) {
@@ -46,7 +52,8 @@ std::vector<Task> make_tasks(const std::vector<std::string>& names) {
   return result;
 }
 
-RolloutBatch collect(TextModel& model, EchoScorer& scorer, const std::vector<Task>& tasks) {
+RolloutBatch collect(TextModel& model, EchoScorer& scorer, const std::vector<Task>& tasks,
+                     bool overlap = true) {
   std::vector<const Task*> borrowed;
   std::vector<uint64_t> seeds;
   for (const auto& task : tasks) {
@@ -55,6 +62,7 @@ RolloutBatch collect(TextModel& model, EchoScorer& scorer, const std::vector<Tas
   }
   RolloutOptions options;
   options.samples_per_prompt = 3;
+  options.overlap = overlap;
   return collect_rollouts(model, scorer, borrowed, seeds, options);
 }
 
@@ -73,6 +81,25 @@ TEST(Rollouts, KeepTheOrderOfPromptsAndSamples) {
   }
   EXPECT_EQ(batch.worker_calls, 12);
   for (const auto& [what, count] : scorer.num_scored) EXPECT_EQ(count, 1) << what;
+}
+
+TEST(Rollouts, ScoreNothingBeforeTheLastIsDecodedWithoutOverlap) {
+  EchoScorer scorer;
+  size_t scored_while_decoding = 0;
+  test::ScriptedModel model([&](const test::ScriptedPrompt& p) {
+    scored_while_decoding += scorer.total();
+    return p.user + std::string(p.choice, '!');
+  });
+  const auto apart = collect(model, scorer, make_tasks({"aa", "b"}), /*overlap=*/false);
+  EXPECT_EQ(scored_while_decoding, 0u);
+  EXPECT_EQ(scorer.total(), 6u);
+  EchoScorer other;
+  const auto together = collect(model, other, make_tasks({"aa", "b"}));
+  ASSERT_EQ(apart.episodes.size(), together.episodes.size());
+  for (size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(apart.episodes[i].text, together.episodes[i].text);
+    EXPECT_EQ(apart.episodes[i].reward, together.episodes[i].reward);
+  }
 }
 
 TEST(Rollouts, KeepInfrastructureErrorsOutOfTheRewards) {
