@@ -16,6 +16,7 @@
 #include "model/checkpoint/hf_model.h"
 #include "trainer/learn/policy.h"
 #include "trainer/learn/workflow_scorer.h"
+#include "trainer/usage_file.h"
 
 namespace weft {
 namespace {
@@ -39,6 +40,7 @@ struct Models {
   Policy policy;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<TextModel> separate_worker;  // null where the policy's engine serves the worker
+  const Engine* worker_engine = nullptr;       // separate_worker where that is local
   std::shared_ptr<Lora> reference_adapter;
   std::shared_ptr<Transformer> reference_model;
 
@@ -51,7 +53,9 @@ struct Models {
     if (config.worker.kind == ModelKind::kRemote) {
       separate_worker = std::make_unique<RemoteModel>(config.worker.remote);
     } else if (!config.shares_worker()) {
-      separate_worker = Engine::from_directory(config.worker.model, config.dtype, config.engine);
+      auto local = Engine::from_directory(config.worker.model, config.dtype, config.engine);
+      worker_engine = local.get();
+      separate_worker = std::move(local);
     }
     if (config.reference == "init") {
       reference_adapter = Lora::load(config.learn.init_adapter, policy.model->config());
@@ -59,6 +63,17 @@ struct Models {
     if (config.learn.full_weights && config.update.loss.kl_coefficient > 0) {
       reference_model = load_transformer(config.model, resolve_dtype(config.dtype));
     }
+  }
+
+  /// Tokens of all engines so far.
+  Json usage() const {
+    EngineStats stats = engine->stats();
+    if (worker_engine != nullptr) {
+      const EngineStats more = worker_engine->stats();
+      stats.decoded_tokens += more.decoded_tokens;
+      stats.prefill_tokens += more.prefill_tokens;
+    }
+    return {{"decoded_tokens", stats.decoded_tokens}, {"prefill_tokens", stats.prefill_tokens}};
   }
 
   TextModel& worker() { return separate_worker ? *separate_worker : *engine; }
@@ -223,6 +238,7 @@ class GrpoRun {
   WorkflowScorer scorer_;
   GrpoTrainer trainer_;
   int64_t saved_step_ = 0;
+  UsageFile usage_{dir_.file("usage.json"), [this] { return models_.usage(); }};
 };
 
 }  // namespace

@@ -7,9 +7,9 @@
 namespace weft {
 
 /// Loads, trains, and leaves in config.out: checkpoints, `final/`, metrics, `rollouts.jsonl` (one
-/// line for each rollout), with validation `before_after.json` ({"before","after"}, each
-/// {"reward","valid","pass","n","tasks":[{"id","rewards":[..]}]}) and `validation.jsonl`, and
-/// `summary.json`.
+/// line for each rollout), `summary.json`, `usage.json` (tokens of its engines), and with
+/// validation `before_after.json` ({"before","after"}, each {"reward","valid","pass","n",
+/// "tasks":[{"id","rewards":[..]}]}) and `validation.jsonl`.
 ///
 /// With `resume` it goes on from the newest checkpoint: weights, optimizer, order of prompts and
 /// seeds are exactly those of an uninterrupted run. On SIGINT or SIGTERM the batch under way is

@@ -61,6 +61,10 @@ TEST_F(TrainGrpo, LeavesWhatContractsPromiseAndResumes) {
   EXPECT_EQ(rollouts.back()["step"], 4);
   EXPECT_TRUE(rollouts[0].contains("text"));
   EXPECT_TRUE(fs::exists(dir_ / "run" / "final" / "adapter_model.safetensors"));
+  const Json usage = read_json_file(dir_ / "run" / "usage.json");
+  const Json summary = read_json_file(dir_ / "run" / "summary.json");
+  EXPECT_GT(usage["decoded_tokens"], summary["decoded_tokens"]);  // validation and worker besides
+  EXPECT_GT(usage["prefill_tokens"], 0);
   const Json both = read_json_file(dir_ / "run" / "before_after.json");
   for (const char* when : {"before", "after"}) {
     ASSERT_EQ(both[when]["tasks"].size(), 2u);
