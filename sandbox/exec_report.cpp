@@ -35,6 +35,9 @@ std::string arguments_of(const Json& test) {
 
 std::string test_case(const std::string& entry_point, const Json& test) {
   if (const auto code = test.find("code"); code != test.end()) return code->get<std::string>();
+  if (const auto call = test.find("call"); call != test.end()) {
+    return "assert " + call->get<std::string>() + " == " + literal(test.at("expected"));
+  }
   return "assert " + entry_point + "(" + arguments_of(test) +
          ") == " + literal(test.at("expected"));
 }

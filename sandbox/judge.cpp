@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "base/error.h"
@@ -21,12 +22,10 @@ const Json* field(const Json& test, const char* key) {
   return found == test.end() ? nullptr : &*found;
 }
 
-PreparedTest prepare_call(const Json& test, const std::string& where) {
-  PreparedTest prepared;
+// (args, kwargs)
+PythonValue arguments_of(const Json& test, const std::string& where) {
   const Json* args = field(test, "args");
   if (!args || !args->is_array()) throw_field_error(where, "args", "an array", args);
-  const Json* expected = field(test, "expected");
-  if (!expected) throw_field_error(where, "expected", "a value", nullptr);
   PythonValue arguments = value_from_json(*args, where);
   arguments.kind = PythonValue::Kind::kTuple;
   PythonValue keywords;
@@ -38,7 +37,23 @@ PreparedTest prepare_call(const Json& test, const std::string& where) {
       keywords.items.push_back(value_from_json(value, where));
     }
   }
-  prepared.call = PythonValue::tuple({std::move(arguments), std::move(keywords)});
+  return PythonValue::tuple({std::move(arguments), std::move(keywords)});
+}
+
+// (statements, expression)
+PythonValue expression_of(const Json& test, const std::string& where) {
+  for (const char* key : {"args", "kwargs"}) {
+    if (field(test, key)) throw InputError(where + ": expected \"call\" or \"args\", got both");
+  }
+  return PythonValue::tuple({PythonValue::str(get_field_or<std::string>(test, "before", "", where)),
+                             PythonValue::str(get_field<std::string>(test, "call", where))});
+}
+
+PreparedTest prepare_call(const Json& test, const std::string& where) {
+  PreparedTest prepared;
+  const Json* expected = field(test, "expected");
+  prepared.call = field(test, "call") ? expression_of(test, where) : arguments_of(test, where);
+  if (!expected) throw_field_error(where, "expected", "a value", nullptr);
   prepared.expected = value_from_json(*expected, where);
   const Json* compare = field(test, "compare");
   prepared.comparer = Comparer::from_json(compare ? *compare : Json(), where);
@@ -80,7 +95,7 @@ PreparedTest prepare_test(const JudgeRequest& request, size_t index) {
 }
 
 // Reads `assert f(args) == literal` with Python's own parser, in the jail.
-void split_code_tests(PreparedRequest& prepared, ZygoteProcess& zygote) {
+void split_code_tests(PreparedRequest& prepared, SlotPool::Lease& lease) {
   if (prepared.request.mode != Mode::kCall) return;
   std::vector<PythonValue> codes;
   std::vector<size_t> places;
@@ -91,8 +106,9 @@ void split_code_tests(PreparedRequest& prepared, ZygoteProcess& zygote) {
     places.push_back(i);
   }
   if (codes.empty()) return;
+  lease.choose(Flavour::kStd);
   const auto parsed = run_builtin(
-      zygote, "parse_asserts",
+      lease.zygote(), "parse_asserts",
       {PythonValue::list(std::move(codes)), PythonValue::str(prepared.request.entry_point)},
       prepared.time_scale);
   if (!parsed.value || parsed.value->items.size() != places.size()) {
@@ -167,6 +183,7 @@ void Limits::validate() const {
   need(memory_mb > 0 && memory_mb <= 1 << 20, "memory_mb", "1 to 1048576", memory_mb);
   need(output_bytes >= 0 && output_bytes <= 1 << 30, "output_bytes", "0 to 2^30", output_bytes);
   need(max_procs >= 0 && max_procs <= 1024, "max_procs", "0 to 1024", max_procs);
+  need(scratch_mb >= 0 && scratch_mb <= 4096, "scratch_mb", "0 to 4096", scratch_mb);
 }
 
 Mode parse_mode(const std::string& name) {
@@ -246,8 +263,20 @@ struct Judge::Impl {
   std::vector<std::thread> threads;
 };
 
+// What the candidate will import, by its text and that of test code beside it.
+Flavour flavour_of(const JudgeRequest& request, bool has_numpy) {
+  Flavour flavour = flavour_for({request.setup, request.code}, has_numpy);
+  for (const auto& test : request.tests) {
+    const Json* code = field(test, "code");
+    if (request.mode != Mode::kInproc || !code) break;
+    flavour = std::max(flavour, flavour_for({code->get_ref<const std::string&>()}, has_numpy));
+  }
+  return flavour;
+}
+
 void Judge::Impl::run_once(PreparedRequest& prepared, SlotPool::Lease& lease, Verdict& verdict) {
-  split_code_tests(prepared, lease.zygote());
+  split_code_tests(prepared, lease);
+  lease.choose(flavour_of(prepared.request, sandbox.slots().has_numpy()));
   switch (prepared.request.mode) {
     case Mode::kCall:
     case Mode::kInproc:
@@ -274,6 +303,9 @@ Verdict Judge::Impl::run(const JudgeRequest& request) {
   if (request.mode == Mode::kJudge && request.checker.empty()) {
     throw InputError("mode judge: expected a \"checker\" that defines check(candidate, test)");
   }
+  if (sandbox.tier() == "C" && (request.limits.max_procs > 0 || request.limits.scratch_mb > 0)) {
+    throw InputError("limits: max_procs and scratch_mb need namespaces, this is tier C");
+  }
   PreparedRequest prepared{request, {}, sandbox.time_scale()};
   for (size_t i = 0; i < request.tests.size(); ++i) {
     prepared.tests.push_back(prepare_test(request, i));
@@ -287,8 +319,15 @@ Verdict Judge::Impl::run(const JudgeRequest& request) {
     verdict.tier = sandbox.tier();
     return verdict;
   };
-  auto lease = sandbox.slots().acquire(SlotPool::Use::kCandidate);
   Verdict verdict = fresh();
+  std::optional<SlotPool::Lease> taken;
+  try {
+    taken.emplace(sandbox.slots().acquire(SlotPool::Use::kCandidate));
+  } catch (const Error& error) {
+    fill_infra(verdict, error.what());
+    return verdict;
+  }
+  SlotPool::Lease& lease = *taken;
   for (int attempt = 0;; ++attempt) {
     try {
       if (!request.tests.empty()) run_once(prepared, lease, verdict);

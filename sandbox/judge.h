@@ -33,7 +33,9 @@ struct JudgeRequest {
   std::string checker;  ///< kJudge only
   Mode mode = Mode::kCall;
   /// As in CONTRACTS. kCall: {"args","kwargs"?,"expected","compare"?} or {"code":"assert f(1) ==
-  /// 2"}; kStdio: {"input","output","compare"?}; kInproc: {"code"}; kJudge: any object.
+  /// 2"}, or, for arguments that are no plain data, {"call":"f(Node(1))","before"?:"statements",
+  /// "expected","compare"?}, evaluated beside the candidate; kStdio: {"input","output","compare"?};
+  /// kInproc: {"code"}; kJudge: any object.
   std::vector<Json> tests;
   Limits limits;
 };

@@ -29,6 +29,7 @@ Limits parse_limits(const Json& json, const std::string& where) {
                      : key == "memory_mb"    ? &limits.memory_mb
                      : key == "output_bytes" ? &limits.output_bytes
                      : key == "max_procs"    ? &limits.max_procs
+                     : key == "scratch_mb"   ? &limits.scratch_mb
                                              : nullptr;
     if (!field) throw InputError(where + ": limits: unknown key \"" + key + "\"");
     if (!value.is_number_integer()) {
@@ -96,15 +97,6 @@ void sort_rows(const std::string& path, const std::vector<std::string>& input_or
   write_rows(path, rows);
 }
 
-// Of a regular file; 0, that is unknown, of what can be read only once.
-int64_t count_lines(const std::string& path) {
-  if (!std::filesystem::is_regular_file(path)) return 0;
-  std::ifstream file(path);
-  int64_t count = 0;
-  for (std::string line; std::getline(file, line);) count += !line.empty();
-  return count;
-}
-
 // What became of a row: a line to write, or an error to report.
 struct RowResult {
   Json row;
@@ -165,6 +157,14 @@ void throw_if_failed(const RowCounts& counts) {
 
 }  // namespace
 
+int64_t count_rows(const std::string& path) {
+  if (!std::filesystem::is_regular_file(path)) return 0;
+  std::ifstream file(path);
+  int64_t count = 0;
+  for (std::string line; std::getline(file, line);) count += !line.empty();
+  return count;
+}
+
 void JudgeConfig::validate() const {
   if (jobs < 1 || jobs > 256) {
     throw InputError("jobs: expected 1 to 256, got " + std::to_string(jobs));
@@ -206,12 +206,14 @@ void run_judge_program(const JudgeConfig& config, bool resume) {
   SandboxOptions options;
   options.num_slots = static_cast<int>(config.jobs);
   options.min_tier = config.min_tier;
+  options.packages = config.packages;
   options.allow_inproc = config.allow_inproc;
   JsonlReader reader(config.in);
   const auto finished = resume ? finished_ids(config.out) : std::set<std::string>{};
   Sandbox sandbox(options);
+  log::info("sandbox: {}", sandbox.description());
   Judge judge(sandbox);
-  auto output = std::make_unique<OrderedOutput>(config, resume, count_lines(config.in));
+  auto output = std::make_unique<OrderedOutput>(config, resume, count_rows(config.in));
   const bool is_appending = !finished.empty();
   std::vector<std::string> input_order;
   std::deque<std::future<RowResult>> running;

@@ -13,6 +13,7 @@ struct JudgeConfig {
   int64_t jobs = 2;
   bool allow_inproc = false;
   std::string min_tier = "B";
+  std::string packages;
 
   template <class V>
   void visit(V& v) {
@@ -20,13 +21,18 @@ struct JudgeConfig {
     v("out", out, "verdicts in input order; - writes standard output");
     v("jobs", jobs, "slots, that is candidates at a time; more than cores gains nothing");
     v("allow_inproc", allow_inproc, "admit mode inproc, whose verdicts a candidate can forge");
-    v("min_tier", min_tier, "A (user namespaces) or B (root without); less is refused");
+    v("min_tier", min_tier,
+      "least isolation accepted: A (user namespaces), B (root without) or C (no namespaces)");
+    v("packages", packages, "folder of modules that candidates may import, e.g. numpy; or empty");
   }
   void validate() const;
 };
 
 /// A row of `judge`'s input. Throws InputError opened by `where`.
 JudgeRequest parse_judge_row(const Json& row, const std::string& where);
+
+/// Rows of a regular file, for progress; 0, that is unknown, of what can be read only once.
+int64_t count_rows(const std::string& path);
 
 /// Judges every row. `resume` skips ids that the output already holds with a verdict, and tries
 /// those again that failed by infrastructure, in place of their old rows; at its end the output is

@@ -143,6 +143,7 @@ JobSpec spec_of(const JudgeRequest& request, ChildKind kind) {
   spec.child = kind;
   spec.memory_mb = request.limits.memory_mb;
   spec.max_procs = request.limits.max_procs;
+  spec.scratch_mb = request.limits.scratch_mb;
   const auto num_tests = static_cast<int64_t>(request.tests.size());
   spec.cpu_seconds = 2 + (1 + num_tests) * (request.limits.cpu_ms / 1000 + 1) * 8;
   return spec;
@@ -264,12 +265,10 @@ void run_stdio(const PreparedRequest& prepared, ZygoteProcess& zygote, Verdict& 
   }
 }
 
-BuiltinResult run_builtin(ZygoteProcess& zygote, const std::string& name,
-                          std::vector<PythonValue> args, double time_scale) {
-  JobSpec spec;
-  spec.child = ChildKind::kBuiltin;
-  JobRun run(zygote, spec, limits_of(Limits{}, time_scale));
-  run.send(make_frame(FrameType::kJob, 0, PythonValue::tuple({PythonValue::str(name)})));
+BuiltinResult call_once(ZygoteProcess& zygote, const JobSpec& spec, const JobLimits& limits,
+                        const PythonValue& job, std::vector<PythonValue> args) {
+  JobRun run(zygote, spec, limits);
+  run.send(make_frame(FrameType::kJob, 0, job));
   PythonValue no_kwargs;
   no_kwargs.kind = PythonValue::Kind::kDict;
   run.send(make_frame(FrameType::kCall, 0,
@@ -290,6 +289,14 @@ BuiltinResult run_builtin(ZygoteProcess& zygote, const std::string& name,
   run.kill();
   if (run.broken()) throw InfraError(run.infra_reason());
   return result;
+}
+
+BuiltinResult run_builtin(ZygoteProcess& zygote, const std::string& name,
+                          std::vector<PythonValue> args, double time_scale) {
+  JobSpec spec;
+  spec.child = ChildKind::kBuiltin;
+  return call_once(zygote, spec, limits_of(Limits{}, time_scale),
+                   PythonValue::tuple({PythonValue::str(name)}), std::move(args));
 }
 
 }  // namespace weft

@@ -42,12 +42,14 @@ void run_stdio(const PreparedRequest& prepared, ZygoteProcess& zygote, Verdict& 
 void run_checked(const PreparedRequest& prepared, ZygoteProcess& zygote, ZygoteProcess& checker,
                  Verdict& verdict);
 
-/// The value of a helper (runtime/helpers.py) called with `args`, or why there is none. Throws
-/// InfraError.
+/// The value of one call of trusted code with `args`, or why there is none. `job` is the kJob
+/// frame's; run_builtin calls a helper of runtime/helpers.py. Throws InfraError.
 struct BuiltinResult {
   std::optional<PythonValue> value;
   std::string failure;
 };
+BuiltinResult call_once(ZygoteProcess& zygote, const JobSpec& spec, const JobLimits& limits,
+                        const PythonValue& job, std::vector<PythonValue> args);
 BuiltinResult run_builtin(ZygoteProcess& zygote, const std::string& name,
                           std::vector<PythonValue> args, double time_scale);
 

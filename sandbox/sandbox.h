@@ -6,7 +6,8 @@
 /// itself (rlimits, capabilities, no_new_privs, landlock, seccomp) and dies after the job.
 ///
 /// Isolation tiers, stated in every verdict: A = all of the above; B = real root without user
-/// namespaces, then an unprivileged uid. Anything less refuses to start.
+/// namespaces, then an unprivileged uid; C = no namespaces at all, only the locks of each job (with
+/// landlock of ABI 6), on explicit demand. Anything less refuses to start.
 #pragma once
 
 #include <memory>
@@ -17,11 +18,18 @@ namespace weft {
 class SlotPool;
 
 struct SandboxOptions {
-  int num_slots = 2;                ///< jobs at a time; more than cores only adds latency; >= 1
-  std::string min_tier = "B";       ///< "A" or "B"; a machine that offers less is refused
-  bool allow_inproc = false;        ///< admit Mode::kInproc, whose verdicts are forgeable
-  std::string zygote_path;          ///< default: beside this program, else ../libexec/weft_zygote
-  bool use_user_namespaces = true;  ///< false tests tier B as root
+  int num_slots = 2;           ///< jobs at a time; more than cores only adds latency; >= 1
+  std::string min_tier = "B";  ///< "A", "B" or "C"; a machine that offers less is refused
+  std::string max_tier = "A";  ///< "B" or "C" try no better one
+  bool allow_inproc = false;   ///< admit Mode::kInproc, whose verdicts are forgeable
+  std::string zygote_path;     ///< default: beside this program, else ../libexec/weft_zygote
+  /// Folder whose modules candidates may import beside the standard library, as made by `pip
+  /// install
+  /// --target`; with numpy in it, code that imports numpy finds it loaded. Empty: none.
+  std::string packages;
+  /// Uid and gid on the host of what runs in the jails, when started by root. The kernel counts no
+  /// processes of uid 0: the self-test then refuses to serve.
+  unsigned jail_uid = 65534;
 };
 
 /// Thread-safe; borrowed by Judge, PythonAnalyser and WorkflowHost, which it must outlive.
@@ -36,12 +44,17 @@ class Sandbox {
   Sandbox(const Sandbox&) = delete;
   Sandbox& operator=(const Sandbox&) = delete;
 
-  std::string tier() const;  ///< "A" or "B"
+  std::string tier() const;  ///< "A", "B" or "C"
+
+  /// The locks that hold, for logs: "tier A, landlock 7, seccomp, no memory cgroup".
+  std::string description() const;
   const SandboxOptions& options() const { return options_; }
 
   /// Ratio of this machine's time for a fixed piece of Python to the reference machine's; at
   /// least 1. CPU and wall limits are multiplied by it.
   double time_scale() const;
+
+  double self_test_ms() const { return self_test_ms_; }  ///< wall time of the proof at the start
 
   /// For the other parts of this room.
   SlotPool& slots() { return *slots_; }
@@ -49,6 +62,7 @@ class Sandbox {
  private:
   SandboxOptions options_;
   std::unique_ptr<SlotPool> slots_;
+  double self_test_ms_ = 0;
 };
 
 }  // namespace weft

@@ -4,15 +4,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "base/error.h"
 
 namespace weft {
 namespace {
 
-constexpr const char* kCandidateModules =
-    "math,cmath,re,string,collections,itertools,functools,operator,heapq,bisect,random,typing,copy,"
-    "datetime,json,enum,dataclasses,threading,ast";
 constexpr const char* kWorkflowModules =
     "math,re,string,collections,itertools,functools,heapq,random,typing,json,statistics,asyncio,"
     "threading,ast";
@@ -20,7 +18,9 @@ constexpr const char* kWorkflowModules =
 std::string find_zygote(const std::string& wanted) {
   if (!wanted.empty()) return wanted;
   std::error_code error;
-  const auto here = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) throw Error("sandbox: cannot read /proc/self/exe; remedy: mount proc on /proc");
+  const auto here = self.parent_path();
   for (const auto& path : {here / "weft_zygote", here / "../libexec/weft_zygote"}) {
     if (std::filesystem::exists(path, error)) return path.lexically_normal().string();
   }
@@ -28,23 +28,33 @@ std::string find_zygote(const std::string& wanted) {
                    ") or in ../libexec; set zygote_path");
 }
 
+bool is_tier(const std::string& name) { return name == "A" || name == "B" || name == "C"; }
+
 void validate(const SandboxOptions& options) {
   if (options.num_slots < 1) {
     throw InputError("sandbox: num_slots expects at least 1, got " +
                      std::to_string(options.num_slots));
   }
-  if (options.min_tier != "A" && options.min_tier != "B") {
-    throw InputError("sandbox: min_tier expects \"A\" or \"B\", got \"" + options.min_tier + "\"");
+  for (const auto& [key, tier] :
+       {std::pair{"min_tier", options.min_tier}, std::pair{"max_tier", options.max_tier}}) {
+    if (!is_tier(tier)) {
+      throw InputError(std::string("sandbox: ") + key + " expects \"A\", \"B\" or \"C\", got \"" +
+                       tier + "\"");
+    }
   }
-  if (options.min_tier == "A" && !options.use_user_namespaces) {
-    throw InputError("sandbox: min_tier \"A\" needs use_user_namespaces");
+  if (options.max_tier > options.min_tier) {
+    throw InputError("sandbox: max_tier \"" + options.max_tier + "\" is less than min_tier \"" +
+                     options.min_tier + "\"");
+  }
+  if (!options.packages.empty() && !std::filesystem::is_directory(options.packages)) {
+    throw InputError("sandbox: packages expects a folder, got \"" + options.packages + "\"");
   }
 }
 
 }  // namespace
 
 struct SlotPool::Lease::Slot {
-  std::unique_ptr<ZygoteProcess> zygote;
+  std::unique_ptr<ZygoteProcess> zygotes[kNumFlavours];
   bool busy = false;
 };
 
@@ -52,43 +62,68 @@ struct SlotPool::Group {
   std::vector<std::unique_ptr<Lease::Slot>> slots;
 };
 
-SlotPool::SlotPool(const SandboxOptions& options) : num_slots_(options.num_slots) {
+SlotPool::SlotPool(const SandboxOptions& options) : options_(options) {
   validate(options);
-  path_ = find_zygote(options.zygote_path);
-  for (auto& group : groups_) group = std::make_unique<Group>();
-  tier_ = options.use_user_namespaces ? "A" : "B";
-  try {
-    start_candidates(num_slots_);
-  } catch (const Error&) {
-    if (tier_ == "B" || options.min_tier == "A" || geteuid() != 0) throw;
-    tier_ = "B";
-    start_candidates(num_slots_);
+  options_.zygote_path = find_zygote(options.zygote_path);
+  if (!options.packages.empty()) {
+    options_.packages = std::filesystem::absolute(options.packages).string();
+    has_numpy_ = std::filesystem::exists(options.packages + "/numpy/__init__.py");
   }
+  for (auto& group : groups_) group = std::make_unique<Group>();
+  start_best_tier();
 }
 
 SlotPool::~SlotPool() = default;
 
-ZygoteOptions SlotPool::zygote_options(bool workflows) const {
-  return {path_, tier_, workflows ? kWorkflowModules : kCandidateModules, workflows};
+void SlotPool::start_best_tier() {
+  std::string failures;
+  for (tier_ = options_.max_tier; tier_ <= options_.min_tier; ++tier_[0]) {
+    if (tier_ == "B" && geteuid() != 0) {
+      failures += "; tier B needs root";
+      continue;
+    }
+    try {
+      return start_candidates();
+    } catch (const Error& error) {
+      failures += "; tier " + tier_ + " " + error.what();
+    }
+  }
+  throw Error("sandbox: this machine offers no tier " + options_.min_tier +
+              (options_.min_tier == "A" ? "" : " or better") + failures +
+              (options_.min_tier == "C" ? "" : "; min_tier=C would do without namespaces"));
 }
 
-void SlotPool::start_candidates(int num_slots) {
+ZygoteOptions SlotPool::zygote_options(Flavour flavour) const {
+  ZygoteOptions zygote;
+  zygote.path = options_.zygote_path;
+  zygote.tier = tier_;
+  zygote.modules = modules_of(flavour);
+  zygote.bare = flavour == Flavour::kMin;
+  zygote.uid = options_.jail_uid;
+  zygote.packages = options_.packages;
+  return zygote;
+}
+
+void SlotPool::start_candidates() {
   auto& slots = groups_[static_cast<int>(Use::kCandidate)]->slots;
   slots.clear();
-  for (int i = 0; i < num_slots; ++i) {
+  const auto standard = static_cast<int>(Flavour::kStd);
+  for (int i = 0; i < options_.num_slots; ++i) {
     slots.push_back(std::make_unique<Lease::Slot>());
-    slots.back()->zygote = std::make_unique<ZygoteProcess>(zygote_options(false));
+    slots.back()->zygotes[standard] =
+        std::make_unique<ZygoteProcess>(zygote_options(Flavour::kStd));
   }
-  for (auto& slot : slots) slot->zygote->wait_ready();
+  for (auto& slot : slots) slot->zygotes[standard]->wait_ready();
+  description_ = slots[0]->zygotes[standard]->description();
 }
 
-SlotPool::Lease SlotPool::acquire(Use use) {
+SlotPool::Lease SlotPool::acquire(Use use, Flavour flavour) {
   Lease::Slot* taken = nullptr;
   {
     std::unique_lock lock(mutex_);
     auto& slots = groups_[static_cast<int>(use)]->slots;
     if (use == Use::kChecker && slots.empty()) {
-      for (int i = 0; i < num_slots_; ++i) slots.push_back(std::make_unique<Lease::Slot>());
+      for (int i = 0; i < options_.num_slots; ++i) slots.push_back(std::make_unique<Lease::Slot>());
     }
     const auto is_free = [](const auto& slot) { return !slot->busy; };
     auto found = slots.end();
@@ -100,7 +135,7 @@ SlotPool::Lease SlotPool::acquire(Use use) {
     taken->busy = true;
   }
   Lease lease(this, taken);
-  if (!taken->zygote) lease.rebuild();
+  lease.choose(flavour);
   return lease;
 }
 
@@ -113,17 +148,28 @@ SlotPool::Lease::~Lease() {
   pool_->freed_.notify_all();
 }
 
-ZygoteProcess& SlotPool::Lease::zygote() const { return *slot_->zygote; }
+ZygoteProcess& SlotPool::Lease::zygote() const {
+  return *slot_->zygotes[static_cast<int>(flavour_)];
+}
+
+void SlotPool::Lease::choose(Flavour flavour) {
+  flavour_ = flavour;
+  if (!slot_->zygotes[static_cast<int>(flavour)]) rebuild();
+}
 
 void SlotPool::Lease::rebuild() {
-  slot_->zygote.reset();
-  auto zygote = std::make_unique<ZygoteProcess>(pool_->zygote_options(false));
+  auto& place = slot_->zygotes[static_cast<int>(flavour_)];
+  place.reset();
+  auto zygote = std::make_unique<ZygoteProcess>(pool_->zygote_options(flavour_));
   zygote->wait_ready();
-  slot_->zygote = std::move(zygote);
+  place = std::move(zygote);
 }
 
 std::unique_ptr<ZygoteProcess> SlotPool::make_workflow_zygote() const {
-  auto zygote = std::make_unique<ZygoteProcess>(zygote_options(true));
+  ZygoteOptions options = zygote_options(Flavour::kStd);
+  options.modules = kWorkflowModules;
+  options.workflows = true;
+  auto zygote = std::make_unique<ZygoteProcess>(options);
   zygote->wait_ready();
   return zygote;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sandbox/flavour.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/zygote_process.h"
 
@@ -16,21 +17,25 @@ namespace weft {
 /// Thread-safe.
 class SlotPool {
  public:
-  /// Starts the candidates' slots. Throws Error.
+  /// Starts the candidates' slots at the best tier that works. Throws InputError for bad options,
+  /// Error naming what failed at each tier, and the remedy.
   explicit SlotPool(const SandboxOptions& options);
   ~SlotPool();
 
   /// A slot while it lives; borrowed from the pool.
   class Lease {
    public:
-    Lease(Lease&& other) noexcept : pool_(other.pool_), slot_(other.slot_) {
+    Lease(Lease&& other) noexcept
+        : pool_(other.pool_), slot_(other.slot_), flavour_(other.flavour_) {
       other.pool_ = nullptr;
     }
     ~Lease();
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
 
-    ZygoteProcess& zygote() const;
+    ZygoteProcess& zygote() const;  ///< of the chosen flavour
+    /// Starts that zygote where the slot has none yet. Throws Error when it cannot be started.
+    void choose(Flavour flavour);
     /// Replaces a zygote that died or hangs. Throws Error when none can be started.
     void rebuild();
 
@@ -40,31 +45,37 @@ class SlotPool {
     Lease(SlotPool* pool, Slot* slot) : pool_(pool), slot_(slot) {}
     SlotPool* pool_;
     Slot* slot_;
+    Flavour flavour_ = Flavour::kStd;
   };
 
   /// Who runs in the slot. A checker's slot is taken while holding a candidate's, never the other
   /// way round, so that two judges cannot wait for each other.
   enum class Use { kCandidate, kChecker };
 
-  /// Blocks until a slot is free.
-  Lease acquire(Use use);
+  /// Blocks until a slot is free. Throws Error when its zygote cannot be started.
+  Lease acquire(Use use, Flavour flavour = Flavour::kStd);
+
+  bool has_numpy() const { return has_numpy_; }
 
   /// A zygote for many workflows at a time, ready; the caller owns it.
   std::unique_ptr<ZygoteProcess> make_workflow_zygote() const;
 
   const std::string& tier() const { return tier_; }
+  const std::string& description() const { return description_; }  ///< "A landlock=7 seccomp"
   double time_scale() const { return time_scale_; }
   void set_time_scale(double scale) { time_scale_ = scale; }
 
  private:
   struct Group;
-  ZygoteOptions zygote_options(bool workflows) const;
-  void start_candidates(int num_slots);
+  ZygoteOptions zygote_options(Flavour flavour) const;
+  void start_best_tier();
+  void start_candidates();
 
-  std::string path_;
+  SandboxOptions options_;
+  bool has_numpy_ = false;
   std::string tier_;
+  std::string description_;
   double time_scale_ = 1;
-  int num_slots_;
   std::mutex mutex_;
   std::condition_variable freed_;
   std::unique_ptr<Group> groups_[2];  // by Use

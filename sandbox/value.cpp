@@ -77,6 +77,7 @@ class LiteralWriter {
 
  private:
   bool full() { return cut_ = cut_ || out_.size() >= max_bytes_; }
+  void write_big_int(const PythonValue& value);
   void write_number(double number);
   void write_text(const std::string& text, bool bytes);
   void write_items(const PythonValue& value, const char* open, const char* close);
@@ -85,6 +86,17 @@ class LiteralWriter {
   bool cut_ = false;
   std::string out_;
 };
+
+// Making digits takes time that grows with their square: none are made that would be cut.
+void LiteralWriter::write_big_int(const PythonValue& value) {
+  const size_t least_digits = 2 * value.text.size();
+  if (least_digits <= max_bytes_ || value.text.size() <= 400) {
+    out_ += int_digits(value);
+  } else {
+    out_ += "int of " + std::to_string(value.text.size()) + " bytes";
+    cut_ = true;
+  }
+}
 
 void LiteralWriter::write_number(double number) {
   if (std::isnan(number)) {
@@ -154,8 +166,10 @@ void LiteralWriter::write(const PythonValue& value) {
       out_ += value.number ? "True" : "False";
       break;
     case Kind::kInt:
-    case Kind::kBigInt:
       out_ += int_digits(value);
+      break;
+    case Kind::kBigInt:
+      write_big_int(value);
       break;
     case Kind::kFloat:
       write_number(value.real);

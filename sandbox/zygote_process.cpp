@@ -12,8 +12,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "base/error.h"
+#include "sandbox/remedy.h"
 
 namespace weft {
 namespace {
@@ -52,26 +54,6 @@ Fd file_of(const std::string& text) {
   return file;
 }
 
-std::string remedy_for(const std::string& step, int error) {
-  if (step.find("user namespaces") != std::string::npos ||
-      step.find("uid_map") != std::string::npos) {
-    if (error == ENOSPC) return "raise /proc/sys/user/max_user_namespaces";
-    if (error == EPERM) {
-      return "a container's seccomp profile, kernel.unprivileged_userns_clone=0 or "
-             "kernel.apparmor_restrict_unprivileged_userns=1 forbids user namespaces; allow them, "
-             "or run as root";
-    }
-  }
-  if (step.find("without a user namespace") != std::string::npos) {
-    return "tier B needs root with CAP_SYS_ADMIN";
-  }
-  if (error == EACCES || error == EPERM) {
-    return "the namespace has no rights of its own; an AppArmor profile that allows userns is "
-           "needed";
-  }
-  return "see docs/sandbox.md";
-}
-
 int spawn(const ZygoteOptions& options, int control, pid_t* pid) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -86,12 +68,16 @@ int spawn(const ZygoteOptions& options, int control, pid_t* pid) {
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
   std::string name = "weft_zygote", tier = options.tier, modules = options.modules;
-  std::string workflows = "workflows";
-  char* argv[] = {name.data(), tier.data(), modules.data(),
-                  options.workflows ? workflows.data() : nullptr, nullptr};
+  std::string uid = "uid=" + std::to_string(options.uid), workflows = "workflows", bare = "bare";
+  std::string packages = "packages=" + options.packages;
+  std::vector<char*> argv = {name.data(), tier.data(), modules.data(), uid.data()};
+  if (options.workflows) argv.push_back(workflows.data());
+  if (options.bare) argv.push_back(bare.data());
+  if (!options.packages.empty()) argv.push_back(packages.data());
+  argv.push_back(nullptr);
   char* environment[] = {nullptr};
   const int error =
-      posix_spawn(pid, options.path.c_str(), &actions, &attributes, argv, environment);
+      posix_spawn(pid, options.path.c_str(), &actions, &attributes, argv.data(), environment);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   return error;
@@ -142,17 +128,18 @@ void ZygoteProcess::wait_ready(int timeout_ms) {
   pollfd polled{control_.get(), POLLIN, 0};
   Reply reply;
   if (poll(&polled, 1, timeout_ms) <= 0) {
-    throw Error("sandbox: the zygote did not start within " + std::to_string(timeout_ms) + " ms");
+    throw Error("the zygote did not start within " + std::to_string(timeout_ms) + " ms");
   }
   if (receive(reply) != Received::kReply) {
-    throw Error("sandbox: the zygote ended before it was ready");
+    throw Error("the zygote ended before it was ready");
   }
   const std::string what(reply.body.what, strnlen(reply.body.what, sizeof reply.body.what));
   if (reply.body.kind != ControlReply::Kind::kReady) {
-    errno = reply.body.error;
-    throw Error("sandbox: failed at: " + what + ": " + std::strerror(reply.body.error) +
-                " (errno " + std::to_string(reply.body.error) +
-                "); remedy: " + remedy_for(what, reply.body.error));
+    const int error = reply.body.error;
+    const std::string cause = error == 0 ? ""
+                                         : std::string(": ") + std::strerror(error) + " (errno " +
+                                               std::to_string(error) + ")";
+    throw Error("failed at: " + what + cause + "; remedy: " + remedy_for(what, error));
   }
   description_ = what;
 }
@@ -168,6 +155,7 @@ JobFds ZygoteProcess::start(uint64_t job, const JobSpec& spec) {
   request.memory_bytes = spec.memory_mb << 20;
   request.cpu_seconds = spec.cpu_seconds;
   request.max_procs = spec.max_procs;
+  request.scratch_mb = static_cast<uint32_t>(spec.scratch_mb);
   request.seed = spec.seed;
 
   const int fds[4] = {channel.theirs.get(), out.theirs.get(), err.theirs.get(), input.get()};
@@ -219,6 +207,9 @@ ZygoteProcess::Received ZygoteProcess::receive(Reply& reply) {
       std::memcpy(&credentials, CMSG_DATA(header), sizeof credentials);
       reply.pid = credentials.pid;
     }
+  }
+  if (reply.body.kind == ControlReply::Kind::kStarted && reply.body.status > 0) {
+    reply.pid = reply.body.status;
   }
   return Received::kReply;
 }

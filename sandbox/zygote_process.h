@@ -30,9 +30,12 @@ class Fd {
 
 struct ZygoteOptions {
   std::string path;     ///< of weft_zygote
-  std::string tier;     ///< "A" or "B"
+  std::string tier;     ///< "A", "B" or "C"
   std::string modules;  ///< to import beforehand, separated by commas
   bool workflows = false;
+  bool bare = false;     ///< without the helpers that kBuiltin jobs call
+  unsigned uid = 65534;  ///< of jailed processes on the host, when started by root
+  std::string packages;  ///< folder of further importable modules; empty: none
 };
 
 /// The parent's ends of a started job's descriptors; non-blocking.
@@ -47,6 +50,7 @@ struct JobSpec {
   int64_t memory_mb = 256;
   int64_t cpu_seconds = 10;
   int64_t max_procs = 0;
+  int64_t scratch_mb = 0;
   uint64_t seed = 0;
   std::optional<std::string> input;  ///< standard input; none: empty
 };

@@ -41,14 +41,6 @@ PyObject* make_namespace(const char* name) {
   return dict;
 }
 
-bool run_source(PyObject* source, const char* file, PyObject* dict) {
-  // Null bytes and lone surrogates are for compile() to refuse.
-  PyObject* builtin_compile = PyDict_GetItemString(PyEval_GetBuiltins(), "compile");
-  PyObject* code = PyObject_CallFunction(builtin_compile, "Oss", source, file, "exec");
-  PyObject* result = code ? PyEval_EvalCode(code, dict, dict) : nullptr;
-  return result != nullptr;
-}
-
 void answer(Channel& channel, uint32_t id, PyObject* value) {
   std::string body, type_name;
   switch (encode(value, body, type_name)) {
@@ -72,14 +64,37 @@ void answer_raised(Channel& channel, FrameType type, uint32_t id, const char* fi
   channel.write(type, id, body);
 }
 
-// Calls `function` with the (args, kwargs) of each kCall frame.
-void answer_calls(Channel& channel, PyObject* function) {
+PyObject* compile_source(PyObject* source, const char* file, const char* start) {
+  // Null bytes and lone surrogates are for compile() to refuse.
+  PyObject* builtin_compile = PyDict_GetItemString(PyEval_GetBuiltins(), "compile");
+  return PyObject_CallFunction(builtin_compile, "Oss", source, file, start);
+}
+
+bool run_source(PyObject* source, const char* file, PyObject* dict) {
+  PyObject* code = compile_source(source, file, "exec");
+  PyObject* result = code ? PyEval_EvalCode(code, dict, dict) : nullptr;
+  return result != nullptr;
+}
+
+// Runs the statements, then gives the value of the expression.
+PyObject* evaluate(PyObject* statements, PyObject* expression, PyObject* dict) {
+  if (!run_source(statements, "<test>", dict)) return nullptr;
+  PyObject* code = compile_source(expression, "<test>", "eval");
+  return code ? PyEval_EvalCode(code, dict, dict) : nullptr;
+}
+
+// Calls `function` with the (args, kwargs) of each kCall frame, or evaluates its (statements,
+// expression) in `dict`.
+void answer_calls(Channel& channel, PyObject* function, PyObject* dict) {
   InFrame frame;
   while (channel.read(frame) && frame.type == FrameType::kCall) {
     PyObject* call = decode(frame.body);
     PyObject* value = nullptr;
     if (call && PyTuple_CheckExact(call) && PyTuple_GET_SIZE(call) == 2) {
-      value = PyObject_Call(function, PyTuple_GET_ITEM(call, 0), PyTuple_GET_ITEM(call, 1));
+      PyObject* first = PyTuple_GET_ITEM(call, 0);
+      PyObject* second = PyTuple_GET_ITEM(call, 1);
+      value = PyTuple_CheckExact(first) ? PyObject_Call(function, first, second)
+                                        : evaluate(first, second, dict);
     }
     if (value) {
       answer(channel, frame.id, value);
@@ -115,7 +130,7 @@ int run_call(Channel& channel, const Job& job) {
   }
   Py_INCREF(function);
   channel.write(FrameType::kLoaded, 0, "N");
-  answer_calls(channel, function);
+  answer_calls(channel, function, dict);
   return 0;
 }
 
@@ -209,7 +224,7 @@ int run_builtin(Channel& channel, const Job& job) {
   PyObject* function = helpers ? PyObject_GetAttr(helpers, job.field(0)) : nullptr;
   if (!function) _exit(kBadJob);
   channel.write(FrameType::kLoaded, 0, "N");
-  answer_calls(channel, function);
+  answer_calls(channel, function, nullptr);
   return 0;
 }
 

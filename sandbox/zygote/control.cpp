@@ -32,10 +32,14 @@ void send_failure(uint64_t job, const std::string& step, int error) {
   send(reply);
 }
 
-void send_started(uint64_t job, int pid) {
+void send_started(uint64_t job, int pid, bool has_namespaces) {
   ControlReply reply;
   reply.kind = ControlReply::Kind::kStarted;
   reply.job = job;
+  if (!has_namespaces) {
+    reply.status = pid;
+    return send(reply);
+  }
   iovec part{&reply, sizeof reply};
   alignas(cmsghdr) char space[CMSG_SPACE(sizeof(ucred))] = {};
   msghdr message{};

@@ -10,8 +10,9 @@ namespace weft::zygote {
 void send_ready(const std::string& what);
 void send_failure(uint64_t job, const std::string& step, int error);
 
-/// With the child's pid as credentials, which the kernel translates for the receiver.
-void send_started(uint64_t job, int pid);
+/// The child's pid goes as credentials, which the kernel translates for the receiver; that takes a
+/// right which a zygote without namespaces has not, and does not need.
+void send_started(uint64_t job, int pid, bool has_namespaces);
 
 void send_exited(uint64_t job, int status, int64_t cpu_us, int64_t peak_kb);
 

@@ -4,11 +4,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <vector>
 
 #include "sandbox/zygote/codec.h"
 #include "sandbox/zygote/embedded.h"
-#include "sandbox/zygote/jail.h"
 #include "sandbox/zygote/workflow_module.h"
 
 namespace weft::zygote {
@@ -20,7 +21,7 @@ void check(const PyStatus& status, const char* step) {
   throw StepError(std::string(step) + ": " + (status.err_msg ? status.err_msg : "failed"));
 }
 
-void initialise() {
+void initialise(const JailOptions& options) {
   PyPreConfig preconfig;
   PyPreConfig_InitIsolatedConfig(&preconfig);
   preconfig.utf8_mode = 1;
@@ -36,7 +37,11 @@ void initialise() {
   config.hash_seed = 0;
   config.module_search_paths_set = 1;
   const std::string stdlib = WEFT_PYTHON_STDLIB;
-  for (const std::string& path : {stdlib, stdlib + "/lib-dynload"}) {
+  std::vector<std::string> paths = {stdlib, stdlib + "/lib-dynload"};
+  if (!options.packages.empty()) {
+    paths.push_back(options.tier == "C" ? options.packages : kPackages);
+  }
+  for (const std::string& path : paths) {
     wchar_t* wide = Py_DecodeLocale(path.c_str(), nullptr);
     check(PyWideStringList_Append(&config.module_search_paths, wide), "search path");
     PyMem_RawFree(wide);
@@ -60,7 +65,10 @@ void initialise() {
 }
 
 void run_trusted(const std::string& source, const char* step) {
-  if (PyRun_SimpleString(source.c_str()) != 0) throw_python_error(step);
+  PyObject* main = PyModule_GetDict(PyImport_AddModule("__main__"));
+  PyObject* result = PyRun_String(source.c_str(), Py_file_input, main, main);
+  if (!result) throw_python_error(step);
+  Py_DECREF(result);
 }
 
 void add_module(const char* name, std::string_view source) {
@@ -93,14 +101,18 @@ del gc
 
 }  // namespace
 
-void start_interpreter(const std::string& modules, bool workflows) {
-  if (workflows) register_workflow_module();
-  initialise();
+void start_interpreter(const JailOptions& options, const std::string& modules) {
+  if (options.workflows) register_workflow_module();
+  initialise(options);
+  // After os.environ was made, which stays empty. Threads of a library would not survive the fork.
+  for (const char* name : {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"}) {
+    setenv(name, "1", 1);
+  }
   run_trusted(kBeforeImports, "prepare imports");
-  if (!modules.empty()) run_trusted("import " + modules, "import of the standard library");
+  if (!modules.empty()) run_trusted("import " + modules, "imports");
   remember_dict_types();
-  add_module("_weft_helpers", helpers_source());
-  if (workflows) add_module("weft", workflow_source());
+  if (!options.bare) add_module("_weft_helpers", helpers_source());
+  if (options.workflows) add_module("weft", workflow_source());
   run_trusted(kAfterImports, "after imports");
 }
 

@@ -34,11 +34,11 @@ bool write_file(const std::string& path, const std::string& text) {
 }
 
 // Runs in the old user namespace; returns the errno of the failed write.
-int write_maps(pid_t pid) {
+int write_maps(pid_t pid, unsigned host_id) {
   const std::string proc = "/proc/" + std::to_string(pid) + "/";
   const bool root = geteuid() == 0;
   const auto line = [&](unsigned id) {
-    return std::to_string(kJailId) + " " + std::to_string(root ? kJailId : id) + " 1\n";
+    return std::to_string(kJailId) + " " + std::to_string(root ? host_id : id) + " 1\n";
   };
   if (!root && !write_file(proc + "setgroups", "deny")) return errno;
   if (!write_file(proc + "uid_map", line(geteuid()))) return errno;
@@ -47,7 +47,7 @@ int write_maps(pid_t pid) {
 }
 
 // Forks the process that writes the maps once `go` is closed; its exit status is an errno.
-pid_t start_map_writer(int go[2]) {
+pid_t start_map_writer(int go[2], unsigned host_id) {
   const pid_t target = getpid();
   check(pipe2(go, O_CLOEXEC) == 0, "pipe");
   const pid_t writer = fork();
@@ -56,7 +56,7 @@ pid_t start_map_writer(int go[2]) {
     close(go[1]);
     char byte;
     if (read(go[0], &byte, 1) != 1) _exit(0);
-    _exit(write_maps(target));
+    _exit(write_maps(target, host_id));
   }
   close(go[0]);
   return writer;
@@ -65,9 +65,9 @@ pid_t start_map_writer(int go[2]) {
 constexpr int kNamespaces =
     CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
-void enter_user_namespace() {
+void enter_user_namespace(unsigned host_id) {
   int go[2];
-  const pid_t writer = start_map_writer(go);
+  const pid_t writer = start_map_writer(go, host_id);
   check(unshare(CLONE_NEWUSER | kNamespaces) == 0, "unshare of user namespaces");
   check(write(go[1], "", 1) == 1, "signal to the map writer");
   close(go[1]);
@@ -101,8 +101,7 @@ unsigned long inherited_flags(const std::string& path) {
   return flags;
 }
 
-void bind(const std::string& source, const std::string& root, unsigned long flags) {
-  const std::string target = root + source;
+void bind(const std::string& source, const std::string& target, unsigned long flags) {
   const unsigned long kept = inherited_flags(source);
   check(mount(source.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) == 0, "bind " + source);
   check(mount(nullptr, target.c_str(), nullptr, MS_BIND | MS_REMOUNT | kept | flags, nullptr) == 0,
@@ -113,16 +112,17 @@ void bind(const std::string& source, const std::string& root, unsigned long flag
 
 StepError::StepError(const std::string& step) : std::runtime_error(step), code_(errno) {}
 
-void enter_namespaces(bool user_namespace) {
-  if (user_namespace) return enter_user_namespace();
+void enter_namespaces(const JailOptions& options) {
+  if (options.tier == "A") return enter_user_namespace(options.host_id);
   check(unshare(kNamespaces) == 0, "unshare without a user namespace");
 }
 
-void become_jail_user() {
-  check(prctl(PR_SET_KEEPCAPS, 1) == 0, "keep capabilities");
+void become_user(unsigned id, bool keep_capability) {
+  check(prctl(PR_SET_KEEPCAPS, keep_capability ? 1 : 0) == 0, "keep capabilities");
   check(setgroups(0, nullptr) == 0, "setgroups");
-  check(setresgid(kJailId, kJailId, kJailId) == 0, "setresgid");
-  check(setresuid(kJailId, kJailId, kJailId) == 0, "setresuid");
+  check(setresgid(id, id, id) == 0, "setresgid");
+  check(setresuid(id, id, id) == 0, "setresuid");
+  if (!keep_capability) return;
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
   data[0].permitted = data[0].effective = 1u << CAP_SYS_ADMIN;
@@ -144,23 +144,34 @@ int64_t address_space_bytes(int statm) {
   return std::strtoll(text, nullptr, 10) * sysconf(_SC_PAGESIZE);
 }
 
-void enter_root() {
+void enter_root(const JailOptions& options) {
   const std::string root = "/tmp";
+  // Opened before the new root hides it.
+  const int packages =
+      options.packages.empty() ? -1 : open(options.packages.c_str(), O_PATH | O_CLOEXEC);
+  check(options.packages.empty() || packages >= 0, "open " + options.packages);
   check(mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "private mounts");
   check(mount("tmpfs", root.c_str(), "tmpfs", MS_NOSUID | MS_NODEV,
               "size=256k,nr_inodes=256,mode=755") == 0,
         "mount of a tmpfs");
   for (const char* directory : {WEFT_PYTHON_STDLIB, WEFT_PYTHON_LIBDIR}) {
     make_directories(root + directory);
-    bind(directory, root, MS_RDONLY | MS_NOSUID | MS_NODEV);
+    bind(directory, root + directory, MS_RDONLY | MS_NOSUID | MS_NODEV);
   }
   check(symlink("usr/lib", (root + "/lib").c_str()) == 0 || errno == EEXIST, "symlink /lib");
+  make_directories(root + kScratch);
+  if (packages >= 0) {
+    make_directories(root + kPackages);
+    bind("/proc/self/fd/" + std::to_string(packages), root + kPackages,
+         MS_RDONLY | MS_NOSUID | MS_NODEV);
+    close(packages);
+  }
   make_directories(root + "/dev");
   for (const char* device : {"/dev/null", "/dev/zero", "/dev/urandom"}) {
     const int fd = open((root + device).c_str(), O_CREAT | O_CLOEXEC | O_WRONLY, 0644);
     check(fd >= 0, "create a device's place");
     close(fd);
-    bind(device, root, MS_NOSUID | MS_NOEXEC);
+    bind(device, root + device, MS_NOSUID | MS_NOEXEC);
   }
   check(chdir(root.c_str()) == 0, "chdir");
   check(syscall(SYS_pivot_root, ".", ".") == 0, "pivot_root");
@@ -170,6 +181,15 @@ void enter_root() {
               nullptr) == 0,
         "read-only root");
   check(sethostname("weft", 4) == 0, "sethostname");
+}
+
+void leave_shared_mounts() { check(unshare(CLONE_NEWNS) == 0, "mount namespace of a job"); }
+
+void mount_scratch(uint32_t megabytes) {
+  const std::string options = "mode=700,nr_inodes=256,size=" + std::to_string(megabytes) + "m";
+  check(mount("tmpfs", kScratch, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options.c_str()) == 0,
+        "mount of a job's scratch");
+  check(chdir(kScratch) == 0, "chdir to the scratch");
 }
 
 }  // namespace weft::zygote

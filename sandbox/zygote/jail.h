@@ -17,16 +17,28 @@ class StepError : public std::runtime_error {
   int code_;
 };
 
-/// Host uid and gid of jailed processes started by root, and the only id inside every jail.
+/// The only uid and gid inside a jail.
 constexpr unsigned kJailId = 65534;
 
-/// Moves the caller into new namespaces (its next child into a new PID namespace) and gives it the
-/// jail's uid, with all capabilities there. With `user_namespace` (tier A) root maps to kJailId,
-/// anybody else to themselves; without (tier B) the caller must be root.
-void enter_namespaces(bool user_namespace);
+/// What the program was started with.
+struct JailOptions {
+  std::string tier;            ///< "A", "B" or "C", see sandbox/sandbox.h
+  unsigned host_id = kJailId;  ///< uid and gid on the host of jailed processes started by root
+  bool workflows = false;      ///< many jobs at a time
+  bool bare = false;           ///< without the helpers of kBuiltin jobs
+  std::string packages;        ///< folder to offer as kPackages; empty: none
+};
 
-/// Tier B: from root to kJailId, keeping capabilities for later forks.
-void become_jail_user();
+constexpr const char* kPackages = "/packages";
+constexpr const char* kScratch = "/tmp";
+
+/// Tiers A and B: moves the caller into new namespaces (its next child into a new PID namespace).
+/// A: and gives it the jail's uid, with all capabilities there; root maps to host_id, anybody else
+/// to themselves. B: the caller must be root.
+void enter_namespaces(const JailOptions& options);
+
+/// From root to `id`. Tier B keeps the capability that later forks need.
+void become_user(unsigned id, bool keep_capability);
 
 /// What must be read of /proc before it is gone.
 struct ProcHandles {
@@ -39,6 +51,12 @@ ProcHandles open_proc_handles();
 int64_t address_space_bytes(int statm);
 
 /// A read-only tmpfs as root with the Python library, shared libraries and three devices.
-void enter_root();
+void enter_root(const JailOptions& options);
+
+/// In a child: a mount namespace of its own.
+void leave_shared_mounts();
+
+/// Then: an empty tmpfs of that size as kScratch and current folder.
+void mount_scratch(uint32_t megabytes);
 
 }  // namespace weft::zygote

@@ -4,29 +4,28 @@
 #include <linux/filter.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "sandbox/zygote/jail.h"
 #include "sandbox/zygote/protocol.h"
+#include "sandbox/zygote/syscalls.h"
 
 namespace weft::zygote {
-
-/// What a child may do beyond computing.
-enum class ProcessPolicy {
-  kNone,       ///< neither threads nor processes (workflows)
-  kThreads,    ///< threads, up to a limit
-  kProcesses,  ///< and processes, up to a limit; never a new program
-};
 
 /// Prepared once by the zygote; each child applies it.
 class Locks {
  public:
-  /// Builds the filters and the landlock ruleset. Throws StepError where one cannot be made;
-  /// landlock alone may be missing.
-  Locks();
+  /// Probes seccomp and landlock and builds the ruleset. Throws StepError where that cannot be
+  /// done; landlock alone may be missing, except at tier C.
+  explicit Locks(const JailOptions& options);
 
   /// "landlock=7 seccomp" as ControlReply::what says it.
   std::string describe() const;
+
+  /// In the zygote, before the fork: builds the filter that the child will need.
+  void prepare(const ControlRequest& request);
 
   /// In the child. `base_bytes` is the address space that the zygote itself occupies. Any failure
   /// ends the process with kLockFailed.
@@ -35,7 +34,11 @@ class Locks {
   static constexpr int kLockFailed = 121;  ///< exit status
 
  private:
-  std::vector<sock_filter> filters_[3];  ///< by ProcessPolicy
+  void apply_rlimits(const ControlRequest& request, int64_t base_bytes) const;
+  void apply_landlock(const ControlRequest& request) const;
+
+  JailOptions options_;
+  std::map<FilterKind, std::vector<sock_filter>> filters_;
   int landlock_abi_ = 0;
   int ruleset_ = -1;
 };

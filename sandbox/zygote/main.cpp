@@ -1,5 +1,6 @@
-/// weft_zygote TIER MODULES [workflows]: a warm Python in a jail that forks one child per job.
-/// Started by sandbox/slot.cpp with the control socket as descriptor 3 and no environment.
+/// weft_zygote TIER MODULES [workflows] [bare] [uid=N] [packages=DIR]: a warm Python in a jail that
+/// forks one child per job. Started by sandbox/zygote_process.cpp with the control socket as
+/// descriptor 3 and no environment.
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
@@ -42,34 +43,53 @@ void ignore_signals() {
   }
 }
 
-int serve(const std::string& tier, const std::string& modules, bool workflows) {
-  if (getpid() != 1) throw StepError("not PID 1 of a new PID namespace");
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) throw StepError("PR_SET_PDEATHSIG");
+int serve(const JailOptions& options, const std::string& modules) {
+  const bool has_namespaces = options.tier != "C";
+  if (has_namespaces && getpid() != 1) throw StepError("not PID 1 of a new PID namespace");
   ignore_signals();
   mallopt(M_ARENA_MAX, 1);
   const ProcHandles proc = open_proc_handles();
   replace_standard_streams();
-  enter_root();
-  if (tier == "B") become_jail_user();
+  if (has_namespaces) enter_root(options);
+  if (options.tier == "B" || (options.tier == "C" && geteuid() == 0)) {
+    become_user(has_namespaces ? kJailId : options.host_id, has_namespaces);
+  }
+  // After the change of user, which undoes it.
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) throw StepError("PR_SET_PDEATHSIG");
   if (prctl(PR_SET_DUMPABLE, 0) != 0) throw StepError("PR_SET_DUMPABLE");
-  const Locks locks;
-  start_interpreter(modules, workflows);
-  send_ready(tier + " " + locks.describe());
-  Server server(locks, workflows ? proc.pid_namespace : -1, address_space_bytes(proc.statm));
+  Locks locks(options);
+  start_interpreter(options, modules);
+  send_ready(options.tier + " " + locks.describe());
+  Server server(options, locks, proc.pid_namespace, address_space_bytes(proc.statm));
   server.run();
   return 0;
 }
 
-int launch(const std::string& tier, const std::string& modules, bool workflows) {
-  enter_namespaces(tier == "A");
+int launch(const JailOptions& options, const std::string& modules) {
+  if (options.tier != "C") enter_namespaces(options);
   const pid_t pid = fork();
   if (pid < 0) throw StepError("fork into the PID namespace");
-  if (pid == 0) return serve(tier, modules, workflows);
+  if (pid == 0) return serve(options, modules);
   close(kControlFd);
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   return 0;
+}
+
+JailOptions options_of(int argc, char** argv) {
+  JailOptions options;
+  options.tier = argv[1];
+  for (int i = 3; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument == "workflows") options.workflows = true;
+    if (argument == "bare") options.bare = true;
+    if (argument.starts_with("uid=")) {
+      options.host_id = static_cast<unsigned>(std::stoul(argument.substr(4)));
+    }
+    if (argument.starts_with("packages=")) options.packages = argument.substr(9);
+  }
+  return options;
 }
 
 }  // namespace
@@ -78,7 +98,7 @@ int main(int argc, char** argv) {
   if (argc < 3) return 2;
   syscall(SYS_close_range, kControlFd + 1, ~0u, 0);
   try {
-    _exit(launch(argv[1], argv[2], argc > 3));
+    _exit(launch(options_of(argc, argv), argv[2]));
   } catch (const StepError& error) {
     send_failure(0, error.what(), error.code());
     _exit(1);

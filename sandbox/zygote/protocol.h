@@ -20,8 +20,10 @@ constexpr int kControlFd = 3;
 
 enum class FrameType : uint32_t {
   // To the job.
-  kJob = 1,    ///< first frame: (code, setup, entry_point) or what the flavour needs
-  kCall = 2,   ///< (args, kwargs) to call with, or the text of an in-process test
+  kJob = 1,  ///< first frame: (code, setup, entry_point) or what the flavour needs
+  /// (args, kwargs) to call with, (statements, expression) to evaluate beside the code, or the text
+  /// of an in-process test.
+  kCall = 2,
   kEnd = 3,    ///< no further calls
   kReply = 4,  ///< answer to kRequest of the same id
 
@@ -64,24 +66,25 @@ struct ControlRequest {
   Kind kind = Kind::kStart;
   uint64_t job = 0;
   ChildKind child = ChildKind::kCall;
-  uint32_t reserved = 0;
+  /// MB of a fresh /tmp of the job's own; the job then has PID and mount namespaces of its own too.
+  uint32_t scratch_mb = 0;
   int64_t memory_bytes = 0;
   int64_t cpu_seconds = 0;  ///< RLIMIT_CPU, a backstop
   int64_t max_procs = 0;
   uint64_t seed = 0;  ///< of `random` in the job
 };
 
-/// From the zygote. kStarted carries the child's pid as its SCM_CREDENTIALS.
+/// From the zygote. kStarted carries the child's pid as its SCM_CREDENTIALS, or as its status.
 struct ControlReply {
   enum class Kind : uint32_t { kReady, kStarted, kExited, kFailed };
   uint32_t magic = kControlMagic;
   Kind kind = Kind::kReady;
   uint64_t job = 0;
-  int32_t status = 0;   ///< kExited: wait status
+  int32_t status = 0;   ///< kExited: wait status; kStarted: pid, or 0
   int32_t error = 0;    ///< kFailed: errno
   int64_t cpu_us = 0;   ///< kExited: user and system time
   int64_t peak_kb = 0;  ///< kExited: resident
-  char what[64] = {};   ///< kFailed: the step; kReady: the tier and the locks, "A landlock=7"
+  char what[64] = {};   ///< kFailed: the step; kReady: the locks, "A landlock=7 seccomp"
 };
 
 }  // namespace weft

@@ -13,11 +13,12 @@
 #include <vector>
 
 #include "sandbox/zygote/interpreter.h"
+#include "sandbox/zygote/jail.h"
 
 namespace weft::zygote {
 
-Server::Server(const Locks& locks, int pid_namespace, int64_t base_bytes)
-    : locks_(locks), pid_namespace_(pid_namespace), base_bytes_(base_bytes) {}
+Server::Server(const JailOptions& options, Locks& locks, int pid_namespace, int64_t base_bytes)
+    : options_(options), locks_(locks), pid_namespace_(pid_namespace), base_bytes_(base_bytes) {}
 
 void Server::run() {
   std::vector<pollfd> polled;
@@ -49,11 +50,25 @@ bool Server::handle_request() {
   return true;
 }
 
+// Workflows, and jobs that may write, are PID 1 of a new namespace below this one.
+bool Server::enter_pid_namespace(const ControlRequest& request) {
+  if (options_.tier == "C") return true;
+  if (children_elsewhere_ && setns(pid_namespace_, CLONE_NEWPID) != 0) return false;
+  children_elsewhere_ = options_.workflows || request.scratch_mb > 0;
+  return !children_elsewhere_ || unshare(CLONE_NEWPID) == 0;
+}
+
 void Server::start(const ControlRequest& request, const int (&fds)[kMaxFds]) {
-  // Children are made in a new PID namespace below this one; the first of each is its PID 1.
-  if (pid_namespace_ >= 0 &&
-      (setns(pid_namespace_, CLONE_NEWPID) != 0 || unshare(CLONE_NEWPID) != 0)) {
+  if (options_.tier == "C" && (request.scratch_mb > 0 || request.max_procs > 0)) {
+    return send_failure(request.job, "scratch or processes at tier C", EPERM);
+  }
+  if (!enter_pid_namespace(request)) {
     return send_failure(request.job, "PID namespace of a job", errno);
+  }
+  try {
+    locks_.prepare(request);
+  } catch (const StepError& error) {
+    return send_failure(request.job, error.what(), error.code());
   }
   const int pid = fork_interpreter();
   if (pid == 0) become_child(request, fds);
@@ -66,7 +81,7 @@ void Server::start(const ControlRequest& request, const int (&fds)[kMaxFds]) {
     return send_failure(request.job, "pidfd_open", error);
   }
   jobs_[pidfd] = {request.job, pid};
-  send_started(request.job, pid);
+  send_started(request.job, pid, options_.tier != "C");
 }
 
 void Server::become_child(const ControlRequest& request, const int (&fds)[kMaxFds]) {
@@ -76,7 +91,11 @@ void Server::become_child(const ControlRequest& request, const int (&fds)[kMaxFd
       dup2(fds[0], kChannelFd) != kChannelFd) {
     _exit(Locks::kLockFailed);
   }
-  locks_.apply(request, base_bytes_);
+  try {
+    locks_.apply(request, base_bytes_);
+  } catch (const StepError&) {
+    _exit(Locks::kLockFailed);
+  }
   _exit(run_child(request.child, request.seed));
 }
 
@@ -87,7 +106,7 @@ void Server::reap(int pidfd) {
   if (wait4(job.pid, &status, 0, &usage) != job.pid) status = -1;
   close(pidfd);
   jobs_.erase(pidfd);
-  if (pid_namespace_ < 0) sweep();
+  if (!options_.workflows && options_.tier != "C") sweep();
   const auto microseconds = [](const timeval& t) { return t.tv_sec * 1000000LL + t.tv_usec; };
   send_exited(job.id, status, microseconds(usage.ru_utime) + microseconds(usage.ru_stime),
               usage.ru_maxrss);

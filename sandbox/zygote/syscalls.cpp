@@ -30,16 +30,24 @@ constexpr const char* kAllowed[] = {
     // memory
     "brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "mincore", "msync", "membarrier",
     // threads, time, signals within the process
-    "futex", "futex_waitv", "set_robust_list", "get_robust_list", "rseq", "set_tid_address",
-    "gettid", "getpid", "getppid", "getpgrp", "getpgid", "getsid", "getuid", "geteuid", "getgid",
-    "getegid", "getgroups", "getresuid", "getresgid", "getrusage", "getrlimit", "times", "time",
-    "gettimeofday", "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "sched_yield",
+    "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "gettid", "getpid", "getppid",
+    "getpgrp", "getpgid", "getsid", "getuid", "geteuid", "getgid", "getegid", "getgroups",
+    "getresuid", "getresgid", "getrusage", "getrlimit", "times", "time", "gettimeofday",
+    "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "sched_yield",
     "sched_getaffinity", "sched_getparam", "sched_getscheduler", "sched_get_priority_max",
     "sched_get_priority_min", "getpriority", "getcpu", "sysinfo", "uname", "getrandom", "alarm",
     "getitimer", "setitimer", "timer_create", "timer_settime", "timer_gettime", "timer_delete",
     "pause", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending", "rt_sigsuspend",
     "rt_sigtimedwait", "sigaltstack", "signalfd4", "tgkill", "restart_syscall", "arch_prctl",
     "exit", "exit_group", "capget"};
+
+// With a scratch folder. No locks and no leases: on the library's files they would be seen by
+// others.
+constexpr const char* kAllowedOnScratch[] = {
+    "mkdir",    "mkdirat",   "rmdir",     "unlink",   "unlinkat",  "rename",
+    "renameat", "link",      "linkat",    "symlink",  "symlinkat", "chmod",
+    "fchmod",   "fchmodat",  "creat",     "truncate", "fallocate", "utime",
+    "utimes",   "utimensat", "futimesat", "fchdir",   "renameat2", "fdatasync"};
 
 constexpr const char* kKilled[] = {"ptrace",
                                    "process_vm_readv",
@@ -144,6 +152,17 @@ void add_argument_rules(FilterBuilder& filter) {
   }
 }
 
+// Waking is allowed within the process only: a futex in a mapping of the read-only library is the
+// same one in every jail. Waiting on a shared one is how libc joins threads.
+void add_futex_rules(FilterBuilder& filter) {
+  constexpr scmp_datum_t kPrivate = 128, kRealTime = 256, kWait = 0, kWaitBitset = 9;
+  filter.add(SCMP_ACT_ALLOW, "futex", SCMP_A1(SCMP_CMP_MASKED_EQ, kPrivate, kPrivate));
+  for (const scmp_datum_t operation : {kWait, kWaitBitset}) {
+    filter.add(SCMP_ACT_ALLOW, "futex",
+               SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu & ~kRealTime, operation));
+  }
+}
+
 void add_process_rules(FilterBuilder& filter, ProcessPolicy policy) {
   constexpr scmp_datum_t kNewNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID |
                                           CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
@@ -162,12 +181,16 @@ void add_process_rules(FilterBuilder& filter, ProcessPolicy policy) {
 
 }  // namespace
 
-std::vector<sock_filter> make_filter(ProcessPolicy policy) {
+std::vector<sock_filter> make_filter(FilterKind kind) {
   FilterBuilder filter;
   for (const char* name : kAllowed) filter.add(SCMP_ACT_ALLOW, name);
+  if (kind.scratch) {
+    for (const char* name : kAllowedOnScratch) filter.add(SCMP_ACT_ALLOW, name);
+  }
   for (const char* name : kKilled) filter.add(SCMP_ACT_KILL_PROCESS, name);
   add_argument_rules(filter);
-  add_process_rules(filter, policy);
+  add_futex_rules(filter);
+  add_process_rules(filter, kind.processes);
   return filter.build();
 }
 

@@ -190,7 +190,7 @@ TEST(Judge, InprocIsWeakAndNeedsPermission) {
 TEST(Judge, TierBHoldsTheSameLocksWithoutUserNamespaces) {
   if (geteuid() != 0) GTEST_SKIP() << "tier B needs root";
   auto options = test::sandbox_options();
-  options.use_user_namespaces = false;
+  options.max_tier = "B";
   Sandbox sandbox(options);
   EXPECT_EQ(sandbox.tier(), "B");
   Judge judge(sandbox);
@@ -230,7 +230,7 @@ TEST(Judge, RebuildsASlotWhoseZygoteWasKilled) {
 
 TEST(Sandbox, RefusesUnknownTiersAndMissingZygotes) {
   auto options = test::sandbox_options();
-  options.min_tier = "C";
+  options.min_tier = "D";
   EXPECT_THROW(Sandbox{options}, InputError);
   options = test::sandbox_options();
   options.zygote_path = "/nonexistent/zygote";

@@ -8,4 +8,4 @@ def f(x):
             return path
         except OSError:
             pass
-    return "held" if sorted(os.listdir("/")) == ["dev", "lib", "usr"] else str(os.listdir("/"))
+    return "held" if sorted(os.listdir("/")) == ["dev", "lib", "tmp", "usr"] and not os.listdir("/tmp") else str(os.listdir("/"))
