@@ -4,6 +4,8 @@
 //   # passed: N                 tests that may pass (default 0)
 //   # limits: {...}             as in a judge row
 //   # peak_mb: N                resident memory stays below
+//   # driven: NAME              run by that case of another test only
+// @MARKER@ stands for a file outside. twin_NNN.py uses the same means honestly and must pass.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -26,11 +28,15 @@ struct Attack {
   int passed = 0;
   Json limits = Json::object();
   double peak_mb = 1e9;
+  bool driven = false;
 };
 
-Attack load_attack(const std::string& name) {
+Attack load_attack(const std::string& name, const std::string& marker = "") {
   Attack attack;
-  attack.code = read_file(test::source_dir() / "tests/sandbox/hostile" / (name + ".py"));
+  attack.code = test::hostile_program(name);
+  for (size_t at; (at = attack.code.find("@MARKER@")) != std::string::npos;) {
+    attack.code.replace(at, 8, marker);
+  }
   std::istringstream lines(attack.code);
   for (std::string line; std::getline(lines, line) && line.starts_with("# ");) {
     const size_t colon = line.find(": ");
@@ -42,6 +48,7 @@ Attack load_attack(const std::string& name) {
     if (key == "passed") attack.passed = std::stoi(value);
     if (key == "limits") attack.limits = parse_json(value, name);
     if (key == "peak_mb") attack.peak_mb = std::stod(value);
+    if (key == "driven") attack.driven = true;
   }
   return attack;
 }
@@ -49,36 +56,54 @@ Attack load_attack(const std::string& name) {
 std::vector<std::string> attack_names() {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(test::source_dir() / "tests/sandbox/hostile")) {
-    if (entry.path().extension() == ".py") names.push_back(entry.path().stem().string());
+    const std::string name = entry.path().stem().string();
+    if (name.starts_with("case_") && !load_attack(name).driven) names.push_back(name);
   }
   std::sort(names.begin(), names.end());
   return names;
+}
+
+JudgeRequest request_of(const Attack& attack) {
+  auto request = test::call_request(attack.code);
+  request.limits.output_bytes = 100000;
+  request.limits.wall_ms = 20000;  // CPU limits are met first, on a busy machine too
+  for (const auto& [key, value] : attack.limits.items()) {
+    if (key == "max_procs") request.limits.max_procs = value;
+    if (key == "cpu_ms") request.limits.cpu_ms = value;
+    if (key == "wall_ms") request.limits.wall_ms = value;
+    if (key == "memory_mb") request.limits.memory_mb = value;
+    if (key == "scratch_mb") request.limits.scratch_mb = value;
+  }
+  request.tests = {test::call_test(2, 4), test::call_test(3, 6)};
+  return request;
+}
+
+// Passes on the same slot, in every flavour of it.
+void expect_honest_programs_pass() {
+  for (const char* code :
+       {"def f(x):\n    return 2 * x\n", "import re\ndef f(x):\n    return 2 * x\n"}) {
+    auto honest = test::call_request(code);
+    honest.tests = {test::call_test(2, 4), test::call_test(3, 6)};
+    EXPECT_EQ(test::shared_judge().run(honest).row_verdict(), "PASS");
+  }
 }
 
 class Hostile : public testing::TestWithParam<std::string> {};
 
 TEST_P(Hostile, IsHeldAndLeavesTheSlotClean) {
   Judge& judge = test::shared_judge();
-  const Attack attack = load_attack(GetParam());
+  const test::TempDir outside;
+  const std::string marker = (outside / "marker").string();
+  write_file_atomically(marker, "untouched");
+  const Attack attack = load_attack(GetParam(), marker);
   ASSERT_FALSE(attack.expected.empty());
   const bool held = attack.expected[0] == "HELD";
-
-  auto honest = test::call_request("def f(x):\n    return 2 * x\n");
-  honest.tests = {test::call_test(2, 4), test::call_test(3, 6)};
-  ASSERT_EQ(judge.run(honest).row_verdict(), "PASS");
+  expect_honest_programs_pass();
   const auto processes = test::descendants();
   const int descriptors = test::num_open_descriptors();
 
-  auto request = test::call_request(attack.code);
-  request.limits.output_bytes = 100000;
-  for (const auto& [key, value] : attack.limits.items()) {
-    if (key == "max_procs") request.limits.max_procs = value;
-    if (key == "cpu_ms") request.limits.cpu_ms = value;
-    if (key == "wall_ms") request.limits.wall_ms = value;
-    if (key == "memory_mb") request.limits.memory_mb = value;
-  }
-  request.tests = held ? std::vector<Json>{test::call_test(2, "held")}
-                       : std::vector<Json>{test::call_test(2, 4), test::call_test(3, 6)};
+  auto request = request_of(attack);
+  if (held) request.tests = {test::call_test(2, "held")};
   const Verdict verdict = judge.run(request);
   const std::string name = verdict.row_verdict();
   if (held) {
@@ -92,9 +117,18 @@ TEST_P(Hostile, IsHeldAndLeavesTheSlotClean) {
   EXPECT_FALSE(verdict.infra) << to_json(verdict).dump();
   EXPECT_LT(verdict.peak_mb, attack.peak_mb);
 
-  EXPECT_EQ(judge.run(honest).row_verdict(), "PASS");
-  EXPECT_EQ(test::descendants(), processes);  // the same zygote, and nothing else
+  expect_honest_programs_pass();
+  EXPECT_EQ(test::descendants(), processes);  // the same zygotes, and nothing else
   EXPECT_EQ(test::num_open_descriptors(), descriptors);
+  EXPECT_EQ(read_file(marker), "untouched");
+}
+
+TEST_P(Hostile, ItsHonestTwinPasses) {
+  const Attack twin = load_attack("twin_" + GetParam().substr(5, 3));
+  auto request = request_of(twin);
+  request.limits.cpu_ms = std::max<int64_t>(request.limits.cpu_ms, 1000);
+  const Verdict verdict = test::shared_judge().run(request);
+  EXPECT_EQ(verdict.row_verdict(), "PASS") << to_json(verdict).dump();
 }
 
 INSTANTIATE_TEST_SUITE_P(Program, Hostile, testing::ValuesIn(attack_names()),

@@ -83,6 +83,16 @@ TEST_F(HostileWorkflow, Case068DeathCancelsItsCallsAndTheirCostIsCounted) {
   EXPECT_LT(result.wall_ms, 5000);
 }
 
+TEST_F(HostileWorkflow, Case069ExecutedCodeHasNoChannelToAskFor) {
+  WorkflowJob job;
+  job.public_tests = {test::call_test(2, 4)};
+  const std::string quoted = dump_json(Json(test::hostile_program("case_069_executes_workflows")));
+  const auto result = run("return str(exec_code(" + quoted + ", 'f')), 0.0", job);
+  EXPECT_NE(result.answer.find("ModuleNotFoundError"), std::string::npos)
+      << result.answer << result.error;
+  EXPECT_EQ(result.usage.execs, 1);
+}
+
 TEST_F(HostileWorkflow, Case070NeverReturningEndsAtTheWallLimit) {
   WorkflowJob job;
   job.budget.wall_ms = 300;

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <map>
 
+#include "base/file.h"
+
 namespace weft::test {
 
 SandboxOptions sandbox_options(int num_slots) {
@@ -36,6 +38,10 @@ JudgeRequest call_request(const std::string& code, const std::string& entry_poin
 
 Json call_test(Json arg, Json expected) {
   return Json{{"args", Json::array({std::move(arg)})}, {"expected", std::move(expected)}};
+}
+
+std::string hostile_program(const std::string& name) {
+  return read_file(source_dir() / "tests/sandbox/hostile" / (name + ".py"));
 }
 
 std::set<int> descendants() {

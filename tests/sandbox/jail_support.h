@@ -23,6 +23,9 @@ JudgeRequest call_request(const std::string& code, const std::string& entry_poin
 /// {"args":[arg],"expected":expected}
 Json call_test(Json arg, Json expected);
 
+/// Text of tests/sandbox/hostile/NAME.py.
+std::string hostile_program(const std::string& name);
+
 /// Pids of all processes that descend from this one.
 std::set<int> descendants();
 

@@ -1,0 +1,100 @@
+/// weft_confine MODE PROGRAM ARGS...: runs a program on a machine that lacks something, as the
+/// kernel or a container's seccomp profile would take it away. Exit 77: this machine cannot show
+/// it.
+#include <fcntl.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <string>
+
+namespace {
+
+[[noreturn]] void cannot(const char* what) {
+  std::perror(what);
+  _exit(77);
+}
+
+void write_file(const std::string& path, const std::string& text) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    cannot(path.c_str());
+  }
+  close(fd);
+}
+
+// An unprivileged user in a namespace that admits no further ones.
+void take_user_namespaces() {
+  const std::string uid = std::to_string(geteuid()), gid = std::to_string(getegid());
+  if (unshare(CLONE_NEWUSER) != 0) cannot("unshare");
+  write_file("/proc/self/setgroups", "deny");
+  write_file("/proc/self/uid_map", "1000 " + uid + " 1\n");
+  write_file("/proc/self/gid_map", "1000 " + gid + " 1\n");
+  write_file("/proc/sys/user/max_user_namespaces", "0");
+}
+
+void mask_proc() {
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount("tmpfs", "/proc", "tmpfs", MS_RDONLY, nullptr) != 0) {
+    cannot("mask /proc");
+  }
+}
+
+class Filter {
+ public:
+  Filter() : context_(seccomp_init(SCMP_ACT_ALLOW)) {}
+  template <class... Conditions>
+  Filter& refuse(const char* call, int error, Conditions... conditions) {
+    const int number = seccomp_syscall_resolve_name(call);
+    if (number != __NR_SCMP_ERROR) {
+      seccomp_rule_add(context_, SCMP_ACT_ERRNO(static_cast<uint32_t>(error)), number,
+                       sizeof...(conditions), conditions...);
+    }
+    return *this;
+  }
+  void load() {
+    if (seccomp_load(context_) != 0) cannot("seccomp_load");
+  }
+
+ private:
+  scmp_filter_ctx context_;
+};
+
+bool confine(const std::string& mode) {
+  if (mode == "no-user-namespaces") {
+    take_user_namespaces();
+  } else if (mode == "masked-proc") {
+    mask_proc();
+  } else if (mode == "container") {
+    Filter().refuse("unshare", EPERM).refuse("mount", EPERM).load();
+  } else if (mode == "no-landlock") {
+    Filter()
+        .refuse("landlock_create_ruleset", ENOSYS)
+        .refuse("unshare", EPERM, SCMP_A0(SCMP_CMP_EQ, 0))
+        .load();
+  } else if (mode == "no-seccomp") {
+    Filter().refuse("seccomp", EINVAL).load();
+  } else if (mode == "apparmor") {
+    Filter().refuse("mount", EACCES).load();
+  } else if (mode == "full-pid-table") {
+    Filter()
+        .refuse("clone3", ENOSYS)
+        .refuse("fork", EAGAIN)
+        .refuse("clone", EAGAIN, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_VM, 0))
+        .load();
+  } else {
+    return mode == "nothing";
+  }
+  return true;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 3 || !confine(argv[1])) return 2;
+  execv(argv[2], argv + 2);
+  cannot(argv[2]);
+}

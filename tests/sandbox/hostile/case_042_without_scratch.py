@@ -1,0 +1,10 @@
+# expect: HELD
+import os
+def f(x):
+    for attempt in (lambda: open("/tmp/x", "w"), lambda: os.mkdir("/tmp/d"), lambda: os.mkfifo("/tmp/p")):
+        try:
+            attempt()
+            return "wrote"
+        except OSError:
+            pass
+    return "held"

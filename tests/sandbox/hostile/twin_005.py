@@ -1,0 +1,4 @@
+class Count(int):
+    pass
+def f(x):
+    return int(Count(x)) + x

@@ -1,0 +1,4 @@
+answers = {}
+def f(x):
+    answers[x] = 2 * x
+    return answers[x]

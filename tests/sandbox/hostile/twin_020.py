@@ -1,0 +1,4 @@
+import os
+def f(x):
+    os.environ['DOUBLE'] = str(2 * x)
+    return int(os.environ.pop('DOUBLE'))

@@ -1,0 +1,4 @@
+def count(n):
+    yield from range(n)
+def f(x):
+    return len(list(count(2 * x)))

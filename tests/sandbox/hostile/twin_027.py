@@ -1,0 +1,5 @@
+import sys
+def f(x):
+    if x < 0:
+        sys.exit('negative')
+    return 2 * x

@@ -1,0 +1,3 @@
+import os
+def f(x):
+    return 2 * x if os.getpid() > 0 else None

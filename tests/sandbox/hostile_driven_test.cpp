@@ -1,0 +1,193 @@
+// Cases that need more than one run of one program, as numbered in docs/sandbox.md.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cstdlib>
+#include <future>
+#include <thread>
+
+#include "tests/sandbox/jail_support.h"
+
+namespace weft {
+namespace {
+
+using test::call_request;
+using test::call_test;
+using test::hostile_program;
+
+TEST(HostileDriven, Case015PatchedUnittestIsFlaggedWeakAndMissingTestsFail) {
+  auto options = test::sandbox_options();
+  options.allow_inproc = true;
+  Sandbox sandbox(options);
+  Judge judge(sandbox);
+  auto request = call_request(hostile_program("case_015_patched_unittest"));
+  request.mode = Mode::kInproc;
+  const std::string test =
+      "import unittest\nclass Case(unittest.TestCase):\n    def test(self):\n"
+      "        self.assertEqual(f(1), 2)\nresult = unittest.TestResult()\n"
+      "unittest.defaultTestLoader.loadTestsFromTestCase(Case).run(result)\n"
+      "assert result.wasSuccessful() and result.testsRun == 1\n";
+  request.tests = {Json{{"code", test}}};
+  const Verdict patched = judge.run(request);
+  EXPECT_TRUE(patched.weak);
+  EXPECT_EQ(patched.row_verdict(), "ERROR(AssertionError)");
+  request.code = "import os\ndef f(x):\n    os._exit(0)\n";
+  request.tests = {Json{{"code", test}}, Json{{"code", test}}};
+  const Verdict gone = judge.run(request);
+  EXPECT_EQ(gone.passed, 0);
+  EXPECT_EQ(gone.declared, 2);
+  request.code = "def f(x):\n    return 2 * x\n";
+  EXPECT_EQ(judge.run(request).row_verdict(), "PASS");
+}
+
+TEST(HostileDriven, Case019FindsNoSecretInItsMemory) {
+  const std::string bait = "canary-bait-0123456789abcdef";
+  setenv("WEFT_TEST_KEY", "canary-secret-0123456789abcdef", 1);
+  Sandbox sandbox(test::sandbox_options());
+  Judge judge(sandbox);
+  auto request = call_request(hostile_program("case_019_scans_memory"));
+  request.limits.cpu_ms = 5000;
+  request.tests = {call_test(bait, Json::array({bait})),
+                   call_test(bait, "canary-expected-0123456789abcdef")};
+  const Verdict verdict = judge.run(request);
+  unsetenv("WEFT_TEST_KEY");
+  EXPECT_EQ(verdict.tests[0].name(), "PASS") << dump_json(to_json(verdict));
+  EXPECT_EQ(verdict.tests[1].name(), "WRONG") << dump_json(to_json(verdict));
+}
+
+TEST(HostileDriven, Case029OddValuesCompareAsDeclared) {
+  const Json tolerance = {{"abs", 1e-9}};
+  const Json nan = {{"$float", "nan"}}, tuple = {{"$tuple", {1, 2}}};
+  struct Row {
+    const char* name;
+    Json expected, compare;
+    const char* verdict;
+  };
+  const Row rows[] = {
+      {"nan", nan, "exact", "WRONG"},
+      {"nan in list", Json::array({nan}), "exact", "WRONG"},
+      {"nan", nan, tolerance, "WRONG"},
+      {"inf", {{"$float", "inf"}}, "exact", "PASS"},
+      {"inf", 1e308, tolerance, "WRONG"},
+      {"inf", {{"$float", "-inf"}}, tolerance, "WRONG"},
+      {"-0.0", 0, "exact", "PASS"},
+      {"True", 1, "exact", "PASS"},
+      {"2.0", 2, "exact", "PASS"},
+      {"tuple", {1, 2}, "exact", "WRONG"},
+      {"tuple", {1, 2}, "lenient_sequences", "PASS"},
+      {"list", tuple, "exact", "WRONG"},
+      {"list", {2, 1}, "multiset", "PASS"},
+      {"list", {2, 2}, "multiset", "WRONG"},
+      {"dict", {{"a", 2}, {"b", 1}}, "exact", "PASS"},
+      {"set", {{"$set", {1, 3}}}, "exact", "PASS"},
+      {"set", {{"$frozenset", {3, 1}}}, "exact", "PASS"},
+      {"set", {1, 3}, "exact", "WRONG"},
+      {"big", {{"$float", "inf"}}, "exact", "WRONG"},
+      {"big", 9007199254740992.0, "exact", "WRONG"},
+      {"big float", 9007199254740992, "exact", "PASS"},
+      {"bytes", "a", "exact", "WRONG"},
+      {"str", "a", "exact", "PASS"},
+      {"None", false, "exact", "WRONG"},
+      {"0.3", 0.3, "exact", "WRONG"},
+      {"0.3", 0.3, tolerance, "PASS"},
+      {"nested", Json::array({{1, {2}}}), "lenient_sequences", "PASS"},
+  };
+  auto request = call_request(hostile_program("case_029_odd_values"));
+  for (const auto& row : rows) {
+    request.tests.push_back(call_test(row.name, row.expected));
+    request.tests.back()["compare"] = row.compare;
+  }
+  const Verdict verdict = test::shared_judge().run(request);
+  for (size_t i = 0; i < std::size(rows); ++i) {
+    EXPECT_EQ(verdict.tests[i].name(), rows[i].verdict)
+        << rows[i].name << " against " << rows[i].expected << " by " << rows[i].compare;
+  }
+}
+
+TEST(HostileDriven, Case030OddAnswersAreDecodedOrFailed) {
+  auto request = call_request(hostile_program("case_030_odd_answers"));
+  request.limits.cpu_ms = 2000;
+  for (const char* name : {"digits", "surrogate", "many", "key", "bytes", "minus"}) {
+    request.tests.push_back(call_test(name, 1));
+  }
+  request.tests.push_back(call_test("nul", std::string("a\0b", 3)));
+  const auto start = std::chrono::steady_clock::now();
+  const Verdict verdict = test::shared_judge().run(request);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+  for (size_t i = 0; i < 6; ++i) EXPECT_EQ(verdict.tests[i].name(), "WRONG") << i;
+  EXPECT_EQ(verdict.tests[6].name(), "PASS");
+  EXPECT_EQ(verdict.tests[0].got.substr(0, 6), "int of");
+  EXPECT_LT(dump_json(to_json(verdict)).size(), 10000u);
+}
+
+TEST(HostileDriven, Case064TwoJobsAtOnceDoNotFindEachOther) {
+  Sandbox sandbox(test::sandbox_options(2));
+  Judge judge(sandbox);
+  std::promise<Verdict> promises[2];
+  for (int i = 0; i < 2; ++i) {
+    auto request = call_request(hostile_program("case_064_seeks_others"));
+    request.limits.cpu_ms = 2000;
+    request.tests = {call_test(i == 0 ? "wait" : "wake", Json::array())};
+    judge.submit(request, [&promises, i](Verdict v) { promises[i].set_value(std::move(v)); });
+  }
+  for (auto& promise : promises) {
+    const Verdict verdict = promise.get_future().get();
+    EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
+  }
+}
+
+class KilledZygotes : public testing::Test {
+ protected:
+  // Of the second sandbox only: the shared one's are left alone.
+  void SetUp() override {
+    const auto others = test::descendants();
+    sandbox_ = std::make_unique<Sandbox>(test::sandbox_options(2));
+    judge_ = std::make_unique<Judge>(*sandbox_);
+    others_ = others;
+  }
+  void kill_processes(size_t at_most) const {
+    for (const int pid : test::descendants()) {
+      if (!others_.count(pid) && at_most-- > 0) kill(pid, SIGKILL);
+    }
+  }
+  std::future<Verdict> start(const std::string& code) {
+    auto request = call_request(code);
+    request.limits.wall_ms = 5000;
+    request.tests = {call_test(2, 4)};
+    auto promise = std::make_shared<std::promise<Verdict>>();
+    judge_->submit(request, [promise](Verdict v) { promise->set_value(std::move(v)); });
+    return promise->get_future();
+  }
+
+  std::set<int> others_;
+  std::unique_ptr<Sandbox> sandbox_;
+  std::unique_ptr<Judge> judge_;
+};
+
+TEST_F(KilledZygotes, Case065ASlotThatLosesItsZygoteIsRebuiltAndTheJobTriedAgain) {
+  const std::string slow = "import time\ndef f(x):\n    time.sleep(0.5)\n    return 2 * x\n";
+  auto first = start(slow), second = start(slow);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  kill_processes(1);  // the launcher of a slot, and with it the slot
+  for (auto* verdict : {&first, &second}) {
+    const Verdict result = verdict->get();
+    EXPECT_EQ(result.row_verdict(), "PASS") << dump_json(to_json(result));
+    EXPECT_FALSE(result.infra);
+  }
+}
+
+TEST_F(KilledZygotes, Case065TwoLossesAreInfrastructureAndTheNextJobPasses) {
+  auto lost = start("import time\ndef f(x):\n    time.sleep(3)\n    return 2 * x\n");
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (lost.wait_for(std::chrono::milliseconds(100)) != std::future_status::ready &&
+         std::chrono::steady_clock::now() < end) {
+    kill_processes(SIZE_MAX);
+  }
+  const Verdict verdict = lost.get();
+  EXPECT_TRUE(verdict.infra);
+  EXPECT_EQ(verdict.row_verdict(), "INFRA");
+  EXPECT_EQ(start("def f(x): return 2 * x\n").get().row_verdict(), "PASS");
+}
+
+}  // namespace
+}  // namespace weft
