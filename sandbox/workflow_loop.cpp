@@ -28,11 +28,13 @@ uint64_t event_key(uint64_t id, Source source) { return (id << 3) | static_cast<
 
 }  // namespace
 
-WorkflowLoop::WorkflowLoop(Sandbox& sandbox, Judge& judge, Worker& worker, int max_concurrent)
+WorkflowLoop::WorkflowLoop(Sandbox& sandbox, Judge& judge, Worker& worker, int max_concurrent,
+                           int64_t memory_mb)
     : sandbox_(sandbox),
       judge_(judge),
       worker_(worker),
       max_concurrent_(static_cast<size_t>(max_concurrent)),
+      memory_(memory_mb > 0 ? memory_mb : machine_memory_mb() * 3 / 4),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (max_concurrent < 1) {
@@ -122,9 +124,19 @@ void WorkflowLoop::handle(uint64_t key, uint32_t events) {
 
 void WorkflowLoop::start_queued() {
   while (!queue_.empty() && flows_.size() < max_concurrent_) {
+    const int64_t budget_mb = queue_.front()->job.budget.memory_mb;
+    const bool is_possible = memory_.can_ever_admit(budget_mb);
+    if (is_possible && !memory_.admit(budget_mb)) return;
     auto flow = std::move(queue_.front());
     queue_.pop_front();
-    start(std::move(flow));
+    if (is_possible) {
+      start(std::move(flow));
+    } else {
+      flow->decide(Status::kInfrastructure,
+                   "a budget of " + std::to_string(budget_mb) + " MB exceeds the " +
+                       std::to_string(memory_.capacity_mb()) + " MB for all workflows");
+      flow->done(std::move(flow->result));
+    }
   }
 }
 
@@ -149,6 +161,7 @@ void WorkflowLoop::start(std::unique_ptr<Flow> flow) {
     watch(flow->fds.out.get(), event_key(flow->id, Source::kOut), EPOLLIN);
     watch(flow->fds.err.get(), event_key(flow->id, Source::kErr), EPOLLIN);
   } catch (const Error& error) {
+    memory_.give_back(job.budget.memory_mb);
     flow->decide(Status::kInfrastructure, error.what());
     return flow->done(std::move(flow->result));
   }
@@ -309,6 +322,7 @@ void WorkflowLoop::settle(Flow& flow) {
   if (!flow.outstanding.empty()) return;
   auto node = flows_.extract(flow.id);
   Flow& ended = *node.mapped();
+  memory_.give_back(ended.job.budget.memory_mb);
   ended.result.wall_ms = ended.wall_ms();
   ended.done(std::move(ended.result));
   start_queued();

@@ -8,13 +8,15 @@
 #include <mutex>
 #include <thread>
 
+#include "sandbox/memory_admission.h"
 #include "sandbox/workflow_flow.h"
 
 namespace weft {
 
 class WorkflowLoop {
  public:
-  WorkflowLoop(Sandbox& sandbox, Judge& judge, Worker& worker, int max_concurrent);
+  WorkflowLoop(Sandbox& sandbox, Judge& judge, Worker& worker, int max_concurrent,
+               int64_t memory_mb);
   ~WorkflowLoop();
   WorkflowLoop(const WorkflowLoop&) = delete;
   WorkflowLoop& operator=(const WorkflowLoop&) = delete;
@@ -50,6 +52,7 @@ class WorkflowLoop {
   Judge& judge_;
   Worker& worker_;
   size_t max_concurrent_;
+  MemoryAdmission memory_;
   Fd epoll_;
   Fd wake_;
   std::unique_ptr<ZygoteProcess> zygote_;

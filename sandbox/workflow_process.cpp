@@ -7,13 +7,14 @@
 namespace weft {
 
 struct WorkflowHost::Impl {
-  Impl(Sandbox& sandbox, Judge& judge, Worker& worker, int max_concurrent)
-      : loop(sandbox, judge, worker, max_concurrent) {}
+  Impl(Sandbox& sandbox, Judge& judge, Worker& worker, int max_concurrent, int64_t memory_mb)
+      : loop(sandbox, judge, worker, max_concurrent, memory_mb) {}
   WorkflowLoop loop;
 };
 
-WorkflowHost::WorkflowHost(Sandbox& sandbox, Judge& judge, Worker& worker, int max_concurrent)
-    : impl_(std::make_unique<Impl>(sandbox, judge, worker, max_concurrent)) {}
+WorkflowHost::WorkflowHost(Sandbox& sandbox, Judge& judge, Worker& worker, int max_concurrent,
+                           int64_t memory_mb)
+    : impl_(std::make_unique<Impl>(sandbox, judge, worker, max_concurrent, memory_mb)) {}
 
 WorkflowHost::~WorkflowHost() = default;
 

@@ -73,8 +73,11 @@ struct WorkflowResult {
 class WorkflowHost {
  public:
   /// `sandbox`, `judge` and `worker` are borrowed and must outlive the host. Further jobs than
-  /// `max_concurrent` wait in order.
-  WorkflowHost(Sandbox& sandbox, Judge& judge, Worker& worker, int max_concurrent = 64);
+  /// `max_concurrent` wait in order, and so do those whose budgets of memory, taken together,
+  /// exceed `memory_mb`; 0 stands for three quarters of the machine's. A job that exceeds it alone
+  /// ends as kInfrastructure.
+  WorkflowHost(Sandbox& sandbox, Judge& judge, Worker& worker, int max_concurrent = 64,
+               int64_t memory_mb = 0);
 
   /// Ends running workflows as kInfrastructure, cancels their calls and waits for their replies.
   ~WorkflowHost();

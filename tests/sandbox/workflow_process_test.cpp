@@ -176,6 +176,40 @@ TEST(WorkflowHost, ManyWaitingWorkflowsShareOneThread) {
   }
 }
 
+TEST(WorkflowHost, AdmitsOnlyAsManyAsTheMemoryHolds) {
+  std::atomic<int> most{0};
+  ScriptedWorker worker(
+      [](const WorkerRequest&) {
+        WorkerReply reply;
+        reply.texts = {"x"};
+        return reply;
+      },
+      50);
+  // Room for two budgets of 64 MB and what a process costs beside them, not for three.
+  WorkflowHost host(test::shared_sandbox(), test::shared_judge(), worker, 64, 150);
+  std::vector<std::promise<WorkflowResult>> promises(6);
+  for (auto& promise : promises) {
+    WorkflowJob job;
+    job.code = workflow_code("return (await self.llm.call_llm(messages=['x']))[0], 0.0");
+    host.start(job, [&promise](WorkflowResult r) { promise.set_value(std::move(r)); });
+  }
+  auto& first = promises.front();
+  auto done = first.get_future();
+  while (done.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
+    most = std::max(most.load(), worker.num_requests.load());
+  }
+  EXPECT_EQ(done.get().answer, "x");
+  EXPECT_LE(most, 3);  // the third may start as the first ends
+  for (size_t i = 1; i < promises.size(); ++i)
+    EXPECT_EQ(promises[i].get_future().get().answer, "x");
+  WorkflowJob large;
+  large.budget.memory_mb = 147;
+  large.code = workflow_code("return 'x'");
+  const auto refused = host.run(large);
+  EXPECT_EQ(refused.status, Status::kInfrastructure);
+  EXPECT_EQ(refused.error, "a budget of 147 MB exceeds the 150 MB for all workflows");
+}
+
 TEST(WorkflowHost, TheSameSeedGivesTheSameRandomNumbersAndWorkerSeeds) {
   const auto answer = [](uint64_t seed) {
     ScriptedWorker worker([](const WorkerRequest& request) {
