@@ -27,7 +27,7 @@ ctest --preset asan -L unit -j "$jobs" --output-on-failure
 step "thread sanitizer: rooms with threads"
 cmake --preset tsan >/dev/null
 cmake --build --preset tsan --target threaded_tests
-ctest --preset tsan -L unit-threaded -j "$jobs" --output-on-failure
+ctest --preset tsan -L threaded -j "$jobs" --output-on-failure
 
 step "left out here"
 for label in slow gpu; do
