@@ -5,7 +5,7 @@
 #include <limits>
 #include <memory>
 
-#include "base/error.h"
+#include "base/check.h"
 
 namespace weft {
 namespace {
@@ -71,7 +71,10 @@ std::vector<Sample> make_samples(const std::vector<Episode>& episodes,
       group_advantages(rewards, groups, options.advantage, options.population_std);
   result.num_groups = advantages.num_groups;
   result.zero_std_groups = advantages.zero_std_groups;
-  for (size_t i = 0; i < samples.size(); ++i) samples[i].advantage = advantages.values[i];
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const double advantage = advantages.values[i];
+    samples[i].advantage = advantage < 0 ? advantage * options.negative_weight : advantage;
+  }
   if (options.mask_truncated) {
     std::erase_if(samples, [](const Sample& s) { return s.episode->truncated; });
   }
@@ -182,9 +185,8 @@ void measure_mismatch(Learner& learner, const std::vector<Episode>& episodes, Mi
 }  // namespace
 
 void PolicyUpdateOptions::validate() const {
-  if (updates_per_batch < 1) {
-    throw InputError("updates_per_batch: expected >= 1, got " + std::to_string(updates_per_batch));
-  }
+  require_share("negative_weight", negative_weight);
+  require_at_least("updates_per_batch", updates_per_batch, 1);
 }
 
 PolicyUpdateResult update_policy(Learner& learner, const std::vector<Episode>& episodes,

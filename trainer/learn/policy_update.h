@@ -13,7 +13,11 @@ namespace weft {
 
 struct PolicyUpdateOptions {
   AdvantageKind advantage = AdvantageKind::kGrpo;
-  bool population_std = false;    ///< kGrpo: deviation over n, not n - 1
+  bool population_std = false;  ///< kGrpo: deviation over n, not n - 1
+  /// Factor on negative advantages, in [0, 1]. Pushing down what a policy of little entropy wrote
+  /// spreads its mass over whatever else there is. 1: GRPO; 0: only the better ones of a group
+  /// teach (RAFT, arXiv:2504.11343); between, asymmetric REINFORCE (arXiv:2506.20520).
+  double negative_weight = 1;
   bool mask_truncated = false;    ///< leave truncated episodes out of the loss
   int64_t updates_per_batch = 1;  ///< optimizer steps, each over a share of the prompts
   PolicyLossOptions loss;
@@ -22,6 +26,7 @@ struct PolicyUpdateOptions {
   void visit(V& v) {
     v("advantage", advantage, "grpo, dr_grpo or rloo");
     v("population_std", population_std, "grpo: deviation over n instead of n - 1");
+    v("negative_weight", negative_weight, "factor on negative advantages, 0 to 1");
     v("mask_truncated", mask_truncated, "leave truncated episodes out of the loss");
     v("updates_per_batch", updates_per_batch, "optimizer steps for each batch of rollouts");
     v("loss", loss, "clipping, mean and KL");

@@ -109,6 +109,35 @@ TEST(PolicyUpdate, DroppingZeroAdvantagesDoesNotChangeTheGradient) {
   EXPECT_NEAR(got.grad_norm, expected.grad_norm, 1e-6 * expected.grad_norm);
 }
 
+// At ratio 1 the loss is minus the mean of the advantages over all tokens: here 1 and
+// -negative_weight for the best and the worst of each group, up to GRPO's epsilon of 1e-6.
+TEST(PolicyUpdate, NegativeWeightScalesWhatTheWorseSamplesTeach) {
+  for (const double weight : {1.0, 0.25, 0.0}) {
+    Bench b;
+    const auto episodes = b.episodes();
+    double all = 0, best = 0, worst = 0;
+    for (const Episode& e : episodes) {
+      const auto length = static_cast<double>(e.completion_ids.size());
+      all += length;
+      if (e.reward == 2) best += length;
+      if (e.reward == 0) worst += length;
+    }
+    PolicyUpdateOptions options;
+    options.negative_weight = weight;
+    const auto result = update_policy(b.learner, episodes, b.base, 1e-3, options);
+    EXPECT_NEAR(result.sums.loss, (weight * worst - best) / all, 1e-5);
+    EXPECT_EQ(result.trained_tokens, static_cast<int64_t>(weight > 0 ? best + worst : best));
+  }
+}
+
+TEST(PolicyUpdate, NegativeWeightIsAShare) {
+  PolicyUpdateOptions options;
+  options.negative_weight = -0.1;
+  EXPECT_THROW(options.validate(), InputError);
+  options.negative_weight = 1.1;
+  EXPECT_THROW(options.validate(), InputError);
+}
+
 TEST(PolicyUpdate, SkipsAStepWithALogprobThatIsNotFinite) {
   Bench b;
   auto episodes = b.episodes();
