@@ -1,9 +1,9 @@
-"""Turns a reference solution and its asserts into (arguments, expected, comparer). Runs in the jail.
+"""Turns a reference solution and its asserts into (arguments, expected, comparer), in the jail.
 
-An assert of the form `f(args) == E` becomes a call of f with plain arguments. Where the arguments are
-no plain data, or f's value is looked at through something else, as in `set(f(x)) == E`, it becomes an
-expression to evaluate beside the candidate; E never goes there. Calls outside such asserts are recorded
-with the reference's value.
+An assert of the form `f(args) == E` becomes a call of f with plain arguments. Where the arguments
+are no plain data, or f's value is looked at through something else, as in `set(f(x)) == E`, it
+becomes an expression to evaluate beside the candidate; E never goes there. Calls outside such
+asserts are recorded with the reference's value.
 """
 
 import ast
@@ -77,7 +77,8 @@ def _split(test, names):
     nothing = _constant(None)
     if _is_call(test, names):
         return _truth(test), _constant(True), nothing, nothing
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and _is_call(test.operand, names):
+    is_not = isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
+    if is_not and _is_call(test.operand, names):
         return _truth(test.operand), _constant(False), nothing, nothing
     if isinstance(test, ast.Call):
         return _split_isclose(test, names)
@@ -113,16 +114,19 @@ class _Rewriter(ast.NodeTransformer):
         parts = _split(node.test, names)
         source = ast.unparse(node.test)
         if parts is None:
-            bound = node.test.comparators[0] if isinstance(node.test, ast.Compare) else _constant(None)
+            is_compared = isinstance(node.test, ast.Compare)
+            bound = node.test.comparators[0] if is_compared else _constant(None)
             close = ast.Call(ast.Name("__close__", ast.Load()), [bound], [])
             return [node, ast.Expr(close)] if self.recorder.proxied else node
         evaluated, expected, absolute, relative = parts
         call = evaluated if _is_call(evaluated, names) else None
         args = ast.Tuple(call.args if call else [], ast.Load())
         keywords = call.keywords if call else []
-        kwargs = ast.Dict([k.arg and _constant(k.arg) for k in keywords], [k.value for k in keywords])
-        given = [_constant(self.recorder.guest_text(evaluated)), _constant(call is not None), args, kwargs]
-        given += [ast.Lambda(_NO_ARGUMENTS, evaluated), expected, absolute, relative, _constant(source)]
+        names = [each.arg and _constant(each.arg) for each in keywords]
+        kwargs = ast.Dict(names, [each.value for each in keywords])
+        given = [_constant(self.recorder.guest_text(evaluated)), _constant(call is not None)]
+        given += [args, kwargs, ast.Lambda(_NO_ARGUMENTS, evaluated)]
+        given += [expected, absolute, relative, _constant(source)]
         return ast.Expr(ast.Call(ast.Name("__record__", ast.Load()), given, []))
 
 
