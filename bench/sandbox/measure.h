@@ -1,0 +1,58 @@
+/// What the sandbox's measurements share.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "base/json.h"
+#include "sandbox/sandbox.h"
+
+namespace weft::bench {
+
+using Clock = std::chrono::steady_clock;
+
+inline double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// `fraction` in [0, 1]; the times are reordered.
+inline double quantile(std::vector<double>& times, double fraction) {
+  if (times.empty()) return 0;
+  const auto at = std::min(times.size() - 1, static_cast<size_t>(fraction * times.size()));
+  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(at), times.end());
+  return times[at];
+}
+
+/// {"per_s","p50_ms","p99_ms","runs"} of calls of `once`, one after the other for `seconds`.
+template <class Once>
+Json rate_of(double seconds, Once once) {
+  std::vector<double> times;
+  for (int i = 0; i < 5; ++i) once();  // warm up
+  const auto start = Clock::now();
+  while (seconds_since(start) < seconds) {
+    const auto before = Clock::now();
+    once();
+    times.push_back(1000 * seconds_since(before));
+  }
+  const double total = seconds_since(start);
+  const auto runs = static_cast<double>(times.size());
+  return {{"per_s", runs / total},
+          {"p50_ms", quantile(times, 0.5)},
+          {"p99_ms", quantile(times, 0.99)},
+          {"runs", times.size()}};
+}
+
+/// Round trips of call_llm through asyncio, and how many a second go at once.
+Json measure_channel(Sandbox& sandbox);
+
+/// Private memory of workflows that wait for their worker.
+Json measure_waiting_workflows(Sandbox& sandbox, int count);
+
+/// Sum of a field of /proc/PID/smaps_rollup over processes, in MB.
+double memory_mb(const std::vector<int>& pids, const char* field);
+
+/// Pids of this process' descendants.
+std::vector<int> descendants();
+
+}  // namespace weft::bench
