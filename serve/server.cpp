@@ -208,9 +208,11 @@ void Server::Impl::configure() {
       send_error(response, error_of_status(request, response.status, options.max_body_kb));
     }
   });
-  http.set_logger([this](const httplib::Request& request, const httplib::Response& response) {
-    metrics.count_http(route_of(request.path), response.status);
-  });
+  // Before the reply goes out, so that whoever has seen it finds it counted.
+  http.set_post_routing_handler(
+      [this](const httplib::Request& request, httplib::Response& response) {
+        metrics.count_http(route_of(request.path), response.status);
+      });
 }
 
 Handler Server::Impl::guarded(Handler handler, bool open) {
