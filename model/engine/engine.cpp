@@ -123,11 +123,15 @@ void Engine::Impl::loop() {
     step();
     lock.lock();
     stats = scheduler.stats();
+    lock.unlock();
+    scheduler.answer();
+    lock.lock();
   }
   auto waiting = std::move(incoming);
   lock.unlock();
   for (auto& request : waiting) scheduler.add(std::move(request));
   scheduler.end_all(ResponseStatus::kCancelled, "the engine is shutting down");
+  scheduler.answer();
 }
 
 // Moves what has arrived to the scheduler; unlocks.

@@ -320,10 +320,15 @@ void Scheduler::end_group(Group& group, ResponseStatus status, const std::string
     }
   }
   response.usage.prompt_tokens = group.prompt_size();
-  const auto request = std::move(group.request);
-  response.prompt_ids = std::move(request->prompt);
+  response.prompt_ids = std::move(group.request->prompt);
   group.running.clear();
-  request->done(std::move(response));
+  ended_.emplace_back(std::move(group.request), std::move(response));
+}
+
+void Scheduler::answer() {
+  for (auto& [request, response] : std::exchange(ended_, {})) {
+    request->done(std::move(response));
+  }
 }
 
 void Scheduler::sweep() {

@@ -7,6 +7,7 @@
 #include <list>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/engine/engine.h"
@@ -36,11 +37,15 @@ class Scheduler {
   /// Blocks that a request of this prompt must have to decode one choice.
   int64_t blocks_needed(int64_t prompt_tokens, int64_t max_tokens) const;
 
-  /// Runs one prefill or decode step and answers what has ended.
+  /// Runs one prefill or decode step.
   void step();
 
   /// Ends everything with this status.
   void end_all(ResponseStatus status, const std::string& error);
+
+  /// Answers what has ended since the last call. Apart from step, so that its owner can publish the
+  /// statistics first: who has a response finds it counted.
+  void answer();
 
   bool has_work() const { return !groups_.empty(); }
   const EngineStats& stats() const { return stats_; }
@@ -101,6 +106,7 @@ class Scheduler {
   int64_t unreserved_;  // blocks that no admitted group may claim
   int64_t num_running_ = 0;
   std::list<std::unique_ptr<Group>> groups_;  // in order of arrival; ended ones have no request
+  std::vector<std::pair<std::unique_ptr<EngineRequest>, TextResponse>> ended_;  // not yet answered
   EngineStats stats_;
 };
 
