@@ -56,9 +56,9 @@ struct GrpoConfig {
   int64_t prompts_per_step = 8;
   int64_t samples_per_prompt = 8;
   int64_t max_completion_tokens = 512;
-  /// Decode first, score then: see rollouts.h. With runner.max_concurrent = 1 a run is then the same
-  /// to the bit however often it is interrupted (tested in f32 with LoRA and workflows that ask the
-  /// worker once at a time). Costs the time that decoding and scoring would share.
+  /// Decode first, score then: see rollouts.h. With runner.max_concurrent = 1 a run is then the
+  /// same to the bit however often it is interrupted (tested in f32 with LoRA and workflows that
+  /// ask the worker once at a time). Costs the time that decoding and scoring would share.
   bool exact = false;
   int64_t refill_rounds = 0;  ///< further draws of prompts for groups of equal rewards; 0: none
   PolicyUpdateOptions update;
