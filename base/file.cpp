@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <iostream>
 #include <sstream>
 
 #include "base/error.h"
@@ -29,13 +30,17 @@ void write_all(int fd, std::string_view text, const fs::path& path) {
 }  // namespace
 
 std::string read_file(const fs::path& path) {
+  std::ostringstream text;
+  if (path == "-") {
+    text << std::cin.rdbuf();
+    return std::move(text).str();
+  }
   std::error_code error;
   if (fs::is_directory(path, error)) {
     throw InputError("cannot read " + path.string() + ": is a directory");
   }
   std::ifstream file(path, std::ios::binary);
   if (!file) throw InputError(with_errno("cannot read " + path.string()));
-  std::ostringstream text;
   text << file.rdbuf();
   return std::move(text).str();
 }

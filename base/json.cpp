@@ -5,10 +5,11 @@
 
 namespace weft {
 
-Json parse_json(std::string_view text, const std::string& where) {
+Json parse_json(std::string_view text, const std::string& where, JsonComments comments) {
   try {
-    return Json::parse(text, nullptr, /*allow_exceptions=*/true, /*ignore_comments=*/true);
-  } catch (const Json::parse_error& error) {
+    return Json::parse(text, nullptr, /*allow_exceptions=*/true,
+                       /*ignore_comments=*/comments == JsonComments::kIgnore);
+  } catch (const Json::exception& error) {  // parse_error, or out_of_range: a number beyond double
     std::string reason = error.what();
     const auto cut = reason.find("] ");
     if (cut != std::string::npos) reason.erase(0, cut + 2);

@@ -1,6 +1,7 @@
 /// JSON with insertion order kept, and reading of it with errors that name place, expected and got.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -10,9 +11,12 @@ namespace weft {
 
 using Json = nlohmann::ordered_json;
 
-/// Parses JSON with // and /* */ comments. `where` (a file, "line 3 of x.jsonl") opens the message
-/// of the InputError thrown on bad text.
-Json parse_json(std::string_view text, const std::string& where);
+enum class JsonComments { kIgnore, kRefuse };
+
+/// Parses JSON, by default with // and /* */ comments. `where` (a file, "line 3 of x.jsonl") opens
+/// the message of the InputError thrown on bad text and on numbers beyond double.
+Json parse_json(std::string_view text, const std::string& where,
+                JsonComments comments = JsonComments::kIgnore);
 
 /// parse_json of a file's text.
 Json read_json_file(const std::filesystem::path& path);
@@ -45,10 +49,20 @@ struct JsonKind<bool> {
 template <>
 struct JsonKind<int64_t> {
   static constexpr const char* kName = "an integer";
-  static bool matches(const Json& json) { return json.is_number_integer(); }
+  static bool matches(const Json& json) {
+    return json.is_number_integer() &&
+           !(json.is_number_unsigned() && json.get<uint64_t>() > uint64_t{INT64_MAX});
+  }
 };
 template <>
-struct JsonKind<int> : JsonKind<int64_t> {};
+struct JsonKind<int> {
+  static constexpr const char* kName = "an integer of 32 bits";
+  static bool matches(const Json& json) {
+    if (!JsonKind<int64_t>::matches(json)) return false;
+    const auto value = json.get<int64_t>();
+    return value >= INT32_MIN && value <= INT32_MAX;
+  }
+};
 template <>
 struct JsonKind<uint64_t> {
   static constexpr const char* kName = "an integer >= 0";

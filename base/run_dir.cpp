@@ -65,7 +65,18 @@ RunDir::RunDir(const fs::path& path, bool resume, const Json& resolved_config,
 
 RunDir::~RunDir() {
   log::close_file();
+  std::error_code ignored;
+  if (!resumed_ && holds_nothing_but_its_start()) fs::remove(file("config.json"), ignored);
   ::close(lock_fd_);
+}
+
+bool RunDir::holds_nothing_but_its_start() const {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path_, error)) {
+    const std::string name = entry.path().filename();
+    if (name != ".lock" && name != "config.json" && name != "log.txt") return false;
+  }
+  return !error;
 }
 
 void RunDir::lock() {

@@ -17,6 +17,8 @@ class RunDir {
   /// the keys in `may_change`.
   RunDir(const std::filesystem::path& path, bool resume, const Json& resolved_config,
          const std::vector<std::string>& may_change = {});
+  /// A fresh run that has left nothing but its config and log is no run: config.json is taken away,
+  /// so that the corrected command is not refused.
   ~RunDir();
   RunDir(const RunDir&) = delete;
   RunDir& operator=(const RunDir&) = delete;
@@ -27,6 +29,7 @@ class RunDir {
 
  private:
   void lock();
+  bool holds_nothing_but_its_start() const;
   std::filesystem::path path_;
   bool resumed_ = false;
   int lock_fd_ = -1;

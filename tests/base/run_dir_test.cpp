@@ -19,12 +19,16 @@ std::string error_of(const std::function<void()>& body) {
   return "no error";
 }
 
+/// A run that has left something.
+void make_run(const fs::path& path, const Json& config) {
+  RunDir run(path, false, config);
+  write_file_atomically(run.file("metrics.jsonl"), "");
+}
+
 TEST(RunDir, WritesConfigAndLog) {
   test::TempDir dir;
-  {
-    RunDir run(dir / "r", false, {{"lr", 1}});
-    log::info("hello {}", 5);
-  }
+  RunDir run(dir / "r", false, {{"lr", 1}});
+  log::info("hello {}", 5);
   EXPECT_EQ(read_json_file(dir / "r/config.json")["lr"], 1);
   EXPECT_NE(read_file(dir / "r/log.txt").find("hello 5"), std::string::npos);
 }
@@ -39,7 +43,7 @@ TEST(RunDir, RefusesAFolderThatAnotherRunHolds) {
 
 TEST(RunDir, RefusesAFinishedRunWithoutResume) {
   test::TempDir dir;
-  { RunDir run(dir / "r", false, Json::object()); }
+  make_run(dir / "r", Json::object());
   EXPECT_NE(error_of([&] { RunDir(dir / "r", false, Json::object()); }).find("--resume"),
             std::string::npos);
   RunDir again(dir / "r", true, Json::object());
@@ -48,12 +52,21 @@ TEST(RunDir, RefusesAFinishedRunWithoutResume) {
 
 TEST(RunDir, RefusesToResumeWithAnotherConfig) {
   test::TempDir dir;
-  { RunDir run(dir / "r", false, {{"train", {{"lr", 1}}}, {"jobs", 1}}); }
+  make_run(dir / "r", {{"train", {{"lr", 1}}}, {"jobs", 1}});
   const auto message = error_of([&] {
     RunDir(dir / "r", true, {{"train", {{"lr", 2}}}, {"jobs", 1}});
   });
   EXPECT_NE(message.find("\"train.lr\" differs"), std::string::npos) << message;
   RunDir again(dir / "r", true, {{"train", {{"lr", 1}}}, {"jobs", 2}}, {"jobs"});
+}
+
+TEST(RunDir, ARunThatLeavesNothingIsNone) {
+  test::TempDir dir;
+  { RunDir run(dir / "r", false, {{"data", "typo"}}); }
+  make_run(dir / "r", {{"data", "right"}});
+  { RunDir run(dir / "r", true, {{"data", "right"}}); }
+  RunDir again(dir / "r", true, {{"data", "right"}});
+  EXPECT_TRUE(again.resumed());
 }
 
 TEST(RunDir, RefusesToResumeNothing) {
