@@ -52,19 +52,28 @@ std::optional<double> number_of(std::string text) {
   }
   const auto match = kNumber.match(text);
   if (!match) return std::nullopt;
-  double value = std::stod(match->at(1));
-  if (!match->at(2).empty()) value /= std::stod(match->at(2));
+  double value = std::strtod(match->at(1).c_str(), nullptr);
+  if (!match->at(2).empty()) value /= std::strtod(match->at(2).c_str(), nullptr);
   if (!match->at(3).empty()) value /= 100;
+  if (!std::isfinite(value)) return std::nullopt;
   return value;
 }
 
-/// The boxed answer, else the last number of the text, else the text.
-std::string answer_part(std::string_view text) {
-  if (auto boxed = last_boxed(text)) return *boxed;
+std::optional<std::string> last_number(std::string_view text) {
   static const Regex kNumbers(
       R"((?:(?<!\w)[-+])?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:/[0-9]+)?%?)");
   const auto all = kNumbers.find_all(text);
-  return all.empty() ? std::string(text) : all.back();
+  if (all.empty()) return std::nullopt;
+  return all.back();
+}
+
+/// Whether two answers, each a value as a whole, are equal.
+bool values_equal(const std::string& prediction, const std::string& gold) {
+  const auto a = normalise_latex(prediction), b = normalise_latex(gold);
+  if (a == b) return true;
+  const auto x = number_of(a), y = number_of(b);
+  if (!x || !y) return false;
+  return std::abs(*x - *y) <= std::max(1e-3, 1e-9 * std::max(std::abs(*x), std::abs(*y)));
 }
 
 std::vector<std::string> split(std::string_view text, char separator) {
@@ -126,12 +135,11 @@ std::optional<std::string> last_boxed(std::string_view text) {
 }
 
 bool math_equal(std::string_view prediction, std::string_view gold) {
-  const auto a = normalise_latex(answer_part(prediction));
-  const auto b = normalise_latex(answer_part(gold));
-  if (a == b) return true;
-  const auto x = number_of(a), y = number_of(b);
-  if (!x || !y) return false;
-  return std::abs(*x - *y) <= std::max(1e-3, 1e-9 * std::max(std::abs(*x), std::abs(*y)));
+  const std::string wanted = last_boxed(gold).value_or(std::string(gold));
+  if (const auto boxed = last_boxed(prediction)) return values_equal(*boxed, wanted);
+  if (values_equal(std::string(prediction), wanted)) return true;
+  const auto number = last_number(prediction);
+  return number && values_equal(*number, wanted);
 }
 
 double token_f1(std::string_view prediction, std::string_view gold) {

@@ -17,9 +17,10 @@ double score_answer(const Task& task, const std::string& answer);
 /// is no complete one.
 std::optional<std::string> last_boxed(std::string_view text);
 
-/// Math answers are equal when their boxed (else last) numbers differ by at most 1e-3 in absolute
-/// and 1e-9 in relative terms, fractions a/b and \frac{a}{b} and percentages understood, or when
-/// their normalised LaTeX is the same text.
+/// Whether a math answer is right. Gold is what it boxes, else its whole text. Of a prediction what
+/// it boxes counts, else its whole text or its last number. Two values are equal when they are
+/// numbers (fractions a/b and \frac{a}{b} and percentages understood) that differ by at most 1e-3
+/// in absolute and 1e-9 in relative terms, or the same text in normalised LaTeX.
 bool math_equal(std::string_view prediction, std::string_view gold);
 
 /// Token F1 of HotpotQA and DROP in AFlow's form (arXiv:2410.10762, released code): lower case,

@@ -25,6 +25,26 @@ TEST(Score, LargeNumbersAreNotEqualByRelativeLuck) {
   EXPECT_FALSE(math_equal("1000001", "1000000"));
 }
 
+TEST(Score, GoldIsAWholeExpressionNotItsLastNumber) {
+  const std::pair<const char*, const char*> kGoldAndItsLastNumber[] = {
+      {R"(\frac{3}{4})", "4"}, {"x^2+1", "1"}, {R"(\sqrt{2})", "2"}, {"(2, 3)", "3"}};
+  for (const auto& [gold, number] : kGoldAndItsLastNumber) {
+    EXPECT_TRUE(math_equal(std::string(R"(so \boxed{)") + gold + "}", gold)) << gold;
+    EXPECT_TRUE(math_equal(gold, gold)) << gold;
+    EXPECT_FALSE(math_equal(std::string(R"(\boxed{)") + number + "}", gold)) << gold;
+  }
+  EXPECT_TRUE(math_equal("it is 3/4", R"(\frac{3}{4})"));
+}
+
+TEST(Score, NumbersBeyondDoubleAreComparedAsText) {
+  const std::string huge(400, '9');
+  EXPECT_FALSE(math_equal(huge, "1"));
+  EXPECT_TRUE(math_equal(huge, huge));
+  EXPECT_FALSE(math_equal(R"(\boxed{1e999})", "1"));
+  EXPECT_TRUE(math_equal(R"(\boxed{1e-400})", "0"));
+  EXPECT_FALSE(math_equal(R"(\boxed{1/0})", "1"));
+}
+
 // Vectors of the AFlow rule, and the one place where ours deviates.
 TEST(Score, TokenF1FollowsTheRule) {
   EXPECT_NEAR(token_f1("Eiffel Tower in Paris", "the Eiffel Tower"), 2.0 / 3, 1e-9);
