@@ -96,7 +96,8 @@ class TextModel {
   virtual ~TextModel() = default;
 
   /// Queues a request and returns at once. `done` is called exactly once, on the model's own
-  /// thread; it must not block and must not destroy the model.
+  /// thread, or for a request that is refused on the caller's before this returns; it must not
+  /// block and must not destroy the model.
   virtual void submit(TextRequest request, std::function<void(TextResponse)> done) = 0;
 
   struct Submission {

@@ -160,6 +160,16 @@ void SafetensorsReader::read_shard(const std::string& path) {
   read_header(path, std::make_shared<MappedFile>(path));
 }
 
+void SafetensorsReader::read_metadata(const Json& value, const std::string& path) {
+  const std::string where = path + ": __metadata__";
+  if (!value.is_object()) throw InputError(where + ": expected an object of strings");
+  std::map<std::string, std::string> found;
+  for (const auto& [key, text] : value.items()) {
+    found[key] = get_field<std::string>(value, key.c_str(), where);
+  }
+  if (metadata_.empty()) metadata_ = std::move(found);
+}
+
 void SafetensorsReader::read_header(const std::string& path,
                                     const std::shared_ptr<MappedFile>& file) {
   uint64_t length = 0;
@@ -175,7 +185,7 @@ void SafetensorsReader::read_header(const std::string& path,
   std::vector<std::pair<int64_t, int64_t>> extents;
   for (const auto& [name, value] : header.items()) {
     if (name == "__metadata__") {
-      if (metadata_.empty()) metadata_ = value.get<std::map<std::string, std::string>>();
+      read_metadata(value, path);
       continue;
     }
     const std::string where = path + ": tensor " + name;

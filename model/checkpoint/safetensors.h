@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/json.h"
+
 namespace weft {
 
 class MappedFile;
@@ -47,6 +49,7 @@ class SafetensorsReader {
   };
   void read_shard(const std::string& path);
   void read_header(const std::string& path, const std::shared_ptr<MappedFile>& file);
+  void read_metadata(const Json& value, const std::string& path);
 
   std::map<std::string, Entry> entries_;
   std::map<std::string, std::string> metadata_;

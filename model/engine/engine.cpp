@@ -32,6 +32,8 @@ void EngineOptions::validate() const {
 
 namespace {
 
+constexpr int kMostChoices = 65536;  // of one request: beyond, bookkeeping alone fills the memory
+
 int64_t context_limit(const Transformer& model, const EngineOptions& options) {
   options.validate();
   const int64_t most = model.config().max_positions;
@@ -196,7 +198,10 @@ std::string Engine::Impl::prepare(EngineRequest& r) {
   if (error.empty()) r.lora = find_adapter(r.request.adapter, error);
   if (!error.empty()) return error;
   const auto prompt = static_cast<int64_t>(r.prompt.size());
-  if (r.request.n < 1) return "n: expected at least 1, got " + std::to_string(r.request.n);
+  if (r.request.n < 1 || r.request.n > kMostChoices) {
+    return "n: expected 1 to " + std::to_string(kMostChoices) + ", got " +
+           std::to_string(r.request.n);
+  }
   if (prompt == 0) return "prompt: expected at least one token, got none";
   if (prompt + 1 > max_context) {
     return "prompt: expected at most " + std::to_string(max_context - 1) +
@@ -278,6 +283,12 @@ std::vector<int32_t> Engine::encode(const TextRequest& request) const {
   const auto& messages = std::get<std::vector<ChatMessage>>(request.prompt);
   return tokenizer_->encode(chat_template_->render(messages, true),
                             /*add_special=*/false);
+}
+
+std::string Engine::refusal(const TextRequest& request) const {
+  EngineRequest probe;
+  probe.request = request;
+  return impl_->prepare(probe);
 }
 
 std::string Engine::name() const { return impl_->name; }

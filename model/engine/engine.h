@@ -16,12 +16,11 @@
 namespace weft {
 
 struct EngineOptions {
-  int64_t max_batch = 64;  ///< sequences decoded together
-  int64_t prefill_tokens =
-      2048;                  ///< most prompt tokens in one prefill step; a longer prompt goes alone
-  int64_t max_context = 0;   ///< tokens of prompt + completion, 0: the model's limit
-  double kv_fraction = 0.2;  ///< share of the machine's available memory for the KV cache
-  int64_t kv_mb = 0;         ///< size of the KV cache in MiB; 0: by kv_fraction
+  int64_t max_batch = 64;         ///< sequences decoded together
+  int64_t prefill_tokens = 2048;  ///< most prompt tokens in one prefill step
+  int64_t max_context = 0;        ///< tokens of prompt + completion, 0: the model's limit
+  double kv_fraction = 0.2;       ///< share of the machine's available memory for the KV cache
+  int64_t kv_mb = 0;              ///< size of the KV cache in MiB; 0: by kv_fraction
 
   template <class V>
   void visit(V& v) {
@@ -89,6 +88,9 @@ class Engine : public TextModel {
   /// Ids of a request's prompt, as submit computes them. Throws InputError without a tokenizer or
   /// chat template where one is needed. Any thread.
   std::vector<int32_t> encode(const TextRequest& request) const;
+
+  /// Why submit would refuse this request; empty if it would not. Any thread.
+  std::string refusal(const TextRequest& request) const;
 
   /// Makes an adapter usable as TextRequest::adapter. The engine shares it with the caller, who may
   /// train it while the engine is idle. Replaces one of the same name.

@@ -180,21 +180,18 @@ bool Scheduler::prefill() {
   }
   if (waiting.empty()) return false;
   const auto start = Clock::now();
-  std::vector<Group*> chosen;
+  std::vector<std::pair<Group*, int64_t>> chosen;  // and how many tokens of each
   for (Group* group : waiting) {
     const int64_t count = std::min(budget, group->prompt_size() - group->prefilled);
     if (count == 0) break;
     budget -= count;
-    chosen.push_back(group);
+    chosen.emplace_back(group, count);
   }
-  std::stable_sort(chosen.begin(), chosen.end(), [](const Group* a, const Group* b) {
-    return a->request->lora.get() < b->request->lora.get();
+  std::stable_sort(chosen.begin(), chosen.end(), [](const auto& a, const auto& b) {
+    return a.first->request->lora.get() < b.first->request->lora.get();
   });
-  budget = options_.prefill_tokens;
-  for (Group* group : chosen) {
+  for (const auto& [group, count] : chosen) {
     const auto& prompt = group->request->prompt;
-    const int64_t count = std::min(budget, group->prompt_size() - group->prefilled);
-    budget -= count;
     const int64_t end = group->prefilled + count;
     while (static_cast<int64_t>(group->blocks.size()) < KvCache::blocks_for(end)) {
       group->blocks.push_back(cache_.allocate());
@@ -209,8 +206,9 @@ bool Scheduler::prefill() {
   const at::Tensor logits = paged_forward(model_, cache_, spans);
   int64_t row = 0;
   for (size_t i = 0; i < chosen.size(); ++i) {
-    chosen[i]->prefilled = spans[i].start + static_cast<int64_t>(spans[i].ids.size());
-    if (spans[i].wants_logits) chosen[i]->logits = logits.select(0, row++).clone();
+    Group& group = *chosen[i].first;
+    group.prefilled += chosen[i].second;
+    if (spans[i].wants_logits) group.logits = logits.select(0, row++).clone();
   }
   stats_.prefill_s += seconds_since(start);
   return true;

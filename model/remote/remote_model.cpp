@@ -230,7 +230,10 @@ class RemoteModel::Loop {
   void finish_attempt(Jobs::iterator job, const TransferResult& result) {
     WireAnswer answer;
     if (result.code == CURLE_OK) {
-      answer = decode_answer(result.http_status, result.body, job->request.n, options_);
+      // The key is taken out of an error before that is cut to length.
+      const bool ok = result.http_status == 200;
+      answer = decode_answer(result.http_status, ok ? result.body : without(result.body, key_),
+                             job->request.n, options_);
     } else {
       answer.kind = never_works(result.code) ? WireAnswer::Kind::kFailed : WireAnswer::Kind::kRetry;
       answer.response.error = one_line(result.error);

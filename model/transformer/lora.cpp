@@ -175,6 +175,12 @@ std::unique_ptr<Lora> Lora::load(const std::string& dir, const TransformerConfig
       throw InputError(where + ": " + unsupported + ": expected false, got true");
     }
   }
+  for (const char* unsupported : {"rank_pattern", "alpha_pattern"}) {
+    const Json pattern = get_field_or<Json>(json, unsupported, Json::object(), where);
+    if (!pattern.empty()) {
+      throw InputError(where + ": " + unsupported + ": expected none, got " + dump_json(pattern));
+    }
+  }
   std::unique_ptr<Lora> lora(new Lora(model, config));
   const SafetensorsReader file((fs::path(dir) / "adapter_model.safetensors").string());
   size_t used = 0;

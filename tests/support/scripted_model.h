@@ -24,8 +24,10 @@ struct ScriptedPrompt {
   std::string adapter;
 };
 
-/// Answers every request on a thread of its own queue, in the order of submission. Tokens are
-/// counted as bytes / 4, rounded up; ids are the bytes. Thread-safe.
+/// Answers every request on a thread of its own queue, in the order of submission; where deltas are
+/// asked for, each completion comes as two of them first. Tokens are counted as bytes / 4, rounded
+/// up; ids are the bytes, logprobs -1, or -2 of the distribution sampled from where the temperature
+/// is not 1. Thread-safe.
 class ScriptedModel : public TextModel {
  public:
   using Answer = std::function<std::string(const ScriptedPrompt&)>;
@@ -109,11 +111,25 @@ class ScriptedModel : public TextModel {
       completion.text = answer_(prompt);
       completion.ids.assign(completion.text.begin(), completion.text.end());
       completion.logprobs.assign(completion.ids.size(), -1.0f);
+      if (request.sampling.temperature != 1) {
+        completion.sampling_logprobs.assign(completion.ids.size(), -2.0f);
+      }
+      if (request.on_delta) stream(request, completion, i);
       completion.finish = FinishReason::kStop;
       response.usage.completion_tokens += static_cast<int64_t>(completion.text.size() + 3) / 4;
       response.choices.push_back(std::move(completion));
     }
     return response;
+  }
+
+  static void stream(const TextRequest& request, const Completion& completion, int choice) {
+    const size_t half = completion.ids.size() / 2;
+    for (const auto& [begin, end] : {std::pair(size_t{0}, half), {half, completion.ids.size()}}) {
+      request.on_delta({choice,
+                        completion.text.substr(begin, end - begin),
+                        {completion.ids.begin() + begin, completion.ids.begin() + end},
+                        {completion.logprobs.begin() + begin, completion.logprobs.begin() + end}});
+    }
   }
 
   void work() {

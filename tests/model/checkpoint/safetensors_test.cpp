@@ -81,6 +81,8 @@ TEST(Safetensors, BrokenFilesAreRefusedWithTheReason) {
   expect(std::string(8, '\xff') + "{}", "truncated");
   expect(with_length("{\"a\":", ""), "not JSON");
   expect(with_length("[1]", ""), "expected an object");
+  expect(with_length(R"({"__metadata__":[]})", ""), "__metadata__: expected an object");
+  expect(with_length(R"({"__metadata__":{"format":1}})", ""), "\"format\": expected a string");
   expect(with_length(R"({"a":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}})", data), "F99");
   expect(with_length(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", data),
          "expected 12 bytes");
