@@ -124,7 +124,9 @@ class WorkflowRunner::Impl {
     host_.emplace(sandbox, judge, worker_, options_.max_concurrent);
   }
 
-  ~Impl() {
+  ~Impl() { stop(); }
+
+  void stop() {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
@@ -149,7 +151,13 @@ class WorkflowRunner::Impl {
       finish(*run);
       return;
     }
-    start(run);
+    {
+      const std::lock_guard lock(mutex_);  // keeps stop() away from the host
+      if (!stopping_) return start(run);
+    }
+    run->outcome.kind = Outcome::Kind::kInfrastructure;
+    run->outcome.error = "workflows are being stopped";
+    finish(*run);
   }
 
  private:
@@ -166,7 +174,7 @@ class WorkflowRunner::Impl {
     outcome.trace = std::move(result.trace);
     outcome.error = std::move(result.error);
     if (outcome.kind == Outcome::Kind::kInfrastructure && run->tries <= options_.num_retries) {
-      const std::lock_guard lock(mutex_);  // keeps the destructor away from the host
+      const std::lock_guard lock(mutex_);  // keeps stop() away from the host
       if (!stopping_) return start(run);
     }
     if (outcome.kind != Outcome::Kind::kScored) return finish(*run);
@@ -237,6 +245,8 @@ WorkflowRunner::WorkflowRunner(Sandbox& sandbox, Judge& judge, TextModel& worker
     : impl_(std::make_unique<Impl>(sandbox, judge, worker, std::move(options))) {}
 
 WorkflowRunner::~WorkflowRunner() = default;
+
+void WorkflowRunner::stop() { impl_->stop(); }
 
 void WorkflowRunner::submit(RunRequest request, std::function<void(Outcome)> done) {
   impl_->submit(request, std::move(done));

@@ -82,7 +82,7 @@ JudgeRequest judge_request(const Task& task, std::string answer, const std::vect
 void add_usage(WorkflowUsage& total, const WorkflowUsage& usage);
 
 /// Runs workflows. Thread-safe; borrows sandbox, judge and model, which must outlive it. The
-/// destructor ends the runs in flight as kInfrastructure and waits until that is delivered.
+/// destructor is a stop().
 class WorkflowRunner {
  public:
   WorkflowRunner(Sandbox& sandbox, Judge& judge, TextModel& worker, RunnerOptions options = {});
@@ -93,6 +93,10 @@ class WorkflowRunner {
   /// its val tests (or request.tests); math, qa and choice by data/score.h. A workflow that is not
   /// valid is not run: kWorkflowError at once.
   void submit(RunRequest request, std::function<void(Outcome)> done);
+
+  /// Ends the runs in flight, and each that is submitted later, as kInfrastructure; waits until
+  /// those in flight are delivered.
+  void stop();
 
   Outcome run(RunRequest request);
   /// Outcomes in the order of the requests.
