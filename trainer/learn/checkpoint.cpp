@@ -35,6 +35,14 @@ void link_or_copy(const fs::path& from, const fs::path& to) {
   if (error) throw Error("cannot write " + to.string() + ": " + error.message());
 }
 
+void remove_entries(const fs::path& folder, const std::string& prefix) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().filename().string().starts_with(prefix)) found.push_back(entry.path());
+  }
+  for (const fs::path& path : found) fs::remove_all(path);
+}
+
 void copy_adapter(const Lora& from, Lora& to) {
   at::NoGradGuard no_grad;
   for (int64_t l = 0; l < to.num_layers(); ++l) {
@@ -84,7 +92,7 @@ void CheckpointSet::save(int64_t step, Learner& learner, const Json& state) {
   const std::string name = kPrefix + std::to_string(step);
   const fs::path temporary = folder_ / ("." + name + ".tmp");
   fs::create_directories(folder_);
-  fs::remove_all(temporary);
+  remove_entries(folder_, std::string(".") + kPrefix);  // of a run that was killed while it wrote
   try {
     if (learner.lora() != nullptr) {
       learner.lora()->save(temporary, model_dir_);
@@ -119,7 +127,7 @@ void CheckpointSet::publish_final() const {
   const auto newest = latest();
   WEFT_ASSERT(newest.has_value());
   const fs::path temporary = run_dir_ / ".final.tmp";
-  fs::remove_all(temporary);
+  remove_entries(run_dir_, temporary.filename());
   fs::create_directories(temporary);
   for (const auto& entry : fs::directory_iterator(*newest)) {
     if (entry.is_regular_file()) link_or_copy(entry, temporary / entry.path().filename());

@@ -159,6 +159,7 @@ RolloutOptions GrpoTrainer::rollout_options(int samples) const {
   RolloutOptions options;
   options.samples_per_prompt = samples;
   options.max_completion_tokens = static_cast<int>(config_.max_completion_tokens);
+  options.temperature = config_.temperature;
   if (learner_.lora() != nullptr) options.adapter = kPolicyAdapter;
   options.eos_ids = learner_.model().config().eos_ids;
   options.overlap = !config_.exact;

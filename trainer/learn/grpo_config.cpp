@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "base/error.h"
+#include "base/file.h"
 #include "trainer/learn/memory_plan.h"
 
 namespace weft {
@@ -41,8 +44,21 @@ void GrpoConfig::validate() const {
   check_at_least("max_completion_tokens", max_completion_tokens, 1);
   check_at_least("refill_rounds", refill_rounds, 0);
   check_at_least("sandbox_slots", sandbox_slots, 1);
+  if (!(temperature > 0) || !std::isfinite(temperature)) {
+    throw InputError(fmt::format("temperature: expected a number > 0, got {}", temperature));
+  }
   if (reference != "base" && reference != "init") {
     throw InputError("reference: expected base or init, got " + reference);
+  }
+  if (exact && engine.kv_mb == 0) {
+    throw InputError(
+        "exact: needs engine.kv_mb > 0, since a cache of a share of the free memory differs from "
+        "run to run, and with it what is decoded together");
+  }
+  const bool local_worker = worker.kind == ModelKind::kLocal && !worker.model.empty();
+  if (local_worker && fs::exists(fs::path(worker.model) / "adapter_config.json")) {
+    throw InputError("worker.model: expected a Hugging Face directory, got a PEFT adapter: " +
+                     worker.model);
   }
   if (reference == "init" && learn.init_adapter.empty()) {
     throw InputError("reference: \"init\" needs init_adapter");
@@ -65,8 +81,12 @@ Json GrpoConfig::memory_plan() const {
   input.entropy = true;
   input.kv_cache_bytes = kv_bytes(*this, input.shape, input.weight_bytes);
   const bool frozen_reference = learn.full_weights && update.loss.kl_coefficient > 0;
-  const bool local_worker = worker.kind == ModelKind::kLocal && !shares_worker();
-  input.frozen_copies = (frozen_reference ? 1 : 0) + (local_worker ? 1 : 0);
+  input.frozen_copies = frozen_reference ? 1 : 0;
+  if (worker.kind == ModelKind::kLocal && !shares_worker()) {
+    const TransformerConfig shape = plan_shape(worker.model, "");
+    input.worker_bytes =
+        shape.num_parameters() * input.weight_bytes + kv_bytes(*this, shape, input.weight_bytes);
+  }
   return weft::memory_plan(input);
 }
 

@@ -56,9 +56,13 @@ struct GrpoConfig {
   int64_t prompts_per_step = 8;
   int64_t samples_per_prompt = 8;
   int64_t max_completion_tokens = 512;
-  /// Decode first, score then: see rollouts.h. With runner.max_concurrent = 1 a run is then the
-  /// same to the bit however often it is interrupted (tested in f32 with LoRA and workflows that
-  /// ask the worker once at a time). Costs the time that decoding and scoring would share.
+  /// Of rollouts and validation, > 0. The policy that is trained is softmax(logits / temperature),
+  /// the one that is sampled from, so that the update stays on-policy.
+  double temperature = 1;
+  /// Decode first, score then: see rollouts.h; needs engine.kv_mb. With runner.max_concurrent = 1 a
+  /// run is then the same to the bit however often it is interrupted (tested in f32 with LoRA and
+  /// workflows that ask the worker once at a time). Costs the time that decoding and scoring would
+  /// share.
   bool exact = false;
   int64_t refill_rounds = 0;  ///< further draws of prompts for groups of equal rewards; 0: none
   PolicyUpdateOptions update;
@@ -71,7 +75,7 @@ struct GrpoConfig {
   int64_t sandbox_slots = 2;
   /// Behind call_llm. A local worker without a name, or of the policy's own directory, is the
   /// policy's base with the adapter off, in the same engine; with full weights it must be a model
-  /// of its own.
+  /// of its own. Not a PEFT adapter.
   ModelOptions worker;
   GrpoValidationOptions validation;
   GrpoControlOptions control;
@@ -90,6 +94,7 @@ struct GrpoConfig {
     v("prompts_per_step", prompts_per_step, "prompts of a batch");
     v("samples_per_prompt", samples_per_prompt, "rollouts of a prompt, one group");
     v("max_completion_tokens", max_completion_tokens, "most tokens of a rollout");
+    v("temperature", temperature, "of the policy, in rollouts and in the loss");
     v("exact", exact, "decode first, score then: the same bits after a resume, slower");
     v("refill_rounds", refill_rounds, "further draws for groups of equal rewards");
     v("init_adapter", learn.init_adapter, "PEFT directory to start from; empty: a fresh one");

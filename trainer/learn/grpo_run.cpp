@@ -109,7 +109,8 @@ class GrpoRun {
         tasks_(load_all(config.tasks)),
         validation_tasks_(load_all(config.validation.tasks)),
         models_(config, checkpoints_.latest()),
-        learner_(models_.policy.model, models_.policy.lora, config.learn, /*entropy=*/true),
+        learner_(models_.policy.model, models_.policy.lora, config.learn, /*entropy=*/true,
+                 config.temperature),
         sandbox_(sandbox_options(config)),
         judge_(sandbox_),
         analyser_(sandbox_),
@@ -125,6 +126,8 @@ class GrpoRun {
       log::info("going on from {}", latest->string());
     }
     saved_step_ = trainer_.state().step;
+    for (const Task& task : tasks_) check_prompt(task);
+    for (const Task& task : validation_tasks_) check_prompt(task);
   }
 
   GrpoState run() {
@@ -143,6 +146,7 @@ class GrpoRun {
         progress.advance();
       }
     } catch (const Interrupted&) {
+      runner_.stop();  // else the end waits for every workflow that has been submitted
       save();
       throw;
     }
@@ -154,6 +158,16 @@ class GrpoRun {
   }
 
  private:
+  /// Throws where a rollout of the task would be refused, which would end the run at some later
+  /// step.
+  void check_prompt(const Task& task) const {
+    TextRequest request;
+    request.prompt = scorer_.prompt(task);
+    request.sampling.max_tokens = static_cast<int>(config_.max_completion_tokens);
+    const std::string refusal = models_.engine->refusal(request);
+    if (!refusal.empty()) throw InputError(fmt::format("task \"{}\": {}", task.id, refusal));
+  }
+
   std::string one_step(MetricWriter& metrics, JsonlWriter& rollouts) {
     GrpoTrainer::Step step = trainer_.step();
     const int64_t number = trainer_.state().step;
@@ -203,7 +217,7 @@ class GrpoRun {
   void validate_between() {
     const int64_t step = trainer_.state().step, every = config_.validation.every_steps;
     const bool due = every > 0 && step > 0 && step % every == 0 && step < config_.steps;
-    if (due && !is_recorded(step)) record_validation(validate());
+    if (due && !validation_tasks_.empty() && !is_recorded(step)) record_validation(validate());
   }
 
   void validate_before() {

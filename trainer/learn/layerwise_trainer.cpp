@@ -76,9 +76,9 @@ at::Tensor LayerwiseTrainer::loss_head(const Microbatch& microbatch, const at::T
     normed = model_.final_norm(selected);
   }
   at::Tensor* head_grad = trains_model() ? &gradients.view(head_index_) : nullptr;
-  const auto head =
-      linear_cross_entropy(normed.detach(), model_.lm_head_weight().detach(), microbatch.targets,
-                           coefficients, head_grad, {options_.loss_chunk_tokens, options_.entropy});
+  const auto head = linear_cross_entropy(
+      normed.detach(), model_.lm_head_weight().detach(), microbatch.targets, coefficients,
+      head_grad, {options_.loss_chunk_tokens, options_.entropy, options_.temperature});
   result.logp = head.logp;
   result.entropy = head.entropy;
   std::vector<at::Tensor> inputs = {selected};
@@ -126,14 +126,18 @@ MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& microbatch
 }
 
 at::Tensor score_microbatch(const Transformer& model, const Lora* lora,
-                            const Microbatch& microbatch) {
+                            const Microbatch& microbatch, double temperature) {
   at::NoGradGuard no_grad;
   at::Tensor hidden = model.embed(microbatch.ids);
   for (int64_t l = 0; l < model.num_layers(); ++l) {
     hidden = model.layer_forward(l, hidden, microbatch.batch, lora);
   }
   const at::Tensor normed = model.final_norm(hidden.index_select(0, microbatch.rows));
-  return linear_cross_entropy(normed, model.lm_head_weight(), microbatch.targets, {}, nullptr).logp;
+  LinearCrossEntropyOptions options;
+  options.temperature = temperature;
+  return linear_cross_entropy(normed, model.lm_head_weight(), microbatch.targets, {}, nullptr,
+                              options)
+      .logp;
 }
 
 }  // namespace weft

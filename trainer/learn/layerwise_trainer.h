@@ -21,6 +21,7 @@ struct LayerwiseOptions {
   int64_t keep_activations_layers = -1;
   int64_t loss_chunk_tokens = 256;  ///< rows of fp32 logits held at a time
   bool entropy = false;             ///< also report entropies (a pass over the logits)
+  double temperature = 1;           ///< of the distribution whose logprobs the loss is of
 };
 
 /// Per loss row of a microbatch, in the order of its rows.
@@ -71,6 +72,6 @@ class LayerwiseTrainer {
 /// Forward only: logp [N] of a microbatch's completion tokens under a model and an adapter (null:
 /// none), by the same operations as the trainer's forward pass.
 at::Tensor score_microbatch(const Transformer& model, const Lora* lora,
-                            const Microbatch& microbatch);
+                            const Microbatch& microbatch, double temperature = 1);
 
 }  // namespace weft

@@ -20,11 +20,11 @@ void check_positive(const char* field, int64_t value) {
 
 std::vector<std::vector<float>> score_packed(const Transformer& model, const Lora* lora,
                                              std::span<const TrainSequence> sequences,
-                                             const PackingOptions& packing) {
+                                             const PackingOptions& packing, double temperature) {
   std::vector<std::vector<float>> result(sequences.size());
   for (const Microbatch& microbatch : pack(sequences, packing)) {
     throw_if_stopped();
-    const at::Tensor logp = score_microbatch(model, lora, microbatch);
+    const at::Tensor logp = score_microbatch(model, lora, microbatch, temperature);
     const float* data = logp.const_data_ptr<float>();
     for (const CompletionSpan& s : microbatch.spans) {
       result[s.sequence].assign(data + s.begin, data + s.begin + s.length);
@@ -45,12 +45,13 @@ void LearnOptions::validate() const {
 }
 
 Learner::Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,
-                 const LearnOptions& options, bool entropy)
+                 const LearnOptions& options, bool entropy, double temperature)
     : model_(std::move(model)),
       lora_(std::move(lora)),
       packing_{options.tokens_per_microbatch, options.share_prompts},
+      temperature_(temperature),
       trainer_(*model_, lora_.get(),
-               {options.keep_activations_layers, options.loss_chunk_tokens, entropy}),
+               {options.keep_activations_layers, options.loss_chunk_tokens, entropy, temperature}),
       gradients_(trainer_.parameters()),
       optimizer_(trainer_.parameters(), options.adamw) {}
 
@@ -74,12 +75,12 @@ UpdateResult Learner::step(std::span<const TrainSequence> sequences, const Micro
 
 std::vector<std::vector<float>> Learner::score(std::span<const TrainSequence> sequences,
                                                const Lora* lora) const {
-  return score_packed(*model_, lora, sequences, packing_);
+  return score_packed(*model_, lora, sequences, packing_, temperature_);
 }
 
 std::vector<std::vector<float>> Learner::score_model(std::span<const TrainSequence> sequences,
                                                      const Transformer& model) const {
-  return score_packed(model, nullptr, sequences, packing_);
+  return score_packed(model, nullptr, sequences, packing_, temperature_);
 }
 
 MicrobatchLoss supervised_loss(int64_t num_tokens, double& loss_sum) {

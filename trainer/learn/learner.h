@@ -59,9 +59,10 @@ using MicrobatchLoss = std::function<CoefficientFn(const Microbatch&)>;
 
 class Learner {
  public:
-  /// `lora` null trains the model itself. The learner shares both with an engine.
+  /// `lora` null trains the model itself. The learner shares both with an engine. All logprobs are
+  /// of softmax(logits / temperature).
   Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,
-          const LearnOptions& options, bool entropy = false);
+          const LearnOptions& options, bool entropy = false, double temperature = 1);
 
   /// One step at rate `lr`. With `may_stop` it looks at the stop flag between microbatches and
   /// throws Interrupted with weights and optimizer unchanged.
@@ -86,6 +87,7 @@ class Learner {
   std::shared_ptr<Transformer> model_;
   std::shared_ptr<Lora> lora_;
   PackingOptions packing_;
+  double temperature_;
   LayerwiseTrainer trainer_;
   GradientBuffer gradients_;
   AdamW optimizer_;

@@ -60,6 +60,8 @@ LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at
   at::NoGradGuard no_grad;
   const int64_t n = hidden.size(0);
   WEFT_ASSERT(targets.numel() == n && weight.size(1) == hidden.size(1));
+  WEFT_ASSERT(options.temperature > 0);
+  const double inverse = 1 / options.temperature;
   LinearCrossEntropyResult result;
   result.logp = at::empty({n}, at::kFloat);
   if (options.entropy) result.entropy = at::empty({n}, at::kFloat);
@@ -72,6 +74,7 @@ LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at
     const at::Tensor rows = hidden.narrow(0, begin, count);
     const at::Tensor wanted = targets.narrow(0, begin, count);
     const at::Tensor logits = lm_head_logits(rows, weight);
+    if (inverse != 1) logits.mul_(inverse);
     at::Tensor logp = result.logp.narrow(0, begin, count), lse = sums.narrow(0, 0, count);
     row_statistics(logits, wanted, lse, logp);
     if (!coefficients && !options.entropy) continue;
@@ -80,6 +83,7 @@ LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at
     if (!coefficients) continue;
     at::Tensor slope = slopes.narrow(0, 0, count);
     coefficients(begin, floats(logp), floats(slope));
+    if (inverse != 1) slope.mul_(inverse);
     to_logit_gradient(p, wanted, slope);
     const at::Tensor logit_grad = p.to(hidden.scalar_type());
     result.hidden_grad.narrow(0, begin, count).copy_(at::mm(logit_grad, weight));

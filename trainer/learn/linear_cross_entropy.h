@@ -17,6 +17,7 @@ using CoefficientFn =
 struct LinearCrossEntropyOptions {
   int64_t chunk_tokens = 256;  ///< rows of fp32 logits held at a time
   bool entropy = false;        ///< also compute the entropy of each row
+  double temperature = 1;      ///< > 0; logits are divided by it
 };
 
 struct LinearCrossEntropyResult {
@@ -25,17 +26,18 @@ struct LinearCrossEntropyResult {
   at::Tensor hidden_grad;  ///< [N, H] in the dtype of hidden; undefined without coefficients
 };
 
-/// log p(targets) = log softmax(hidden weight^T)[targets], and the gradient of a loss that is known
-/// by one detached constant c_t = d(loss)/d(logp_t) per token:
+/// log p(targets) = log softmax(logits)[targets] with logits = hidden weight^T / temperature, and
+/// the gradient of a loss that is known by one detached constant c_t = d(loss)/d(logp_t) per token:
 ///
 ///   d(loss)/d(logits_t) = c_t (onehot(target_t) - softmax(logits_t))
 ///
 ///   hidden [N, H], weight [V, H] f32 or bf16; targets [N] int64
 ///   weight_grad: null (frozen head), or [V, H] f32 to which the head's gradient is added
 ///
-/// Without `coefficients` only logp and entropy are computed. logp is computed by the same
-/// operations as Transformer::token_logprobs. Records no autograd graph. Supervised training is the
-/// case c_t = -1/N. The chunk size does not change results beyond rounding in fp32.
+/// Without `coefficients` only logp and entropy are computed. At temperature 1
+/// logp is computed by the same operations as Transformer::token_logprobs. Records no autograd
+/// graph. Supervised training is the case c_t = -1/N. The chunk size does not change results beyond
+/// rounding in fp32.
 LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                               const at::Tensor& targets,
                                               const CoefficientFn& coefficients,

@@ -73,6 +73,7 @@ Json memory_plan(const MemoryPlanInput& in) {
   plan["activations"] = activation_bytes(in);
   plan["logits_chunk"] = logit_rows * in.shape.vocab_size * (4 * 3 + in.weight_bytes);
   plan["kv_cache"] = in.kv_cache_bytes;
+  plan["worker"] = in.worker_bytes;
   int64_t total = 0;
   for (const auto& [name, bytes] : plan.items()) total += bytes.get<int64_t>();
   plan["total"] = total;

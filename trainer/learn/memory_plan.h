@@ -16,14 +16,16 @@ struct MemoryPlanInput {
   LearnOptions learn;
   bool entropy = false;        ///< the loss head also computes entropies
   int64_t kv_cache_bytes = 0;  ///< of the rollout engine
-  int64_t frozen_copies = 0;   ///< further whole models: worker and reference of full-weight runs
+  int64_t frozen_copies = 0;   ///< further whole models of this shape
+  int64_t worker_bytes = 0;    ///< weights and cache of a local worker in an engine of its own
 };
 
 /// Trained parameters: every weight, or those of the adapter.
 int64_t num_trained_parameters(const TransformerConfig& shape, const LearnOptions& options);
 
 /// {"weights", "frozen_copies", "adapter", "gradients", "masters", "adam", "activations",
-/// "logits_chunk", "kv_cache", "total"} in bytes, with "num_parameters" and "trained_parameters".
+/// "logits_chunk", "kv_cache", "worker", "total"} in bytes, with "num_parameters" and
+/// "trained_parameters".
 ///
 /// Activations are those of one microbatch: the input of every layer, what the kept layers (at
 /// least the one being recomputed) save for backward, and the attention's statistics. An estimate

@@ -196,7 +196,9 @@ PolicyUpdateResult update_policy(Learner& learner, const std::vector<Episode>& e
   std::vector<Sample> samples = make_samples(episodes, options, result);
   result.kl = measure_kl(learner, reference, samples, options.loss);
   int64_t num_updates = 0;
-  if (!samples.empty()) {
+  if (samples.empty()) {
+    ++result.skipped_updates;
+  } else {
     for (auto& part : minibatches(std::move(samples), options.updates_per_batch)) {
       weigh(part, options.loss);
       if (part.empty()) {
@@ -208,6 +210,7 @@ PolicyUpdateResult update_policy(Learner& learner, const std::vector<Episode>& e
   }
   if (num_updates > 0) {
     result.grad_norm /= static_cast<double>(num_updates);
+    result.sums.loss /= static_cast<double>(num_updates);
   } else {
     measure_mismatch(learner, episodes, result.mismatch);
   }

@@ -37,7 +37,7 @@ struct PolicyUpdateOptions {
 
 /// What a batch's updates saw. Means are over trained tokens.
 struct PolicyUpdateResult {
-  PolicySums sums;
+  PolicySums sums;    ///< its loss: mean over the updates
   Mismatch mismatch;  ///< of the first update: weights as they were while decoding
   double kl = 0;      ///< mean k3 to the reference before the batch's updates; over all trained
                       ///< tokens with a KL coefficient, else over about one microbatch of them

@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 
 double seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
 
-/// Shared with the callbacks, which may come after an interrupted collect_rollouts has left.
+/// Shared with the callbacks: rewards may come after an interrupted collect_rollouts has left.
 struct Collection : std::enable_shared_from_this<Collection> {
   std::mutex mutex;
   std::condition_variable changed;
@@ -49,7 +49,8 @@ struct Collection : std::enable_shared_from_this<Collection> {
 void fill(Episode& episode, const TextResponse& response, const Completion& completion) {
   episode.prompt_ids = response.prompt_ids;
   episode.completion_ids = completion.ids;
-  episode.logprobs = completion.logprobs;
+  const bool raw = completion.sampling_logprobs.empty();
+  episode.logprobs = raw ? completion.logprobs : completion.sampling_logprobs;
   episode.text = completion.text;
   episode.truncated = completion.finish == FinishReason::kLength;
 }
@@ -142,11 +143,14 @@ void score_all(Collection& collection) {
   for (auto& [i, text] : texts) collection.submit(i / samples, i % samples, std::move(text));
 }
 
+/// On a signal the completions are cancelled and waited for, so that none reaches the scorer later.
 void wait_until_done(Collection& collection, const CancelFlag& cancelled) {
   std::unique_lock lock(collection.mutex);
   while (!collection.done()) {
     collection.changed.wait_for(lock, std::chrono::milliseconds(100));
-    if (stop_signal() != 0) cancelled->store(true);
+    if (stop_signal() == 0) continue;
+    cancelled->store(true);
+    collection.changed.wait(lock, [&] { return collection.pending_completions == 0; });
     throw_if_stopped();
   }
 }
@@ -189,7 +193,7 @@ RolloutBatch collect_rollouts(TextModel& policy, RolloutScorer& scorer,
     TextRequest request;
     request.prompt = scorer.prompt(*tasks[i]);
     request.n = options.samples_per_prompt;
-    request.sampling.temperature = 1;
+    request.sampling.temperature = options.temperature;
     request.sampling.max_tokens = options.max_completion_tokens;
     request.sampling.seed = seeds[i];
     request.adapter = options.adapter;

@@ -15,6 +15,7 @@ namespace weft {
 struct RolloutOptions {
   int samples_per_prompt = 8;
   int max_completion_tokens = 512;
+  double temperature = 1;        ///< > 0
   std::string adapter;           ///< of the policy; empty where the base weights are the policy
   std::vector<int32_t> eos_ids;  ///< the policy's: such an id ends a completion
   /// Scores while others are decoded. Where policy and worker share an engine, what a step of it
@@ -35,8 +36,9 @@ struct RolloutBatch {
   void append(RolloutBatch other);
 };
 
-/// Samples at temperature 1, nothing cut, and has each completion scored as soon as it is whole,
-/// while others of its prompt are still being decoded; without `overlap`, once all are.
+/// Samples at the given temperature, nothing cut, and has each completion scored as soon as it is
+/// whole, while others of its prompt are still being decoded; without `overlap`, once all are. The
+/// recorded logprobs are of the distribution sampled from.
 /// Prompt i samples with `seeds[i]`, its sample k is scored with a seed of (seeds[i], k).
 ///
 /// A completion that the model failed to give is an episode with infra_error. On SIGINT or SIGTERM

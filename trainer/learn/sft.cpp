@@ -28,12 +28,14 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 SftData load_data(const SftConfig& config, const Policy& policy) {
   const ExampleEncoder encoder(*policy.tokenizer, policy.chat_template.get(),
                                policy.model->config().eos_ids);
-  if (!config.data.jsonl.empty()) return load_jsonl_examples(config.data, encoder);
+  SftDataOptions options = config.data;
+  options.max_tokens = std::min(options.max_tokens, policy.model->config().max_positions);
+  if (!options.jsonl.empty()) return load_jsonl_examples(options, encoder);
   SandboxOptions sandbox_options;
   sandbox_options.num_slots = 1;
   Sandbox sandbox(sandbox_options);
   PythonAnalyser analyser(sandbox);
-  return load_store_examples(config.data, encoder, MetaAgent(analyser, config.meta_agent));
+  return load_store_examples(options, encoder, MetaAgent(analyser, config.meta_agent));
 }
 
 Json state_of(const SftSummary& s) {
@@ -48,7 +50,7 @@ SftSummary summary_of(const Json& state, const std::string& where) {
   return {get_field<int64_t>(state, "step", where), get_field<int64_t>(state, "tokens", where),
           get_field<int64_t>(state, "trained_tokens", where),
           get_field<int64_t>(state, "skipped_steps", where),
-          get_field<double>(state, "last_loss", where)};
+          get_field_or<double>(state, "last_loss", 0, where)};  // null: it was not finite
 }
 
 class SftRun {
@@ -68,7 +70,8 @@ class SftRun {
     }
     saved_step_ = summary_.steps;
     if (data_.num_too_long > 0) {
-      log::warn("{} examples are longer than data.max_tokens and left out", data_.num_too_long);
+      log::warn("{} examples are longer than data.max_tokens or the model's context and left out",
+                data_.num_too_long);
     }
   }
 

@@ -39,14 +39,14 @@ CoefficientFn slopes_of(const Problem& p) {
   };
 }
 
-TEST(LinearCrossEntropy, GivesAutogradsLogpEntropyAndGradients) {
+void expect_autograds(double temperature) {
   Problem p = make_problem();
   at::Tensor weight_grad = at::zeros({kVocab, kHidden}, at::kFloat);
-  const auto got =
-      linear_cross_entropy(p.hidden, p.weight, p.targets, slopes_of(p), &weight_grad, {4, true});
+  const auto got = linear_cross_entropy(p.hidden, p.weight, p.targets, slopes_of(p), &weight_grad,
+                                        {4, true, temperature});
   p.hidden.set_requires_grad(true);
   p.weight.set_requires_grad(true);
-  const at::Tensor log_p = at::log_softmax(at::matmul(p.hidden, p.weight.t()), 1);
+  const at::Tensor log_p = at::log_softmax(at::matmul(p.hidden, p.weight.t()).div(temperature), 1);
   const at::Tensor logp = log_p.gather(1, p.targets.unsqueeze(1)).squeeze(1);
   const auto grads =
       torch::autograd::grad({logp.mul(test::row(p.slopes)).sum()}, {p.hidden, p.weight});
@@ -55,6 +55,10 @@ TEST(LinearCrossEntropy, GivesAutogradsLogpEntropyAndGradients) {
   EXPECT_LT(test::relative_error(got.hidden_grad, grads[0]), 1e-6);
   EXPECT_LT(test::relative_error(weight_grad, grads[1]), 1e-6);
 }
+
+TEST(LinearCrossEntropy, GivesAutogradsLogpEntropyAndGradients) { expect_autograds(1); }
+
+TEST(LinearCrossEntropy, DividesLogitsByTheTemperature) { expect_autograds(0.7); }
 
 TEST(LinearCrossEntropy, DoesNotDependOnTheChunk) {
   const Problem p = make_problem();

@@ -53,16 +53,14 @@ std::vector<Task> make_tasks(const std::vector<std::string>& names) {
 }
 
 RolloutBatch collect(TextModel& model, EchoScorer& scorer, const std::vector<Task>& tasks,
-                     bool overlap = true) {
+                     RolloutOptions options = {}) {
   std::vector<const Task*> borrowed;
   std::vector<uint64_t> seeds;
   for (const auto& task : tasks) {
     borrowed.push_back(&task);
     seeds.push_back(100 + seeds.size());
   }
-  RolloutOptions options;
   options.samples_per_prompt = 3;
-  options.overlap = overlap;
   return collect_rollouts(model, scorer, borrowed, seeds, options);
 }
 
@@ -90,7 +88,9 @@ TEST(Rollouts, ScoreNothingBeforeTheLastIsDecodedWithoutOverlap) {
     scored_while_decoding += scorer.total();
     return p.user + std::string(p.choice, '!');
   });
-  const auto apart = collect(model, scorer, make_tasks({"aa", "b"}), /*overlap=*/false);
+  RolloutOptions options;
+  options.overlap = false;
+  const auto apart = collect(model, scorer, make_tasks({"aa", "b"}), options);
   EXPECT_EQ(scored_while_decoding, 0u);
   EXPECT_EQ(scorer.total(), 6u);
   EchoScorer other;
@@ -100,6 +100,29 @@ TEST(Rollouts, ScoreNothingBeforeTheLastIsDecodedWithoutOverlap) {
     EXPECT_EQ(apart.episodes[i].text, together.episodes[i].text);
     EXPECT_EQ(apart.episodes[i].reward, together.episodes[i].reward);
   }
+}
+
+TEST(Rollouts, ScoreEachOnceWhetherItsEndIsSeenInTheStreamOrNot) {
+  test::ScriptedModel model(
+      [](const test::ScriptedPrompt& p) { return p.user + std::string(p.choice, '!'); });
+  EchoScorer scorer;
+  RolloutOptions options;
+  options.eos_ids = {'!'};  // the end of two in three
+  const auto batch = collect(model, scorer, make_tasks({"aa", "b"}), options);
+  EXPECT_EQ(scorer.total(), 6u);
+  EXPECT_EQ(scorer.num_scored.size(), 6u);
+  for (const Episode& episode : batch.episodes) {
+    EXPECT_EQ(episode.reward, static_cast<double>(episode.text.size()));
+  }
+}
+
+TEST(Rollouts, RecordLogprobsOfTheDistributionSampledFrom) {
+  test::ScriptedModel model([](const test::ScriptedPrompt&) { return "x"; });
+  EchoScorer scorer;
+  RolloutOptions options;
+  EXPECT_EQ(collect(model, scorer, make_tasks({"a"}), options).episodes[0].logprobs[0], -1);
+  options.temperature = 0.7;
+  EXPECT_EQ(collect(model, scorer, make_tasks({"a"}), options).episodes[0].logprobs[0], -2);
 }
 
 TEST(Rollouts, KeepInfrastructureErrorsOutOfTheRewards) {

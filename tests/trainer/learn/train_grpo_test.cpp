@@ -34,6 +34,12 @@ class TrainGrpo : public testing::Test {
     return result;
   }
 
+  std::string adapter_without_weights() const {
+    fs::create_directories(dir_ / "adapter");
+    write_file_atomically(dir_ / "adapter" / "adapter_config.json", "{}");
+    return (dir_ / "adapter").string();
+  }
+
   std::vector<Json> lines(const fs::path& path) const {
     std::vector<Json> result;
     JsonlReader reader(path);
@@ -82,6 +88,10 @@ TEST_F(TrainGrpo, RefusesAConfigThatCannotWork) {
       {{"--set", "reference=init"}, "init_adapter"},
       {{"--set", "update.loss.clip_low=2"}, "clip_low"},
       {{"--set", "tasks=[]"}, "tasks"},
+      {{"--set", "tasks=[\"" + (dir_ / "nothing").string() + "\"]"}, "nothing"},
+      {{"--set", "engine.max_context=8"}, "task \""},
+      {{"--set", "exact=true", "--set", "engine.kv_mb=0"}, "kv_mb"},
+      {{"--set", "worker.model=" + adapter_without_weights()}, "worker.model"},
       {{"--set", "wrker.kind=remote"}, "wrker"},
       {{"--set", "device=cuda"}, "cuda"},
   };
@@ -89,7 +99,6 @@ TEST_F(TrainGrpo, RefusesAConfigThatCannotWork) {
     const auto run = test::run_program(command("bad", c.more));
     EXPECT_EQ(run.exit_code, 2) << run.err;
     EXPECT_NE(run.err.find(c.expected), std::string::npos) << run.err;
-    fs::remove_all(dir_ / "bad");
   }
 }
 
