@@ -37,13 +37,13 @@ class Inbox {
     wake_.notify_one();
   }
 
-  /// The next event; throws Interrupted when a signal comes first.
+  /// The next event; throws Interrupted when a signal came before.
   std::function<void()> next() {
     std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, std::chrono::milliseconds(100),
-                           [this] { return !events_.empty(); })) {
+    do {
       throw_if_stopped();
-    }
+    } while (
+        !wake_.wait_for(lock, std::chrono::milliseconds(100), [this] { return !events_.empty(); }));
     auto event = std::move(events_.front());
     events_.pop_front();
     return event;

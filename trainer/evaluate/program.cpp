@@ -92,6 +92,9 @@ void EvaluateConfig::validate() const {
 Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args, TextModel& worker,
                   const std::function<MetaModel(const Method&)>& meta_model) {
   if (config.tasks.empty()) throw InputError("tasks: expected a task file, got nothing");
+  if (config.tasks == "-") {
+    throw InputError("tasks: expected a file, which is read twice, got standard input");
+  }
   if (config.out.empty()) throw InputError("out: expected a folder for the run, got nothing");
   const EvaluationPlan plan = make_plan(config);
   check_before_start(config, plan, args, worker, meta_model);

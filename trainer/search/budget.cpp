@@ -61,8 +61,11 @@ Spent spent_from_json(const Json& json) {
 }
 
 bool Budget::exhausted_locked() const {
-  return (options_.workflows > 0 && spent_.workflows >= options_.workflows) ||
-         (options_.calls > 0 && spent_.calls() >= options_.calls) ||
+  return (options_.workflows > 0 && spent_.workflows >= options_.workflows) || means_spent_locked();
+}
+
+bool Budget::means_spent_locked() const {
+  return (options_.calls > 0 && spent_.calls() >= options_.calls) ||
          (options_.tokens > 0 && spent_.tokens() >= options_.tokens) ||
          (options_.usd > 0 && spent_.usd >= options_.usd);
 }
@@ -77,6 +80,11 @@ bool Budget::reserve_workflow() {
 bool Budget::exhausted() const {
   const std::lock_guard lock(mutex_);
   return exhausted_locked();
+}
+
+bool Budget::means_spent() const {
+  const std::lock_guard lock(mutex_);
+  return means_spent_locked();
 }
 
 void Budget::add(const Spent& more) {

@@ -19,7 +19,7 @@ struct BudgetOptions {
 
   template <class V>
   void visit(V& v) {
-    v("workflows", workflows, "most workflows executed; never exceeded");
+    v("workflows", workflows, "most workflows that a search executes; never exceeded");
     v("calls", calls, "most model calls, of generator and worker; checked before each workflow");
     v("tokens", tokens, "most tokens, prompts included; checked before each workflow");
     v("usd", usd, "most money; checked before each workflow");
@@ -56,12 +56,17 @@ class Budget {
 
   /// Counts one more workflow, unless one of the limits is reached.
   bool reserve_workflow();
+  /// Gives back a reservation whose workflow was not written.
+  void release_workflow() { add({.workflows = -1}); }
   bool exhausted() const;
+  /// Whether calls, tokens or money are spent: what ends other work than searching, too.
+  bool means_spent() const;
   void add(const Spent& more);
   Spent spent() const;
 
  private:
   bool exhausted_locked() const;
+  bool means_spent_locked() const;
   const BudgetOptions options_;
   mutable std::mutex mutex_;
   Spent spent_;

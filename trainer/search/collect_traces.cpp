@@ -113,6 +113,7 @@ class Collection {
     Candidate candidate = progress.ask();
     budget_.add(spent_by_generator(candidate.usage, candidate.calls));
     if (candidate.status == Candidate::Status::kFailed) {
+      budget_.release_workflow();
       return count_failure(task, candidate.problem, candidate.out_of_budget);
     }
 

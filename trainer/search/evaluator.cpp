@@ -75,6 +75,7 @@ void Evaluator::score_new(std::vector<Sampled>& batch, const std::vector<size_t>
       repeated.push_back(i);
     } else if (!budget_.reserve_workflow()) {
       sampled.skipped = true;
+      ++num_skipped_;
     } else {
       first_of.emplace(code, i);
       running.push_back(i);

@@ -78,6 +78,7 @@ class Evaluator {
   /// The scored workflow of the highest reward so far, earlier runs included; null when none.
   const Sampled* best() const { return best_.row > 0 ? &best_ : nullptr; }
   int64_t num_cached() const { return num_cached_; }
+  int64_t num_skipped() const { return num_skipped_; }  ///< candidates that the budget left out
   /// Counts what a generator used beside candidates.
   void spend(const Spent& spent) { budget_.add(spent); }
   bool exhausted() const { return budget_.exhausted(); }
@@ -101,6 +102,7 @@ class Evaluator {
   std::map<std::pair<int64_t, std::string>, std::deque<int64_t>> stored_;  ///< rows to reuse
   Sampled best_;
   int64_t num_cached_ = 0;
+  int64_t num_skipped_ = 0;
 };
 
 /// A row of the store, and back.

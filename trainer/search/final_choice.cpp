@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "trainer/evaluate/statistics.h"
 
 namespace weft {
@@ -78,7 +79,7 @@ std::vector<Trajectory> shortlist(const std::vector<Trajectory>& rows, Objective
 }
 
 Json reevaluate(const std::vector<Trajectory>& shortlist, const std::vector<const Task*>& tasks,
-                const SampleOptions& options, SearchScorer& scorer) {
+                const SampleOptions& options, SearchScorer& scorer, Budget& budget) {
   std::vector<Candidate> candidates;
   for (const auto& row : shortlist) candidates.push_back(from_trajectory(row).candidate);
   std::vector<WorkflowScoreRequest> requests;
@@ -87,10 +88,22 @@ Json reevaluate(const std::vector<Trajectory>& shortlist, const std::vector<cons
     requests.push_back({&candidate, &tasks, options.final.repeats, seed});
   }
   std::vector<Evaluation> evaluations(requests.size());
-  scorer.score(requests, [&](size_t i, Evaluation e) { evaluations[i] = std::move(e); });
+  Spent spent;
+  const bool can_run = !budget.means_spent();
+  if (can_run) {
+    scorer.score(requests, [&](size_t i, Evaluation e) {
+      spent += spent_by_worker(e.usage);
+      evaluations[i] = std::move(e);
+    });
+  }
+  budget.add(spent);
 
   const Objective objective = options.search.evaluation.objective;
-  Json out = {{"candidates", Json::array()}, {"best", nullptr}};
+  Json out = {{"candidates", Json::array()}, {"best", nullptr}, {"spent", spent.to_json()}};
+  if (!can_run) {
+    log::warn("the budget is spent: the best workflow is that of the best search reward");
+    out["best"] = 0;
+  }
   double best = 0;
   for (size_t i = 0; i < shortlist.size(); ++i) {
     const Estimate estimate = bootstrap_mean(evaluations[i].task_rewards);

@@ -57,7 +57,11 @@ Json run_search(const SearchOptions& options, Evaluator& evaluator, TrajectorySt
   }
   while (!method->finished()) {
     throw_if_stopped();
+    const int64_t skipped = evaluator.num_skipped();
     const RoundReport round = method->run_round();
+    // A round that the budget cut short is not done: resumed with a larger budget, it is run again,
+    // on the stored rows where it has some.
+    if (evaluator.num_skipped() > skipped) break;
     saved["rounds"].push_back(round.to_json());
     saved["method"] = method->state();
     store.put_state(key, saved);

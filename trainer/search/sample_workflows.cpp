@@ -186,9 +186,10 @@ Json counts_of(const std::vector<Trajectory>& rows, const Json& reports) {
 }
 
 Json choose_best(const SampleOptions& options, const std::vector<const Task*>& tasks,
-                 const std::vector<Trajectory>& rows, const SearchTools& tools,
+                 const std::vector<Trajectory>& rows, const SearchTools& tools, Budget& budget,
                  const std::filesystem::path& dir) {
   const auto before = tools.store.get_state(kFinalKey);
+  if (before) budget.add(spent_from_json(before->at("spent")));
   if (before && before->at("rows") == rows.size()) return *before;
   const auto few = shortlist(rows, options.search.evaluation.objective,
                              static_cast<size_t>(options.final.candidates));
@@ -199,7 +200,7 @@ Json choose_best(const SampleOptions& options, const std::vector<const Task*>& t
     chosen.push_back(tasks[i]);
   }
   log::info("running the best {} workflows again on {} tasks", few.size(), chosen.size());
-  Json choice = reevaluate(few, chosen, options, tools.scorer);
+  Json choice = reevaluate(few, chosen, options, tools.scorer, budget);
   if (choice["best"].is_null()) return choice;
   write_file_atomically(dir / "best_workflow.py", few[choice["best"].get<size_t>()].code);
   choice["rows"] = rows.size();
@@ -257,17 +258,19 @@ Json sample_workflows(const SampleOptions& options, const std::vector<Task>& tas
 
   const Json reports = pool.reports();
   const auto rows = tools.store.select();
-  if (budget.exhausted()) log::warn("the budget is spent; searches may be unfinished");
+  const bool exhausted = budget.exhausted();
+  if (exhausted) log::warn("the budget is spent; searches may be unfinished");
+  const Json choice = choose_best(options, used_tasks(options, tasks), rows, tools, budget, dir);
   Json report = {{"scope", options.scope == SearchScope::kPerQuery ? "per_query" : "task_level"},
                  {"generator", tools.generator.origin()},
                  {"worker", tools.worker_name},
                  {"searches", reports.size()},
                  {"counts", counts_of(rows, reports)},
                  {"spent", budget.spent().to_json()},
-                 {"budget_exhausted", budget.exhausted()},
-                 {"curve", reward_curve(reports)}};
-  report["final"] = choose_best(options, used_tasks(options, tasks), rows, tools, dir);
-  report["targets"] = reports;
+                 {"budget_exhausted", exhausted},
+                 {"curve", reward_curve(reports)},
+                 {"final", choice},
+                 {"targets", reports}};
   write_file_atomically(dir / "report.json", dump_json_pretty(report));
   if (rows.empty() && !budget.exhausted()) {
     throw Error("not one workflow was written; the warnings above say what the generator answered");
