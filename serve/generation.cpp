@@ -85,16 +85,14 @@ std::optional<std::vector<int32_t>> encode_prompt(
 std::shared_ptr<Generation> Generation::start(const ServedModel& served, GenerationCall call,
                                               int default_max_tokens, CancelFlag cancelled) {
   const ServedName& name = find_name(served, call.model);
-  if (!call.has_seed) {
-    std::random_device device;
-    call.sampling.seed = uint64_t{device()} << 32 | device();
-  }
+  std::random_device device;
   std::vector<TextRequest> requests;
   for (const auto& prompt : call.prompts) {
     TextRequest request;
     request.prompt = prompt;
     request.n = call.n;
     request.sampling = call.sampling;
+    if (!call.has_seed) request.sampling.seed = uint64_t{device()} << 32 | device();
     request.adapter = name.adapter;
     request.cancelled = cancelled;
     if (auto ids = encode_prompt(served, prompt)) {

@@ -170,9 +170,10 @@ Json ApiError::body() const {
 }
 
 Json parse_body(const std::string& text) {
+  // The check of the depth knows no comments, so none may pass the parser.
   if (nests_too_deep(text)) throw ApiError(400, "request body: nested too deeply");
   try {
-    Json body = parse_json(text, "request body");
+    Json body = parse_json(text, "request body", JsonComments::kRefuse);
     if (!body.is_object()) throw ApiError(400, "request body: expected a JSON object");
     return body;
   } catch (const InputError& error) {

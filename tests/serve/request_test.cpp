@@ -118,6 +118,12 @@ TEST(Body, MustNotNestDeeply) {
   const std::string deep = "{\"prompt\":" + std::string(1000000, '[');
   EXPECT_THAT(refusal([&] { parse_body(deep); }), HasSubstr("nested"));
   EXPECT_EQ(parse_body("{\"prompt\":\"" + std::string(100, '[') + "\\\"[\"}").size(), 1u);
+  const std::string hidden = "{\"prompt\"/*\"*/:" + std::string(1000000, '[');
+  EXPECT_THAT(refusal([&] { parse_body(hidden); }), HasSubstr("not valid JSON"));
+}
+
+TEST(Body, RefusesNumbersBeyondDouble) {
+  EXPECT_THAT(refusal([] { parse_body(R"({"temperature": 1e999})"); }), HasSubstr("1e999"));
 }
 
 TEST(ApiErrors, HaveOpenAiShape) {

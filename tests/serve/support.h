@@ -29,6 +29,7 @@ class StreamingModel : public TextModel {
 
   void submit(TextRequest request, std::function<void(TextResponse)> done) override {
     auto shown = std::make_shared<TextRequest>(request);
+    request.on_delta = nullptr;  // streamed here, not by the inner model
     inner_.submit(std::move(request), [this, shown, done = std::move(done)](TextResponse reply) {
       for (size_t choice = 0; choice < reply.choices.size(); ++choice) {
         if (!stream(*shown, static_cast<int>(choice), reply.choices[choice])) {
