@@ -32,6 +32,13 @@ if [ -z "${WEFT_PROGRAM_DIR:-}" ]; then
   cmake --build --preset release
 fi
 mkdir -p "$out"
+# What was done for another seed or config is not this run's.
+wanted="seed $seed, config $(sha256sum < "$config" | cut -c1-16)"
+if [ -f "$out/.arguments" ] && [ "$(cat "$out/.arguments")" != "$wanted" ]; then
+  echo "quickstart: $out holds a run of $(cat "$out/.arguments"), not of $wanted; choose another --out" >&2
+  exit 2
+fi
+echo "$wanted" > "$out/.arguments"
 
 # stage NAME PROGRAM ARGUMENTS...: runs a program of the line in DIR/NAME unless it has finished
 # before; goes on with --resume where an earlier call was interrupted; keeps what it took.
@@ -61,7 +68,10 @@ stage evaluate evaluate \
   --set "curves=[\"sft=$out/sft/metrics.jsonl\",\"grpo=$out/grpo/metrics.jsonl\"]"
 
 say "serve"
+served=0
 /usr/bin/python3 scripts/ask_server.py "$out" "$bin/serve" --config "$config" \
-  --set "adapter=$out/grpo/final"
+  --set "adapter=$out/grpo/final" || served=$?
+[ "$served" -eq 0 ] || echo "quickstart: the server did not answer, see $out/serve.log" >&2
 
 /usr/bin/python3 scripts/quickstart_report.py "$out"
+exit "$served"
