@@ -36,7 +36,9 @@ void declare_flags(CLI::App& app, const ProgramSpec& spec, const Json& defaults,
   if (defaults.contains("out")) {
     app.add_option("--out", line.aliases["out"], "what the results go to; key \"out\"");
   }
-  app.add_flag("--resume", line.resume, "go on where an earlier run of the same config stopped");
+  if (spec.resumable) {
+    app.add_flag("--resume", line.resume, "go on where an earlier run of the same config stopped");
+  }
   for (const auto& alias : spec.flags) {
     std::string& text = line.aliases[alias.key];
     const std::string help = std::string(alias.help) + "; key \"" + alias.key + "\"";

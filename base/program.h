@@ -1,5 +1,5 @@
-/// What every program has in common: the command line, the config, exit codes (CONTRACTS: 0 done,
-/// 1 the work failed, 2 usage, config or input error, 130 / 143 after SIGINT / SIGTERM).
+/// What every program has in common: the command line, the config, exit codes (0 done, 1 the
+/// work failed, 2 usage, config or input error, 130 / 143 after SIGINT / SIGTERM).
 #pragma once
 
 #include <functional>
@@ -23,6 +23,8 @@ struct ProgramSpec {
   const char* summary;
   std::vector<FlagAlias>
       flags;  ///< beside --config --set --out --resume --dry-run --help --version
+  bool resumable =
+      false;  ///< has --resume: goes on where an earlier run of the same config stopped
 };
 
 struct ProgramArgs {
@@ -55,7 +57,7 @@ concept HasMemoryPlan = requires(const Config c) {
 /// the file, --set over flags.
 ///
 /// Parses, resolves the config, runs `body` and turns exceptions into one line on standard error
-/// and an exit code. The flags --out and --resume exist for configs with an "out" key.
+/// and an exit code. The flag --out exists for configs with an "out" key.
 template <class Config, class Body>
 int run_program(int argc, char** argv, const ProgramSpec& spec, Body body) {
   program_detail::ConfigHooks hooks;

@@ -6,7 +6,8 @@ int main(int argc, char** argv) {
   const weft::ProgramSpec spec{
       "judge",
       "Judges candidate programs in jailed processes.",
-      {{"--in", "in", "candidates, JSON lines"}, {"--jobs", "jobs", "candidates at a time"}}};
+      {{"--in", "in", "candidates, JSON lines"}, {"--jobs", "jobs", "candidates at a time"}},
+      true};
   return weft::run_program<weft::JudgeConfig>(
       argc, argv, spec, [](const weft::JudgeConfig& config, const weft::ProgramArgs& args) {
         weft::install_stop_handlers();

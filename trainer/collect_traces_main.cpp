@@ -25,7 +25,8 @@ int main(int argc, char** argv) {
   const weft::ProgramSpec spec = {
       "collect_traces",
       "Lets a teacher write workflows, executes them, feeds back, and stores joined traces.",
-      {{"--model", "model", "base model"}, {"--tasks", "tasks", "task file"}}};
+      {{"--model", "model", "base model"}, {"--tasks", "tasks", "task file"}},
+      true};
   return weft::run_program<Config>(
       argc, argv, spec, [](const Config& config, const weft::ProgramArgs& args) {
         weft::OpenModels models(config.local);

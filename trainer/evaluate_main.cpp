@@ -12,7 +12,8 @@ int main(int argc, char** argv) {
   const weft::ProgramSpec spec = {
       "evaluate",
       "Compares io, cot, cot_sc, fixed workflows and meta-agents on hidden tests.",
-      {{"--model", "model", "base model"}, {"--tasks", "tasks", "task file"}}};
+      {{"--model", "model", "base model"}, {"--tasks", "tasks", "task file"}},
+      true};
   return weft::run_program<Config>(
       argc, argv, spec, [](const Config& config, const weft::ProgramArgs& args) {
         weft::OpenModels models(config.local);

@@ -24,7 +24,8 @@ int main(int argc, char** argv) {
   const weft::ProgramSpec spec = {
       "sample_workflows",
       "Searches workflows by bayesflow, aflow, adas or at random, executing each one.",
-      {{"--model", "model", "base model"}, {"--tasks", "tasks", "task file"}}};
+      {{"--model", "model", "base model"}, {"--tasks", "tasks", "task file"}},
+      true};
   return weft::run_program<Config>(
       argc, argv, spec, [](const Config& config, const weft::ProgramArgs& args) {
         weft::OpenModels models(config.local);

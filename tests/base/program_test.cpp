@@ -25,11 +25,12 @@ struct Config {
   }
 };
 
-int call(std::vector<std::string> arguments, const std::function<void(const Config&)>& body) {
+int call(std::vector<std::string> arguments, const std::function<void(const Config&)>& body,
+         bool resumable = false) {
   arguments.insert(arguments.begin(), "demo");
   std::vector<char*> argv;
   for (auto& argument : arguments) argv.push_back(argument.data());
-  const ProgramSpec spec{"demo", "a demonstration", {{"--steps", "steps", "steps"}}};
+  const ProgramSpec spec{"demo", "a demonstration", {{"--steps", "steps", "steps"}}, resumable};
   return run_program<Config>(static_cast<int>(argv.size()), argv.data(), spec,
                              [&](const Config& config, const ProgramArgs&) { body(config); });
 }
@@ -77,6 +78,15 @@ TEST(Program, DryRunPrintsTheConfigAndDoesNoWork) {
   const Json shown = parse_json(testing::internal::GetCapturedStdout(), "output");
   EXPECT_FALSE(ran);
   EXPECT_EQ(shown["config"]["steps"], 4);
+}
+
+TEST(Program, OnlyAResumableOneTakesResume) {
+  int calls = 0;
+  const auto count = [&](const Config&) { ++calls; };
+  EXPECT_EQ(call({"--resume"}, count), 2);
+  EXPECT_EQ(calls, 0);
+  EXPECT_EQ(call({"--resume"}, count, true), 0);
+  EXPECT_EQ(calls, 1);
 }
 
 TEST(Program, AStopSignalReachesTheLoop) {

@@ -7,7 +7,8 @@ int main(int argc, char** argv) {
   const weft::ProgramSpec spec = {
       "train_grpo",
       "Group relative policy optimisation with rewards from the sandbox.",
-      {{"--model", "model", "Hugging Face directory, base of the policy"}}};
+      {{"--model", "model", "Hugging Face directory, base of the policy"}},
+      true};
   return weft::run_program<weft::GrpoConfig>(
       argc, argv, spec, [](const weft::GrpoConfig& config, const weft::ProgramArgs& args) {
         const auto state = weft::run_grpo(config, args.resume, args.config);

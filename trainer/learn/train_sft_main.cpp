@@ -6,7 +6,8 @@
 int main(int argc, char** argv) {
   const weft::ProgramSpec spec = {"train_sft",
                                   "Supervised fine-tuning on a trajectory store or JSON lines.",
-                                  {{"--model", "model", "Hugging Face directory to start from"}}};
+                                  {{"--model", "model", "Hugging Face directory to start from"}},
+                                  true};
   return weft::run_program<weft::SftConfig>(
       argc, argv, spec, [](const weft::SftConfig& config, const weft::ProgramArgs& args) {
         const auto summary = weft::run_sft(config, args.resume, args.config);
