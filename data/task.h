@@ -1,4 +1,4 @@
-/// A query with what is needed to score an answer to it, as JSON lines (docs: CONTRACTS, Tasks).
+/// A query with what is needed to score an answer to it, as JSON lines (docs/formats.md).
 #pragma once
 
 #include <filesystem>

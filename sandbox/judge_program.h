@@ -17,7 +17,7 @@ struct JudgeConfig {
 
   template <class V>
   void visit(V& v) {
-    v("in", in, "candidates, one JSON object a line (CONTRACTS, judge); - reads standard input");
+    v("in", in, "candidates, one JSON object a line (docs/formats.md); - reads standard input");
     v("out", out, "verdicts in input order; - writes standard output");
     v("jobs", jobs, "slots, that is candidates at a time; more than cores gains nothing");
     v("allow_inproc", allow_inproc, "admit mode inproc, whose verdicts a candidate can forge");

@@ -50,7 +50,7 @@ struct PythonValue {
 /// An integer from decimal digits with an optional minus; throws InputError otherwise.
 PythonValue python_int(std::string_view digits);
 
-/// A value as CONTRACTS, "Python values in JSON", writes it. Throws InputError, opened by `where`.
+/// A value as docs/formats.md writes it in JSON. Throws InputError, opened by `where`.
 PythonValue value_from_json(const Json& json, const std::string& where);
 
 /// The inverse of value_from_json.

@@ -1,4 +1,4 @@
-/// The program `generate`: JSON lines of prompts in, completions out. Fields are in CONTRACTS.
+/// The program `generate`: JSON lines of prompts in, completions out. Fields: docs/formats.md.
 #pragma once
 
 #include <string>

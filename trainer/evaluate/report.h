@@ -1,4 +1,4 @@
-/// From rows to report.json (CONTRACTS: evaluate), report.md and report.html.
+/// From rows to report.json (docs/formats.md), report.md and report.html.
 #pragma once
 
 #include <cstdint>
@@ -29,10 +29,10 @@ struct ReportOptions {
   Json settings;           ///< resolved config
 };
 
-/// {"methods": [...], "pairs": [...], "tasks": {...}} as CONTRACTS says, and beside that summary,
-/// curves, examples, notes, settings. A method's score is the mean over tasks of the mean over
-/// samples; a task whose samples are all infrastructure errors is left out, never counted as 0.
-/// ci95 resamples tasks. pairs: diff = score(a) - score(b) over the tasks that both have.
+/// {"methods": [...], "pairs": [...], "tasks": {...}} as in docs/formats.md, and beside that
+/// summary, curves, examples, notes, settings. A method's score is the mean over tasks of the mean
+/// over samples; a task whose samples are all infrastructure errors is left out, never counted as
+/// 0. ci95 resamples tasks. pairs: diff = score(a) - score(b) over the tasks that both have.
 /// distinct_per_query: mean number of different valid ASTs among the samples of a query;
 /// distinct_overall: different valid ASTs in all (meta and hybrid methods).
 /// Throws InputError when a curve's file or an example's method is missing.

@@ -48,8 +48,9 @@ class GrpoTrainer {
               const std::vector<Task>& tasks, const Reference& reference);
 
   struct Step {
-    Json metrics;  ///< CONTRACTS' fields; valid_workflows and truncated are shares of the rollouts,
-                   ///< zero_std_groups, infra_errors, worker_calls and worker_tokens are counts
+    Json metrics;  ///< see docs/formats.md; valid_workflows and truncated are shares of the
+                   ///< rollouts, zero_std_groups, infra_errors, worker_calls and worker_tokens are
+                   ///< counts
     std::vector<Episode> episodes;  ///< with the rewards as they were earned
   };
 
