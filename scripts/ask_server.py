@@ -3,8 +3,8 @@
 
     ask_server.py RUN_DIR SERVE_PROGRAM [SERVE_ARGUMENTS...]
 
-Leaves RUN_DIR/served.json: {"status", "answer", "workflow", "valid"}. Exit 1 when the server did not
-come up or did not answer.
+Leaves RUN_DIR/served.json, {"status", "answer", "workflow", "valid"}, and RUN_DIR/serve.log. Exit 1
+when the server did not come up or did not answer, 143 on SIGTERM; the server ends in any case.
 """
 import json
 import os
@@ -25,6 +25,7 @@ TASK = {
 }
 START_TIMEOUT_S = 120
 ANSWER_TIMEOUT_S = 300
+STOP_TIMEOUT_S = 60
 
 
 def free_port():
@@ -55,10 +56,24 @@ def ask(base):
             return reply.status, json.load(reply)
     except urllib.error.HTTPError as error:
         return error.code, {"error": error.read().decode(errors="replace")}
+    except OSError as error:
+        sys.exit(f"ask_server: no answer from {base}: {error}")
+
+
+def stop(process):
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def main():
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
     run_dir, program, *arguments = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     port = free_port()
     command = [program, *arguments, "--set", f"port={port}"]
     with open(os.path.join(run_dir, "serve.log"), "wb") as log:
@@ -68,8 +83,7 @@ def main():
         wait_until_healthy(process, base)
         status, reply = ask(base)
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
+        stop(process)
     print(f"query: {QUERY}\n\nworkflow:\n{reply.get('workflow', reply.get('error', ''))}\n\n"
           f"answer:\n{reply.get('answer')}\n")
     served = {"status": status, "answer": reply.get("answer"), "valid": reply.get("valid"),

@@ -20,11 +20,11 @@ python=/usr/bin/python3
 packages="g++ cmake ninja-build pkg-config ccache lld ca-certificates git
   python3 python3-venv libpython3-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
   libcpp-httplib-dev libcurl4-openssl-dev libsqlite3-dev libpcre2-dev libutf8proc-dev
-  libsentencepiece-dev libseccomp-dev libjs-chart.js libgtest-dev libgmock-dev libbenchmark-dev"
+  libsentencepiece-dev libseccomp-dev libjs-chart.js"
 want_tests=no
 if [ "${1:-}" = --tests ]; then
   want_tests=yes
-  packages="$packages clang-format"
+  packages="$packages clang-format libgtest-dev libgmock-dev"
 fi
 
 say() { printf 'bootstrap: %s\n' "$*"; }
@@ -36,7 +36,7 @@ install_packages() {
   done
   [ -z "$missing" ] && { say "system packages: all there"; return; }
   if [ "$(id -u)" -ne 0 ]; then
-    echo "bootstrap: missing packages; as root run: apt-get install -y --no-install-recommends$missing" >&2
+    echo "bootstrap: missing packages; as root run: apt-get update && apt-get install -y --no-install-recommends$missing" >&2
     exit 2
   fi
   say "installing system packages:$missing"
@@ -75,7 +75,7 @@ install_torch() {
 }
 
 fetch_model() {
-  if [ -f "$model/model.safetensors" ]; then
+  if "$python" scripts/fetch_default_model.py "$model" --check; then
     say "default model: $model is there"
     return
   fi
@@ -84,7 +84,20 @@ fetch_model() {
   .venv-convert/bin/python scripts/fetch_default_model.py "$model"
 }
 
+# The sandbox needs user namespaces, or root. Said before the build, not after it.
+check_namespaces() {
+  if unshare --user --map-root-user --pid --net --fork true 2>/dev/null ||
+    unshare --pid --net --fork true 2>/dev/null; then
+    say "namespaces for the sandbox: there"
+    return
+  fi
+  say "warning: this machine gives no namespaces, without which the sandbox does not start:" \
+    "allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone)" \
+    "or, in a container, a seccomp profile that permits unshare; docs/sandbox.md, Tiers"
+}
+
 install_packages
+check_namespaces
 install_torch
 fetch_model
 if [ "$want_tests" = yes ]; then

@@ -323,7 +323,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("out", type=Path, help="directory to write")
     parser.add_argument("--gguf", type=Path, help="use this file, download nothing")
+    parser.add_argument("--check", action="store_true", help="exit 0 when it is whole, else 1")
     args = parser.parse_args()
+    if args.check:
+        return 0 if is_complete(args.out) else 1
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # scratch goes too
     try:
         fetch(args.out, args.gguf)

@@ -2,28 +2,65 @@
 # The main job, on real input from end to end: search for workflows, distil them into the default
 # model, reinforce it, evaluate it beside the baselines, serve it and ask it one query.
 #
-#   scripts/quickstart.sh [--seed N] [--out DIR] [--config FILE] [--controls]
+#   scripts/quickstart.sh [--seed N] [--out DIR] [--config FILE] [--controls] [--help]
 #
 # Leaves DIR/{search,sft,grpo,evaluate}/, DIR/report.json and DIR/report.html (DIR: runs/quickstart).
 # Interrupted, it goes on where it was when it is called again. --controls adds the negative control:
 # the same reinforcement with rewards permuted within each batch. WEFT_PROGRAM_DIR=DIR takes the
 # programs from there instead of building them.
 set -euo pipefail
+called_from=$PWD
 cd "$(dirname "$0")/.."
+
+usage() { sed -n '2,/^set /{s/^# \{0,1\}//p}' scripts/quickstart.sh; }
+refuse() { echo "quickstart: $*" >&2; exit 2; }
+absolute() { case $1 in /*) echo "$1" ;; *) echo "$called_from/$1" ;; esac; }
 
 seed=1 out=runs/quickstart config=configs/quickstart.json controls=no
 while [ $# -gt 0 ]; do
   case $1 in
-    --seed) seed=$2; shift 2 ;;
-    --out) out=$2; shift 2 ;;
-    --config) config=$2; shift 2 ;;
-    --controls) controls=yes; shift ;;
-    *) echo "quickstart: unknown argument $1 (see the head of this script)" >&2; exit 2 ;;
+    --help | -h) usage; exit 0 ;;
+    --controls) controls=yes; shift; continue ;;
+    --seed | --out | --config) [ $# -ge 2 ] || refuse "$1 wants a value, see --help" ;;
+    *) refuse "unknown argument $1, see --help" ;;
   esac
+  case $1 in
+    --seed) seed=$2 ;;
+    --out) out=$(absolute "$2") ;;
+    --config) config=$(absolute "$2") ;;
+  esac
+  shift 2
 done
+[ -r "$config" ] || refuse "cannot read the config $config"
 
-bin=${WEFT_PROGRAM_DIR:-build/release/bin}
+bin=build/release/bin
+[ -z "${WEFT_PROGRAM_DIR:-}" ] || bin=$(absolute "$WEFT_PROGRAM_DIR")
 say() { printf '\n== %s\n' "$*" >&2; }
+
+# run COMMAND...: as a child that a signal to this script ends, and that this script waits for.
+child="" stopped=""
+stop() {
+  stopped=$1
+  [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true
+}
+trap 'stop 130' INT
+trap 'stop 143' TERM
+run() {
+  local code
+  "$@" &
+  child=$!
+  while :; do
+    code=0
+    wait "$child" || code=$?
+    kill -0 "$child" 2>/dev/null || break
+  done
+  child=""
+  if [ -n "$stopped" ]; then
+    say "stopped; call it again to go on"
+    exit "$stopped"
+  fi
+  return "$code"
+}
 
 if [ -z "${WEFT_PROGRAM_DIR:-}" ]; then
   say "set-up and build"
@@ -35,8 +72,7 @@ mkdir -p "$out"
 # What was done for another seed or config is not this run's.
 wanted="seed $seed, config $(sha256sum < "$config" | cut -c1-16)"
 if [ -f "$out/.arguments" ] && [ "$(cat "$out/.arguments")" != "$wanted" ]; then
-  echo "quickstart: $out holds a run of $(cat "$out/.arguments"), not of $wanted; choose another --out" >&2
-  exit 2
+  refuse "$out holds a run of $(cat "$out/.arguments"), not of $wanted; choose another --out"
 fi
 echo "$wanted" > "$out/.arguments"
 
@@ -52,7 +88,7 @@ stage() {
   say "$name"
   [ -f "$out/$name/config.json" ] && resume=--resume
   # shellcheck disable=SC2086
-  /usr/bin/python3 scripts/measure.py "$out/.$name.measured" \
+  run /usr/bin/python3 scripts/measure.py "$out/.$name.measured" \
     "$bin/$program" --config "$config" --out "$out/$name" --set "seed=$seed" $resume "$@"
   touch "$out/.$name.done"
 }
@@ -69,9 +105,9 @@ stage evaluate evaluate \
 
 say "serve"
 served=0
-/usr/bin/python3 scripts/ask_server.py "$out" "$bin/serve" --config "$config" \
+run /usr/bin/python3 scripts/ask_server.py "$out" "$bin/serve" --config "$config" \
   --set "adapter=$out/grpo/final" || served=$?
 [ "$served" -eq 0 ] || echo "quickstart: the server did not answer, see $out/serve.log" >&2
 
-/usr/bin/python3 scripts/quickstart_report.py "$out"
+/usr/bin/python3 scripts/quickstart_report.py "$out" "$bin/serve" "$config"
 exit "$served"

@@ -2,7 +2,7 @@
 """Gathers what the stages of a quickstart left into RUN_DIR/report.json and report.html, and prints
 the table.
 
-    quickstart_report.py RUN_DIR
+    quickstart_report.py RUN_DIR [SERVE_PROGRAM CONFIG]
 
 Every number is read from a stage's own files; nothing is computed here but sums and the bootstrap
 intervals of the rewards before and after reinforcement.
@@ -69,16 +69,16 @@ def reinforcement(run, name):
     return report
 
 
-def number(value):
-    return "-" if value is None else f"{value:.3f}"
+def number(value, digits=3):
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def print_table(report):
     print(f"\n{'method':<14} {'score':>7}  {'95 % interval':<16} {'tokens':>8} {'valid':>6}")
     for method in report["methods"]:
-        low, high = method["ci95"]
-        print(f"{method['name']:<14} {method['score']:>7.3f}  [{low:.3f}, {high:.3f}]   "
-              f"{method['tokens_mean']:>8.0f} {number(method.get('valid')):>6}")
+        low, high = map(number, method["ci95"] or (None, None))
+        print(f"{method['name']:<14} {number(method['score']):>7}  {f'[{low}, {high}]':<16} "
+              f"{number(method['tokens_mean'], 0):>8} {number(method.get('valid')):>6}")
     for name in ("grpo", "control"):
         if name not in report or not report[name]:
             continue
@@ -95,7 +95,10 @@ def print_table(report):
 
 
 def main():
+    if len(sys.argv) not in (2, 4):
+        sys.exit(__doc__)
     run = Path(sys.argv[1])
+    serve, config = sys.argv[2:] or ("build/release/bin/serve", "configs/quickstart.json")
     evaluation = read(run / "evaluate" / "report.json")
     stages = {name: stage_report(run, name) for name in STAGES if (run / f".{name}.done").exists()}
     served = read(run / "served.json")
@@ -103,7 +106,7 @@ def main():
         "seconds": round(sum(stage["seconds"] for stage in stages.values())),
         "peak_mb": max(stage["peak_mb"] for stage in stages.values()),
         "stages": stages,
-        "teacher": "scripted",
+        "teacher": read(run / "search" / "config.json")["generator"]["kind"],
         "methods": evaluation["methods"],
         "pairs": evaluation["pairs"],
         "grpo": reinforcement(run, "grpo"),
@@ -114,7 +117,7 @@ def main():
     shutil.copyfile(run / "evaluate" / "report.html", run / "report.html")
     print_table(report)
     print(f"\n{report['seconds']} s in all. Report: {run}/report.html, {run}/report.json\nServe it:  "
-          f"build/release/bin/serve --config configs/quickstart.json --adapter {run}/grpo/final")
+          f"{serve} --config {config} --adapter {run}/grpo/final")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,10 @@ step "set-up"
 scripts/bootstrap.sh --tests
 
 step "format"
-git ls-files '*.h' '*.cpp' '*.cu' | xargs clang-format --dry-run -Werror
-echo "clang-format: $(git ls-files '*.h' '*.cpp' '*.cu' | wc -l) files as they should be"
+mapfile -t sources < <(find base bench data model sandbox serve tests trainer workflow \
+  -name '*.h' -o -name '*.cpp' -o -name '*.cu')
+clang-format --dry-run -Werror "${sources[@]}"
+echo "clang-format: ${#sources[@]} files as they should be"
 
 step "build"
 cmake --preset test >/dev/null
