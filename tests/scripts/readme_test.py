@@ -52,6 +52,19 @@ class Readme(unittest.TestCase):
             verdict = json.loads((place / "verdicts.jsonl").read_text())
             self.assertEqual(verdict["verdict"], "PASS")
 
+    def test_the_line_of_each_big_model_resolves(self):
+        line = ("collect_traces", "sample_workflows", "train_sft", "train_grpo", "evaluate", "serve")
+        for size in ("7b", "14b"):
+            config = ROOT / "configs" / f"flowreasoner_{size}.json"
+            for name in line:
+                done = subprocess.run([PROGRAMS / name, "--config", config, "--dry-run"], cwd=ROOT,
+                                      capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                shown = json.loads(done.stdout)["config"]
+                self.assertIn("DeepSeek-R1-Distill-Qwen", shown["model"])
+                if name in ("evaluate", "serve", "train_grpo"):
+                    self.assertEqual(shown["worker"]["kind"], "remote")
+
 
 if __name__ == "__main__":
     unittest.main()
