@@ -38,8 +38,7 @@ target_include_directories(
 # no library of that version.
 target_compile_definitions(weft_torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO FMT_HEADER_ONLY)
 target_link_libraries(weft_torch INTERFACE torch_cpu c10)
-target_link_options(weft_torch INTERFACE LINKER:-rpath,${WEFT_TORCH_DIR}/lib
-                    LINKER:-rpath-link,${nvidia_lib})
+target_link_options(weft_torch INTERFACE LINKER:-rpath-link,${nvidia_lib})
 
 include(CheckLanguage)
 check_language(CUDA)
