@@ -5,6 +5,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 
@@ -118,12 +119,13 @@ at::Tensor silu_mul_backward(const at::Tensor& gy, const at::Tensor& gate_up) {
 
 void rope(const at::Tensor& x, const at::Tensor& table, const at::Tensor& positions, int64_t heads,
           int64_t dim, float sign) {
-  const int64_t rows = x.size(0), stride = x.size(1);
+  const int64_t rows = x.size(0), stride = x.size(1), angles = table.size(0);
   const int32_t* position = data<int32_t>(positions);
   with_row_type(x.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
     at::parallel_for(0, rows, grain(heads * dim), [&](int64_t b, int64_t e) {
       for (int64_t r = b; r < e; ++r) {
+        TORCH_INTERNAL_ASSERT(position[r] >= 0 && position[r] < angles);
         row_kernels<T>().rope(data<T>(x) + r * stride, data<float>(table) + position[r] * dim, sign,
                               heads, dim);
       }

@@ -4,23 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
 #include "base/rng.h"
-#include "model/kernels/kernel_table.h"
+#include "tests/model/engine/kernel_tables.h"
 
 namespace weft::kernels {
 namespace {
-
-std::vector<const KernelTable*> tables() {
-  std::vector<const KernelTable*> found = {&table_generic()};
-  if (&kernel_table() != &table_generic()) found.push_back(&table_avx2());
-  if (&kernel_table() == &table_avx512_bf16()) found.push_back(&table_avx512_bf16());
-  return found;
-}
 
 std::vector<float> random_values(size_t n, uint64_t seed, double scale = 1) {
   Rng rng(seed);
@@ -28,12 +20,6 @@ std::vector<float> random_values(size_t n, uint64_t seed, double scale = 1) {
   for (float& v : values) v = static_cast<float>(rng.normal() * scale);
   return values;
 }
-
-Bf16 rounded(float x) {
-  const uint32_t u = std::bit_cast<uint32_t>(x);
-  return {static_cast<uint16_t>((u + 0x7fff + ((u >> 16) & 1)) >> 16)};
-}
-float widened(Bf16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
 
 TEST(Kernels, LogSumExpMatchesDoublePrecision) {
   for (const size_t n : {1u, 15u, 16u, 1000u, 49152u}) {

@@ -1,0 +1,28 @@
+/// What the kernel tests share: the instruction sets of this CPU, and bf16 by hand.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+#include "model/kernels/kernel_table.h"
+
+namespace weft::kernels {
+
+/// Every table that this CPU runs, the portable one first.
+inline std::vector<const KernelTable*> tables() {
+  std::vector<const KernelTable*> found = {&table_generic()};
+  if (&kernel_table() != &table_generic()) found.push_back(&table_avx2());
+  if (&kernel_table() == &table_avx512_bf16()) found.push_back(&table_avx512_bf16());
+  return found;
+}
+
+/// Nearest bf16, ties to even.
+inline Bf16 rounded(float x) {
+  const uint32_t u = std::bit_cast<uint32_t>(x);
+  return {static_cast<uint16_t>((u + 0x7fff + ((u >> 16) & 1)) >> 16)};
+}
+
+inline float widened(Bf16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16); }
+
+}  // namespace weft::kernels
