@@ -5,8 +5,8 @@
 
 FILE: {"seconds", "peak_mb"}; calls for the same FILE add their seconds and keep the largest peak, so
 that an interrupted stage is counted whole. peak_mb is the memory that the command and all processes
-below it held at once, shared pages shared out (Pss), sampled about once a second. Ends with the
-command's exit code; SIGTERM is passed on to it.
+below it held at once, shared pages shared out (Pss), sampled about once a second, or less often
+where the kernel takes long to count. Ends with the command's exit code; SIGTERM is passed on to it.
 """
 import json
 import os
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 INTERVAL_S = 1.0
+MAX_SHARE = 0.02  # of one core for sampling
 
 
 def parents():
@@ -63,9 +64,11 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     peak_kb = 0
     while child.poll() is None:
+        sampling = time.process_time()
         peak_kb = max(peak_kb, sum(map(memory_kb, tree(child.pid))))
+        sampling = time.process_time() - sampling
         try:
-            child.wait(INTERVAL_S)
+            child.wait(max(INTERVAL_S, sampling / MAX_SHARE))
         except subprocess.TimeoutExpired:
             pass
     kept["seconds"] = round(kept["seconds"] + time.monotonic() - started, 1)
