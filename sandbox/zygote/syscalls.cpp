@@ -25,7 +25,7 @@ constexpr const char* kAllowed[] = {
     "getdents64", "lseek", "dup", "dup2", "dup3", "pipe", "pipe2", "statfs", "fstatfs", "umask",
     "fsync", "ftruncate", "poll", "ppoll", "select", "pselect6", "epoll_create", "epoll_create1",
     "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2",
-    "timerfd_create", "timerfd_settime", "timerfd_gettime", "sendto", "recvfrom", "getsockname",
+    "timerfd_create", "timerfd_settime", "timerfd_gettime", "recvfrom", "getsockname",
     "getpeername", "getsockopt", "setsockopt",
     // memory
     "brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "mincore", "msync", "membarrier",
@@ -141,6 +141,7 @@ void add_argument_rules(FilterBuilder& filter) {
   // Calls that read and write limits: reading only.
   filter.add(allow, "prlimit64", SCMP_A2(SCMP_CMP_EQ, 0));
   filter.add(allow, "socketpair", SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+  filter.add(allow, "sendto", SCMP_A4(SCMP_CMP_EQ, 0));  // to no other than the pair's other end
   for (const unsigned long request : {FIONREAD, FIONBIO, FIOCLEX, FIONCLEX, TCGETS, TIOCGWINSZ}) {
     filter.add(allow, "ioctl", SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, request));
   }
