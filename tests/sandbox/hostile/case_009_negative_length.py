@@ -2,4 +2,5 @@
 import os, struct
 def f(x):
     os.write(3, struct.pack("<iII", -1, 17, 0))
-    return 4
+    while True:  # to TIME_CPU, if the frame did not end the job
+        pass

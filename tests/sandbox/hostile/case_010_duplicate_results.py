@@ -1,7 +1,7 @@
-# expect: WRONG
-# passed: 0
+# expect: PROTOCOL
+# passed: 1
 import os, struct
-value = b"i" + struct.pack("<q", 5)
 def f(x):
-    os.write(3, 2 * (struct.pack("<III", len(value), 17, 0) + value))
-    return 4
+    value = b"i" + struct.pack("<q", 2 * x)
+    os.write(3, 2 * (struct.pack("<III", len(value), 17, x - 2) + value))
+    return 2 * x

@@ -2,7 +2,11 @@
 import os, signal
 def f(x):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ours, theirs = os.pipe()
     if os.fork() == 0:
         os.setsid()
-        os._exit(2 * x)
-    return os.waitstatus_to_exitcode(os.wait()[1])
+        if os.fork() == 0:
+            os.write(theirs, bytes([2 * x]))
+        os._exit(0)
+    os.wait()
+    return os.read(ours, 1)[0]

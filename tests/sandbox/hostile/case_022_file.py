@@ -1,4 +1,4 @@
 # expect: UNSERIALISABLE
 import sys
 def f(x):
-    return [sys, int, sys.stdout, f][x - 2]
+    return sys.stdout

@@ -1,0 +1,3 @@
+# expect: UNSERIALISABLE
+def f(x):
+    return int

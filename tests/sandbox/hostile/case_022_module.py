@@ -1,0 +1,4 @@
+# expect: UNSERIALISABLE
+import sys
+def f(x):
+    return sys
