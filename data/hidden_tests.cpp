@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "base/jsonl.h"
-#include "data/task.h"
+#include "data/task_tests.h"
 
 namespace weft {
 
@@ -15,10 +15,9 @@ std::map<std::string, std::vector<Json>> load_hidden_tests(const std::filesystem
     if (task.kind != TaskKind::kCode) continue;
     const Json& tests = line.value["tests"];
     const auto found = tests.find("hidden");
-    if (found == tests.end() || !found->is_array() || found->empty()) {
-      throw InputError(reader.where(line) + ": task \"" + task.id + "\" has no hidden tests");
-    }
-    hidden[task.id] = std::vector<Json>(found->begin(), found->end());
+    std::vector<Json>& list = hidden[task.id];
+    if (found != tests.end() && found->is_array()) list.assign(found->begin(), found->end());
+    require_scorable(task, list, "hidden", reader.where(line));
   }
   return hidden;
 }

@@ -12,7 +12,7 @@
 namespace weft {
 
 /// Task id -> hidden tests, from the same file as load_tasks reads. Code tasks only. Throws
-/// InputError naming a code task without hidden tests.
+/// InputError naming a code task whose hidden tests cannot be passed (require_scorable).
 std::map<std::string, std::vector<Json>> load_hidden_tests(const std::filesystem::path& path);
 
 }  // namespace weft

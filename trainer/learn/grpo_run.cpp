@@ -13,6 +13,7 @@
 #include "base/progress.h"
 #include "base/run_dir.h"
 #include "base/stop.h"
+#include "data/task_tests.h"
 #include "model/checkpoint/hf_model.h"
 #include "trainer/learn/policy.h"
 #include "trainer/learn/workflow_scorer.h"
@@ -24,7 +25,7 @@ namespace {
 std::vector<Task> load_all(const std::vector<std::string>& files) {
   std::vector<Task> result;
   for (const auto& file : files) {
-    for (auto& task : load_tasks(file)) result.push_back(std::move(task));
+    for (auto& task : load_tasks_with_rewards(file)) result.push_back(std::move(task));
   }
   return result;
 }

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/run_dir.h"
+#include "data/task_tests.h"
 
 namespace weft {
 
@@ -32,7 +33,7 @@ std::unique_ptr<StepGenerator> make_generator(const GeneratorOptions& options, T
 std::vector<Task> read_tasks(const SearchProgramConfig& config) {
   if (config.tasks.empty()) throw InputError("tasks: expected a task file, got nothing");
   if (config.out.empty()) throw InputError("out: expected a folder for the run, got nothing");
-  return load_tasks(config.tasks);
+  return load_tasks_with_rewards(config.tasks);
 }
 
 /// All that a program works with, opened in this order. The worker is borrowed.

@@ -1,0 +1,32 @@
+#include "data/task_tests.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+
+namespace weft {
+
+void require_scorable(const Task& task, const std::vector<Json>& tests, const char* split,
+                      const std::string& where) {
+  if (task.kind != TaskKind::kCode) return;
+  if (tests.empty()) {
+    throw InputError(fmt::format(
+        "{}: task \"{}\" has no {} tests, every answer would score 0: add some to \"tests\", "
+        "\"{}\", or leave the task out",
+        where, task.id, split, split));
+  }
+  if (task.entry_point.empty() && !are_stdio_tests(tests)) {
+    throw InputError(fmt::format(
+        "{}: task \"{}\" has {} tests that call a function and no \"entry_point\", every answer "
+        "would score 0: name the function, or give tests with \"input\" and \"output\"",
+        where, task.id, split));
+  }
+}
+
+std::vector<Task> load_tasks_with_rewards(const std::filesystem::path& path) {
+  std::vector<Task> tasks = load_tasks(path);
+  for (const Task& task : tasks) require_scorable(task, task.val_tests, "val", path.string());
+  return tasks;
+}
+
+}  // namespace weft

@@ -1,0 +1,29 @@
+/// What the tests of a code task ask of an answer, and whether any answer could pass them.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "data/task.h"
+
+namespace weft {
+
+/// Whether the tests run an answer as a program on their "input"; others call its entry point. The
+/// tests of a list are of one form, the first one tells.
+inline bool are_stdio_tests(const std::vector<Json>& tests) {
+  return !tests.empty() && tests.front().is_object() && tests.front().contains("input");
+}
+
+/// Throws InputError with `where`, the id and the remedy when every answer to a code task would
+/// score 0 on `tests`, its list called `split`: the list is empty, or it calls an entry point and
+/// the task names none. Other kinds of task have no tests.
+void require_scorable(const Task& task, const std::vector<Json>& tests, const char* split,
+                      const std::string& where);
+
+/// load_tasks for search and training: throws InputError as well for a code task whose "val" tests
+/// cannot give a reward.
+std::vector<Task> load_tasks_with_rewards(const std::filesystem::path& path);
+
+}  // namespace weft

@@ -1,0 +1,87 @@
+#include "data/task_tests.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <functional>
+
+#include "base/error.h"
+#include "data/hidden_tests.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+const Json kCall = {{"args", {2}}, {"expected", 4}};
+const Json kStdio = {{"input", "2\n"}, {"output", "4\n"}};
+
+/// A task file whose second line has these tests, and the message of what reads it.
+std::string error_of(const std::string& entry_point, const Json& tests,
+                     const std::function<void(const std::filesystem::path&)>& read) {
+  const auto line = [](const char* id, const std::string& entry, const Json& lists) {
+    return Json{{"id", id},       {"dataset", "jsonl"},   {"kind", "code"},
+                {"prompt", "2x"}, {"entry_point", entry}, {"tests", lists}};
+  };
+  test::TempDir dir;
+  std::ofstream(dir / "t.jsonl") << dump_json(
+                                        line("good", "f", {{"val", {kCall}}, {"hidden", {kCall}}}))
+                                 << "\n"
+                                 << dump_json(line("other", entry_point, tests)) << "\n";
+  try {
+    read(dir / "t.jsonl");
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+std::string error_of_rewards(const std::string& entry_point, const Json& tests) {
+  return error_of(entry_point, tests, [](const auto& path) { load_tasks_with_rewards(path); });
+}
+
+std::string error_of_scores(const std::string& entry_point, const Json& tests) {
+  return error_of(entry_point, tests, [](const auto& path) { load_hidden_tests(path); });
+}
+
+TEST(TaskTests, ACodeTaskWithoutValTestsGivesNoReward) {
+  const Json only_others = {{"public", {kCall}}, {"hidden", {kCall}}};
+  EXPECT_THAT(error_of_rewards("f", only_others),
+              AllOf(HasSubstr("t.jsonl: task \"other\" has no val tests"), HasSubstr("add some")));
+  EXPECT_EQ(error_of_scores("f", only_others), "no error");
+}
+
+TEST(TaskTests, TestsThatCallAFunctionNeedItsName) {
+  const Json calls = {{"val", {kCall}}, {"hidden", {kCall}}};
+  EXPECT_EQ(error_of_rewards("f", calls), "no error");
+  EXPECT_THAT(error_of_rewards("", calls),
+              AllOf(HasSubstr("t.jsonl: task \"other\" has val tests that call a function"),
+                    HasSubstr("no \"entry_point\""), HasSubstr("name the function")));
+  EXPECT_THAT(error_of_scores("", calls),
+              HasSubstr("t.jsonl:2: task \"other\" has hidden tests that call a function"));
+}
+
+TEST(TaskTests, TestsThatRunAProgramNeedNoName) {
+  const Json programs = {{"val", {kStdio}}, {"hidden", {kStdio}}};
+  EXPECT_EQ(error_of_rewards("", programs), "no error");
+  EXPECT_EQ(error_of_scores("", programs), "no error");
+}
+
+TEST(TaskTests, ACodeTaskWithoutHiddenTestsGivesNoScore) {
+  for (const Json& hidden : {Json::array(), Json(3)}) {
+    EXPECT_THAT(error_of_scores("f", {{"val", {kCall}}, {"hidden", hidden}}),
+                HasSubstr("t.jsonl:2: task \"other\" has no hidden tests"));
+  }
+}
+
+TEST(TaskTests, OtherKindsNeedNoTests) {
+  Task task;
+  task.kind = TaskKind::kMath;
+  EXPECT_NO_THROW(require_scorable(task, {}, "val", "file"));
+}
+
+}  // namespace
+}  // namespace weft
