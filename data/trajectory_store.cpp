@@ -171,6 +171,36 @@ void set_state(sqlite3* handle, const std::string& path, const std::string& key,
       .step();
 }
 
+int64_t integer_of(sqlite3* handle, const std::string& path, const char* sql) {
+  Statement query(handle, sql, path);
+  query.step();
+  return query.integer();
+}
+
+/// False for a database without anything in it. Throws InputError for one of something else or of
+/// another version.
+bool holds_store(sqlite3* handle, const std::string& path) {
+  int64_t version = 0, num_items = 0, num_tables = 0;
+  try {
+    version = integer_of(handle, path, "PRAGMA user_version");
+    num_items = integer_of(handle, path, "SELECT COUNT(*) FROM sqlite_master");
+    num_tables = integer_of(handle, path,
+                            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN "
+                            "('trajectories', 'state')");
+  } catch (const Error& error) {
+    throw InputError(std::string("not a trajectory store: ") + error.what());
+  }
+  if (num_items == 0 && version == 0) return false;
+  if (num_tables != 2) {
+    throw InputError(path + ": expected a trajectory store, got an SQLite file of something else");
+  }
+  if (version != kSchemaVersion) {
+    throw InputError(fmt::format("{}: trajectory store of version {}, expected {}", path, version,
+                                 kSchemaVersion));
+  }
+  return true;
+}
+
 /// Keeps the best `limit` of each task, in the order of ids.
 std::vector<Trajectory> best_of_each_task(std::vector<Trajectory> rows, int limit) {
   std::stable_sort(rows.begin(), rows.end(),
@@ -186,31 +216,30 @@ std::vector<Trajectory> best_of_each_task(std::vector<Trajectory> rows, int limi
 
 }  // namespace
 
-TrajectoryStore::TrajectoryStore(const std::filesystem::path& path)
+TrajectoryStore::TrajectoryStore(const std::filesystem::path& path, StoreAccess access)
     : database_(std::make_unique<Database>()) {
   database_->path = path.string();
-  if (sqlite3_open(path.c_str(), &database_->handle) != SQLITE_OK) {
+  const bool reads = access == StoreAccess::kRead;
+  if (reads && !std::filesystem::exists(path)) {
+    throw InputError(path.string() + ": expected a trajectory store, found no such file");
+  }
+  // A reader opens for writing as well: it folds in the log that a killed writer has left.
+  const int flags = SQLITE_OPEN_READWRITE | (reads ? 0 : SQLITE_OPEN_CREATE);
+  if (sqlite3_open_v2(path.c_str(), &database_->handle, flags, nullptr) != SQLITE_OK) {
     throw InputError("cannot open the trajectory store " + path.string() + ": " +
                      sqlite3_errmsg(database_->handle));
   }
   sqlite3_busy_timeout(database_->handle, 10000);
-  int64_t version = 0;
-  try {
-    database_->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
-    Statement pragma(database_->handle, "PRAGMA user_version", database_->path);
-    pragma.step();
-    version = pragma.integer();
-  } catch (const Error& error) {
-    throw InputError(std::string("not a trajectory store: ") + error.what());
+  const bool is_new = !holds_store(database_->handle, database_->path);
+  if (reads && is_new) {
+    throw InputError(path.string() + ": expected a trajectory store, got an empty file");
   }
-  if (version == 0) {
-    Transaction transaction(database_->handle, database_->path);
-    database_->execute(kSchema);
-    transaction.commit();
-  } else if (version != kSchemaVersion) {
-    throw InputError(fmt::format("{}: trajectory store of version {}, expected {}", path.string(),
-                                 version, kSchemaVersion));
-  }
+  database_->execute(reads ? "PRAGMA query_only = ON;"
+                           : "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+  if (!is_new) return;
+  Transaction transaction(database_->handle, database_->path);
+  database_->execute(kSchema);
+  transaction.commit();
 }
 
 TrajectoryStore::~TrajectoryStore() = default;
@@ -248,9 +277,7 @@ std::vector<Trajectory> TrajectoryStore::select(const TrajectoryFilter& filter) 
 
 int64_t TrajectoryStore::count() const {
   std::lock_guard lock(database_->mutex);
-  Statement query(database_->handle, "SELECT COUNT(*) FROM trajectories", database_->path);
-  query.step();
-  return query.integer();
+  return integer_of(database_->handle, database_->path, "SELECT COUNT(*) FROM trajectories");
 }
 
 void TrajectoryStore::put_state(const std::string& key, const Json& value) {

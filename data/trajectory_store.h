@@ -44,12 +44,19 @@ struct TrajectoryFilter {
   int max_per_task = 0;  ///< the best by (reward, older first); 0: no limit
 };
 
+enum class StoreAccess {
+  kReadWrite,  ///< opens the store, or makes one where there is no file or an empty one
+  kRead,       ///< opens a store that is there; a write throws Error
+};
+
 /// Methods may be called from any thread. A write is durable when its call returns; a full disk
 /// throws Error and leaves what was stored before.
 class TrajectoryStore {
  public:
-  /// Opens or creates the file. Throws InputError when it is no store of this version.
-  explicit TrajectoryStore(const std::filesystem::path& path);
+  /// Throws InputError when there is no file to read, and when it holds anything else than a store
+  /// of this version; it is then left as it was.
+  explicit TrajectoryStore(const std::filesystem::path& path,
+                           StoreAccess access = StoreAccess::kReadWrite);
   ~TrajectoryStore();
 
   /// Stores it under a new id, which is returned.

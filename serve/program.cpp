@@ -1,7 +1,5 @@
 #include "serve/program.h"
 
-#include <fmt/format.h>
-
 #include <memory>
 #include <optional>
 
@@ -38,8 +36,7 @@ class WorkflowParts {
  private:
   static std::optional<WorkflowPool> read_pool(const std::string& store) {
     if (store.empty()) return std::nullopt;
-    if (!fs::exists(store)) throw InputError(fmt::format("store: no such file: {}", store));
-    return WorkflowPool(TrajectoryStore(store).select());
+    return WorkflowPool(TrajectoryStore(store, StoreAccess::kRead).select());
   }
 
   std::optional<WorkflowPool> pool_;

@@ -1,13 +1,16 @@
 #include "data/trajectory_store.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <fstream>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -80,6 +83,71 @@ TEST(TrajectoryStore, RefusesAFileThatIsNoStore) {
   test::TempDir dir;
   std::ofstream(dir / "s.sqlite") << std::string(5000, 'x');
   EXPECT_THROW(TrajectoryStore(dir / "s.sqlite"), InputError);
+}
+
+void run_sql(const std::filesystem::path& path, const char* sql) {
+  sqlite3* handle = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &handle), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(handle, sql, nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(handle);
+}
+
+std::string error_of_opening(const std::filesystem::path& path, StoreAccess access) {
+  try {
+    TrajectoryStore store(path, access);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(TrajectoryStore, RefusesAndLeavesAloneTheDatabaseOfAnotherProgram) {
+  test::TempDir dir;
+  const auto path = dir / "s.sqlite";
+  for (const char* sql : {"CREATE TABLE bookmarks (url TEXT)", "PRAGMA user_version = 1"}) {
+    run_sql(path, sql);  // the second with the version that a store has
+    const std::string before = read_file(path);
+    for (const auto access : {StoreAccess::kReadWrite, StoreAccess::kRead}) {
+      EXPECT_THAT(error_of_opening(path, access), testing::HasSubstr("s.sqlite: expected a traj"));
+    }
+    EXPECT_EQ(read_file(path), before);
+  }
+}
+
+TEST(TrajectoryStore, RefusesAnotherVersion) {
+  test::TempDir dir;
+  TrajectoryStore(dir / "s.sqlite").insert(make("a", 1));
+  run_sql(dir / "s.sqlite", "PRAGMA user_version = 7");
+  EXPECT_THAT(error_of_opening(dir / "s.sqlite", StoreAccess::kReadWrite),
+              testing::HasSubstr("version 7, expected 1"));
+}
+
+TEST(TrajectoryStore, AReaderOfAMistypedPathIsRefusedAndMakesNoFile) {
+  test::TempDir dir;
+  EXPECT_THAT(error_of_opening(dir / "typo.sqlite", StoreAccess::kRead),
+              testing::HasSubstr("typo.sqlite: expected a trajectory store, found no such file"));
+  EXPECT_FALSE(std::filesystem::exists(dir / "typo.sqlite"));
+}
+
+TEST(TrajectoryStore, AnEmptyFileIsRefusedToAReaderAndFilledByAWriter) {
+  test::TempDir dir;
+  const auto path = dir / "s.sqlite";
+  std::ofstream(path).close();
+  EXPECT_THAT(error_of_opening(path, StoreAccess::kRead), testing::HasSubstr("got an empty file"));
+  EXPECT_EQ(std::filesystem::file_size(path), 0u);
+  TrajectoryStore(path).insert(make("a", 1));
+  EXPECT_EQ(TrajectoryStore(path, StoreAccess::kRead).count(), 1);
+}
+
+TEST(TrajectoryStore, AReaderSeesWhatAWriterHasJustStoredAndCannotWrite) {
+  test::TempDir dir;
+  TrajectoryStore writer(dir / "s.sqlite");
+  TrajectoryStore reader(dir / "s.sqlite", StoreAccess::kRead);
+  writer.insert(make("a", 1));
+  EXPECT_EQ(reader.select().size(), 1u);
+  EXPECT_THROW(reader.insert(make("b", 1)), Error);
+  EXPECT_THROW(reader.put_state("cursor", 1), Error);
+  EXPECT_EQ(writer.count(), 1);
 }
 
 [[noreturn]] void insert_until_the_limit(const std::filesystem::path& path) {

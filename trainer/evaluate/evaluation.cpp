@@ -373,11 +373,8 @@ EvaluationBackend make_backend(const MetaAgent& agent, WorkflowRunner& runner,
   auto pools = std::make_shared<std::map<std::string, WorkflowPool>>();
   for (const Method& method : methods) {
     if (method.kind != MethodKind::kHybrid || pools->count(method.store)) continue;
-    if (!std::filesystem::exists(method.store)) {
-      throw InputError(
-          fmt::format("methods: {}: no trajectory store {}", method.spec, method.store));
-    }
-    pools->emplace(method.store, WorkflowPool(TrajectoryStore(method.store).select()));
+    const TrajectoryStore store(method.store, StoreAccess::kRead);
+    pools->emplace(method.store, WorkflowPool(store.select()));
   }
   EvaluationBackend backend;
   backend.prompt = [&agent](const Task& task) { return agent.prompt(task); };

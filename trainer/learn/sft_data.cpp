@@ -134,7 +134,7 @@ SftData load_store_examples(const SftDataOptions& options, const ExampleEncoder&
   filter.only_valid = true;
   filter.min_reward = options.min_reward;
   filter.max_per_task = options.max_per_task;
-  const TrajectoryStore store(options.store);
+  const TrajectoryStore store(options.store, StoreAccess::kRead);
   SftData data;
   for (const Trajectory& t : store.select(filter)) {
     const auto task = tasks.find(t.task_id);
