@@ -62,9 +62,9 @@ fs::path fixture(const std::string& name) { return source_dir() / "tests" / "fix
 
 fs::path program(const std::string& name) { return fs::path(WEFT_PROGRAM_DIR) / name; }
 
-fs::path shared_data() {
-  const fs::path path = source_dir() / ".." / "shared" / "data";
-  return fs::exists(path) ? fs::canonical(path) : fs::path();
+fs::path reference_data() {
+  const char* path = std::getenv("WEFT_TEST_DATA");
+  return path ? fs::canonical(path) : fs::path();
 }
 
 TempDir::TempDir() {

@@ -17,9 +17,10 @@ std::filesystem::path fixture(const std::string& name);
 /// The built program of this name.
 std::filesystem::path program(const std::string& name);
 
-/// The reference data kept outside the project (beside it, in shared/data), or an empty path where
-/// there is none; tests that need it skip and say so.
-std::filesystem::path shared_data();
+/// The folder that the environment variable WEFT_TEST_DATA names: tokenizers and templates of
+/// models that the project holds no copy of. Empty where it is not set; tests that need it skip and
+/// say so.
+std::filesystem::path reference_data();
 
 /// A folder that is removed with everything in it at the end of the object's life.
 class TempDir {

@@ -51,20 +51,20 @@ TEST(ChatTemplate, RendersEachConstructAsJinja2) {
 }
 
 TEST(ChatTemplate, RendersTheTemplatesOfRealModels) {
-  if (test::shared_data().empty()) GTEST_SKIP() << "no shared/data beside the project";
+  if (test::reference_data().empty()) GTEST_SKIP() << "WEFT_TEST_DATA is not set";
   int count = 0;
   for (const Json& test_case : cases("jinja_templates.json")) {
     if (!test_case.contains("file")) continue;
     const auto file = test_case["file"].get<std::string>();
-    check(read_file(test::shared_data() / "tokenizers" / "templates" / file), test_case);
+    check(read_file(test::reference_data() / "tokenizers" / "templates" / file), test_case);
     ++count;
   }
   EXPECT_GE(count, 40);
 }
 
 TEST(ChatTemplate, RendersQwen25AsTransformers) {
-  if (test::shared_data().empty()) GTEST_SKIP() << "no shared/data beside the project";
-  const ChatTemplate chat(read_file(test::shared_data() / "tokenizers" / "templates" /
+  if (test::reference_data().empty()) GTEST_SKIP() << "WEFT_TEST_DATA is not set";
+  const ChatTemplate chat(read_file(test::reference_data() / "tokenizers" / "templates" /
                                     "Qwen-Qwen2.5-7B-Instruct.jinja"));
   for (const Json& test_case : cases("chat_templates.json")) {
     EXPECT_EQ(

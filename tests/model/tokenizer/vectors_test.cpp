@@ -73,8 +73,8 @@ TEST(DefaultModelTokenizer, EqualsHuggingFace) {
 class TokenizerVectors : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (test::shared_data().empty()) GTEST_SKIP() << "no shared/data beside the project";
-    data_ = test::shared_data() / "tokenizers";
+    if (test::reference_data().empty()) GTEST_SKIP() << "WEFT_TEST_DATA is not set";
+    data_ = test::reference_data() / "tokenizers";
   }
 
   std::unique_ptr<Tokenizer> unpack(const std::string& archive) {
