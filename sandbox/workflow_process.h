@@ -27,18 +27,20 @@ struct WorkflowBudget {
   int max_responses_per_call = 16;  ///< num_of_response of one request
   int64_t max_tokens = 200000;      ///< prompt and completion tokens together
   double max_usd = 1e9;
-  int64_t wall_ms = 120000;  ///< start to answer, waiting for the worker included
-  int64_t cpu_ms = 4000;     ///< of the workflow's own Python
-  int64_t memory_mb = 64;    ///< beyond the interpreter's own
-  int max_exec = 64;         ///< exec_code requests
+  /// Start to answer, waiting for the worker included: a backstop against a worker that hangs.
+  /// Where it binds, results depend on how busy the machine is.
+  int64_t wall_ms = 600000;
+  int64_t cpu_ms = 4000;   ///< of the workflow's own Python
+  int64_t memory_mb = 64;  ///< beyond the interpreter's own
+  int max_exec = 64;       ///< exec_code requests
 };
 
 struct WorkflowJob {
   std::string code;
   std::string problem;
-  std::string entry_point;         ///< empty: `__call__` gets the problem only
+  std::string entry_point;         ///< empty: only for a `__call__` that cannot do without
   std::string dataset;             ///< passed as DatasetType
-  std::vector<Json> public_tests;  ///< what exec_code runs; none: it only loads the solution
+  std::vector<Json> public_tests;  ///< what exec_code runs; none: see exec_request
   WorkflowBudget budget;
   uint64_t seed = 0;  ///< of `random` in the workflow; call k's worker seed is derived from it
 };
