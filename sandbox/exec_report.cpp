@@ -1,5 +1,7 @@
 #include "sandbox/exec_report.h"
 
+#include "data/task_tests.h"
+
 namespace weft {
 namespace {
 
@@ -34,6 +36,9 @@ std::string arguments_of(const Json& test) {
 }
 
 std::string test_case(const std::string& entry_point, const Json& test) {
+  if (const auto input = test.find("input"); input != test.end()) {
+    return "input " + literal(*input) + ", expected output " + literal(test.at("output"));
+  }
   if (const auto code = test.find("code"); code != test.end()) return code->get<std::string>();
   if (const auto call = test.find("call"); call != test.end()) {
     return "assert " + call->get<std::string>() + " == " + literal(test.at("expected"));
@@ -59,11 +64,18 @@ JudgeRequest exec_request(const std::string& solution, const std::string& entry_
   request.code = solution;
   request.entry_point = entry_point;
   request.tests = tests;
-  if (tests.empty()) {
+  request.mode = are_stdio_tests(tests) ? Mode::kStdio : Mode::kCall;
+  if (!tests.empty()) return request;
+  Json arguments = Json::array();
+  if (entry_point.empty()) {  // a program, which may wait for its input where it loads
+    request.entry_point = "compiles_";
+    request.code = "def compiles_(source): return bool(compile(source, 'solution', 'exec'))\n";
+    arguments.push_back(solution);
+  } else {
     request.entry_point = "is_defined_";
     request.code += "\n\ndef is_defined_(): return callable(" + entry_point + ")\n";
-    request.tests = {{{"args", Json::array()}, {"expected", true}}};
   }
+  request.tests = {{{"args", arguments}, {"expected", true}}};
   return request;
 }
 

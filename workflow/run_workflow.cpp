@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "data/regex.h"
 #include "data/score.h"
+#include "data/task_tests.h"
 
 namespace weft {
 namespace {
@@ -83,11 +84,10 @@ void add_usage(WorkflowUsage& total, const WorkflowUsage& usage) {
 JudgeRequest judge_request(const Task& task, std::string answer, const std::vector<Json>& tests,
                            const Limits& limits) {
   WEFT_ASSERT(!tests.empty());
-  const bool has_input = tests.front().is_object() && tests.front().contains("input");
   JudgeRequest request;
   request.code = std::move(answer);
   request.entry_point = task.entry_point;
-  request.mode = has_input ? Mode::kStdio : Mode::kCall;
+  request.mode = are_stdio_tests(tests) ? Mode::kStdio : Mode::kCall;
   request.tests = tests;
   request.limits = limits;
   return request;

@@ -110,9 +110,15 @@ def extract_code(text):
 __all__ = ["DatasetType", "WorkerError", "create_llm_instance", "exec_code", "extract_code"]
 
 
-def _takes_entry_point(workflow):
-    code = getattr(getattr(type(workflow), "__call__", None), "__code__", None)
-    return code is not None and (code.co_argcount > 2 or bool(code.co_flags & 4))
+def _takes_entry_point(workflow, entry_point):
+    """An empty one, as programs have, goes only to a workflow that must have a second argument."""
+    function = getattr(type(workflow), "__call__", None)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return False
+    if not entry_point:
+        return code.co_argcount - len(function.__defaults__ or ()) > 2
+    return code.co_argcount > 2 or bool(code.co_flags & 4)
 
 
 def _run(namespace, code, problem, entry_point, dataset):
@@ -127,7 +133,7 @@ def _run(namespace, code, problem, entry_point, dataset):
     async def main():
         workflow = namespace["Workflow"](name="workflow", llm_config={},
                                          dataset=DatasetType(dataset))
-        if entry_point and _takes_entry_point(workflow):
+        if _takes_entry_point(workflow, entry_point):
             return await workflow(problem, entry_point)
         return await workflow(problem)
 

@@ -84,6 +84,48 @@ TEST(WorkflowHost, ExecCodeWithoutPublicTestsOnlyLoadsTheSolution) {
   EXPECT_NE(answer("def f(x) return").find("SyntaxError"), std::string::npos);
 }
 
+TEST(WorkflowHost, ExecCodeRunsTestsWithAnInputAsAProgram) {
+  WorkflowJob job;
+  job.public_tests = {Json{{"input", "1\n2\n"}, {"output", "3\n"}},
+                      Json{{"input", "2\n2\n"}, {"output", "4\n"}}};
+  const auto good =
+      run_body("return exec_code('print(int(input()) + int(input()))', entry_point), 0.0", job);
+  EXPECT_EQ(good.answer, "no error") << good.error;
+  EXPECT_EQ(good.trace[0]["declared"], 2);
+  const auto wrong = run_body(
+      "r = exec_code('print(int(input()) * int(input()))', entry_point)\n"
+      "return f\"{len(r)} {r[0]['test_case']}; {r[0]['error_type']}: {r[0]['error_message']}\", "
+      "0.0",
+      job);
+  EXPECT_EQ(wrong.answer, R"(1 input '1\n2\n', expected output '3\n'; AssertionError: got '2\n')")
+      << wrong.error;
+  const auto broken =
+      run_body("return exec_code('print(1 / 0)', entry_point)['exec_fail_case'], 0.0", job);
+  EXPECT_EQ(broken.answer.substr(0, 17), "ZeroDivisionError") << broken.answer << broken.error;
+}
+
+TEST(WorkflowHost, ExecCodeWithoutTestsAndEntryPointOnlyCompilesTheSolution) {
+  const auto answer = [](const std::string& code) {
+    return run_body("return str(exec_code(" + code + ", entry_point)), 0.0").answer;
+  };
+  EXPECT_EQ(answer("'print(int(input()) + 1)'"), "no error");
+  EXPECT_NE(answer("'print(input()'").find("SyntaxError"), std::string::npos);
+}
+
+TEST(WorkflowHost, AnEmptyEntryPointGoesOnlyToACallThatNeedsOne) {
+  const auto answer = [](const std::string& parameters, const std::string& value) {
+    ScriptedWorker worker;
+    return run("class Workflow:\n    def __init__(self, name, llm_config, dataset): pass\n"
+               "    async def __call__(self, problem" +
+                   parameters + "): return repr(" + value + ")\n",
+               worker)
+        .answer;
+  };
+  EXPECT_EQ(answer(", entry_point", "entry_point"), "''");
+  EXPECT_EQ(answer(", votes=3", "votes"), "3");
+  EXPECT_EQ(answer(", *others", "others"), "()");
+}
+
 TEST(WorkflowHost, ExecCodeMayRunWhileCallsAreOutstanding) {
   WorkflowJob job;
   job.entry_point = "f";

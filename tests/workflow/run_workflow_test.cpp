@@ -119,6 +119,55 @@ TEST(WorkflowRunner, TestsFencedDraftsOnPublicTests) {
   EXPECT_EQ(outcome.usage.execs, 3);
 }
 
+Json program_test(const std::string& input, const std::string& output) {
+  return Json{{"input", input}, {"output", output}};
+}
+
+/// A task of a program in place of a function: it has no entry point.
+Task program_task() {
+  Task task;
+  task.id = "sum";
+  task.dataset = "jsonl";
+  task.prompt = "Read two numbers and print their sum.";
+  task.public_tests = {program_test("1 2\n", "3\n")};
+  task.val_tests = {program_test("2 2\n", "4\n"), program_test("5 7\n", "12\n")};
+  return task;
+}
+
+const char* const kSum = "```python\na, b = map(int, input().split())\nprint(a + b)\n```";
+const char* const kProduct = "```python\na, b = map(int, input().split())\nprint(a * b)\n```";
+
+TEST(WorkflowRunner, TestsDraftsOfAProgramOnItsPublicInputs) {
+  ScriptedModel model(
+      [](const ScriptedPrompt& prompt) { return prompt.choice == 1 ? kSum : kProduct; });
+  const Workflow workflow = with_body(
+      "        codes = await self.llm.call_llm([problem], 0.7, 3, \"a\", \"b\")\n"
+      "        code = next((c for c in codes if exec_code(c, entry_point) == \"no error\"), "
+      "codes[0])\n"
+      "        return code, self.llm.get_usage_summary()[\"total_cost\"]\n");
+  const Outcome outcome = run_on(model, workflow, program_task());
+  EXPECT_EQ(outcome.kind, Kind::kScored) << outcome.error;
+  EXPECT_EQ(outcome.pass_rate, 1.0);
+  EXPECT_EQ(outcome.declared, 2);
+  EXPECT_EQ(outcome.usage.execs, 2);
+}
+
+// 2 * 2 is 2 + 2, 5 * 7 is not 5 + 7.
+TEST(WorkflowRunner, GivesAProgramItsShareOfPassedTests) {
+  ScriptedModel model(kProduct);
+  const Workflow workflow = checked(io_workflow(TaskKind::kCode));
+  const Task task = program_task();
+  const Outcome outcome = run_on(model, workflow, task);
+  EXPECT_EQ(outcome.kind, Kind::kScored) << outcome.error;
+  EXPECT_EQ(outcome.pass_rate, 0.5);
+  const std::vector<Json> hidden = {program_test("3 3\n", "6\n")};
+  WorkflowRunner runner(jail().sandbox, jail().judge, model);
+  const Outcome hidden_score =
+      runner.run({.workflow = &workflow, .task = &task, .seed = 1, .tests = &hidden});
+  EXPECT_EQ(hidden_score.declared, 1);
+  EXPECT_EQ(hidden_score.pass_rate, 0.0);
+}
+
 TEST(WorkflowRunner, AWorkflowThatRaisesIsAWorkflowError) {
   ScriptedModel model("x");
   const Outcome outcome =

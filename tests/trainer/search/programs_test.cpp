@@ -107,6 +107,39 @@ TEST(SampleWorkflowsProgram, RefusesAUsedFolderWithoutResume) {
   EXPECT_EQ(bench.rows().size(), before);
 }
 
+TEST(SampleWorkflowsProgram, RefusesATaskThatCanGiveNoReward) {
+  Bench bench;
+  write_file_atomically(bench.dir / "tasks.jsonl",
+                        R"({"id":"t3","dataset":"made_up","kind":"code","prompt":"?",)"
+                        R"("entry_point":"f","tests":{"public":[{"args":[1],"expected":2}]}})");
+  try {
+    bench.search(kSmallSearch);
+    FAIL() << "accepted";
+  } catch (const InputError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("tasks.jsonl: task \"t3\" has no val tests"));
+  }
+  EXPECT_FALSE(fs::exists(bench.dir / "run"));
+}
+
+// A worker that writes the right program, a search whose workflows test it with exec_code.
+TEST(SampleWorkflowsProgram, SearchesForATaskOfAProgram) {
+  Bench bench;
+  write_file_atomically(bench.dir / "tasks.jsonl",
+                        R"({"id":"t4","dataset":"made_up","kind":"code","prompt":"Print the double)"
+                        R"( of the number read.","tests":{"public":[{"input":"1","output":"2"}],)"
+                        R"("val":[{"input":"3","output":"6"}]}})");
+  ScriptedModel worker("```python\nprint(2 * int(input()))\n```");
+  const auto config = bench.config<SampleWorkflowsConfig>(kSmallSearch);
+  run_sample_workflows(config, {false, config_to_json(config)}, nullptr, worker);
+  int execs = 0;
+  for (const auto& row : bench.rows()) {
+    EXPECT_EQ(row.outcome, "scored") << row.usage.dump();
+    EXPECT_EQ(row.pass_rate, 1.0) << row.code;
+    execs += row.usage.value("execs", 0);
+  }
+  EXPECT_GT(execs, 0);
+}
+
 TEST(SampleWorkflowsProgram, NeedsAModelWhereOneIsToWrite) {
   Bench bench;
   EXPECT_THROW(bench.search({{"generator", {{"kind", "model"}}}}), InputError);
