@@ -251,6 +251,7 @@ struct Judge::Impl {
     for (auto& thread : threads) thread.join();
   }
 
+  Verdict empty_verdict(const JudgeRequest& request) const;
   Verdict run(const JudgeRequest& request);
   void run_once(PreparedRequest& prepared, SlotPool::Lease& lease, Verdict& verdict);
   void work();
@@ -272,6 +273,15 @@ Flavour flavour_of(const JudgeRequest& request, bool has_numpy) {
     flavour = std::max(flavour, flavour_for({code->get_ref<const std::string&>()}, has_numpy));
   }
   return flavour;
+}
+
+Verdict Judge::Impl::empty_verdict(const JudgeRequest& request) const {
+  Verdict verdict;
+  verdict.tests.resize(request.tests.size());
+  verdict.declared = static_cast<int>(request.tests.size());
+  verdict.weak = request.mode == Mode::kInproc;
+  verdict.tier = sandbox.tier();
+  return verdict;
 }
 
 void Judge::Impl::run_once(PreparedRequest& prepared, SlotPool::Lease& lease, Verdict& verdict) {
@@ -311,15 +321,7 @@ Verdict Judge::Impl::run(const JudgeRequest& request) {
     prepared.tests.push_back(prepare_test(request, i));
   }
   const auto start = Clock::now();
-  const auto fresh = [&] {
-    Verdict verdict;
-    verdict.tests.resize(request.tests.size());
-    verdict.declared = static_cast<int>(request.tests.size());
-    verdict.weak = request.mode == Mode::kInproc;
-    verdict.tier = sandbox.tier();
-    return verdict;
-  };
-  Verdict verdict = fresh();
+  Verdict verdict = empty_verdict(request);
   std::optional<SlotPool::Lease> taken;
   try {
     taken.emplace(sandbox.slots().acquire(SlotPool::Use::kCandidate));
@@ -335,7 +337,7 @@ Verdict Judge::Impl::run(const JudgeRequest& request) {
     } catch (const InputError&) {
       throw;
     } catch (const Error& error) {
-      verdict = fresh();
+      verdict = empty_verdict(request);
       try {
         lease.rebuild();
       } catch (const Error& second) {
@@ -365,11 +367,9 @@ void Judge::Impl::work() {
     Verdict verdict;
     try {
       verdict = run(request);
-    } catch (const Error& error) {
-      verdict = {};
-      verdict.tests.resize(request.tests.size());
-      verdict.declared = static_cast<int>(request.tests.size());
-      verdict.tier = sandbox.tier();
+    } catch (const InputError& error) {
+      verdict = empty_verdict(request);
+      verdict.refusal = error.what();
       fill_infra(verdict, error.what());
     }
     done(std::move(verdict));

@@ -32,7 +32,7 @@ struct JudgeRequest {
   std::string setup;    ///< Python run before `code` in the same namespace
   std::string checker;  ///< kJudge only
   Mode mode = Mode::kCall;
-  /// As in CONTRACTS. kCall: {"args","kwargs"?,"expected","compare"?} or {"code":"assert f(1) ==
+  /// docs/formats.md. kCall: {"args","kwargs"?,"expected","compare"?} or {"code":"assert f(1) ==
   /// 2"}, or, for arguments that are no plain data, {"call":"f(Node(1))","before"?:"statements",
   /// "expected","compare"?}, evaluated beside the candidate; kStdio: {"input","output","compare"?};
   /// kInproc: {"code"}; kJudge: any object.
@@ -79,13 +79,15 @@ struct Verdict {
   double peak_mb = 0;   ///< resident, the interpreter's shared pages included
   bool weak = false;    ///< forgeable: Mode::kInproc
   bool infra = false;   ///< some test is kInfra; the verdict is no statement about the candidate
+  /// Of submit only: why the request is malformed and nothing was run; its tests are then kInfra.
+  std::string refusal;
   std::string tier;
 
   double pass_rate() const;         ///< passed / declared; 0 when nothing is declared
   std::string row_verdict() const;  ///< "PASS" when all passed, else the first failing test's name
 };
 
-/// As CONTRACTS' output row of `judge`, without "id".
+/// The output row of `judge`, without "id".
 Json to_json(const Verdict& verdict);
 
 /// Thread-safe.
@@ -103,7 +105,7 @@ class Judge {
   Verdict run(const JudgeRequest& request);
 
   /// The same without blocking; `done` is called on one of the judge's threads and must not block.
-  /// A malformed request gives a verdict of kInfra tests with the message as detail.
+  /// A malformed request gives a verdict of kInfra tests and a `refusal`.
   void submit(JudgeRequest request, std::function<void(Verdict)> done);
 
  private:

@@ -82,7 +82,10 @@ void WorkflowLoop::finish_call(uint64_t flow_id, uint32_t id, const WorkerReply&
 }
 
 void WorkflowLoop::exec_code(Flow& flow, uint32_t id, const FlowRequest& request) {
-  auto judged = exec_request(request.solution, request.entry_point, flow.job.public_tests);
+  // The tests are the query's, and so is what they call; a free query leaves it to the workflow.
+  const std::string& declared = flow.job.entry_point;
+  auto judged = exec_request(request.solution, declared.empty() ? request.entry_point : declared,
+                             flow.job.public_tests);
   flow.outstanding[id] = std::make_shared<std::atomic<bool>>(false);
   const auto start = Flow::Clock::now();
   judge_.submit(std::move(judged), [this, flow_id = flow.id, id, start](Verdict verdict) {
@@ -102,7 +105,9 @@ void WorkflowLoop::finish_exec(uint64_t flow_id, uint32_t id, const Verdict& ver
   Flow& flow = *flows_.at(flow_id);
   flow.outstanding.erase(id);
   flow.result.trace.push_back(std::move(entry));
-  if (verdict.infra) {
+  if (!verdict.refusal.empty()) {
+    flow.unsent += reply_frame(id, false, PythonValue::str("exec_code: " + verdict.refusal));
+  } else if (verdict.infra) {
     flow.decide(Status::kInfrastructure, "exec_code: " + verdict.tests.at(0).detail);
   } else {
     const auto report = exec_report(flow.job.entry_point, flow.job.public_tests, verdict);

@@ -30,6 +30,27 @@ class HostileWorkflow : public testing::Test {
   WorkflowHost host_{test::shared_sandbox(), test::shared_judge(), worker_};
 };
 
+// A run that fails by infrastructure is left out of the reward: no workflow may bring that about.
+TEST_F(HostileWorkflow, Case065NothingAskedOfExecCodeIsInfrastructure) {
+  WorkflowJob job;
+  job.entry_point = "f";
+  job.public_tests = {Json{{"code", "assert f(2) == 4"}}};
+  const std::string good = "'def f(x): return 2 * x'";
+  EXPECT_EQ(run("return exec_code(" + good + ", 'another'), 0.0", job).answer, "no error");
+  const std::string told = "try:\n    return str(exec_code(" + good +
+                           ", '')), 0.0\nexcept RuntimeError as error:\n    return str(error), 0.0";
+  for (const Json& test :
+       {Json{{"code", "assert f(g(2)) == 4"}}, Json{{"args", 1}}, Json{{"checks", "f"}}, Json(1)}) {
+    job.public_tests = {test};
+    const auto result = run(told, job);
+    EXPECT_EQ(result.status, Status::kAnswered) << test << result.error;
+    EXPECT_EQ(result.answer.substr(0, 17), "exec_code: test 0") << test << result.answer;
+  }
+  job.entry_point = "";
+  job.public_tests = {Json{{"code", "assert f(2) == 4"}}};
+  EXPECT_EQ(run(told, job).answer.substr(0, 9), "exec_code");
+}
+
 TEST_F(HostileWorkflow, Case066AMillionCallsEndAtTheBudget) {
   const auto result = run(
       "import asyncio\n"

@@ -199,7 +199,7 @@ TEST(Judge, TierBHoldsTheSameLocksWithoutUserNamespaces) {
   EXPECT_EQ(judge.run(request).row_verdict(), "PASS");
 }
 
-TEST(Judge, SubmitRunsOnTwoSlotsAndReportsMalformedRequestsAsInfra) {
+TEST(Judge, SubmitRunsOnTwoSlotsAndSaysWhatIsMalformed) {
   Sandbox sandbox(test::sandbox_options(2));
   Judge judge(sandbox);
   std::vector<std::promise<Verdict>> promises(20);
@@ -211,6 +211,7 @@ TEST(Judge, SubmitRunsOnTwoSlotsAndReportsMalformedRequestsAsInfra) {
   for (size_t i = 0; i < promises.size(); ++i) {
     const Verdict verdict = promises[i].get_future().get();
     EXPECT_EQ(verdict.infra, i == 7);
+    EXPECT_EQ(verdict.refusal.substr(0, 20), i == 7 ? "test 0: field \"args\"" : "");
     EXPECT_EQ(verdict.passed, i % 2 && i != 7);
   }
 }
