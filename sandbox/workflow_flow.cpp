@@ -7,6 +7,8 @@
 namespace weft {
 namespace {
 
+constexpr size_t kMaxMessages = 1000;  // of one call
+
 using Kind = PythonValue::Kind;
 using Status = WorkflowResult::Status;
 
@@ -24,6 +26,9 @@ FlowRequest parse_call_llm(const std::vector<PythonValue>& items) {
   if (!shaped) {
     return invalid(
         "call_llm expects messages, temperature, num_of_response, agent_role, instructions");
+  }
+  if (items[1].items.size() > kMaxMessages) {
+    return invalid("call_llm expects at most " + std::to_string(kMaxMessages) + " messages");
   }
   for (const auto& message : items[1].items) {
     if (!message.is_str()) return invalid("call_llm expects messages of type str");
@@ -71,6 +76,13 @@ void Flow::decide(Status status, std::string error) {
 
 int64_t Flow::wall_ms() const {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started).count();
+}
+
+bool is_expected(const Flow& flow, FrameType type) {
+  if (!flow.locked) return type == FrameType::kLocked;
+  if (!flow.loaded) return type == FrameType::kLoaded;
+  return type == FrameType::kRequest || type == FrameType::kValue || type == FrameType::kRaised ||
+         type == FrameType::kUnserialisable || type == FrameType::kTooLarge;
 }
 
 FlowRequest parse_flow_request(const PythonValue& value) {

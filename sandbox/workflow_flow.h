@@ -25,12 +25,14 @@ struct Flow {
   JobFds fds;
   FrameReader reader;
   std::string unsent;
+  int64_t channel_bytes = 0;  ///< read from it so far
   int64_t output_bytes = 0;
   pid_t pid = 0;
 
   Clock::time_point started = Clock::now();
   WorkflowResult result;
-  bool locked = false;   ///< it got as far as the workflow's code
+  bool locked = false;   ///< its process holds its locks
+  bool loaded = false;   ///< it got as far as the workflow's code
   bool decided = false;  ///< result.status holds; what follows is ignored
   bool killed = false;
   bool exited = false;
@@ -40,6 +42,10 @@ struct Flow {
   void decide(WorkflowResult::Status status, std::string error);
   int64_t wall_ms() const;
 };
+
+/// Whether a frame of that type may come next: one of each that tells of the start, then requests
+/// and an answer.
+bool is_expected(const Flow& flow, FrameType type);
 
 /// A `call_llm` or `exec_code` frame, or what is wrong with it.
 struct FlowRequest {

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "sandbox/slot_pool.h"
@@ -19,7 +20,9 @@ namespace {
 using Status = WorkflowResult::Status;
 
 constexpr int64_t kMaxOutputBytes = 1 << 20;
-constexpr int kTickMs = 20;  // grain of CPU and wall limits
+constexpr int64_t kMaxChannelBytes = 64 << 20;  // of a whole workflow
+constexpr int64_t kMaxTurnBytes = 1 << 20;      // of one, before others are looked at
+constexpr int kTickMs = 20;                     // grain of CPU and wall limits
 
 // What an epoll event is about; a flow's id in the upper bits.
 enum class Source : uint64_t { kChannel, kOut, kErr, kControl, kWake };
@@ -102,8 +105,12 @@ void WorkflowLoop::run_posted() {
 void WorkflowLoop::loop() {
   epoll_event events[64];
   while (!stopping_ || !flows_.empty()) {
-    const int count = epoll_wait(epoll_.get(), events, 64, flows_.empty() ? -1 : kTickMs);
+    const int timeout_ms = !unread_.empty() ? 0 : flows_.empty() ? -1 : kTickMs;
+    const int count = epoll_wait(epoll_.get(), events, 64, timeout_ms);
     for (int i = 0; i < count; ++i) handle(events[i].data.u64, events[i].events);
+    for (const uint64_t id : std::exchange(unread_, {})) {
+      handle(event_key(id, Source::kChannel), EPOLLIN);
+    }
     tick();
   }
 }
@@ -187,12 +194,18 @@ void WorkflowLoop::flush(Flow& flow) {
   }
 }
 
-// Edge-triggered: reads until nothing is left.
+// Edge-triggered: reads until nothing is left, or a turn's share and the rest in the next one.
 void WorkflowLoop::read_channel(Flow& flow) {
   char chunk[1 << 16];
+  const int64_t end_of_turn = flow.channel_bytes + kMaxTurnBytes;
   while (flow.fds.channel && !flow.decided) {
+    if (flow.channel_bytes >= end_of_turn) return unread_.push_back(flow.id);
     const ssize_t got = read(flow.fds.channel.get(), chunk, sizeof chunk);
     if (got > 0) {
+      flow.channel_bytes += got;
+      if (flow.channel_bytes > kMaxChannelBytes) {
+        return flow.decide(Status::kWorkflowError, "PROTOCOL: more than 64 MiB of requests");
+      }
       flow.reader.append(chunk, static_cast<size_t>(got));
       take_frames(flow);
     } else if (got == 0 || errno == ECONNRESET) {
@@ -223,23 +236,17 @@ void WorkflowLoop::take_frames(Flow& flow) {
     if (next == FrameReader::Next::kMalformed) {
       return flow.decide(Status::kWorkflowError, "PROTOCOL: a malformed frame");
     }
-    switch (frame.type) {
-      case FrameType::kLocked:
-        flow.locked = true;
-        break;
-      case FrameType::kLoaded:
-        break;
-      case FrameType::kRequest:
-        take_request(flow, frame);
-        break;
-      case FrameType::kValue:
-      case FrameType::kRaised:
-      case FrameType::kUnserialisable:
-      case FrameType::kTooLarge:
-        take_answer(flow, frame);
-        break;
-      default:
-        flow.decide(Status::kWorkflowError, "PROTOCOL: an unexpected frame");
+    if (!is_expected(flow, frame.type)) {
+      return flow.decide(Status::kWorkflowError, "PROTOCOL: an unexpected frame");
+    }
+    if (frame.type == FrameType::kLocked) {
+      flow.locked = true;
+    } else if (frame.type == FrameType::kLoaded) {
+      flow.loaded = true;
+    } else if (frame.type == FrameType::kRequest) {
+      take_request(flow, frame);
+    } else {
+      take_answer(flow, frame);
     }
   }
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include "sandbox/memory_admission.h"
 #include "sandbox/workflow_flow.h"
@@ -58,6 +59,7 @@ class WorkflowLoop {
   std::unique_ptr<ZygoteProcess> zygote_;
   std::map<uint64_t, std::unique_ptr<Flow>> flows_;
   std::deque<std::unique_ptr<Flow>> queue_;
+  std::vector<uint64_t> unread_;  // flows whose channel holds more than one turn's bytes
   uint64_t last_id_ = 0;
   bool stopping_ = false;
   std::mutex mutex_;

@@ -1,5 +1,9 @@
 // Attacks through the workflow's channel; cases as numbered in docs/sandbox.md.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <future>
+#include <memory>
 
 #include "sandbox/workflow_process.h"
 #include "tests/sandbox/jail_support.h"
@@ -11,6 +15,12 @@ namespace {
 using Status = WorkflowResult::Status;
 using test::ScriptedWorker;
 using test::workflow_code;
+
+long peak_kb() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss;
+}
 
 class HostileWorkflow : public testing::Test {
  protected:
@@ -25,6 +35,12 @@ class HostileWorkflow : public testing::Test {
     EXPECT_EQ(result.answer, "x#0") << result.error;
   }
 
+  std::future<WorkflowResult> start(const std::string& body, WorkflowJob job = {}) {
+    job.code = workflow_code(body);
+    auto promise = std::make_shared<std::promise<WorkflowResult>>();
+    host_.start(job, [promise](WorkflowResult r) { promise->set_value(std::move(r)); });
+    return promise->get_future();
+  }
   ScriptedWorker worker_{{}, 20};
   ScriptedWorker slow_worker_{{}, 30000};
   WorkflowHost host_{test::shared_sandbox(), test::shared_judge(), worker_};
@@ -70,6 +86,47 @@ TEST_F(HostileWorkflow, Case066AHugePromptIsRefused) {
   job.budget.memory_mb = 256;
   const auto result = run("await self.llm.call_llm(messages=['x' * 20000000])", job);
   EXPECT_EQ(result.error.substr(0, 10), "ValueError") << result.error;
+}
+
+TEST_F(HostileWorkflow, Case066AFloodOfFramesEndsTheJobAtOnce) {
+  for (const char* type : {"15", "16"}) {  // those of a job that has locked itself, has loaded
+    const auto result = run(std::string("import os, struct\nframes = struct.pack('<III', 0, ") +
+                            type + ", 0) * 5000\nwhile True: os.write(3, frames)");
+    EXPECT_EQ(result.status, Status::kWorkflowError) << type;
+    EXPECT_EQ(result.error, "PROTOCOL: an unexpected frame") << type;
+    EXPECT_LT(result.wall_ms, 5000) << type;
+  }
+}
+
+TEST_F(HostileWorkflow, Case066BytesAreBoundedWithinTheBudgetOfCallsToo) {
+  WorkflowJob job;
+  job.budget.max_calls = 100000;
+  const long before_kb = peak_kb();
+  const auto large =
+      run("import _weft\nwhile True: _weft.request('call_llm', b'x' * 8000000)", job);
+  EXPECT_EQ(large.status, Status::kWorkflowError);
+  EXPECT_EQ(large.error, "PROTOCOL: more than 64 MiB of requests");
+  EXPECT_EQ(large.usage.calls, 8);
+  const auto many = run("await self.llm.call_llm(messages=[''] * 100000)", job);
+  EXPECT_EQ(many.error.substr(0, 11), "WorkerError") << many.error;
+  EXPECT_EQ(worker_.num_requests, 0);
+  EXPECT_LT(peak_kb() - before_kb, 512 * 1024);
+}
+
+TEST_F(HostileWorkflow, Case066FloodsHoldNobodyUp) {
+  WorkflowJob job;
+  job.budget.max_calls = 100000;
+  std::future<WorkflowResult> floods[3];
+  for (auto& flood : floods) {
+    flood = start("import _weft\nwhile True: _weft.request('call_llm', b'x' * 100000)", job);
+  }
+  const auto honest = run("return (await self.llm.call_llm(messages=['x']))[0], 0.0");
+  EXPECT_EQ(honest.answer, "x#0") << honest.error;
+  EXPECT_LT(honest.wall_ms, 5000);
+  for (auto& flood : floods) {
+    const auto result = flood.get();
+    EXPECT_EQ(result.status, Status::kWorkflowError) << result.error;
+  }
 }
 
 TEST_F(HostileWorkflow, Case067ForgedAndInterleavedFramesEndTheJob) {
