@@ -50,7 +50,7 @@ void Candidate::end() {
 
 void Candidate::load() {
   run_ = std::make_unique<JobRun>(zygote_, spec_of(prepared_.request, ChildKind::kCall),
-                                  limits_of(prepared_.request.limits, prepared_.time_scale));
+                                  prepared_.limits());
   run_->send(make_frame(FrameType::kJob, 0, job_of(prepared_.request)));
   Frame frame;
   const auto event = run_->next(frame);
@@ -107,7 +107,7 @@ PythonValue Candidate::call(const PythonValue& arguments) {
 
 JobLimits checker_limits(const PreparedRequest& prepared) {
   // The checker waits while the candidate computes: its wall limit is far beyond the candidate's.
-  JobLimits limits = limits_of(prepared.request.limits, prepared.time_scale);
+  JobLimits limits = prepared.limits();
   limits.cpu_us = 10'000'000;
   limits.wall_us = limits.wall_us * 10 + 60'000'000;
   return limits;
@@ -167,6 +167,10 @@ void run_checked(const PreparedRequest& prepared, ZygoteProcess& zygote,
       result = check_one(checker, candidate, static_cast<uint32_t>(i), prepared.tests[i].call);
     } else if (candidate.failure()) {
       result = *candidate.failure();
+    }
+    if (prepared.request.is_cancelled()) {
+      result = {};
+      break;
     }
     if (checker.exited()) broken = result;
   }

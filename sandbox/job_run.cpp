@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -13,6 +12,7 @@ namespace weft {
 namespace {
 
 constexpr int kSlotTimeoutMs = 10000;  // a zygote that says nothing for so long is lost
+constexpr int kCancelMs = 50;          // grain of looking whether the job is still wanted
 std::atomic<uint64_t> last_job{0};
 
 }  // namespace
@@ -80,7 +80,8 @@ int64_t JobRun::wall_used_us() const {
 int JobRun::timeout_ms() const {
   const int64_t cpu_used = process_cpu_us(pid_).value_or(cpu_at_start_us_) - cpu_at_start_us_;
   const int64_t left = std::min(limits_.cpu_us - cpu_used, limits_.wall_us - wall_used_us());
-  return static_cast<int>(std::clamp<int64_t>((left + 999) / 1000, 1, 10000));
+  const int longest = limits_.cancelled ? kCancelMs : 10000;
+  return static_cast<int>(std::clamp<int64_t>((left + 999) / 1000, 1, longest));
 }
 
 void JobRun::read_channel() {
@@ -166,6 +167,7 @@ JobRun::Event JobRun::next(Frame& frame) {
     if (output_bytes_ > limits_.output_bytes) return end_with(Event::kOutput);
     if (exited_ && !fds_.channel && !fds_.out && !fds_.err) return Event::kExited;
     if (!exited_) {
+      if (limits_.cancelled && limits_.cancelled->load()) return end_with(Event::kCancelled);
       if (wall_used_us() >= limits_.wall_us) return end_with(Event::kTimeWall);
       const auto used = process_cpu_us(pid_);
       if (used && *used - cpu_at_start_us_ >= limits_.cpu_us) return end_with(Event::kTimeCpu);

@@ -1,6 +1,7 @@
 /// One job on one slot, watched from outside: frames, time, output, end.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -15,6 +16,7 @@ struct JobLimits {
   int64_t cpu_us = 0;   ///< between two calls of restart_clock
   int64_t wall_us = 0;  ///< likewise
   int64_t output_bytes = 0;
+  const std::atomic<bool>* cancelled = nullptr;  ///< ends the job when set; borrowed, may be null
 };
 
 class JobRun {
@@ -37,6 +39,7 @@ class JobRun {
     kTimeWall,
     kOutput,
     kProtocol,
+    kCancelled,
     kInfra,  ///< the slot is unusable
   };
   /// Blocks until something happens.

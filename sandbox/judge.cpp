@@ -1,5 +1,6 @@
 #include "sandbox/judge.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -322,6 +323,7 @@ Verdict Judge::Impl::run(const JudgeRequest& request) {
   }
   const auto start = Clock::now();
   Verdict verdict = empty_verdict(request);
+  if (request.is_cancelled()) return verdict;
   std::optional<SlotPool::Lease> taken;
   try {
     taken.emplace(sandbox.slots().acquire(SlotPool::Use::kCandidate));
@@ -329,6 +331,7 @@ Verdict Judge::Impl::run(const JudgeRequest& request) {
     fill_infra(verdict, error.what());
     return verdict;
   }
+  if (request.is_cancelled()) return verdict;
   SlotPool::Lease& lease = *taken;
   for (int attempt = 0;; ++attempt) {
     try {
@@ -361,8 +364,11 @@ void Judge::Impl::work() {
     std::unique_lock lock(mutex);
     changed.wait(lock, [this] { return stopping || !queue.empty(); });
     if (queue.empty()) return;
-    auto [request, done] = std::move(queue.front());
-    queue.pop_front();
+    const auto cancelled = std::find_if(queue.begin(), queue.end(),
+                                        [](const auto& job) { return job.first.is_cancelled(); });
+    const auto next = cancelled == queue.end() ? queue.begin() : cancelled;
+    auto [request, done] = std::move(*next);
+    queue.erase(next);
     lock.unlock();
     Verdict verdict;
     try {

@@ -4,6 +4,7 @@
 /// returns plain values, which are compared here. Source: docs/sandbox.md.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -38,6 +39,11 @@ struct JudgeRequest {
   /// kInproc: {"code"}; kJudge: any object.
   std::vector<Json> tests;
   Limits limits;
+  /// May be set on any thread: the verdict has become pointless. Tests that have not ended by then
+  /// are kSkipped. Null where that cannot happen.
+  std::shared_ptr<const std::atomic<bool>> cancelled;
+
+  bool is_cancelled() const { return cancelled && cancelled->load(); }
 };
 
 enum class TestVerdict {
@@ -105,6 +111,7 @@ class Judge {
   Verdict run(const JudgeRequest& request);
 
   /// The same without blocking; `done` is called on one of the judge's threads and must not block.
+  /// Requests are taken in order, cancelled ones first.
   /// A malformed request gives a verdict of kInfra tests and a `refusal`.
   void submit(JudgeRequest request, std::function<void(Verdict)> done);
 

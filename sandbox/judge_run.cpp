@@ -46,7 +46,7 @@ class CallAttempt {
         run_(zygote,
              spec_of(prepared.request,
                      mode_ == Mode::kInproc ? ChildKind::kInproc : ChildKind::kCall),
-             limits_of(prepared.request.limits, prepared.time_scale)) {}
+             prepared.limits()) {}
 
   /// True when the tests after `next()` may be tried in another fork.
   bool go();
@@ -76,7 +76,8 @@ bool CallAttempt::fail_rest(const TestResult& result) {
 
 bool CallAttempt::fail_one(const TestResult& result) {
   verdict_.tests[next_++] = result;
-  resumable_ = result.verdict != TestVerdict::kProtocol && result.verdict != TestVerdict::kOutput;
+  resumable_ = result.verdict != TestVerdict::kProtocol && result.verdict != TestVerdict::kOutput &&
+               result.verdict != TestVerdict::kSkipped;
   return more_ = false;
 }
 
@@ -155,6 +156,12 @@ JobLimits limits_of(const Limits& limits, double time_scale) {
           limits.output_bytes};
 }
 
+JobLimits PreparedRequest::limits() const {
+  JobLimits limits = limits_of(request.limits, time_scale);
+  limits.cancelled = request.cancelled.get();
+  return limits;
+}
+
 PythonValue job_of(const JudgeRequest& request) {
   return PythonValue::tuple({PythonValue::str(request.code), PythonValue::str(request.setup),
                              PythonValue::str(request.entry_point)});
@@ -162,6 +169,7 @@ PythonValue job_of(const JudgeRequest& request) {
 
 TestResult result_of_event(JobRun::Event event, const JobRun& run) {
   if (run.broken()) throw InfraError(run.infra_reason());
+  if (event == JobRun::Event::kCancelled) return make(TestVerdict::kSkipped, "cancelled");
   // Nothing that guest code does can undo the frame that precedes it.
   if (!run.locked()) throw InfraError("a job could not lock itself");
   switch (event) {
@@ -173,6 +181,7 @@ TestResult result_of_event(JobRun::Event event, const JobRun& run) {
       return make(TestVerdict::kOutput);
     case JobRun::Event::kProtocol:
       return make(TestVerdict::kProtocol);
+    case JobRun::Event::kCancelled:
     case JobRun::Event::kInfra:
       throw InfraError(run.infra_reason());
     case JobRun::Event::kExited:
@@ -226,10 +235,10 @@ void run_calls(const PreparedRequest& prepared, ZygoteProcess& zygote, Verdict& 
 }
 
 void run_stdio(const PreparedRequest& prepared, ZygoteProcess& zygote, Verdict& verdict) {
-  for (size_t i = 0; i < prepared.tests.size(); ++i) {
+  for (size_t i = 0; i < prepared.tests.size() && !prepared.request.is_cancelled(); ++i) {
     JobSpec spec = spec_of(prepared.request, ChildKind::kStdio);
     spec.input = prepared.tests[i].input;
-    JobRun run(zygote, spec, limits_of(prepared.request.limits, prepared.time_scale));
+    JobRun run(zygote, spec, prepared.limits());
     run.send(make_frame(FrameType::kJob, 0, job_of(prepared.request)));
     Frame frame;
     TestResult failure = make(TestVerdict::kWrong);

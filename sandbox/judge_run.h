@@ -28,6 +28,8 @@ struct PreparedRequest {
   const JudgeRequest& request;
   std::vector<PreparedTest> tests;
   double time_scale = 1;
+
+  JobLimits limits() const;  ///< of the candidate's jobs
 };
 
 /// Thrown inside a run when the slot fails; the message says how.

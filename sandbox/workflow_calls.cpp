@@ -19,7 +19,7 @@ uint64_t mix_seed(uint64_t seed, uint64_t index) {
 
 void WorkflowLoop::take_request(Flow& flow, const Frame& frame) {
   const auto value = decode_value(frame.body);
-  if (!value || flow.outstanding.count(frame.id)) {
+  if (!value || flow.is_outstanding(frame.id)) {
     return flow.decide(Status::kWorkflowError, "PROTOCOL: a malformed request");
   }
   FlowRequest request = parse_flow_request(*value);
@@ -32,6 +32,11 @@ void WorkflowLoop::take_request(Flow& flow, const Frame& frame) {
   }
   if (request.kind == FlowRequest::Kind::kCallLlm) {
     return call_llm(flow, frame.id, std::move(request.worker));
+  }
+  if (flow.exec) {  // the helper waits for each
+    const auto refusal = PythonValue::str("an exec_code of this workflow is running");
+    flow.unsent += reply_frame(frame.id, false, refusal);
+    return flush(flow);
   }
   exec_code(flow, frame.id, request);
 }
@@ -86,7 +91,9 @@ void WorkflowLoop::exec_code(Flow& flow, uint32_t id, const FlowRequest& request
   const std::string& declared = flow.job.entry_point;
   auto judged = exec_request(request.solution, declared.empty() ? request.entry_point : declared,
                              flow.job.public_tests);
-  flow.outstanding[id] = std::make_shared<std::atomic<bool>>(false);
+  flow.exec = {id, std::make_shared<std::atomic<bool>>(false)};
+  judged.cancelled = flow.exec->cancelled;
+  ++num_execs_;
   const auto start = Flow::Clock::now();
   judge_.submit(std::move(judged), [this, flow_id = flow.id, id, start](Verdict verdict) {
     const std::chrono::duration<double, std::milli> took = Flow::Clock::now() - start;
@@ -102,8 +109,11 @@ void WorkflowLoop::exec_code(Flow& flow, uint32_t id, const FlowRequest& request
 }
 
 void WorkflowLoop::finish_exec(uint64_t flow_id, uint32_t id, const Verdict& verdict, Json entry) {
-  Flow& flow = *flows_.at(flow_id);
-  flow.outstanding.erase(id);
+  --num_execs_;
+  const auto found = flows_.find(flow_id);
+  if (found == flows_.end() || found->second->decided) return;
+  Flow& flow = *found->second;
+  flow.exec.reset();
   flow.result.trace.push_back(std::move(entry));
   if (!verdict.refusal.empty()) {
     flow.unsent += reply_frame(id, false, PythonValue::str("exec_code: " + verdict.refusal));

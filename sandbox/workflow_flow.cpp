@@ -74,6 +74,10 @@ void Flow::decide(Status status, std::string error) {
   result.error = std::move(error);
 }
 
+bool Flow::is_outstanding(uint32_t request_id) const {
+  return outstanding.count(request_id) > 0 || (exec && exec->request_id == request_id);
+}
+
 int64_t Flow::wall_ms() const {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started).count();
 }

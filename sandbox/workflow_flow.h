@@ -36,7 +36,16 @@ struct Flow {
   bool decided = false;  ///< result.status holds; what follows is ignored
   bool killed = false;
   bool exited = false;
-  std::map<uint32_t, std::shared_ptr<std::atomic<bool>>> outstanding;  ///< by request id
+  std::map<uint32_t, std::shared_ptr<std::atomic<bool>>> outstanding;  ///< calls, by request id
+
+  /// The running exec_code, of which there is one at most.
+  struct Exec {
+    uint32_t request_id = 0;
+    std::shared_ptr<std::atomic<bool>> cancelled;
+  };
+  std::optional<Exec> exec;
+
+  bool is_outstanding(uint32_t request_id) const;
 
   /// The first decision counts.
   void decide(WorkflowResult::Status status, std::string error);

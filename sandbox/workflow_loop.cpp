@@ -59,13 +59,12 @@ WorkflowLoop::~WorkflowLoop() {
     lose_zygote("the host is shutting down");
   });
   thread_.join();
+  const std::lock_guard last_poster_is_done(mutex_);
 }
 
 void WorkflowLoop::post(std::function<void()> task) {
-  {
-    const std::lock_guard lock(mutex_);
-    posted_.push_back(std::move(task));
-  }
+  const std::lock_guard lock(mutex_);
+  posted_.push_back(std::move(task));
   const uint64_t one = 1;
   while (write(wake_.get(), &one, sizeof one) < 0 && errno == EINTR) {
   }
@@ -104,7 +103,7 @@ void WorkflowLoop::run_posted() {
 
 void WorkflowLoop::loop() {
   epoll_event events[64];
-  while (!stopping_ || !flows_.empty()) {
+  while (!stopping_ || !flows_.empty() || num_execs_ > 0) {
     const int timeout_ms = !unread_.empty() ? 0 : flows_.empty() ? -1 : kTickMs;
     const int count = epoll_wait(epoll_.get(), events, 64, timeout_ms);
     for (int i = 0; i < count; ++i) handle(events[i].data.u64, events[i].events);
@@ -321,6 +320,7 @@ void WorkflowLoop::tick() {
 void WorkflowLoop::settle(Flow& flow) {
   if (!flow.decided) return;
   for (auto& [id, cancelled] : flow.outstanding) cancelled->store(true);
+  if (flow.exec) flow.exec->cancelled->store(true);
   if (!flow.exited) {
     if (zygote_ && !flow.killed) zygote_->kill(flow.id);
     flow.killed = true;

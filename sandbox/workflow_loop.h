@@ -61,6 +61,7 @@ class WorkflowLoop {
   std::deque<std::unique_ptr<Flow>> queue_;
   std::vector<uint64_t> unread_;  // flows whose channel holds more than one turn's bytes
   uint64_t last_id_ = 0;
+  int num_execs_ = 0;  // that the judge has not given back, their workflows alive or not
   bool stopping_ = false;
   std::mutex mutex_;
   std::deque<std::function<void()>> posted_;

@@ -129,6 +129,52 @@ TEST_F(HostileWorkflow, Case066FloodsHoldNobodyUp) {
   }
 }
 
+TEST_F(HostileWorkflow, Case068RunsOfCodeEndWithTheirWorkflow) {
+  WorkflowJob job;
+  job.entry_point = "f";
+  job.public_tests = {test::call_test(2, 4), test::call_test(3, 6)};
+  job.budget.wall_ms = 1000;
+  const auto result = run("exec_code('import time\\ndef f(x): time.sleep(7)', 'f')", job);
+  EXPECT_EQ(result.error, "TIME_WALL: more than 1000 ms");
+  EXPECT_LT(result.wall_ms, 4000);
+  auto next = test::call_request("def f(x): return 2 * x\n");
+  next.tests = {test::call_test(2, 4)};
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(test::shared_judge().run(next).row_verdict(), "PASS");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(3));
+}
+
+TEST_F(HostileWorkflow, Case068ADeadWorkflowsRunsLeaveTheQueue) {
+  auto slow = test::call_request("import time\ndef f(x):\n    time.sleep(6)\n    return 2 * x\n");
+  slow.limits.wall_ms = 20000;
+  slow.tests = {test::call_test(2, 4)};
+  std::promise<Verdict> reward;
+  test::shared_judge().submit(slow, [&](Verdict v) { reward.set_value(std::move(v)); });
+  WorkflowJob job;
+  job.public_tests = {test::call_test(2, 4)};
+  const auto result = run(
+      "import os, _weft\n_weft.request('exec_code', 'def f(x): return 4', 'f')\nos._exit(0)", job);
+  EXPECT_EQ(result.error, "ended without an answer, exit 0");
+  EXPECT_LT(result.wall_ms, 4000);  // and not until a slot is free
+  EXPECT_EQ(reward.get_future().get().row_verdict(), "PASS");
+}
+
+TEST_F(HostileWorkflow, Case068AWorkflowRunsOneCodeAtATime) {
+  WorkflowJob job;
+  job.entry_point = "f";
+  job.public_tests = {test::call_test(2, 4)};
+  const auto result =
+      run("import _weft\n"
+          "ids = [_weft.request('exec_code', 'def f(x): return 4', 'f') for _ in range(3)]\n"
+          "replies = dict(_weft.receive(True) for _ in ids)\n"
+          "return str([replies[i] for i in ids]), 0.0",
+          job);
+  const std::string refused = "(False, 'an exec_code of this workflow is running')";
+  EXPECT_EQ(result.answer, "[(True, 'no error'), " + refused + ", " + refused + "]")
+      << result.error;
+  EXPECT_EQ(result.usage.execs, 3);
+}
+
 TEST_F(HostileWorkflow, Case067ForgedAndInterleavedFramesEndTheJob) {
   EXPECT_EQ(
       run("import os\nos.write(3, b'x' * 100)\nimport asyncio\nawait asyncio.sleep(10)").error,

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <future>
+#include <thread>
 
 #include "base/error.h"
 #include "tests/sandbox/jail_support.h"
@@ -160,6 +161,29 @@ TEST(Judge, ACheckerInItsOwnSlotDecides) {
   EXPECT_EQ(bad.tests[0].name(), "TIME_CPU");
   EXPECT_EQ(bad.tests[1].name(), "WRONG");
   EXPECT_EQ(bad.passed, 0);
+}
+
+TEST(Judge, ACancelledRequestEndsWithItsTestsSkipped) {
+  auto request = call_request("import time\ndef f(x):\n    time.sleep(x)\n    return x\n");
+  request.limits.wall_ms = 20000;
+  request.tests = {call_test(0, 0), call_test(10, 10), call_test(0, 0)};
+  auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  request.cancelled = cancelled;
+  std::promise<Verdict> running, waiting;
+  Judge& judge = test::shared_judge();
+  judge.submit(request, [&running](Verdict v) { running.set_value(std::move(v)); });
+  judge.submit(request, [&waiting](Verdict v) { waiting.set_value(std::move(v)); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(1000));
+  *cancelled = true;
+  auto done = waiting.get_future();
+  ASSERT_EQ(done.wait_for(std::chrono::seconds(4)), std::future_status::ready);
+  const Verdict first = running.get_future().get(), second = done.get();
+  EXPECT_EQ(first.passed, 1);
+  EXPECT_EQ(first.row_verdict(), "SKIPPED");
+  EXPECT_EQ(first.tests[2].name(), "SKIPPED");
+  EXPECT_EQ(second.passed, 0);
+  EXPECT_EQ(second.row_verdict(), "SKIPPED");
+  EXPECT_FALSE(first.infra || second.infra);
 }
 
 TEST(Judge, ABrokenCheckerNeverPasses) {
