@@ -298,7 +298,9 @@ void Judge::Impl::run_once(PreparedRequest& prepared, SlotPool::Lease& lease, Ve
       auto checker = sandbox.slots().acquire(SlotPool::Use::kChecker);
       try {
         return run_checked(prepared, lease.zygote(), checker.zygote(), verdict);
-      } catch (const InfraError&) {
+      } catch (const InputError&) {
+        throw;
+      } catch (const Error&) {  // whichever of the two it was, both are made anew
         checker.rebuild();
         throw;
       }

@@ -154,7 +154,8 @@ ZygoteProcess& SlotPool::Lease::zygote() const {
 
 void SlotPool::Lease::choose(Flavour flavour) {
   flavour_ = flavour;
-  if (!slot_->zygotes[static_cast<int>(flavour)]) rebuild();
+  const auto& zygote = slot_->zygotes[static_cast<int>(flavour)];
+  if (!zygote || !zygote->is_alive()) rebuild();
 }
 
 void SlotPool::Lease::rebuild() {

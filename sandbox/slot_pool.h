@@ -34,7 +34,8 @@ class SlotPool {
     Lease& operator=(const Lease&) = delete;
 
     ZygoteProcess& zygote() const;  ///< of the chosen flavour
-    /// Starts that zygote where the slot has none yet. Throws Error when it cannot be started.
+    /// Starts that zygote where the slot has none yet, or one that died. Throws Error when it
+    /// cannot be started.
     void choose(Flavour flavour);
     /// Replaces a zygote that died or hangs. Throws Error when none can be started.
     void rebuild();

@@ -78,6 +78,24 @@ bool Flow::is_outstanding(uint32_t request_id) const {
   return outstanding.count(request_id) > 0 || (exec && exec->request_id == request_id);
 }
 
+std::unique_ptr<Flow> Flow::again(Flow lost) {
+  auto flow = std::make_unique<Flow>();
+  flow->job = std::move(lost.job);
+  flow->done = std::move(lost.done);
+  flow->retried = true;
+  flow->spent = lost.result.usage;
+  return flow;
+}
+
+WorkflowResult Flow::take_result() {
+  result.usage.calls += spent.calls;
+  result.usage.execs += spent.execs;
+  result.usage.prompt_tokens += spent.prompt_tokens;
+  result.usage.completion_tokens += spent.completion_tokens;
+  result.usage.usd += spent.usd;
+  return std::move(result);
+}
+
 int64_t Flow::wall_ms() const {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started).count();
 }

@@ -36,6 +36,9 @@ struct Flow {
   bool decided = false;  ///< result.status holds; what follows is ignored
   bool killed = false;
   bool exited = false;
+  bool lost = false;     ///< its zygote died under it: to be tried again, once its calls are back
+  bool retried = false;  ///< this is the second try
+  WorkflowUsage spent;   ///< by the first
   std::map<uint32_t, std::shared_ptr<std::atomic<bool>>> outstanding;  ///< calls, by request id
 
   /// The running exec_code, of which there is one at most.
@@ -46,6 +49,12 @@ struct Flow {
   std::optional<Exec> exec;
 
   bool is_outstanding(uint32_t request_id) const;
+
+  /// The second try of a lost one. Its budgets begin anew; what the first has spent is remembered.
+  static std::unique_ptr<Flow> again(Flow lost);
+
+  /// The result with the usage of both tries; to be taken once.
+  WorkflowResult take_result();
 
   /// The first decision counts.
   void decide(WorkflowResult::Status status, std::string error);

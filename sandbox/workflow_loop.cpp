@@ -51,10 +51,7 @@ WorkflowLoop::WorkflowLoop(Sandbox& sandbox, Judge& judge, Worker& worker, int m
 WorkflowLoop::~WorkflowLoop() {
   post([this] {
     stopping_ = true;
-    for (auto& flow : queue_) {
-      flow->decide(Status::kInfrastructure, "the host is shutting down");
-      flow->done(std::move(flow->result));
-    }
+    for (auto& flow : queue_) end_unstarted(*flow, "the host is shutting down");
     queue_.clear();
     lose_zygote("the host is shutting down");
   });
@@ -74,10 +71,7 @@ void WorkflowLoop::submit(WorkflowJob job, std::function<void(WorkflowResult)> d
   auto flow = std::make_shared<Flow>();
   flow->job = std::move(job);
   flow->done = std::move(done);
-  post([this, flow] {
-    queue_.push_back(std::make_unique<Flow>(std::move(*flow)));
-    start_queued();
-  });
+  post([this, flow] { queue_.push_back(std::make_unique<Flow>(std::move(*flow))); });
 }
 
 void WorkflowLoop::watch(int fd, uint64_t key, uint32_t events) {
@@ -111,6 +105,7 @@ void WorkflowLoop::loop() {
       handle(event_key(id, Source::kChannel), EPOLLIN);
     }
     tick();
+    start_queued();
   }
 }
 
@@ -138,39 +133,36 @@ void WorkflowLoop::start_queued() {
     if (is_possible) {
       start(std::move(flow));
     } else {
-      flow->decide(Status::kInfrastructure,
-                   "a budget of " + std::to_string(budget_mb) + " MB exceeds the " +
-                       std::to_string(memory_.capacity_mb()) + " MB for all workflows");
-      flow->done(std::move(flow->result));
+      end_unstarted(*flow, "a budget of " + std::to_string(budget_mb) + " MB exceeds the " +
+                               std::to_string(memory_.capacity_mb()) + " MB for all workflows");
     }
   }
 }
 
+void WorkflowLoop::end_unstarted(Flow& flow, const std::string& reason) {
+  flow.decide(Status::kInfrastructure, reason);
+  flow.done(flow.take_result());
+}
+
+// A zygote that has died unnoticed takes no job: the next try is on a new one.
 void WorkflowLoop::start(std::unique_ptr<Flow> flow) {
   flow->id = ++last_id_;
   flow->started = Flow::Clock::now();
-  const WorkflowJob& job = flow->job;
-  JobSpec spec;
-  spec.child = ChildKind::kWorkflow;
-  spec.memory_mb = job.budget.memory_mb;
-  spec.cpu_seconds = 2 + job.budget.cpu_ms * 8 / 1000;
-  spec.seed = job.seed;
-  try {
-    if (stopping_) throw Error("the host is shutting down");
-    if (!zygote_) {
-      zygote_ = sandbox_.slots().make_workflow_zygote();
-      watch(zygote_->control_fd(), event_key(0, Source::kControl), EPOLLIN);
+  for (;;) {
+    const bool is_new = !zygote_;
+    try {
+      start_process(*flow);
+      break;
+    } catch (const Error& error) {
+      if (zygote_ && !zygote_->is_alive()) {
+        lose_zygote(error.what());
+        if (!is_new) continue;
+      }
+      memory_.give_back(flow->job.budget.memory_mb);
+      return end_unstarted(*flow, error.what());
     }
-    flow->fds = zygote_->start(flow->id, spec);
-    watch(flow->fds.channel.get(), event_key(flow->id, Source::kChannel),
-          EPOLLIN | EPOLLOUT | EPOLLET);
-    watch(flow->fds.out.get(), event_key(flow->id, Source::kOut), EPOLLIN);
-    watch(flow->fds.err.get(), event_key(flow->id, Source::kErr), EPOLLIN);
-  } catch (const Error& error) {
-    memory_.give_back(job.budget.memory_mb);
-    flow->decide(Status::kInfrastructure, error.what());
-    return flow->done(std::move(flow->result));
   }
+  const WorkflowJob& job = flow->job;
   flow->unsent = make_frame(
       FrameType::kJob, 0,
       PythonValue::tuple({PythonValue::str(job.code), PythonValue::str(job.problem),
@@ -178,6 +170,24 @@ void WorkflowLoop::start(std::unique_ptr<Flow> flow) {
   Flow& started = *flow;
   flows_[flow->id] = std::move(flow);
   flush(started);
+}
+
+void WorkflowLoop::start_process(Flow& flow) {
+  const WorkflowBudget& budget = flow.job.budget;
+  JobSpec spec;
+  spec.child = ChildKind::kWorkflow;
+  spec.memory_mb = budget.memory_mb;
+  spec.cpu_seconds = 2 + budget.cpu_ms * 8 / 1000;
+  spec.seed = flow.job.seed;
+  if (stopping_) throw Error("the host is shutting down");
+  if (!zygote_) {
+    zygote_ = sandbox_.slots().make_workflow_zygote();
+    watch(zygote_->control_fd(), event_key(0, Source::kControl), EPOLLIN);
+  }
+  flow.fds = zygote_->start(flow.id, spec);
+  watch(flow.fds.channel.get(), event_key(flow.id, Source::kChannel), EPOLLIN | EPOLLOUT | EPOLLET);
+  watch(flow.fds.out.get(), event_key(flow.id, Source::kOut), EPOLLIN);
+  watch(flow.fds.err.get(), event_key(flow.id, Source::kErr), EPOLLIN);
 }
 
 void WorkflowLoop::flush(Flow& flow) {
@@ -289,12 +299,14 @@ void WorkflowLoop::take_exit(Flow& flow, const ControlReply& reply) {
               "ended without an answer, exit " + std::to_string(WEXITSTATUS(status)));
 }
 
+// The workflows that ran in it are tried again, once.
 void WorkflowLoop::lose_zygote(const std::string& reason) {
   zygote_.reset();
   for (auto at = flows_.begin(); at != flows_.end();) {
     Flow& flow = *(at++)->second;  // settle may erase it
     flow.exited = true;
     flow.pid = 0;
+    flow.lost = !flow.decided && !flow.retried && !stopping_;
     flow.decide(Status::kInfrastructure, reason);
     settle(flow);
   }
@@ -330,9 +342,9 @@ void WorkflowLoop::settle(Flow& flow) {
   auto node = flows_.extract(flow.id);
   Flow& ended = *node.mapped();
   memory_.give_back(ended.job.budget.memory_mb);
+  if (ended.lost && !stopping_) return queue_.push_front(Flow::again(std::move(ended)));
   ended.result.wall_ms = ended.wall_ms();
-  ended.done(std::move(ended.result));
-  start_queued();
+  ended.done(ended.take_result());
 }
 
 }  // namespace weft

@@ -32,6 +32,8 @@ class WorkflowLoop {
   void handle(uint64_t key, uint32_t events);
   void start_queued();
   void start(std::unique_ptr<Flow> flow);
+  void start_process(Flow& flow);
+  void end_unstarted(Flow& flow, const std::string& reason);
   void watch(int fd, uint64_t key, uint32_t events);
   void take_replies();
   void lose_zygote(const std::string& reason);

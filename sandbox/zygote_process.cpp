@@ -214,6 +214,11 @@ ZygoteProcess::Received ZygoteProcess::receive(Reply& reply) {
   return Received::kReply;
 }
 
+bool ZygoteProcess::is_alive() const {
+  pollfd polled{control_.get(), 0, 0};
+  return poll(&polled, 1, 0) >= 0 && (polled.revents & (POLLHUP | POLLERR)) == 0;
+}
+
 std::optional<int64_t> process_cpu_us(pid_t pid) {
   clockid_t clock;
   timespec time{};

@@ -82,6 +82,9 @@ class ZygoteProcess {
   /// Without blocking. After kClosed the zygote is dead.
   Received receive(Reply& reply);
 
+  /// Whether its end of the control socket is open.
+  bool is_alive() const;
+
   int control_fd() const { return control_.get(); }
 
  private:

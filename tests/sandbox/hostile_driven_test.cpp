@@ -6,7 +6,9 @@
 #include <future>
 #include <thread>
 
+#include "sandbox/workflow_process.h"
 #include "tests/sandbox/jail_support.h"
+#include "tests/sandbox/scripted_worker.h"
 
 namespace weft {
 namespace {
@@ -176,6 +178,18 @@ TEST_F(KilledZygotes, Case065ASlotThatLosesItsZygoteIsRebuiltAndTheJobTriedAgain
   }
 }
 
+TEST_F(KilledZygotes, Case065ASlotMayLoseItsZygotesOfEveryFlavour) {
+  auto request = call_request("def f(x): return 2 * x\n");
+  request.tests = {Json{{"code", "assert f(2) == 4"}}};  // split in one flavour, run in another
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(judge_->run(request).row_verdict(), "PASS");
+    kill_processes(SIZE_MAX);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  const Verdict verdict = judge_->run(request);
+  EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
+}
+
 TEST_F(KilledZygotes, Case065TwoLossesAreInfrastructureAndTheNextJobPasses) {
   auto lost = start("import time\ndef f(x):\n    time.sleep(3)\n    return 2 * x\n");
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
@@ -187,6 +201,68 @@ TEST_F(KilledZygotes, Case065TwoLossesAreInfrastructureAndTheNextJobPasses) {
   EXPECT_TRUE(verdict.infra);
   EXPECT_EQ(verdict.row_verdict(), "INFRA");
   EXPECT_EQ(start("def f(x): return 2 * x\n").get().row_verdict(), "PASS");
+}
+
+TEST_F(KilledZygotes, Case065ACheckersZygoteThatDiedIsRebuilt) {
+  auto request = call_request("def f(n): return 2 * n\n");
+  request.mode = Mode::kJudge;
+  request.checker = "def check(candidate, test): return candidate(test['n']) == 2 * test['n']\n";
+  request.tests = {Json{{"n", 5}}};
+  const auto before = test::descendants();
+  ASSERT_EQ(judge_->run(request).row_verdict(), "PASS");
+  for (const int pid : test::descendants()) {
+    if (!before.count(pid)) kill(pid, SIGKILL);
+  }
+  for (int i = 0; i < 3; ++i) {
+    const Verdict verdict = judge_->run(request);
+    EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
+  }
+}
+
+// Of a host with one workflow at a time and three in all.
+class KilledWorkflowZygote : public KilledZygotes {
+ protected:
+  void SetUp() override {
+    KilledZygotes::SetUp();
+    others_ = test::descendants();
+    host_ = std::make_unique<WorkflowHost>(*sandbox_, *judge_, worker_, 1);
+    for (auto& promise : promises_) {
+      WorkflowJob job;
+      job.code = test::workflow_code(
+          "import asyncio\ntexts = await self.llm.call_llm(messages=['x'])\n"
+          "await asyncio.sleep(1)\nreturn texts[0], 0.0");
+      host_->start(job, [&promise](WorkflowResult r) { promise.set_value(std::move(r)); });
+    }
+  }
+  // Kills the zygote of the running workflow as soon as its n-th request has come.
+  void kill_at_request(int number) {
+    while (worker_.num_requests < number) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    kill_processes(SIZE_MAX);
+  }
+
+  test::ScriptedWorker worker_;
+  std::promise<WorkflowResult> promises_[3];
+  std::unique_ptr<WorkflowHost> host_;
+};
+
+TEST_F(KilledWorkflowZygote, Case065TheRunningWorkflowIsTriedAgainAndTheWaitingOnesDoNotNotice) {
+  kill_at_request(1);
+  for (int i = 0; i < 3; ++i) {
+    const auto result = promises_[i].get_future().get();
+    EXPECT_EQ(result.answer, "x#0") << result.error;
+    EXPECT_EQ(result.usage.calls, i == 0 ? 2 : 1);  // what the lost run cost is not forgotten
+  }
+}
+
+TEST_F(KilledWorkflowZygote, Case065TwoLossesAreInfrastructureForThatWorkflowAlone) {
+  kill_at_request(1);
+  kill_at_request(2);
+  const auto lost = promises_[0].get_future().get();
+  EXPECT_EQ(lost.status, WorkflowResult::Status::kInfrastructure);
+  EXPECT_EQ(lost.error, "the zygote died");
+  for (int i = 1; i < 3; ++i) EXPECT_EQ(promises_[i].get_future().get().answer, "x#0");
 }
 
 }  // namespace
