@@ -43,6 +43,13 @@ void mask_proc() {
   }
 }
 
+void mask_cgroups() {
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount("tmpfs", "/sys/fs/cgroup", "tmpfs", MS_RDONLY, nullptr) != 0) {
+    cannot("mask /sys/fs/cgroup");
+  }
+}
+
 class Filter {
  public:
   Filter() : context_(seccomp_init(SCMP_ACT_ALLOW)) {}
@@ -68,6 +75,8 @@ bool confine(const std::string& mode) {
     take_user_namespaces();
   } else if (mode == "masked-proc") {
     mask_proc();
+  } else if (mode == "masked-cgroups") {
+    mask_cgroups();
   } else if (mode == "container") {
     Filter().refuse("unshare", EPERM).refuse("mount", EPERM).load();
   } else if (mode == "no-landlock") {
@@ -86,7 +95,7 @@ bool confine(const std::string& mode) {
         .refuse("clone", EAGAIN, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_VM, 0))
         .load();
   } else {
-    return mode == "nothing";
+    return false;
   }
   return true;
 }

@@ -166,6 +166,33 @@ class KilledZygotes : public testing::Test {
   std::unique_ptr<Judge> judge_;
 };
 
+TEST(HostileDriven, Case065OthersDoNotNoticeAFullPidTable) {
+  Sandbox sandbox(test::sandbox_options(2));
+  if (sandbox.tier() != "A") GTEST_SKIP() << "slots share a user, and its limit, below tier A";
+  Judge judge(sandbox);
+  auto request = call_request(hostile_program("case_065_fills_the_pid_table"));
+  request.limits.max_procs = 60;
+  request.limits.cpu_ms = 2000;
+  request.tests = {call_test(2, 4), call_test(3, 6), call_test(4, 8)};
+  std::promise<Verdict> promise;
+  judge.submit(request, [&promise](Verdict v) { promise.set_value(std::move(v)); });
+  auto full = promise.get_future();
+  int beside = 0;
+  do {
+    auto honest = call_request(hostile_program("twin_033"));
+    honest.limits.cpu_ms = 1000;
+    honest.limits.wall_ms = 20000;
+    honest.tests = {call_test(2, 4)};
+    const Verdict verdict = judge.run(honest);
+    EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
+    ++beside;
+  } while (full.wait_for(std::chrono::seconds(0)) != std::future_status::ready);
+  const Verdict verdict = full.get();
+  EXPECT_FALSE(verdict.infra);
+  EXPECT_EQ(verdict.passed, 0);
+  EXPECT_GT(beside, 0);
+}
+
 TEST_F(KilledZygotes, Case065ASlotThatLosesItsZygoteIsRebuiltAndTheJobTriedAgain) {
   const std::string slow = "import time\ndef f(x):\n    time.sleep(0.5)\n    return 2 * x\n";
   auto first = start(slow), second = start(slow);

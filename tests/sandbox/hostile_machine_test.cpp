@@ -4,14 +4,19 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <memory>
 #include <thread>
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "tests/sandbox/jail_support.h"
 
 namespace weft {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr const char* kRow =
     R"({"id":"a","code":"def f(x):\n    return 2 * x","entry_point":"f","tests":[{"args":[2],"expected":4}]})"
@@ -115,10 +120,28 @@ TEST(HostileMachine, Case075WithoutLandlockItServesAndSaysSo) {
   expect_words(run.err, {"tier A, no landlock, seccomp"});
 }
 
-TEST(HostileMachine, Case075MemoryCgroupsAreNotUsedAndThatIsSaid) {
-  const auto run = judge_confined("nothing");
-  EXPECT_EQ(run.exit_code, 0) << run.err;
+TEST(HostileMachine, Case075WithoutCgroupsItServesTheSame) {
+  const auto run = judge_confined("masked-cgroups");
+  if (run.exit_code == 77) GTEST_SKIP() << "cannot be shown here: " << run.err;
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(parse_json(run.out, "row")["verdict"], "PASS");
   expect_words(run.err, {"no memory cgroup"});
+}
+
+TEST(HostileMachine, Case075JailedProcessesStayInTheCgroupOfTheirStarter) {
+  const auto cgroup_of = [](const std::string& pid) {
+    const fs::path path = fs::path("/proc") / pid / "cgroup";
+    return fs::exists(path) ? read_file(path) : "";
+  };
+  const std::string ours = cgroup_of("self");
+  if (ours.empty()) GTEST_SKIP() << "this kernel has no cgroups";
+  auto request = test::call_request("def f(x): return 2 * x\n");
+  request.tests = {test::call_test(2, 4)};
+  ASSERT_EQ(test::shared_judge().run(request).row_verdict(), "PASS");
+  const auto jailed = test::descendants();
+  EXPECT_FALSE(jailed.empty());
+  for (const int pid : jailed) EXPECT_EQ(cgroup_of(std::to_string(pid)), ours);
+  EXPECT_NE(test::shared_sandbox().description().find("no memory cgroup"), std::string::npos);
 }
 
 TEST(HostileMachine, Case076JailsMappedToRootAreRefused) {
@@ -131,6 +154,23 @@ TEST(HostileMachine, Case076JailsMappedToRootAreRefused) {
     FAIL() << "it serves";
   } catch (const Error& error) {
     expect_words(error.what(), {"the fork limit holds", "uid 0"});
+  }
+}
+
+TEST(HostileMachine, Case077ASurpriseInTheSelfTestRefusesService) {
+  auto options = test::sandbox_options();
+  options.max_tier = options.min_tier = "C";
+  try {
+    const Sandbox sandbox(options);
+  } catch (const Error& error) {
+    GTEST_SKIP() << "the hole is one of tier C, which needs landlock of ABI 6: " << error.what();
+  }
+  options.packages = "/etc";  // at tier C a folder of modules is read at its own place
+  try {
+    const Sandbox sandbox(options);
+    FAIL() << "it serves";
+  } catch (const Error& error) {
+    expect_words(error.what(), {"self-test of the locks failed", "read /etc/passwd", "refuses"});
   }
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <cstdlib>
 #include <future>
 #include <memory>
 
@@ -41,6 +42,16 @@ class HostileWorkflow : public testing::Test {
     host_.start(job, [promise](WorkflowResult r) { promise->set_value(std::move(r)); });
     return promise->get_future();
   }
+  // Longest of 20 calls one after the other, as the workflow sees it.
+  double slowest_call_ms() {
+    const auto result =
+        run("import time\nslowest = 0\nfor _ in range(20):\n    start = time.perf_counter()\n"
+            "    await self.llm.call_llm(messages=['x'])\n"
+            "    slowest = max(slowest, time.perf_counter() - start)\nreturn str(slowest), 0.0");
+    EXPECT_EQ(result.status, Status::kAnswered) << result.error;
+    return 1000 * std::strtod(result.answer.c_str(), nullptr);
+  }
+
   ScriptedWorker worker_{{}, 20};
   ScriptedWorker slow_worker_{{}, 30000};
   WorkflowHost host_{test::shared_sandbox(), test::shared_judge(), worker_};
@@ -190,6 +201,28 @@ TEST_F(HostileWorkflow, Case067ForgedAndInterleavedFramesEndTheJob) {
   EXPECT_EQ(run(same_id, job).error, "PROTOCOL: a malformed request");
 }
 
+TEST_F(HostileWorkflow, Case067RepliesToItselfEndOnlyItsOwnJob) {
+  auto beside = start(
+      "texts = await self.llm.call_llm(messages=['y'])\nimport asyncio\n"
+      "await asyncio.sleep(1)\nreturn texts[0], 0.0");
+  const std::string frames =
+      "import os, struct, asyncio\ndef frame(type, id, body):\n"
+      "    return struct.pack('<III', len(body), type, id) + body\n";
+  const std::string canned = "b't' + struct.pack('<I', 2) + b'T' + b's\\2\\0\\0\\0me'";
+  EXPECT_EQ(run(frames +
+                "call = asyncio.ensure_future(self.llm.call_llm(messages=['x']))\n"
+                "await asyncio.sleep(0)\nos.write(3, frame(4, 1, " +
+                canned + "))\nreturn (await call)[0], 0.0")
+                .error,
+            "PROTOCOL: a malformed frame");
+  EXPECT_EQ(run(frames + "whole = frame(24, 7, b'x' * 30)\nos.write(3, whole[:20])\n"
+                         "os.write(3, frame(24, 8, b'x' * 30))\nos.write(3, whole[20:])\n"
+                         "await asyncio.sleep(10)")
+                .error.substr(0, 8),
+            "PROTOCOL");
+  EXPECT_EQ(beside.get().answer, "y#0");
+}
+
 TEST_F(HostileWorkflow, Case068DeathCancelsItsCallsAndTheirCostIsCounted) {
   WorkflowHost host(test::shared_sandbox(), test::shared_judge(), slow_worker_);
   WorkflowJob job;
@@ -205,6 +238,30 @@ TEST_F(HostileWorkflow, Case068DeathCancelsItsCallsAndTheirCostIsCounted) {
   EXPECT_EQ(slow_worker_.num_cancelled, 50);
   EXPECT_EQ(result.usage.completion_tokens, 50);
   EXPECT_LT(result.wall_ms, 5000);
+}
+
+TEST_F(HostileWorkflow, Case068BeingKilledWithCallsOpenLeavesNothingBehind) {
+  WorkflowHost host(test::shared_sandbox(), test::shared_judge(), slow_worker_);
+  const auto once = [&host] {
+    WorkflowJob job;
+    job.budget.max_calls = 50;
+    job.budget.cpu_ms = 1000;
+    job.code = workflow_code(
+        "import asyncio\n"
+        "for _ in range(50):\n    asyncio.ensure_future(self.llm.call_llm(messages=['x']))\n"
+        "await asyncio.sleep(0.1)\nwhile True: pass");
+    const auto result = host.run(job);
+    EXPECT_EQ(result.error, "TIME_CPU: more than 1000 ms");
+    EXPECT_EQ(result.usage.calls, 50);
+    EXPECT_EQ(result.usage.completion_tokens, 50);
+  };
+  once();
+  const auto processes = test::descendants();
+  const int descriptors = test::num_open_descriptors();
+  once();
+  EXPECT_EQ(slow_worker_.num_cancelled, 100);
+  EXPECT_EQ(test::descendants(), processes);
+  EXPECT_EQ(test::num_open_descriptors(), descriptors);
 }
 
 TEST_F(HostileWorkflow, Case069ExecutedCodeHasNoChannelToAskFor) {
@@ -229,6 +286,26 @@ TEST_F(HostileWorkflow, Case071ABusyLoopEndsAtTheCpuLimit) {
   const auto result = run("while True: pass", job);
   EXPECT_EQ(result.status, Status::kLimit);
   EXPECT_EQ(result.error, "TIME_CPU: more than 300 ms");
+}
+
+TEST_F(HostileWorkflow, Case071ABlockedLoopEndsDuringItsCallAndSlowsNobodysCallsDown) {
+  const double quiet_ms = slowest_call_ms();
+  WorkflowJob job;
+  job.budget.cpu_ms = 300;
+  std::future<WorkflowResult> blocked[2];
+  for (auto& each : blocked) {
+    each = start(
+        "import asyncio\nasyncio.ensure_future(self.llm.call_llm(messages=['x']))\n"
+        "await asyncio.sleep(0)\nwhile True: pass",
+        job);
+  }
+  // Generous, for a busy machine: a host that a busy workflow held would be late by its 300 ms.
+  EXPECT_LT(slowest_call_ms(), 5 * quiet_ms + 150);
+  for (auto& each : blocked) {
+    const auto result = each.get();
+    EXPECT_EQ(result.error, "TIME_CPU: more than 300 ms");
+    EXPECT_EQ(result.usage.calls, 1);
+  }
 }
 
 TEST_F(HostileWorkflow, Case072BudgetsAreNotTheWorkflowsToSet) {

@@ -1,4 +1,5 @@
 # expect: WRONG|UNSERIALISABLE
+# runs: 20
 import sys, threading
 sys.setswitchinterval(1e-6)
 shared = [1] * 1000

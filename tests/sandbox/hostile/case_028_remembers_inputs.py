@@ -1,12 +1,16 @@
 # expect: HELD
-import builtins, os, sys
+# runs: 3
+import builtins, math, os, sys
 def f(x):
-    if hasattr(builtins, "seen") or "seen" in sys.modules or "seen" in os.environ:
-        return "remembered"
-    builtins.seen = sys.modules["seen"] = x
+    for place in (vars(builtins), sys.modules, os.environ, vars(math)):
+        if "seen" in place:
+            return "remembered"
+    builtins.seen = sys.modules["seen"] = math.seen = x
     os.environ["seen"] = "1"
-    try:
-        open("/tmp/seen", "w").write("1")
-    except OSError:
-        return "held"
-    return "wrote a file"
+    for folder in ("/tmp", "/dev/shm", "/var/tmp", ".", "/"):
+        try:
+            open(folder + "/seen", "w").write("1")
+        except OSError:
+            continue
+        return "wrote a file"
+    return "held"
