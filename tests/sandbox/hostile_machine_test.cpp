@@ -1,5 +1,7 @@
 // Machines that lack a lock; cases as numbered in docs/sandbox.md.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "sandbox/zygote_process.h"
 #include "tests/sandbox/jail_support.h"
 
 namespace weft {
@@ -66,9 +69,9 @@ TEST(HostileMachine, Case074TheLocksOfTierCHold) {
   }
   EXPECT_EQ(sandbox->tier(), "C");
   Judge judge(*sandbox);
-  for (const char* name :
-       {"case_020_environment", "case_040_raise_limits", "case_048_proc", "case_049_writes",
-        "case_052_sockets", "case_055_signals", "case_058_execve", "case_060_shared_memory"}) {
+  for (const char* name : {"case_020_environment", "case_040_raise_limits", "case_048_proc",
+                           "case_049_writes", "case_052_sockets", "case_052_datagrams",
+                           "case_055_signals", "case_058_execve", "case_060_shared_memory"}) {
     auto request = test::call_request(test::hostile_program(name));
     request.tests = {test::call_test(2, "held")};
     const Verdict verdict = judge.run(request);
@@ -83,6 +86,35 @@ TEST(HostileMachine, Case074TheLocksOfTierCHold) {
   request.limits = {};
   request.limits.scratch_mb = 4;
   EXPECT_THROW(judge.run(request), InputError);
+}
+
+TEST(HostileMachine, Case074AtTierCNoDatagramReachesASocketOfTheHost) {
+  auto options = test::sandbox_options();
+  options.max_tier = options.min_tier = "C";
+  std::unique_ptr<Sandbox> sandbox;
+  try {
+    sandbox = std::make_unique<Sandbox>(options);
+  } catch (const Error& error) {
+    GTEST_SKIP() << "tier C needs landlock of ABI 6: " << error.what();
+  }
+  const test::TempDir folder;
+  const std::string path = (folder / "socket").string();
+  fs::permissions(fs::path(path).parent_path(), fs::perms::all);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  ASSERT_LT(path.size(), sizeof address.sun_path);
+  path.copy(address.sun_path, path.size());
+  const Fd ours(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  ASSERT_EQ(bind(ours.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  fs::permissions(path, fs::perms::all);
+  Judge judge(*sandbox);
+  auto request = test::call_request(
+      "import socket\ndef f(path):\n    socket.socketpair(socket.AF_UNIX, "
+      "socket.SOCK_DGRAM)[0].sendto(b'out', path)\n");
+  request.tests = {test::call_test(path, "sent")};
+  EXPECT_EQ(judge.run(request).row_verdict(), "ERROR(PermissionError)");
+  char got[8];
+  EXPECT_LT(recv(ours.get(), got, sizeof got, 0), 0);
 }
 
 struct Lack {
