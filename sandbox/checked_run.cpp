@@ -19,11 +19,11 @@ class Candidate {
   // The reply for the checker: (True, value) or (False, what went wrong).
   PythonValue call(const PythonValue& arguments);
 
-  // What went wrong since the last clear_failure, if anything.
+  // What went wrong in the test at hand, if anything.
   const std::optional<TestResult>& failure() const { return failure_; }
-  void clear_failure() {
-    if (!permanent_) failure_.reset();
-  }
+
+  // Whose limits are those of all its calls together.
+  void begin_test();
   void end();
 
  private:
@@ -54,7 +54,9 @@ void Candidate::load() {
   run_->send(make_frame(FrameType::kJob, 0, job_of(prepared_.request)));
   Frame frame;
   const auto event = run_->next(frame);
-  if (event == JobRun::Event::kFrame && frame.type == FrameType::kLoaded) return;
+  if (event == JobRun::Event::kFrame && frame.type == FrameType::kLoaded) {
+    return run_->restart_clock();
+  }
   permanent_ = true;
   if (event != JobRun::Event::kFrame) {
     fail(result_of_event(event, *run_));
@@ -83,11 +85,16 @@ PythonValue Candidate::fail(TestResult result) {
   return reply;
 }
 
+void Candidate::begin_test() {
+  if (!permanent_) failure_.reset();
+  if (run_) run_->restart_clock();
+}
+
 PythonValue Candidate::call(const PythonValue& arguments) {
-  if (!ready()) {
+  if (!run_) {  // it ended in this test, and with it the test's limits
     return PythonValue::tuple({PythonValue::boolean(false), PythonValue::str("no candidate")});
   }
-  run_->restart_clock();
+  run_->resume_clock();
   run_->send(make_frame(FrameType::kCall, ++last_id_, arguments));
   Frame frame;
   const auto event = run_->next(frame);
@@ -163,7 +170,7 @@ void run_checked(const PreparedRequest& prepared, ZygoteProcess& zygote,
     TestResult& result = verdict.tests[i];
     if (broken) {
       result = *broken;
-    } else if (candidate.clear_failure(); candidate.ready()) {
+    } else if (candidate.begin_test(); candidate.ready()) {
       result = check_one(checker, candidate, static_cast<uint32_t>(i), prepared.tests[i].call);
     } else if (candidate.failure()) {
       result = *candidate.failure();

@@ -67,9 +67,11 @@ void JobRun::take_replies() {
 }
 
 void JobRun::restart_clock() {
-  started_ = Clock::now();
+  started_ = last_frame_ = Clock::now();
   if (const auto used = process_cpu_us(pid_)) cpu_at_start_us_ = *used;
 }
+
+void JobRun::resume_clock() { started_ += Clock::now() - last_frame_; }
 
 int64_t JobRun::cpu_now_us() const { return process_cpu_us(pid_).value_or(0); }
 
@@ -155,6 +157,7 @@ JobRun::Event JobRun::next(Frame& frame) {
     if (broken_) return Event::kInfra;
     switch (reader_.next(frame)) {
       case FrameReader::Next::kFrame:
+        last_frame_ = Clock::now();
         if (locked_) return Event::kFrame;
         locked_ = frame.type == FrameType::kLocked;
         if (!locked_) return end_with(Event::kProtocol);

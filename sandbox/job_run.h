@@ -48,6 +48,9 @@ class JobRun {
   /// The limits count from now: the job was given, or finished, a piece of work.
   void restart_clock();
 
+  /// The wall time since the last frame is not the job's: it had nothing to do.
+  void resume_clock();
+
   void kill();  ///< and wait; afterwards exit fields are valid
 
   bool exited() const { return exited_; }
@@ -91,6 +94,7 @@ class JobRun {
   int64_t peak_kb_ = 0;
   int64_t cpu_at_start_us_ = 0;
   Clock::time_point started_;
+  Clock::time_point last_frame_;
   std::string infra_reason_;
 };
 

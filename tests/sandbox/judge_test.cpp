@@ -163,6 +163,26 @@ TEST(Judge, ACheckerInItsOwnSlotDecides) {
   EXPECT_EQ(bad.passed, 0);
 }
 
+TEST(Judge, TheLimitsAreThoseOfATestAndNotOfEachCallOfTheChecker) {
+  JudgeRequest request = call_request(
+      "import time\ndef f(busy_s):\n    end = time.process_time() + busy_s\n"
+      "    while time.process_time() < end: pass\n    return 0\n");
+  request.mode = Mode::kJudge;
+  request.checker =
+      "import time\ndef check(candidate, test):\n    for _ in range(test['calls']):\n"
+      "        candidate(test['busy_s'])\n        time.sleep(test['pause_s'])\n    return True\n";
+  const auto test = [](int calls, double busy_s, double pause_s) {
+    return Json{{"calls", calls}, {"busy_s", busy_s}, {"pause_s", pause_s}};
+  };
+  request.tests = {test(100, 0.1, 0), test(2, 0.05, 0)};  // 10 s; the limit is 0.2 s, scaled
+  const Verdict busy = run(request);
+  EXPECT_EQ(busy.tests[0].name(), "TIME_CPU");
+  EXPECT_EQ(busy.tests[1].name(), "PASS");
+  request.limits.wall_ms = 500;
+  request.tests = {test(3, 0, 8 * 0.5)};  // while the checker works, the candidate has no limit
+  EXPECT_EQ(run(request).row_verdict(), "PASS");
+}
+
 TEST(Judge, ACancelledRequestEndsWithItsTestsSkipped) {
   auto request = call_request("import time\ndef f(x):\n    time.sleep(x)\n    return x\n");
   request.limits.wall_ms = 20000;
