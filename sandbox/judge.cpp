@@ -323,7 +323,6 @@ Verdict Judge::Impl::run(const JudgeRequest& request) {
   for (size_t i = 0; i < request.tests.size(); ++i) {
     prepared.tests.push_back(prepare_test(request, i));
   }
-  const auto start = Clock::now();
   Verdict verdict = empty_verdict(request);
   if (request.is_cancelled()) return verdict;
   std::optional<SlotPool::Lease> taken;
@@ -335,6 +334,7 @@ Verdict Judge::Impl::run(const JudgeRequest& request) {
   }
   if (request.is_cancelled()) return verdict;
   SlotPool::Lease& lease = *taken;
+  const auto start = Clock::now();  // the wait for the slot is nobody's time
   for (int attempt = 0;; ++attempt) {
     try {
       if (!request.tests.empty()) run_once(prepared, lease, verdict);

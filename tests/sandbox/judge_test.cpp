@@ -183,6 +183,18 @@ TEST(Judge, TheLimitsAreThoseOfATestAndNotOfEachCallOfTheChecker) {
   EXPECT_EQ(run(request).row_verdict(), "PASS");
 }
 
+TEST(Judge, TheWaitForASlotIsNoTimeOfTheJob) {
+  auto request = call_request("import time\ndef f(x):\n    time.sleep(1)\n    return x\n");
+  request.tests = {call_test(1, 1)};
+  std::promise<Verdict> first;
+  Judge& judge = test::shared_judge();
+  judge.submit(request, [&first](Verdict v) { first.set_value(std::move(v)); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  request.code = "def f(x): return x\n";
+  EXPECT_LT(judge.run(request).wall_ms, 500);
+  EXPECT_EQ(first.get_future().get().passed, 1);
+}
+
 TEST(Judge, ACancelledRequestEndsWithItsTestsSkipped) {
   auto request = call_request("import time\ndef f(x):\n    time.sleep(x)\n    return x\n");
   request.limits.wall_ms = 20000;
