@@ -83,6 +83,7 @@ std::unique_ptr<Flow> Flow::again(Flow lost) {
   flow->job = std::move(lost.job);
   flow->done = std::move(lost.done);
   flow->retried = true;
+  flow->result.tier = lost.result.tier;
   flow->spent = lost.result.usage;
   return flow;
 }

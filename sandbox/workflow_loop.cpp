@@ -71,6 +71,7 @@ void WorkflowLoop::submit(WorkflowJob job, std::function<void(WorkflowResult)> d
   auto flow = std::make_shared<Flow>();
   flow->job = std::move(job);
   flow->done = std::move(done);
+  flow->result.tier = sandbox_.tier();
   post([this, flow] { queue_.push_back(std::make_unique<Flow>(std::move(*flow))); });
 }
 

@@ -69,6 +69,7 @@ struct WorkflowResult {
   Json trace = Json::array();
   int64_t cpu_ms = 0;
   int64_t wall_ms = 0;
+  std::string tier;  ///< of the sandbox, as in Verdict
 };
 
 /// One event-loop thread serves all workflows; a waiting workflow costs no thread. Thread-safe.

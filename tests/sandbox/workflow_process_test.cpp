@@ -39,6 +39,7 @@ TEST(WorkflowHost, AnswersThroughTheWorkerAndSumsUsage) {
   EXPECT_DOUBLE_EQ(result.usage.usd, 0.25);
   EXPECT_EQ(result.trace[0]["kind"], "call_llm");
   EXPECT_EQ(result.trace[0]["role"], "r");
+  EXPECT_EQ(result.tier, test::shared_sandbox().tier());
 }
 
 TEST(WorkflowHost, RunsCallsOfOneWorkflowAtTheSameTime) {
