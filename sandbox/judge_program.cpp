@@ -216,15 +216,22 @@ void run_judge_program(const JudgeConfig& config, bool resume) {
   auto output = std::make_unique<OrderedOutput>(config, resume, count_rows(config.in));
   const bool is_appending = !finished.empty();
   std::vector<std::string> input_order;
+  std::set<std::string> seen;
   std::deque<std::future<RowResult>> running;
+  const auto refuse = [&running](const std::string& error) {
+    std::promise<RowResult> bad;
+    bad.set_value({{}, error, false});
+    running.push_back(bad.get_future());
+  };
   JsonlLine line;
   while (!stop_signal() && reader.next(line)) {
-    if (is_appending) input_order.push_back(key_of(line.value));
+    const std::string key = key_of(line.value);
+    if (is_appending) input_order.push_back(key);
     if (!line.error.empty()) {
-      std::promise<RowResult> bad;
-      bad.set_value({{}, line.error, false});
-      running.push_back(bad.get_future());
-    } else if (finished.count(key_of(line.value)) > 0) {
+      refuse(line.error);
+    } else if (is_appending && !key.empty() && !seen.insert(key).second) {
+      refuse(reader.where(line) + ": id: " + key + " is another line's; --resume needs each once");
+    } else if (finished.count(key) > 0) {
       output->skip();
     } else {
       running.push_back(

@@ -96,6 +96,18 @@ TEST(JudgeProgram, ResumeTriesInfrastructureFailuresAgainInTheirPlace) {
   EXPECT_EQ(seen, "a=kept b=PASS c=kept d=PASS ");
 }
 
+TEST(JudgeProgram, ResumeRefusesIdsThatComeTwice) {
+  const test::TempDir dir;
+  const std::string in = (dir / "in.jsonl").string(), out = (dir / "out.jsonl").string();
+  write_file_atomically(in, row("a", "def f(x): return 4") + row("b", "def f(x): return 4") +
+                                row("a", "def f(x): return 5"));
+  write_file_atomically(out, "{\"id\":\"a\",\"verdict\":\"kept\"}\n");
+  const auto run = judge({"--in", in, "--out", out, "--resume", "--jobs", "1"});
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_NE(run.err.find(":3: id: \"a\" is another line's"), std::string::npos) << run.err;
+  EXPECT_EQ(rows_of(read_file(out)).size(), 2u);
+}
+
 TEST(JudgeProgram, ReadsAPipeByItsName) {
   const auto run = judge({"--in", "/dev/stdin", "--jobs", "1"}, row("a", "def f(x): return 4"));
   ASSERT_EQ(run.exit_code, 0) << run.err;
