@@ -40,6 +40,14 @@ class TrainGrpo : public testing::Test {
     return (dir_ / "adapter").string();
   }
 
+  /// A task file whose only task has no val tests.
+  std::string tasks_without_rewards() const {
+    write_file_atomically(dir_ / "unrewarded.jsonl",
+                          R"({"id":"a","dataset":"jsonl","kind":"code","prompt":"?",)"
+                          R"("entry_point":"f","tests":{"public":[{"args":[1],"expected":2}]}})");
+    return (dir_ / "unrewarded.jsonl").string();
+  }
+
   std::vector<Json> lines(const fs::path& path) const {
     std::vector<Json> result;
     JsonlReader reader(path);
@@ -89,6 +97,8 @@ TEST_F(TrainGrpo, RefusesAConfigThatCannotWork) {
       {{"--set", "update.loss.clip_low=2"}, "clip_low"},
       {{"--set", "tasks=[]"}, "tasks"},
       {{"--set", "tasks=[\"" + (dir_ / "nothing").string() + "\"]"}, "nothing"},
+      {{"--set", "tasks=[\"" + tasks_without_rewards() + "\"]"}, "\"a\" has no val tests"},
+      {{"--set", "validation.tasks=[\"" + tasks_without_rewards() + "\"]"}, "no val tests"},
       {{"--set", "engine.max_context=8"}, "task \""},
       {{"--set", "exact=true", "--set", "engine.kv_mb=0"}, "kv_mb"},
       {{"--set", "worker.model=" + adapter_without_weights()}, "worker.model"},

@@ -152,6 +152,7 @@ TEST_F(TrainSft, RefusesADirectoryThatHoldsARun) {
 }
 
 TEST_F(TrainSft, SaysWhatIsWrongWithItsInput) {
+  const std::string tasks = (test::source_dir() / "data/builtin/train.jsonl").string();
   std::ofstream(dir_ / "bad.jsonl") << "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}\n";
   const struct {
     Words more;
@@ -161,6 +162,9 @@ TEST_F(TrainSft, SaysWhatIsWrongWithItsInput) {
       {{"--set", "learn.schedule.lr=-1"}, "learn.schedule"},
       {{"--set", "learn.lora.targets=[\"no_proj\"]"}, "no_proj"},
       {{"--set", "data.jsonl="}, "store"},
+      {{"--set", "data.jsonl=", "--set", "data.tasks=[\"" + tasks + "\"]", "--set",
+        "data.store=" + (dir_ / "typo.sqlite").string()},
+       "typo.sqlite: expected a trajectory store"},
       {{"--set", "model=" + (dir_ / "nothing").string()}, "nothing"},
       {{"--set", "data.max_tokens=3"}, "max_tokens"},
   };
@@ -169,6 +173,7 @@ TEST_F(TrainSft, SaysWhatIsWrongWithItsInput) {
     EXPECT_EQ(run.exit_code, 2) << run.err;
     EXPECT_NE(run.err.find(c.expected), std::string::npos) << run.err;
   }
+  EXPECT_FALSE(fs::exists(dir_ / "typo.sqlite"));
 }
 
 TEST_F(TrainSft, DryRunPrintsTheMemoryPlanWithoutWeights) {
