@@ -2,6 +2,15 @@
 # calling folder, those of tests to the project's root.
 include(GoogleTest)
 
+# Builds with sanitizers, which only run tests, precompile what nearly every file includes. Others do
+# not, and so find headers that a file forgot.
+function(weft_precompile target)
+  if(WEFT_SANITIZE)
+    target_precompile_headers(${target} PRIVATE <nlohmann/json.hpp> ${ARGN})
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
+  endif()
+endfunction()
+
 # weft_library(NAME [TORCH] SOURCES ... [PUBLIC ...] [PRIVATE ...]): static library weft_NAME, alias
 # weft::NAME. With TORCH it links LibTorch and exists only when WEFT_TORCH is on.
 function(weft_library name)
@@ -12,6 +21,7 @@ function(weft_library name)
   add_library(weft_${name} STATIC ${ARG_SOURCES})
   add_library(weft::${name} ALIAS weft_${name})
   target_link_libraries(weft_${name} PUBLIC weft_flags ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+  weft_precompile(weft_${name})
   if(ARG_TORCH)
     target_link_libraries(weft_${name} PUBLIC weft::torch)
   endif()
@@ -35,8 +45,10 @@ endfunction()
 
 # weft_test(ROOM LABEL [TORCH] [THREADED] [TIMEOUT s] SOURCES ... [LINKS ...]): bin/ROOM_LABEL_tests,
 # every case a CTest test with that label. LABEL is unit, parity, e2e, hostile, slow or gpu. THREADED
-# tests also run under ThreadSanitizer: their label is LABEL-threaded, threaded_tests builds them.
+# tests also run under ThreadSanitizer: their label is LABEL-threaded, threaded_tests builds them;
+# unit_tests builds those of the label unit.
 add_custom_target(threaded_tests)
+add_custom_target(unit_tests)
 function(weft_test room label)
   cmake_parse_arguments(ARG "TORCH;THREADED" "TIMEOUT" "SOURCES;LINKS" ${ARGN})
   if((ARG_TORCH AND NOT WEFT_TORCH) OR NOT WEFT_TESTS)
@@ -49,7 +61,11 @@ function(weft_test room label)
   list(TRANSFORM ARG_SOURCES PREPEND ${CMAKE_SOURCE_DIR}/)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE weft_flags weft_test_support ${ARG_LINKS})
+  weft_precompile(${name} <gtest/gtest.h>)
   set(labels ${label})
+  if(label STREQUAL unit)
+    add_dependencies(unit_tests ${name})
+  endif()
   if(ARG_THREADED)
     string(APPEND labels "-threaded")
     add_dependencies(threaded_tests ${name})

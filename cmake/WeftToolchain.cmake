@@ -19,7 +19,7 @@ if(WEFT_WERROR)
   target_compile_options(weft_flags INTERFACE -Werror)
 endif()
 if(WEFT_SANITIZE)
-  set(CMAKE_CXX_FLAGS_DEV "-O1")
+  set(CMAKE_CXX_FLAGS_DEV "-O0")  # optimising instrumented code doubles its compile time
   add_compile_options(-fsanitize=${WEFT_SANITIZE} -fno-omit-frame-pointer -g1)
   add_link_options(-fsanitize=${WEFT_SANITIZE})
   target_compile_definitions(weft_flags INTERFACE WEFT_SANITIZED)
@@ -27,9 +27,11 @@ endif()
 
 find_program(WEFT_CCACHE ccache)
 if(WEFT_CCACHE)
+  # The sloppiness is what ccache asks for before it caches uses of precompiled headers.
   # Paths below the source tree are hashed as relative ones, so that clones share their cache.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
-      CCACHE_NOHASHDIR=1 ${WEFT_CCACHE})
+      CCACHE_NOHASHDIR=1
+      CCACHE_SLOPPINESS=pch_defines,time_macros ${WEFT_CCACHE})
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
 # A fast linker where there is one. Before 2.4, mold started PT_GNU_RELRO at .tbss, which lies on a

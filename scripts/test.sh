@@ -23,7 +23,7 @@ cmake --build --preset test
 
 step "address and undefined-behaviour sanitizers: rooms without LibTorch"
 cmake --preset asan >/dev/null
-cmake --build --preset asan
+cmake --build --preset asan --target unit_tests
 ctest --preset asan -L unit -j "$jobs" --output-on-failure
 
 step "thread sanitizer: rooms with threads"
