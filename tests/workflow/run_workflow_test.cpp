@@ -105,14 +105,20 @@ TEST(WorkflowRunner, AnswersWithoutScoringWhereAsked) {
   EXPECT_THAT(outcome.answer, HasSubstr("2 * n"));
 }
 
-TEST(WorkflowRunner, TestsFencedDraftsOnPublicTests) {
-  ScriptedModel model(
-      [](const ScriptedPrompt& prompt) { return prompt.choice == 2 ? kRight : kWrong; });
-  const Workflow workflow = with_body(
-      "        codes = await self.llm.call_llm([problem], 0.7, 4, \"a\", \"b\")\n"
+/// Samples drafts and keeps the first that passes the public tests.
+Workflow first_passing_of(int num_drafts) {
+  return with_body(
+      "        codes = await self.llm.call_llm([problem], 0.7, " + std::to_string(num_drafts) +
+      ", \"a\", \"b\")\n"
       "        code = next((c for c in codes if exec_code(c, entry_point) == \"no error\"), "
       "codes[0])\n"
       "        return code, self.llm.get_usage_summary()[\"total_cost\"]\n");
+}
+
+TEST(WorkflowRunner, TestsFencedDraftsOnPublicTests) {
+  ScriptedModel model(
+      [](const ScriptedPrompt& prompt) { return prompt.choice == 2 ? kRight : kWrong; });
+  const Workflow workflow = first_passing_of(4);
   const Outcome outcome = run_on(model, workflow, double_task());
   EXPECT_EQ(outcome.kind, Kind::kScored) << outcome.error;
   EXPECT_EQ(outcome.pass_rate, 1.0);
@@ -140,11 +146,7 @@ const char* const kProduct = "```python\na, b = map(int, input().split())\nprint
 TEST(WorkflowRunner, TestsDraftsOfAProgramOnItsPublicInputs) {
   ScriptedModel model(
       [](const ScriptedPrompt& prompt) { return prompt.choice == 1 ? kSum : kProduct; });
-  const Workflow workflow = with_body(
-      "        codes = await self.llm.call_llm([problem], 0.7, 3, \"a\", \"b\")\n"
-      "        code = next((c for c in codes if exec_code(c, entry_point) == \"no error\"), "
-      "codes[0])\n"
-      "        return code, self.llm.get_usage_summary()[\"total_cost\"]\n");
+  const Workflow workflow = first_passing_of(3);
   const Outcome outcome = run_on(model, workflow, program_task());
   EXPECT_EQ(outcome.kind, Kind::kScored) << outcome.error;
   EXPECT_EQ(outcome.pass_rate, 1.0);
