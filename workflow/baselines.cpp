@@ -10,29 +10,31 @@ namespace {
 struct Form {
   const char* parameters;
   const char* role;
-  const char* plain;     ///< instruction of a direct answer
-  const char* reasoned;  ///< instruction of a chain of thought
+  const char* plain;     ///< Python literal: the instruction of a direct answer
+  const char* reasoned;  ///< Python literal: the instruction of a chain of thought
   const char* vote_key;  ///< what is compared in a majority
 };
 
 Form form_of(TaskKind kind) {
   switch (kind) {
     case TaskKind::kCode:
-      return {"problem, entry_point", "Python programmer", "Write only the function.",
-              "Think step by step, then write the function in one code block.",
-              "\"\".join(extract_code(a).split())"};
+      return {"problem, entry_point", "Python programmer",
+              R"(f"Write only the {'function' if entry_point else 'program'}.")",
+              R"(f"Think step by step, then write the {'function' if entry_point else 'program'} )"
+              R"(in one code block.")",
+              R"("".join(extract_code(a).split()))"};
     case TaskKind::kMath:
-      return {"problem", "helpful assistant", R"(End with \\boxed{result}.)",
-              R"(Think step by step. End with \\boxed{result}.)", "a.split()[-1:]"};
+      return {"problem", "helpful assistant", R"("End with \\boxed{result}.")",
+              R"("Think step by step. End with \\boxed{result}.")", "a.split()[-1:]"};
     case TaskKind::kQa:
-      return {"problem", "helpful assistant", "Give only the shortest answer.",
-              "Think step by step, then give the shortest answer on a line of its own.",
+      return {"problem", "helpful assistant", R"("Give only the shortest answer.")",
+              R"("Think step by step, then give the shortest answer on a line of its own.")",
               "a.strip().lower()"};
     case TaskKind::kChoice:
       break;
   }
-  return {"problem", "helpful assistant", "End with: the answer is X.",
-          "Think step by step. End with: the answer is X.", "a.split()[-1:]"};
+  return {"problem", "helpful assistant", R"("End with: the answer is X.")",
+          R"("Think step by step. End with: the answer is X.")", "a.split()[-1:]"};
 }
 
 std::string workflow_text(const Form& form, const std::string& steps) {
@@ -51,7 +53,7 @@ std::string single_call(const Form& form, const char* instructions, const char* 
   return workflow_text(
       form, fmt::format("        # Step 1: answer\n"
                         "        answer = (await self.llm.call_llm([problem], 0.7, 1, \"{}\", "
-                        "\"{}\"))[0]\n{}",
+                        "{}))[0]\n{}",
                         form.role, instructions, ending));
 }
 
@@ -81,7 +83,7 @@ std::string cot_sc_workflow(TaskKind kind, int samples) {
   return workflow_text(
       form,
       fmt::format("        # Step 1: sample answers\n"
-                  "        answers = await self.llm.call_llm([problem], 0.7, {}, \"{}\", \"{}\")\n"
+                  "        answers = await self.llm.call_llm([problem], 0.7, {}, \"{}\", {})\n"
                   "{}"
                   "        # Step 2: vote\n"
                   "        keys = [{} for a in answers]\n"

@@ -75,7 +75,8 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 const char* answer_rule(TaskKind kind) {
   switch (kind) {
     case TaskKind::kCode:
-      return "The answer is the complete Python code of the function.";
+      return "The answer is the complete Python code of the function, or of a program that reads "
+             "standard input and prints when the task names no entry point.";
     case TaskKind::kMath:
       return "The answer ends with the result in \\boxed{}.";
     case TaskKind::kQa:

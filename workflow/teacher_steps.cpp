@@ -274,7 +274,8 @@ std::vector<std::string> StepWriter::instructions(StepType type) const {
     default:
       break;
   }
-  return {fmt::format("Write only the function {}.", entry),
+  const char* function = task_.entry_point.empty() ? "" : "the function ";
+  return {fmt::format("Write only {}{}.", function, entry),
           fmt::format("Write {}. Code only.", words_.call),
           words_.is_predicate ? fmt::format("{} {}. Code only.", entry, words_.phrase)
                               : fmt::format("Write {} in Python.", entry)};

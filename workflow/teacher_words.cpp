@@ -112,7 +112,9 @@ QueryWords words_of(const Task& task) {
   const std::string prompt = plain(task.prompt);
   words.entry = plain(task.entry_point);
   words.call = words.entry.empty() ? "" : call_of(words.entry, prompt);
-  if (words.entry.empty()) words.entry = words.call = "the answer";
+  if (words.entry.empty()) {
+    words.entry = words.call = task.kind == TaskKind::kCode ? "the program" : "the answer";
+  }
   if (!task.entry_point.empty()) words.phrase = predicate_of(prompt);
   words.is_predicate = !words.phrase.empty();
   if (!words.is_predicate) words.phrase = question_of(prompt);

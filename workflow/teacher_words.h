@@ -8,8 +8,9 @@
 namespace weft {
 
 struct QueryWords {
-  std::string entry;  ///< the entry point; "the answer" for tasks without one
-  std::string call;   ///< "count_vowels(text)" where the prompt shows arguments, else the entry
+  /// The entry point; without one "the program" for code tasks, "the answer" for others.
+  std::string entry;
+  std::string call;  ///< "count_vowels(text)" where the prompt shows arguments, else the entry
   /// Up to seven words: what the function does ("returns the number of vowels") where the prompt
   /// says so, else the question or the first words.
   std::string phrase;

@@ -170,6 +170,25 @@ TEST(WorkflowRunner, GivesAProgramItsShareOfPassedTests) {
   EXPECT_EQ(hidden_score.pass_rate, 0.0);
 }
 
+TEST(WorkflowRunner, BaselinesAskForWhatTheTestsRun) {
+  for (const auto& code : {io_workflow(TaskKind::kCode), cot_workflow(TaskKind::kCode),
+                           cot_sc_workflow(TaskKind::kCode, 2)}) {
+    for (const auto& [task, form] :
+         {std::pair(double_task(), "the function"), std::pair(program_task(), "the program")}) {
+      std::atomic<int> prompts = 0;
+      std::atomic<int> asking = 0;
+      ScriptedModel model([&, form = std::string(form)](const ScriptedPrompt& prompt) {
+        ++prompts;
+        asking += prompt.system.find(form) != std::string::npos;
+        return kSum;
+      });
+      run_on(model, checked(code), task);
+      EXPECT_GT(prompts, 0);
+      EXPECT_EQ(asking, prompts) << form << "\n" << code;
+    }
+  }
+}
+
 TEST(WorkflowRunner, AWorkflowThatRaisesIsAWorkflowError) {
   ScriptedModel model("x");
   const Outcome outcome =

@@ -56,6 +56,21 @@ TEST(ScriptedTeacher, RefersToTheQuery) {
   }
 }
 
+TEST(ScriptedTeacher, AsksForAProgramWhereThereIsNoEntryPoint) {
+  Task task = teacher_task();
+  task.entry_point.clear();
+  Rng rng(3);
+  for (const auto& name : ScriptedTeacher::kinds()) {
+    for (int i = 0; i < 4; ++i) {
+      const Draft draft = kTeacher.draft(task, name, rng);
+      EXPECT_EQ(draft.code.find("the function"), std::string::npos) << draft.code;
+      EXPECT_EQ(draft.code.find("the answer"), std::string::npos) << draft.code;
+    }
+  }
+  EXPECT_NE(kTeacher.draft(task, "edge_cases_first", rng).code.find("the program"),
+            std::string::npos);
+}
+
 TEST(ScriptedTeacher, IsAFunctionOfTaskAndDraws) {
   for (uint64_t seed = 0; seed < 20; ++seed) {
     Rng a(seed), b(seed);

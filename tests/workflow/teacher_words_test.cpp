@@ -60,6 +60,9 @@ TEST(TeacherWords, NameTheAnswerWhereThereIsNoEntryPoint) {
   const auto words = words_of(task);
   EXPECT_EQ(words.entry, "the answer");
   EXPECT_EQ(words.phrase, "the answer");
+  task.kind = TaskKind::kCode;
+  EXPECT_EQ(words_of(task).entry, "the program");
+  EXPECT_EQ(words_of(task).call, "the program");
 }
 
 }  // namespace
