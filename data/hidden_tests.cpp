@@ -17,6 +17,7 @@ std::map<std::string, std::vector<Json>> load_hidden_tests(const std::filesystem
     const auto found = tests.find("hidden");
     std::vector<Json>& list = hidden[task.id];
     if (found != tests.end() && found->is_array()) list.assign(found->begin(), found->end());
+    require_one_form(list, "hidden", reader.where(line));
     require_scorable(task, list, "hidden", reader.where(line));
   }
   return hidden;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/jsonl.h"
+#include "data/task_tests.h"
 
 namespace weft {
 namespace {
@@ -26,7 +27,9 @@ std::vector<Json> parse_tests(const Json& tests, const char* split, const std::s
     if (!test.is_object())
       throw_field_error(where + ": tests", split, "an array of objects", &test);
   }
-  return std::vector<Json>(list.begin(), list.end());
+  std::vector<Json> parsed(list.begin(), list.end());
+  require_one_form(parsed, split, where);
+  return parsed;
 }
 
 }  // namespace

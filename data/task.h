@@ -27,8 +27,8 @@ struct Task {
   std::vector<Json> val_tests;     ///< give rewards
 };
 
-/// Throws InputError naming `where` when a field is missing or wrong. Whether its tests can be
-/// passed is asked by who scores it (data/task_tests.h).
+/// Throws InputError naming `where` when a field is missing or wrong, or tests are of two forms.
+/// Whether its tests can be passed is asked by who scores it (data/task_tests.h).
 Task parse_task(const Json& json, const std::string& where);
 
 /// Reads a task file. Throws InputError naming file and line on the first bad task, on a repeated

@@ -70,6 +70,19 @@ TEST(TaskTests, TestsThatRunAProgramNeedNoName) {
   EXPECT_EQ(error_of_scores("", programs), "no error");
 }
 
+TEST(TaskTests, AListOfTwoFormsIsRefused) {
+  const Json mixed = {kCall, kStdio};
+  const auto of_one_form =
+      HasSubstr("expected tests of one form, got test 1 without \"input\" and");
+  EXPECT_THAT(error_of_rewards("f", {{"val", mixed}}),
+              AllOf(HasSubstr("t.jsonl:2: tests: field \"val\""), of_one_form));
+  EXPECT_THAT(error_of_rewards("f", {{"public", mixed}, {"val", {kCall}}}),
+              AllOf(HasSubstr("field \"public\""), of_one_form));
+  EXPECT_THAT(error_of_scores("f", {{"hidden", mixed}}),
+              AllOf(HasSubstr("t.jsonl:2: tests: field \"hidden\""), of_one_form));
+  EXPECT_EQ(error_of_rewards("f", {{"public", {kStdio}}, {"val", {kCall}}}), "no error");
+}
+
 TEST(TaskTests, ACodeTaskWithoutHiddenTestsGivesNoScore) {
   for (const Json& hidden : {Json::array(), Json(3)}) {
     EXPECT_THAT(error_of_scores("f", {{"val", {kCall}}, {"hidden", hidden}}),
