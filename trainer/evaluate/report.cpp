@@ -239,13 +239,18 @@ Json make_report(const std::vector<Method>& methods, const std::vector<Task>& ta
   return report;
 }
 
+std::string counted(const Json& count, const char* noun) {
+  const auto n = count.get<int64_t>();
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+}
+
 std::string markdown_report(const Json& report) {
   const Json& summary = report["summary"];
-  std::string text =
-      fmt::format("# {}\n\n{} tasks, {} samples per task and method, worker {}, {}.\n\n{}\n\n",
-                  summary["title"].get<std::string>(), summary["tasks"].get<int64_t>(),
-                  summary["samples_per_task"].get<int64_t>(), summary["worker"].get<std::string>(),
-                  summary["date"].get<std::string>(), summary["score_meaning"].get<std::string>());
+  std::string text = fmt::format(
+      "# {}\n\n{}, {} per task and method, worker {}, {}.\n\n{}\n\n",
+      summary["title"].get<std::string>(), counted(summary["tasks"], "task"),
+      counted(summary["samples_per_task"], "sample"), summary["worker"].get<std::string>(),
+      summary["date"].get<std::string>(), summary["score_meaning"].get<std::string>());
   text += markdown_methods(report) + "\n## Paired differences\n\n" + markdown_pairs(report);
   if (!report["examples"].empty()) {
     text += fmt::format("\n## Workflows\n\n{}\n", report["examples_note"].get<std::string>());
