@@ -11,10 +11,6 @@ bool has_input(const Json& test) { return test.is_object() && test.contains("inp
 
 }  // namespace
 
-bool are_stdio_tests(const std::vector<Json>& tests) {
-  return !tests.empty() && has_input(tests.front());
-}
-
 void require_one_form(const std::vector<Json>& tests, const char* split, const std::string& where) {
   for (size_t i = 1; i < tests.size(); ++i) {
     if (has_input(tests[i]) == has_input(tests[0])) continue;

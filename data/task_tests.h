@@ -16,7 +16,9 @@ void require_one_form(const std::vector<Json>& tests, const char* split, const s
 
 /// Whether the tests, all of one form, run an answer as a program on their "input"; others call its
 /// entry point.
-bool are_stdio_tests(const std::vector<Json>& tests);
+inline bool are_stdio_tests(const std::vector<Json>& tests) {
+  return !tests.empty() && tests.front().is_object() && tests.front().contains("input");
+}
 
 /// Throws InputError with `where`, the id and the remedy when every answer to a code task would
 /// score 0 on `tests`, its list called `split`: the list is empty, or it calls an entry point and
