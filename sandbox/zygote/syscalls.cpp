@@ -41,8 +41,7 @@ constexpr const char* kAllowed[] = {
     "rt_sigtimedwait", "sigaltstack", "signalfd4", "tgkill", "restart_syscall", "arch_prctl",
     "exit", "exit_group", "capget"};
 
-// With a scratch folder. No locks and no leases: on the library's files they would be seen by
-// others.
+// With a scratch folder.
 constexpr const char* kAllowedOnScratch[] = {
     "mkdir",    "mkdirat",   "rmdir",     "unlink",   "unlinkat",  "rename",
     "renameat", "link",      "linkat",    "symlink",  "symlinkat", "chmod",
@@ -180,6 +179,21 @@ void add_process_rules(FilterBuilder& filter, ProcessPolicy policy) {
   }
 }
 
+// What is refused in such a way that libraries go on. Locks on files: a real one on a file of the
+// read-only library would be seen by other jobs; one on the job's own files has nobody to hold off,
+// and is granted without being taken. Extended attributes: there are none.
+void add_polite_refusals(FilterBuilder& filter) {
+  for (const int command : {F_SETLK, F_SETLKW}) {
+    filter.add(SCMP_ACT_ERRNO(0), "fcntl",
+               SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(command)));
+  }
+  filter.add(SCMP_ACT_ERRNO(0), "flock");
+  for (const char* name : {"listxattr", "llistxattr", "flistxattr", "getxattr", "lgetxattr",
+                           "fgetxattr", "setxattr", "lsetxattr", "fsetxattr"}) {
+    filter.add(SCMP_ACT_ERRNO(ENOTSUP), name);
+  }
+}
+
 }  // namespace
 
 std::vector<sock_filter> make_filter(FilterKind kind) {
@@ -187,6 +201,7 @@ std::vector<sock_filter> make_filter(FilterKind kind) {
   for (const char* name : kAllowed) filter.add(SCMP_ACT_ALLOW, name);
   if (kind.scratch) {
     for (const char* name : kAllowedOnScratch) filter.add(SCMP_ACT_ALLOW, name);
+    add_polite_refusals(filter);
   }
   for (const char* name : kKilled) filter.add(SCMP_ACT_KILL_PROCESS, name);
   add_argument_rules(filter);

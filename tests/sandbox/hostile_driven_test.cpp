@@ -138,6 +138,24 @@ TEST(HostileDriven, Case064TwoJobsAtOnceDoNotFindEachOther) {
   }
 }
 
+// With a scratch folder a job may lock files: on those that others share it is told so, no more.
+TEST(HostileDriven, Case064LocksOnTheLibraryHoldNobodyOff) {
+  Sandbox sandbox(test::sandbox_options(2));
+  if (sandbox.tier() == "C") GTEST_SKIP() << "no scratch folder without namespaces";
+  Judge judge(sandbox);
+  std::promise<Verdict> promises[2];
+  for (auto& promise : promises) {
+    auto request = call_request(hostile_program("case_064_locks_the_library"));
+    request.limits.scratch_mb = 4;
+    request.tests = {call_test(0.5, 4)};
+    judge.submit(request, [&promise](Verdict v) { promise.set_value(std::move(v)); });
+  }
+  for (auto& promise : promises) {
+    const Verdict verdict = promise.get_future().get();
+    EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
+  }
+}
+
 class KilledZygotes : public testing::Test {
  protected:
   // Of the second sandbox only: the shared one's are left alone.
