@@ -1,5 +1,5 @@
 # expect: ERROR(exit 7)
-# runs: 500
+# runs: 10000
 import os
 def f(x):
     os._exit(7)
