@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 namespace weft {
 namespace {
@@ -14,6 +15,11 @@ namespace {
 constexpr int kSlotTimeoutMs = 10000;  // a zygote that says nothing for so long is lost
 constexpr int kCancelMs = 50;          // grain of looking whether the job is still wanted
 std::atomic<uint64_t> last_job{0};
+
+int64_t num_cores() {
+  static const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
+  return cores;
+}
 
 }  // namespace
 
@@ -81,7 +87,9 @@ int64_t JobRun::wall_used_us() const {
 
 int JobRun::timeout_ms() const {
   const int64_t cpu_used = process_cpu_us(pid_).value_or(cpu_at_start_us_) - cpu_at_start_us_;
-  const int64_t left = std::min(limits_.cpu_us - cpu_used, limits_.wall_us - wall_used_us());
+  // Threads on all cores may use up the rest so many times faster than the clock on the wall.
+  const int64_t cpu_left = (limits_.cpu_us - cpu_used) / num_cores();
+  const int64_t left = std::min(cpu_left, limits_.wall_us - wall_used_us());
   const int longest = limits_.cancelled ? kCancelMs : 10000;
   return static_cast<int>(std::clamp<int64_t>((left + 999) / 1000, 1, longest));
 }
@@ -136,10 +144,11 @@ void JobRun::poll_once(int timeout, bool reading) {
 
 void JobRun::kill() {
   if (exited_ || broken_) return;
-  zygote_.kill(id_);
+  bool told = zygote_.kill(id_);
   const auto start = Clock::now();
   while (!exited_ && !broken_) {
-    poll_once(100, false);
+    poll_once(told ? 100 : 1, false);
+    told = told || zygote_.kill(id_);
     if (Clock::now() - start > std::chrono::milliseconds(kSlotTimeoutMs)) {
       fail("the zygote does not end a job");
     }

@@ -81,6 +81,19 @@ TEST(Judge, ATimeoutOrCrashFailsItsTestAndGoesOnAtTheNext) {
   EXPECT_EQ(verdict.tests[3].name(), "PASS");
 }
 
+// Both threads use up CPU time at once, hashing without the interpreter's lock.
+TEST(Judge, TheCpuLimitHoldsForThreadsTogether) {
+  auto request = call_request(
+      "import hashlib, threading\n"
+      "def burn(): hashlib.pbkdf2_hmac('sha256', b'a', b'b', 20000000)\n"
+      "def f(x):\n    threading.Thread(target=burn, daemon=True).start()\n    burn()\n");
+  request.limits.cpu_ms = 1000;
+  request.tests = {call_test(1, 1)};
+  const Verdict verdict = run(request);
+  EXPECT_EQ(verdict.row_verdict(), "TIME_CPU");
+  EXPECT_LT(static_cast<double>(verdict.cpu_ms), 1500 * test::shared_sandbox().time_scale());
+}
+
 TEST(Judge, StopsAfterTwoRestarts) {
   auto request = call_request("import os\ndef f(x): os._exit(0)\n");
   for (int i = 0; i < 5; ++i) request.tests.push_back(call_test(i, i));
