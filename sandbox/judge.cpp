@@ -379,6 +379,9 @@ void Judge::Impl::work() {
       verdict = empty_verdict(request);
       verdict.refusal = error.what();
       fill_infra(verdict, error.what());
+    } catch (const std::exception& error) {  // memory, threads: a thread of ours must not end by it
+      verdict = empty_verdict(request);
+      fill_infra(verdict, error.what());
     }
     done(std::move(verdict));
   }

@@ -52,8 +52,10 @@ Recording Recorder::record_part(const ReferenceTask& task, const Json& inputs) c
   spec.cpu_seconds = limits_.cpu_ms / 1000 * 8 + 10;
   const auto job = PythonValue::tuple({PythonValue::str(std::string(recorder_source())),
                                        PythonValue::str(""), PythonValue::str("record")});
-  const auto result = call_once(lease.zygote(), spec, limits_of(limits_, sandbox_.time_scale()),
-                                job, arguments_of(task, inputs));
+  const auto result = SlotPool::run_retried(lease, [&] {
+    return call_once(lease.zygote(), spec, limits_of(limits_, sandbox_.time_scale()), job,
+                     arguments_of(task, inputs));
+  });
   if (!result.value) return failed(result.failure);
   const auto& parts = result.value->items;
   if (parts.size() != 3) return failed("malformed");

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "sandbox/flavour.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/zygote_process.h"
@@ -48,6 +49,20 @@ class SlotPool {
     Slot* slot_;
     Flavour flavour_ = Flavour::kStd;
   };
+
+  /// What `run()` gives. Where it throws Error, the sandbox being at fault, the lease's zygote is
+  /// made anew and it is run once more; InputError passes.
+  template <class Run>
+  static auto run_retried(Lease& lease, Run run) {
+    try {
+      return run();
+    } catch (const InputError&) {
+      throw;
+    } catch (const Error&) {
+      lease.rebuild();
+    }
+    return run();
+  }
 
   /// Who runs in the slot. A checker's slot is taken while holding a candidate's, never the other
   /// way round, so that two judges cannot wait for each other.

@@ -34,22 +34,17 @@ StaticFacts PythonAnalyser::facts(const std::string& code) {
   StaticFacts facts;
   facts.code_bytes = static_cast<int64_t>(code.size());
   auto lease = sandbox_.slots().acquire(SlotPool::Use::kCandidate);
-  for (int attempt = 0;; ++attempt) {
-    try {
-      const auto result = run_builtin(lease.zygote(), "static_facts", {PythonValue::str(code)},
-                                      sandbox_.time_scale());
-      if (!result.value) facts.syntax_error = "the parser failed: " + result.failure;
-      if (!result.value) return facts;
-      const auto& items = result.value->items;
-      for (size_t i = 0; i + 1 < items.size(); i += 2) {
-        set_field(facts, items[i].text, items[i + 1]);
-      }
-      return facts;
-    } catch (const Error&) {
-      lease.rebuild();
-      if (attempt == 1) throw;
-    }
+  const auto result = SlotPool::run_retried(lease, [&] {
+    return run_builtin(lease.zygote(), "static_facts", {PythonValue::str(code)},
+                       sandbox_.time_scale());
+  });
+  if (!result.value) {
+    facts.syntax_error = "the parser failed: " + result.failure;
+    return facts;
   }
+  const auto& items = result.value->items;
+  for (size_t i = 0; i + 1 < items.size(); i += 2) set_field(facts, items[i].text, items[i + 1]);
+  return facts;
 }
 
 }  // namespace weft

@@ -335,8 +335,7 @@ void WorkflowLoop::settle(Flow& flow) {
   for (auto& [id, cancelled] : flow.outstanding) cancelled->store(true);
   if (flow.exec) flow.exec->cancelled->store(true);
   if (!flow.exited) {
-    if (zygote_ && !flow.killed) zygote_->kill(flow.id);
-    flow.killed = true;
+    flow.killed = flow.killed || !zygote_ || zygote_->kill(flow.id);
     return;
   }
   if (!flow.outstanding.empty()) return;

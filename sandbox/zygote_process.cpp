@@ -20,6 +20,8 @@
 namespace weft {
 namespace {
 
+constexpr int kReadTimeoutMs = 10000;  // a zygote that reads nothing for so long is lost
+
 struct Pair {
   Fd ours;
   Fd theirs;
@@ -172,18 +174,23 @@ JobFds ZygoteProcess::start(uint64_t job, const JobSpec& spec) {
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(size);
   std::memcpy(CMSG_DATA(header), fds, size);
-  if (sendmsg(control_.get(), &message, MSG_NOSIGNAL) != static_cast<ssize_t>(sizeof request)) {
+  pollfd polled{control_.get(), POLLOUT, 0};
+  ssize_t sent;
+  do {
+    sent = sendmsg(control_.get(), &message, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EAGAIN && poll(&polled, 1, kReadTimeoutMs) > 0);
+  if (sent != static_cast<ssize_t>(sizeof request)) {
     throw Error(with_errno("sandbox: the zygote takes no job"));
   }
   for (const Fd* fd : {&channel.ours, &out.ours, &err.ours}) make_non_blocking(*fd);
   return {std::move(channel.ours), std::move(out.ours), std::move(err.ours)};
 }
 
-void ZygoteProcess::kill(uint64_t job) {
+bool ZygoteProcess::kill(uint64_t job) {
   ControlRequest request;
   request.kind = ControlRequest::Kind::kKill;
   request.job = job;
-  ::send(control_.get(), &request, sizeof request, MSG_NOSIGNAL);
+  return ::send(control_.get(), &request, sizeof request, MSG_NOSIGNAL) >= 0;
 }
 
 ZygoteProcess::Received ZygoteProcess::receive(Reply& reply) {

@@ -72,7 +72,8 @@ class ZygoteProcess {
 
   /// Asks for a job under a number that the caller chooses. Throws Error when the zygote is gone.
   JobFds start(uint64_t job, const JobSpec& spec);
-  void kill(uint64_t job);
+  /// Whether the zygote could be asked to end the job: false while it has too much to read.
+  bool kill(uint64_t job);
 
   struct Reply {
     ControlReply body;

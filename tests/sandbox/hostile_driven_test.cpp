@@ -6,6 +6,7 @@
 #include <future>
 #include <thread>
 
+#include "sandbox/recorder.h"
 #include "sandbox/workflow_process.h"
 #include "tests/sandbox/jail_support.h"
 #include "tests/sandbox/scripted_worker.h"
@@ -262,6 +263,21 @@ TEST_F(KilledZygotes, Case065ACheckersZygoteThatDiedIsRebuilt) {
     const Verdict verdict = judge_->run(request);
     EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
   }
+}
+
+TEST_F(KilledZygotes, Case065ARecordingIsTriedAgain) {
+  ReferenceTask task;
+  task.code = "import time\ndef f(x):\n    time.sleep(1)\n    return 2 * x\n";
+  task.entry_point = "f";
+  task.tests = {"def check(candidate):\n    assert candidate(2) == 4\n"};
+  auto recording = std::async(std::launch::async, [&] {
+    Limits limits;
+    limits.cpu_ms = 5000;
+    return Recorder(*sandbox_, limits).record(task);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  kill_processes(SIZE_MAX);
+  EXPECT_EQ(recording.get().tests.size(), 1u);
 }
 
 // Of a host with one workflow at a time and three in all.
