@@ -5,9 +5,6 @@
 
 namespace weft {
 
-/// Memory of this machine, or of the container around the program where that is less, in MB.
-int64_t machine_memory_mb();
-
 /// Without a memory cgroup nothing else bounds the sum of many jobs. Not thread-safe.
 class MemoryAdmission {
  public:

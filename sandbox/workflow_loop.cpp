@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "sandbox/slot_pool.h"
 
 namespace weft {
@@ -37,7 +38,7 @@ WorkflowLoop::WorkflowLoop(Sandbox& sandbox, Judge& judge, Worker& worker, int m
       judge_(judge),
       worker_(worker),
       max_concurrent_(static_cast<size_t>(max_concurrent)),
-      memory_(memory_mb > 0 ? memory_mb : machine_memory_mb() * 3 / 4),
+      memory_(memory_mb > 0 ? memory_mb : (memory_limit() >> 20) * 3 / 4),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (max_concurrent < 1) {
