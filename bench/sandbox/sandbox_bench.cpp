@@ -1,6 +1,6 @@
 // sandbox_bench [SECONDS] [ROW...]: measures the sandbox, one JSON object on standard output.
-// Rows: light_min full_min light_std full_std tests slots kill channel memory sustained. Those that
-// are about one core run on the core that the caller pinned the process to.
+// Rows: light_min full_min light_std full_std isolation tests slots kill channel memory sustained.
+// Those that are about one core run on the core that the caller pinned the process to.
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -157,6 +157,7 @@ Json measure(const std::string& row, double seconds) {
   if (row == "full_min") return measure_jobs(seconds, kMin, 16);
   if (row == "light_std") return measure_jobs(seconds, kStd, 0);
   if (row == "full_std") return measure_jobs(seconds, kStd, 16);
+  if (row == "isolation") return measure_isolation(seconds);
   if (row == "tests") return measure_tests(seconds);
   if (row == "slots") return measure_slots(seconds);
   if (row == "sustained") return measure_sustained();
