@@ -245,12 +245,21 @@ int run_workflow(Channel& channel, const Job& job) {
   return 0;
 }
 
-void seed_random(uint64_t seed) {
-  PyObject* random = PyImport_ImportModule("random");
-  PyObject* done = random ? PyObject_CallMethod(random, "seed", "K", seed) : nullptr;
+// Takes the reference to the module.
+void seed_module(PyObject* module, uint64_t seed) {
+  PyObject* done = module ? PyObject_CallMethod(module, "seed", "K", seed) : nullptr;
   if (!done) _exit(kBadJob);
   Py_DECREF(done);
-  Py_DECREF(random);
+  Py_DECREF(module);
+}
+
+// numpy's generator too, where the zygote has it: it was seeded by the machine at its import.
+void seed_random(uint64_t seed) {
+  seed_module(PyImport_ImportModule("random"), seed);
+  PyObject* name = PyUnicode_FromString("numpy.random");
+  PyObject* numpy_random = name ? PyImport_GetModule(name) : nullptr;
+  Py_XDECREF(name);
+  if (numpy_random) seed_module(numpy_random, seed & UINT32_MAX);
 }
 
 }  // namespace

@@ -33,14 +33,28 @@ TEST(Flavour, AWrongGuessChangesNoVerdict) {
   EXPECT_EQ(test::shared_judge().run(request).row_verdict(), "PASS");
 }
 
+/// A folder of packages with a numpy of this text.
+class StandInNumpy {
+ public:
+  explicit StandInNumpy(const std::string& text) {
+    std::filesystem::create_directory(folder());
+    std::filesystem::permissions(packages_.path(), std::filesystem::perms(0755));
+    write_file_atomically(folder() / "__init__.py", text);
+  }
+  std::filesystem::path folder() const { return packages_ / "numpy"; }
+  SandboxOptions options() const {
+    auto options = test::sandbox_options();
+    options.packages = packages_.path().string();
+    return options;
+  }
+
+ private:
+  test::TempDir packages_;
+};
+
 TEST(Flavour, CodeThatImportsNumpyFindsThePackagesOfTheFolder) {
-  const test::TempDir packages;
-  std::filesystem::create_directory(packages / "numpy");
-  std::filesystem::permissions(packages.path(), std::filesystem::perms(0755));
-  write_file_atomically(packages / "numpy" / "__init__.py", "import os\nloaded_by = os.getpid()\n");
-  auto options = test::sandbox_options();
-  options.packages = packages.path().string();
-  Sandbox sandbox(options);
+  const StandInNumpy numpy("import os\nloaded_by = os.getpid()\n");
+  Sandbox sandbox(numpy.options());
   Judge judge(sandbox);
   auto request = test::call_request("import numpy, os\ndef f(x):\n    return numpy.loaded_by\n");
   request.tests = {test::call_test(1, 1)};  // by PID 1 of the jail: before the fork
@@ -50,15 +64,26 @@ TEST(Flavour, CodeThatImportsNumpyFindsThePackagesOfTheFolder) {
   EXPECT_EQ(judge.run(request).row_verdict(), "ERROR(OSError)");
 }
 
+TEST(Flavour, EveryJobSeedsNumpysGenerator) {
+  const StandInNumpy numpy("from numpy import random\n");
+  write_file_atomically(numpy.folder() / "random.py",
+                        "import os\nstate = os.getpid()\n"
+                        "def seed(value):\n    global state\n    state = value\n"
+                        "def rand():\n    global state\n    state += 1\n    return state\n");
+  Sandbox sandbox(numpy.options());
+  Judge judge(sandbox);
+  auto request = test::call_request("import numpy\ndef f(x):\n    return numpy.random.rand()\n");
+  request.tests = {test::call_test(1, 1), test::call_test(1, 2)};
+  for (int i = 0; i < 2; ++i) {
+    const Verdict verdict = judge.run(request);
+    EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
+  }
+}
+
 TEST(Flavour, PackagesThatCannotBeImportedAreFoundAtTheStart) {
-  const test::TempDir packages;
-  std::filesystem::create_directory(packages / "numpy");
-  std::filesystem::permissions(packages.path(), std::filesystem::perms(0755));
-  write_file_atomically(packages / "numpy" / "__init__.py", "import no_such_module\n");
-  auto options = test::sandbox_options();
-  options.packages = packages.path().string();
+  const StandInNumpy numpy("import no_such_module\n");
   try {
-    Sandbox sandbox(options);
+    Sandbox sandbox(numpy.options());
     FAIL() << "it starts";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("no_such_module"), std::string::npos) << error.what();
