@@ -27,6 +27,22 @@ int64_t least_limit(const fs::path& mount, const std::string& group, const char*
   return least;
 }
 
+// What the machine can give without swapping; INT64_MAX where it does not say.
+int64_t machine_available(const fs::path& root) {
+  std::ifstream file(root / "proc/meminfo");
+  std::string key, rest;
+  for (int64_t kib = 0; file >> key >> kib; std::getline(file, rest)) {
+    if (key == "MemAvailable:") return kib * 1024;
+  }
+  return INT64_MAX;
+}
+
+int64_t resident(const fs::path& root) {
+  std::ifstream file(root / "proc/self/statm");
+  int64_t size = 0, pages = 0;
+  return file >> size >> pages ? pages * sysconf(_SC_PAGESIZE) : 0;
+}
+
 }  // namespace
 
 int64_t memory_limit(const fs::path& root) {
@@ -44,6 +60,11 @@ int64_t memory_limit(const fs::path& root) {
     least = std::min(least, least_limit(mounts / "memory", group, "memory.limit_in_bytes"));
   }
   return least;
+}
+
+int64_t available_memory(const fs::path& root) {
+  const int64_t unused = std::max<int64_t>(memory_limit(root) - resident(root), 0);
+  return std::min(machine_available(root), unused);
 }
 
 }  // namespace weft

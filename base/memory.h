@@ -11,4 +11,8 @@ namespace weft {
 /// `root` is where proc/ and sys/ are found.
 int64_t memory_limit(const std::filesystem::path& root = "/");
 
+/// What is left of it: what /proc/meminfo calls available, or the limit less what this process
+/// holds, in bytes, at least 0. Others of the same cgroup are not known.
+int64_t available_memory(const std::filesystem::path& root = "/");
+
 }  // namespace weft

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/rng.h"
 
 namespace weft {
@@ -16,18 +16,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// Bytes that the machine can still give, by /proc/meminfo.
-int64_t available_memory() {
-  std::ifstream file("/proc/meminfo");
-  std::string key, unit;
-  int64_t kib = 0;
-  while (file >> key >> kib) {
-    if (key == "MemAvailable:") return kib * 1024;
-    std::getline(file, unit);
-  }
-  return int64_t{4} << 30;
 }
 
 int64_t cache_blocks(const Transformer& model, const EngineOptions& options, int64_t max_context) {

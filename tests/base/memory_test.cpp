@@ -1,6 +1,7 @@
 #include "base/memory.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -22,6 +23,7 @@ class Machine {
     std::ofstream(path) << text << "\n";
   }
   int64_t limit() const { return memory_limit(root_.path()); }
+  int64_t available() const { return available_memory(root_.path()); }
 
  private:
   test::TempDir root_;
@@ -53,6 +55,19 @@ TEST(MemoryLimit, ReadsTheFirstVersionToo) {
   machine.write("sys/fs/cgroup/memory/container/memory.limit_in_bytes", std::to_string(8 * kMb));
   EXPECT_EQ(machine.limit(), 8 * kMb);
   EXPECT_GT(all, 8 * kMb);
+}
+
+TEST(AvailableMemory, IsTheLessOfMachineAndLimit) {
+  Machine machine("0::/job");
+  machine.write("proc/meminfo", "MemTotal: 999999 kB\nMemFree: 10 kB\nMemAvailable: 20480 kB");
+  EXPECT_EQ(machine.available(), 20 * kMb);
+  machine.write("sys/fs/cgroup/job/memory.max", std::to_string(16 * kMb));
+  EXPECT_EQ(machine.available(), 16 * kMb);
+  const int64_t pages = 6 * kMb / sysconf(_SC_PAGESIZE);
+  machine.write("proc/self/statm", "99999 " + std::to_string(pages) + " 1 1 0 1 0");
+  EXPECT_EQ(machine.available(), 10 * kMb);
+  machine.write("sys/fs/cgroup/job/memory.max", std::to_string(4 * kMb));
+  EXPECT_EQ(machine.available(), 0);
 }
 
 TEST(MemoryLimit, TakesNothingFromBrokenLines) {
