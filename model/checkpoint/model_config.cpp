@@ -25,7 +25,11 @@ Architecture read_architecture(const Json& json, const std::string& where) {
   }
   if (name == "LlamaForCausalLM" || name == "llama") return Architecture::kLlama;
   if (name == "Qwen2ForCausalLM" || name == "qwen2") return Architecture::kQwen2;
-  throw InputError(where + ": architecture: expected LlamaForCausalLM or Qwen2ForCausalLM, got " +
+  if (name == "Qwen3ForCausalLM" || name == "qwen3") return Architecture::kQwen3;
+  if (name == "MistralForCausalLM" || name == "mistral") return Architecture::kMistral;
+  throw InputError(where +
+                   ": architecture: expected LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM "
+                   "or MistralForCausalLM, got " +
                    (name.empty() ? "none" : "\"" + name + "\""));
 }
 
@@ -53,6 +57,25 @@ void read_rope(const Json& json, const std::string& where, TransformerConfig& co
     throw InputError(at + ": rope_type: expected default, linear or llama3, got \"" + type + "\"");
   }
   scaling.factor = get_field<double>(rope, "factor", at);
+}
+
+// Mistral has a window unless it is null, Qwen one where a switch says so.
+void read_window(const Json& json, const std::string& where, TransformerConfig& config) {
+  const bool has_window = config.architecture == Architecture::kMistral ||
+                          get_field_or(json, "use_sliding_window", false, where);
+  if (!has_window || !json.contains("sliding_window") || json["sliding_window"].is_null()) return;
+  config.max_positions =
+      std::min(config.max_positions, get_field<int64_t>(json, "sliding_window", where));
+}
+
+// Which projections carry a bias: what the architecture always has, or the file says.
+void read_biases(const Json& json, const std::string& where, TransformerConfig& config) {
+  const bool llama = config.architecture == Architecture::kLlama;
+  const bool reads = llama || config.architecture == Architecture::kQwen3;
+  const bool attention_bias = reads && get_field_or(json, "attention_bias", false, where);
+  config.qkv_bias = attention_bias || config.architecture == Architecture::kQwen2;
+  config.o_bias = attention_bias;
+  config.mlp_bias = llama && get_field_or(json, "mlp_bias", false, where);
 }
 
 void check_positive(int64_t value, const char* key, const std::string& where) {
@@ -85,7 +108,6 @@ void check_sizes(const TransformerConfig& c, const std::string& where) {
 TransformerConfig TransformerConfig::from_json(const Json& json, const std::string& where) {
   TransformerConfig c;
   c.architecture = read_architecture(json, where);
-  const bool qwen = c.architecture == Architecture::kQwen2;
   c.vocab_size = get_field<int64_t>(json, "vocab_size", where);
   c.hidden_size = get_field<int64_t>(json, "hidden_size", where);
   c.intermediate_size = get_field<int64_t>(json, "intermediate_size", where);
@@ -93,22 +115,20 @@ TransformerConfig TransformerConfig::from_json(const Json& json, const std::stri
   c.num_heads = get_field<int64_t>(json, "num_attention_heads", where);
   check_positive(c.num_heads, "num_attention_heads", where);
   c.num_kv_heads = get_field_or(json, "num_key_value_heads", c.num_heads, where);
-  c.head_dim = get_field_or(json, "head_dim", c.hidden_size / c.num_heads, where);
+  const bool has_head_dim = json.contains("head_dim") && !json["head_dim"].is_null();
+  c.head_dim =
+      has_head_dim ? get_field<int64_t>(json, "head_dim", where) : c.hidden_size / c.num_heads;
   c.max_positions = get_field<int64_t>(json, "max_position_embeddings", where);
   c.rms_norm_eps = get_field_or(json, "rms_norm_eps", 1e-6, where);
   const auto activation = get_field_or<std::string>(json, "hidden_act", "silu", where);
   if (activation != "silu") {
     throw InputError(where + ": hidden_act: expected silu, got \"" + activation + "\"");
   }
-  if (qwen && get_field_or(json, "use_sliding_window", false, where)) {
-    throw InputError(where + ": use_sliding_window: expected false, got true");
-  }
+  read_window(json, where, c);
   read_rope(json, where, c);
   c.tie_word_embeddings = get_field_or(json, "tie_word_embeddings", false, where);
-  const bool attention_bias = !qwen && get_field_or(json, "attention_bias", false, where);
-  c.qkv_bias = qwen || attention_bias;
-  c.o_bias = attention_bias;
-  c.mlp_bias = !qwen && get_field_or(json, "mlp_bias", false, where);
+  read_biases(json, where, c);
+  c.qk_norm = c.architecture == Architecture::kQwen3;
   c.eos_ids = read_ids(json, "eos_token_id", where);
   const auto bos = read_ids(json, "bos_token_id", where);
   if (!bos.empty()) c.bos_id = bos[0];
@@ -138,6 +158,7 @@ int64_t TransformerConfig::num_parameters() const {
   if (qkv_bias) layer += qkv;
   if (o_bias) layer += h;
   if (mlp_bias) layer += 2 * f + h;
+  if (qk_norm) layer += 2 * head_dim;
   return vocab_size * h * (tie_word_embeddings ? 1 : 2) + h + num_layers * layer;
 }
 

@@ -10,7 +10,7 @@
 
 namespace weft {
 
-enum class Architecture { kLlama, kQwen2 };
+enum class Architecture { kLlama, kQwen2, kQwen3, kMistral };
 
 /// How rotary frequencies are stretched beyond the trained context.
 struct RopeScaling {
@@ -22,7 +22,7 @@ struct RopeScaling {
   int64_t original_max_positions = 8192;  ///< kLlama3: trained context, tokens
 };
 
-/// Shape of a Llama or Qwen2 decoder, names as in `docs/notation.md`.
+/// Shape of a decoder of one of these architectures, names as in `docs/notation.md`.
 struct TransformerConfig {
   Architecture architecture = Architecture::kLlama;
   int64_t vocab_size = 0;
@@ -32,7 +32,9 @@ struct TransformerConfig {
   int64_t num_heads = 0;
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
-  int64_t max_positions = 0;  ///< context limit in tokens
+  /// Context limit in tokens: no more than the attention's window where it has one, so that every
+  /// token sees all before it, as within the window.
+  int64_t max_positions = 0;
   double rms_norm_eps = 1e-6;
   double rope_theta = 10000;
   RopeScaling rope_scaling;
@@ -40,6 +42,7 @@ struct TransformerConfig {
   bool qkv_bias = false;  ///< q, k and v projections carry a bias
   bool o_bias = false;
   bool mlp_bias = false;
+  bool qk_norm = false;          ///< each query and key head is normed before its rotation
   std::vector<int32_t> eos_ids;  ///< any of them ends a completion; may be empty
   std::optional<int32_t> bos_id;
   std::string stored_dtype;  ///< "bfloat16", "float16", "float32" or empty

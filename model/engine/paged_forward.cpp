@@ -6,6 +6,7 @@
 #include <ATen/ops/index_select.h>
 
 #include "model/kernels/kernels.h"
+#include "model/transformer/ops.h"
 
 namespace weft {
 namespace {
@@ -100,7 +101,8 @@ at::Tensor paged_forward(const Transformer& model, KvCache& cache,
     const LayerStep layer(model, l, step);
     const TransformerLayer& w = layer.weights();
     const at::Tensor x = kernels::add_rms_norm(hidden, delta, w.input_norm, eps);
-    const at::Tensor qkv = layer.linear(x, w.qkv, w.qkv_bias, &LoraUpdates::qkv);
+    const at::Tensor qkv =
+        norm_heads(layer.linear(x, w.qkv, w.qkv_bias, &LoraUpdates::qkv), w, shape, eps);
     kernels::rope(qkv, model.rope_table(), step.positions, config.num_heads + config.num_kv_heads,
                   config.head_dim, 1.0f);
     const at::Tensor attended = kernels::paged_attention(qkv, cache.layer(l), step.spans, shape);

@@ -1,5 +1,6 @@
 #include "model/transformer/ops.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -91,6 +92,18 @@ struct RotaryAttention : Function<RotaryAttention> {
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
   if (records(x) || records(w)) return RmsNorm::apply(x, w, eps);
   return kernels::add_rms_norm(x, {}, w, eps);
+}
+
+at::Tensor norm_heads(const at::Tensor& qkv, const TransformerLayer& layer,
+                      const kernels::HeadShape& shape, double eps) {
+  if (!layer.q_norm.defined()) return qkv;
+  const int64_t rows = qkv.size(0), q = shape.heads * shape.dim, kv = shape.kv_heads * shape.dim;
+  const auto normed = [&](int64_t first, int64_t count, const at::Tensor& weight) {
+    const at::Tensor heads = qkv.narrow(1, first, count).reshape({-1, shape.dim});
+    return rms_norm(heads, weight, eps).view({rows, count});
+  };
+  return at::cat(
+      {normed(0, q, layer.q_norm), normed(q, kv, layer.k_norm), qkv.narrow(1, q + kv, kv)}, 1);
 }
 
 at::Tensor silu_mul(const at::Tensor& gate_up) {

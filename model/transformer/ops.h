@@ -12,6 +12,11 @@ namespace weft {
 /// rounded once, at the end (Hugging Face rounds before multiplying by w).
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps);
 
+/// qkv [T, (heads + 2 kv_heads) dim] with rms_norm applied to each query and each key head, or qkv
+/// itself where the layer has no such norms. Source: arXiv:2505.09388, section 2.
+at::Tensor norm_heads(const at::Tensor& qkv, const TransformerLayer& layer,
+                      const kernels::HeadShape& shape, double eps);
+
 /// gate_up [T, 2 F] -> silu(gate) * up, [T, F]. Source: arXiv:2002.05202, SwiGLU.
 at::Tensor silu_mul(const at::Tensor& gate_up);
 

@@ -92,8 +92,10 @@ at::Tensor Transformer::layer_forward(int64_t layer, const at::Tensor& hidden,
   const TransformerLayer& w = layers_[layer];
   const LoraUpdates updates = lora ? lora->updates(layer, dtype_) : LoraUpdates{};
   const at::Tensor x = rms_norm(hidden, w.input_norm, config_.rms_norm_eps);
-  const at::Tensor qkv = biased_linear(x, w.qkv, w.qkv_bias, &updates.qkv);
-  const at::Tensor attended = rotary_attention(qkv, batch, rope_, head_shape(config_));
+  const kernels::HeadShape shape = head_shape(config_);
+  const at::Tensor qkv =
+      norm_heads(biased_linear(x, w.qkv, w.qkv_bias, &updates.qkv), w, shape, config_.rms_norm_eps);
+  const at::Tensor attended = rotary_attention(qkv, batch, rope_, shape);
   const at::Tensor middle = hidden + biased_linear(attended, w.o, w.o_bias, &updates.o);
   const at::Tensor y = rms_norm(middle, w.post_norm, config_.rms_norm_eps);
   const at::Tensor gate_up = biased_linear(y, w.gate_up, w.gate_up_bias, &updates.gate_up);
@@ -155,6 +157,8 @@ std::vector<NamedParameter> Transformer::layer_parameters(int64_t l) {
   add("input_norm.weight", w.input_norm);
   add("qkv.weight", w.qkv);
   add("qkv.bias", w.qkv_bias);
+  add("q_norm.weight", w.q_norm);
+  add("k_norm.weight", w.k_norm);
   add("o.weight", w.o);
   add("o.bias", w.o_bias);
   add("post_norm.weight", w.post_norm);

@@ -1,5 +1,6 @@
-/// Llama and Qwen2 decoders: the one copy of the weights that engine and trainer share, and the
-/// forward pass both run. Source: arXiv:2302.13971 (Llama), arXiv:2407.10671 (Qwen2).
+/// Llama, Qwen and Mistral decoders: the one copy of the weights that engine and trainer share, and
+/// the forward pass both run. Source: arXiv:2302.13971 (Llama), arXiv:2407.10671 (Qwen2),
+/// arXiv:2505.09388 (Qwen3), arXiv:2310.06825 (Mistral; a context no longer than its window).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -45,13 +46,15 @@ struct NamedParameter {
   at::Tensor* tensor = nullptr;
 };
 
-/// Weights of one decoder layer. All are views into `flat`. Biases are undefined tensors where the
-/// architecture has none. Linear weights are [out, in].
+/// Weights of one decoder layer. All are views into `flat`. Biases and head norms are undefined
+/// tensors where the architecture has none. Linear weights are [out, in].
 struct TransformerLayer {
   at::Tensor flat;          ///< [n] every weight of the layer, contiguous
   at::Tensor input_norm;    ///< [H]
   at::Tensor qkv;           ///< [q_size + 2 kv_size, H], rows q, k, v
   at::Tensor qkv_bias;      ///< [q_size + 2 kv_size]
+  at::Tensor q_norm;        ///< [D]
+  at::Tensor k_norm;        ///< [D]
   at::Tensor o;             ///< [H, q_size]
   at::Tensor o_bias;        ///< [H]
   at::Tensor post_norm;     ///< [H]

@@ -24,6 +24,10 @@ std::vector<Slot> layer_slots(const TransformerConfig& c) {
       {&TransformerLayer::o, {h, c.q_size()}},  {&TransformerLayer::post_norm, {h}},
       {&TransformerLayer::gate_up, {2 * f, h}}, {&TransformerLayer::down, {h, f}}};
   if (c.qkv_bias) slots.push_back({&TransformerLayer::qkv_bias, {qkv}});
+  if (c.qk_norm) {
+    slots.push_back({&TransformerLayer::q_norm, {c.head_dim}});
+    slots.push_back({&TransformerLayer::k_norm, {c.head_dim}});
+  }
   if (c.o_bias) slots.push_back({&TransformerLayer::o_bias, {h}});
   if (c.mlp_bias) {
     slots.push_back({&TransformerLayer::gate_up_bias, {2 * f}});
@@ -66,6 +70,8 @@ void append_hugging_face_views(const TransformerLayer& layer, const TransformerC
   add_split("bias", layer.qkv_bias, layer.gate_up_bias);
   const int64_t h = config.hidden_size;
   add("input_layernorm.weight", layer.input_norm, 0, h);
+  add("self_attn.q_norm.weight", layer.q_norm, 0, config.head_dim);
+  add("self_attn.k_norm.weight", layer.k_norm, 0, config.head_dim);
   add("self_attn.o_proj.weight", layer.o, 0, h);
   add("self_attn.o_proj.bias", layer.o_bias, 0, h);
   add("post_attention_layernorm.weight", layer.post_norm, 0, h);

@@ -43,7 +43,7 @@ void expect_refusal(const ModelCopy& model, const std::string& part) {
 
 TEST(HfModel, SavedModelLoadsWithEqualWeights) {
   const test::TempDir dir;
-  for (const char* name : {"tiny_llama", "tiny_qwen2"}) {
+  for (const char* name : {"tiny_llama", "tiny_qwen2", "tiny_qwen3", "tiny_mistral"}) {
     const std::string source = test::fixture(name).string(), copy = (dir / name).string();
     const auto model = load_transformer(source, at::kFloat);
     save_transformer(*model, source, copy);
@@ -79,7 +79,10 @@ TEST(HfModel, UnknownArchitectureIsNamedWithTheKnownOnes) {
   ModelCopy model;
   model.config["architectures"] = {"GPT2LMHeadModel"};
   expect_refusal(model, "GPT2LMHeadModel");
-  expect_refusal(model, "LlamaForCausalLM or Qwen2ForCausalLM");
+  for (const char* known :
+       {"LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "MistralForCausalLM"}) {
+    expect_refusal(model, known);
+  }
 }
 
 TEST(HfModel, ConfigMistakesAreNamed) {
@@ -94,6 +97,30 @@ TEST(HfModel, ConfigMistakesAreNamed) {
   EXPECT_NE(with("num_key_value_heads", 3).find("num_key_value_heads"), std::string::npos);
   EXPECT_NE(with("hidden_act", "gelu").find("hidden_act"), std::string::npos);
   EXPECT_NE(with("rope_parameters", {{"rope_type", "yarn"}}).find("yarn"), std::string::npos);
+}
+
+TEST(HfModel, AWindowLimitsTheContext) {
+  const auto context_of = [](const char* name, const Json& changes) {
+    Json config = read_json_file(test::fixture(name) / "config.json");
+    config.update(changes);
+    return TransformerConfig::from_json(config, name).max_positions;
+  };
+  EXPECT_EQ(context_of("tiny_mistral", Json::object()), 256);
+  EXPECT_EQ(context_of("tiny_mistral", {{"sliding_window", nullptr}}), 512);
+  EXPECT_EQ(context_of("tiny_mistral", {{"sliding_window", 4096}}), 512);
+  EXPECT_EQ(context_of("tiny_qwen2", {{"sliding_window", 128}}), 512);
+  for (const char* qwen : {"tiny_qwen2", "tiny_qwen3"}) {
+    EXPECT_EQ(context_of(qwen, {{"sliding_window", 128}, {"use_sliding_window", true}}), 128);
+  }
+}
+
+TEST(HfModel, CountsItsWeights) {
+  for (const char* name : {"tiny_llama", "tiny_qwen2", "tiny_qwen3", "tiny_mistral"}) {
+    const auto model = load_transformer(test::fixture(name).string(), at::kFloat);
+    int64_t count = 0;
+    for (const NamedParameter& p : model->parameters()) count += p.tensor->numel();
+    EXPECT_EQ(model->config().num_parameters(), count) << name;
+  }
 }
 
 TEST(HfModel, WeightsThatDoNotFitAreNamed) {

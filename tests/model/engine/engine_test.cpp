@@ -27,8 +27,9 @@ EngineOptions small_options() {
   return options;
 }
 
-std::unique_ptr<Engine> tiny_engine(const EngineOptions& options = small_options()) {
-  return Engine::from_directory(test::fixture("tiny_llama").string(), "f32", options);
+std::unique_ptr<Engine> tiny_engine(const EngineOptions& options = small_options(),
+                                    const char* model = "tiny_llama") {
+  return Engine::from_directory(test::fixture(model).string(), "f32", options);
 }
 
 std::vector<int32_t> random_ids(size_t n, uint64_t seed) {
@@ -106,8 +107,14 @@ TEST(Engine, ChunkedPrefillChangesNoCompletion) {
   for (size_t i = 0; i < whole.size(); ++i) expect_same(whole[i], chunked[i]);
 }
 
-TEST(Engine, ScoreEqualsDecodedLogprobs) {
-  const auto engine = tiny_engine();
+class EngineOfEach : public testing::TestWithParam<const char*> {};
+
+INSTANTIATE_TEST_SUITE_P(Tiny, EngineOfEach,
+                         testing::Values("tiny_llama", "tiny_qwen2", "tiny_qwen3", "tiny_mistral"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(EngineOfEach, ScoreEqualsDecodedLogprobs) {
+  const auto engine = tiny_engine(small_options(), GetParam());
   std::vector<ScoreRequest> texts;
   std::vector<std::vector<float>> decoded;
   for (TextRequest& request : mixed_requests()) {
@@ -124,8 +131,8 @@ TEST(Engine, ScoreEqualsDecodedLogprobs) {
   }
 }
 
-TEST(Engine, ScoreIsBitwiseTheTrainersForward) {
-  const auto engine = tiny_engine();
+TEST_P(EngineOfEach, ScoreIsBitwiseTheTrainersForward) {
+  const auto engine = tiny_engine(small_options(), GetParam());
   const auto prompt = random_ids(20, 1), ids = random_ids(15, 2);
   const auto scores = engine->score({{prompt, ids, ""}});
   Transformer& model = engine->model();

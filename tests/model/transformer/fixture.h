@@ -17,7 +17,7 @@ at::Tensor id_tensor(const std::vector<int64_t>& ids);
 
 /// One tiny model: its sequences, its packed batch, and what transformers computed for them.
 struct TinyFixture {
-  /// `name` is tiny_llama, tiny_qwen2 or tiny_llama_lora (tiny_llama with an adapter).
+  /// `name` is a folder of tests/fixtures; tiny_llama_lora is tiny_llama with an adapter.
   explicit TinyFixture(const std::string& name);
 
   /// Mean over every next-token position of all sequences; differentiable.

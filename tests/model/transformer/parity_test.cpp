@@ -24,7 +24,8 @@ TEST_P(ModelParity, LossEqualsTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, ModelParity,
-                         testing::Values("tiny_llama", "tiny_qwen2", "tiny_llama_lora"),
+                         testing::Values("tiny_llama", "tiny_qwen2", "tiny_qwen3", "tiny_mistral",
+                                         "tiny_llama_lora"),
                          [](const auto& info) { return std::string(info.param); });
 
 class GradientParity : public testing::TestWithParam<const char*> {};
@@ -49,7 +50,8 @@ TEST_P(GradientParity, WeightGradientsEqualTransformers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, GradientParity, testing::Values("tiny_llama", "tiny_qwen2"),
+INSTANTIATE_TEST_SUITE_P(Tiny, GradientParity,
+                         testing::Values("tiny_llama", "tiny_qwen2", "tiny_qwen3", "tiny_mistral"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(LoraParity, AdapterGradientsEqualPeft) {

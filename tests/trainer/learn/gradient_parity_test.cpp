@@ -130,7 +130,8 @@ TEST_P(GradientParity, FiveAdamWStepsFollowPyTorchsLosses) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, GradientParity,
-                         testing::Values("tiny_llama", "tiny_qwen2", "tiny_llama_lora"),
+                         testing::Values("tiny_llama", "tiny_qwen2", "tiny_qwen3", "tiny_mistral",
+                                         "tiny_llama_lora"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace
