@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "model/remote/endpoints.h"
 #include "model/remote/transfer.h"
 #include "model/remote/wire.h"
 
@@ -50,6 +51,15 @@ std::string without(std::string text, const std::string& secret) {
   return text;
 }
 
+std::vector<std::string> urls_of(const RemoteModelOptions& options) {
+  std::vector<std::string> urls = {options.base_url};
+  urls.insert(urls.end(), options.more_base_urls.begin(), options.more_base_urls.end());
+  for (std::string& url : urls) {
+    while (url.ends_with('/')) url.pop_back();
+  }
+  return urls;
+}
+
 bool never_works(CURLcode code) {
   return code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
 }
@@ -60,8 +70,10 @@ void RemoteModelOptions::validate() const {
   const auto require = [](bool holds, const char* what) {
     if (!holds) throw InputError(what);
   };
-  require(base_url.starts_with("http://") || base_url.starts_with("https://"),
-          "base_url: expected http:// or https://");
+  for (const std::string& url : urls_of(*this)) {
+    require(url.starts_with("http://") || url.starts_with("https://"),
+            "base_url and more_base_urls: expected http:// or https://");
+  }
   require(timeout_s > 0, "timeout_s: expected a number > 0");
   require(max_concurrent > 0, "max_concurrent: expected an integer > 0");
   require(max_retries >= 0, "max_retries: expected an integer >= 0");
@@ -71,12 +83,13 @@ void RemoteModelOptions::validate() const {
   require(extra_body.is_object(), "extra_body: expected an object");
 }
 
-/// The thread with its queue. `jobs_`, `active_` and `rng_` belong to the thread.
+/// The thread with its queue. `jobs_`, `endpoints_` and `rng_` belong to the thread.
 class RemoteModel::Loop {
  public:
   explicit Loop(RemoteModelOptions options)
       : options_(std::move(options)),
         key_(key_from_environment(options_)),
+        endpoints_(urls_of(options_), options_.max_concurrent),
         rng_(options_.backoff_seed),
         multi_(new_multi()),
         thread_([this] { run(); }) {}
@@ -117,6 +130,7 @@ class RemoteModel::Loop {
     std::function<void(TextResponse)> done;
     Clock::time_point not_before{};
     int attempts = 0;
+    int endpoint = -1;  // of the attempt under way, or of the last one
     int64_t reserved_tokens = 0;
     std::unique_ptr<Transfer> transfer;
   };
@@ -156,12 +170,12 @@ class RemoteModel::Loop {
   bool is_ready(const Job& job) const { return !job.transfer && job.not_before <= Clock::now(); }
 
   bool has_startable() const {
-    return active_ < options_.max_concurrent &&
+    return endpoints_.has_room(Clock::now()) &&
            std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& j) { return is_ready(j); });
   }
 
   void start_ready() {
-    for (auto job = jobs_.begin(); job != jobs_.end() && active_ < options_.max_concurrent;) {
+    for (auto job = jobs_.begin(); job != jobs_.end() && endpoints_.has_room(Clock::now());) {
       const auto next = std::next(job);
       if (is_ready(*job)) start(job);
       job = next;
@@ -174,17 +188,17 @@ class RemoteModel::Loop {
       if (!refusal.empty()) return end(job, ResponseStatus::kOutOfBudget, refusal);
     }
     ++job->attempts;
+    job->endpoint = endpoints_.acquire(Clock::now(), job->endpoint);
     try {
-      job->transfer =
-          std::make_unique<Transfer>(multi_,
-                                     TransferRequest{options_.base_url + job->wire.path,
-                                                     job->wire.body, key_, options_.timeout_s},
-                                     &*job);
-      ++active_;
+      job->transfer = std::make_unique<Transfer>(
+          multi_, TransferRequest{url_of(*job), job->wire.body, key_, options_.timeout_s}, &*job);
     } catch (const Error& error) {
+      endpoints_.release(job->endpoint, Endpoints::End::kUnknown, Clock::now());
       end(job, ResponseStatus::kFailed, error.what());
     }
   }
+
+  std::string url_of(const Job& job) const { return endpoints_.url(job.endpoint) + job.wire.path; }
 
   // Why the request does not fit the budget; empty when it does.
   std::string reserve_budget(Job& job) {
@@ -222,7 +236,6 @@ class RemoteModel::Loop {
       WEFT_ASSERT(job != jobs_.end());
       const TransferResult result = job->transfer->finish(code);
       job->transfer.reset();
-      --active_;
       finish_attempt(job, result);
     }
   }
@@ -238,7 +251,8 @@ class RemoteModel::Loop {
       answer.kind = never_works(result.code) ? WireAnswer::Kind::kFailed : WireAnswer::Kind::kRetry;
       answer.response.error = one_line(result.error);
     }
-    const std::string why = options_.base_url + job->wire.path + ": " + answer.response.error;
+    release_endpoint(*job, answer.kind, result.http_status);
+    const std::string why = url_of(*job) + ": " + answer.response.error;
     if (answer.kind == WireAnswer::Kind::kAnswer) return deliver(job, std::move(answer.response));
     if (answer.kind == WireAnswer::Kind::kRefused) return end(job, ResponseStatus::kRefused, why);
     if (answer.kind == WireAnswer::Kind::kFailed) return end(job, ResponseStatus::kFailed, why);
@@ -252,6 +266,18 @@ class RemoteModel::Loop {
     log::debug("{}; again in {:.1f} s", without(why, key_), wait_s);
     job->not_before = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                          std::chrono::duration<double>(wait_s));
+  }
+
+  void release_endpoint(const Job& job, WireAnswer::Kind kind, long http_status) {
+    constexpr long kTooManyRequests = 429;
+    const auto end = kind != WireAnswer::Kind::kRetry  ? Endpoints::End::kAnswered
+                     : http_status == kTooManyRequests ? Endpoints::End::kUnknown
+                                                       : Endpoints::End::kFailed;
+    if (!endpoints_.release(job.endpoint, end, Clock::now())) return;
+    if (!options_.more_base_urls.empty()) {
+      log::warn("{}: {} attempts in a row failed; left alone for a while",
+                endpoints_.url(job.endpoint), Endpoints::kSickAfter);
+    }
   }
 
   double backoff_s(const Job& job) {
@@ -288,20 +314,23 @@ class RemoteModel::Loop {
       const std::lock_guard lock(mutex_);
       reserved_tokens_ -= job->reserved_tokens;
     }
-    if (job->transfer) --active_;
+    if (job->transfer) endpoints_.release(job->endpoint, Endpoints::End::kUnknown, Clock::now());
     auto done = std::move(job->done);
     jobs_.erase(job);
     return done;
   }
 
   int wait_ms() const {
-    double ms = kPollMs;
     const auto now = Clock::now();
+    auto next = now + std::chrono::milliseconds(kPollMs);
+    // While no server has room, the end of a request wakes the thread, or a server's recovery.
+    const auto room = endpoints_.has_room(now) ? now : endpoints_.next_recovery(now);
+    double ms = kPollMs;
     for (const Job& job : jobs_) {
-      if (job.request.cancelled) ms = std::min<double>(ms, kPollCancellableMs);
-      if (job.transfer || active_ >= options_.max_concurrent) continue;
-      ms = std::min(ms, std::chrono::duration<double, std::milli>(job.not_before - now).count());
+      if (job.request.cancelled) ms = kPollCancellableMs;
+      if (!job.transfer) next = std::min(next, std::max(job.not_before, room));
     }
+    ms = std::min(ms, std::chrono::duration<double, std::milli>(next - now).count());
     return static_cast<int>(std::ceil(std::max(ms, 0.0)));
   }
 
@@ -313,7 +342,7 @@ class RemoteModel::Loop {
   int64_t reserved_tokens_ = 0;
   bool stopping_ = false;
   Jobs jobs_;
-  int active_ = 0;
+  Endpoints endpoints_;
   Rng rng_;
   CURLM* multi_;
   std::thread thread_;
@@ -321,7 +350,6 @@ class RemoteModel::Loop {
 
 RemoteModel::RemoteModel(RemoteModelOptions options) {
   options.validate();
-  while (options.base_url.ends_with('/')) options.base_url.pop_back();
   loop_ = std::make_unique<Loop>(std::move(options));
 }
 

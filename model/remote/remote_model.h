@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "model/text_model.h"
@@ -12,10 +13,11 @@ namespace weft {
 
 struct RemoteModelOptions {
   std::string base_url = "http://127.0.0.1:8000/v1";
+  std::vector<std::string> more_base_urls;  ///< further servers of the same model
   std::string model;
   std::string api_key_env;        ///< name of the environment variable, never the key itself
   double timeout_s = 300;         ///< of one attempt, connecting included
-  int max_concurrent = 16;        ///< requests in flight; more wait in a queue
+  int max_concurrent = 16;        ///< requests in flight at each server; more wait in a queue
   int max_retries = 6;            ///< attempts after the first one
   double backoff_base_s = 0.5;    ///< full jitter: the k-th wait is uniform in [0, base * 2^k]
   double backoff_cap_s = 60;      ///< ... and never longer than this
@@ -32,10 +34,11 @@ struct RemoteModelOptions {
   template <class V>
   void visit(V& v) {
     v("base_url", base_url, "URL up to and including /v1");
+    v("more_base_urls", more_base_urls, "further servers of the same model");
     v("model", model, "the server's name of the model");
     v("api_key_env", api_key_env, "environment variable that holds the API key; empty: no key");
     v("timeout_s", timeout_s, "seconds for one attempt, connecting included");
-    v("max_concurrent", max_concurrent, "requests in flight; more wait in a queue");
+    v("max_concurrent", max_concurrent, "requests in flight at each server; more wait in a queue");
     v("max_retries", max_retries, "attempts after the first one");
     v("backoff_base_s", backoff_base_s, "seconds; the k-th wait is uniform in [0, base * 2^k]");
     v("backoff_cap_s", backoff_cap_s, "longest wait in seconds, unless the server asks for more");
@@ -64,6 +67,10 @@ struct RemoteModelOptions {
 /// (key, address, quota) is kFailed at once. A request that could exceed the budget is
 /// kOutOfBudget before it is sent; the budget counts the usage of the answers and, of requests
 /// under way, n * max_tokens.
+///
+/// With several servers a request goes to the one with the fewest under way, its next attempt to
+/// another; one that fails three times in a row is left alone for a while
+/// (model/remote/endpoints.h). They share the key, the budget and the prices.
 ///
 /// The API key is read from the environment once and is in no message, log or file.
 class RemoteModel : public TextModel {

@@ -196,6 +196,56 @@ TEST(RemoteModel, KeepsTheConcurrencyCap) {
   EXPECT_EQ(server.max_in_flight(), 3);
 }
 
+TEST(RemoteModel, SpreadsRequestsOverItsServers) {
+  const auto answer = [](int, const std::string&, const Json& body, const std::string&) {
+    Reply reply = completion_reply(body);
+    reply.delay_ms = 50;
+    return reply;
+  };
+  FaultyServer first_server(answer), second(answer);
+  RemoteModelOptions options = options_for(first_server);
+  options.more_base_urls = {second.base_url() + "/"};
+  options.max_concurrent = 3;
+  RemoteModel model(options);
+  const auto responses = model.complete_all(std::vector<TextRequest>(24, chat("x")));
+  for (const TextResponse& r : responses) EXPECT_EQ(r.status, ResponseStatus::kOk) << r.error;
+  for (const FaultyServer* server : {&first_server, &second}) {
+    EXPECT_GE(server->num_requests(), 8);
+    EXPECT_LE(server->max_in_flight(), 3);
+  }
+}
+
+TEST(RemoteModel, LeavesASickServerAlone) {
+  FaultyServer sick([](int, const std::string&, const Json&, const std::string&) {
+    return status(503, "loading");
+  });
+  FaultyServer sound([](int, const std::string&, const Json& body, const std::string&) {
+    return completion_reply(body);
+  });
+  for (const bool listens : {true, false}) {
+    RemoteModelOptions options = options_for(sound);
+    options.more_base_urls = {listens ? sick.base_url() : "http://127.0.0.1:1/v1"};
+    options.max_concurrent = 2;
+    RemoteModel model(options);
+    const auto responses = model.complete_all(std::vector<TextRequest>(40, chat("x")));
+    for (const TextResponse& r : responses) EXPECT_EQ(r.status, ResponseStatus::kOk) << r.error;
+  }
+  EXPECT_LT(sick.num_requests(), 10);
+}
+
+TEST(RemoteModel, GivesUpWhereAllServersAreSick) {
+  FaultyServer sick(
+      [](int, const std::string&, const Json&, const std::string&) { return status(500, "oops"); });
+  RemoteModelOptions options = options_for(sick);
+  options.more_base_urls = {"http://127.0.0.1:1/v1"};
+  RemoteModel model(options);
+  const auto responses = model.complete_all(std::vector<TextRequest>(6, chat("x")));
+  for (const TextResponse& r : responses) {
+    EXPECT_EQ(r.status, ResponseStatus::kFailed);
+    EXPECT_NE(r.error.find("(attempt 4)"), std::string::npos) << r.error;
+  }
+}
+
 TEST(RemoteModel, StaysWithinItsTokenBudget) {
   FaultyServer server(first(0, {}));
   RemoteModelOptions options = options_for(server);

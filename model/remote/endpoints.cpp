@@ -1,0 +1,79 @@
+#include "model/remote/endpoints.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace weft {
+namespace {
+
+constexpr int kLongestTimeOutS = 60;
+
+}  // namespace
+
+Endpoints::Endpoints(std::vector<std::string> urls, int max_concurrent)
+    : max_concurrent_(max_concurrent) {
+  for (std::string& url : urls) all_.push_back({std::move(url), 0, 0, {}});
+}
+
+bool Endpoints::all_alone(Clock::time_point now) const {
+  return std::all_of(all_.begin(), all_.end(), [now](const Endpoint& endpoint) {
+    return endpoint.is_sick() && now < endpoint.alone_until;
+  });
+}
+
+bool Endpoints::takes(const Endpoint& endpoint, bool all_alone, Clock::time_point now) const {
+  if (endpoint.active >= max_concurrent_) return false;
+  if (all_alone || !endpoint.is_sick()) return true;
+  return now >= endpoint.alone_until && endpoint.active == 0;
+}
+
+int Endpoints::acquire(Clock::time_point now, int avoid) {
+  const bool alone = all_alone(now);
+  int best = -1;
+  for (size_t i = 1; i <= all_.size(); ++i) {
+    const auto at = static_cast<int>((last_ + i) % all_.size());
+    const Endpoint& endpoint = all_[static_cast<size_t>(at)];
+    if (!takes(endpoint, alone, now)) continue;
+    const auto rank = [&](int e) {
+      return std::pair(e == avoid, all_[static_cast<size_t>(e)].active);
+    };
+    if (best < 0 || rank(at) < rank(best)) best = at;
+  }
+  if (best < 0) return -1;
+  last_ = static_cast<size_t>(best);
+  ++all_[last_].active;
+  return best;
+}
+
+std::chrono::seconds Endpoints::time_out(int endpoint) const {
+  const int beyond = all_[static_cast<size_t>(endpoint)].failures - kSickAfter;
+  return std::chrono::seconds(std::min(1 << std::clamp(beyond, 0, 6), kLongestTimeOutS));
+}
+
+bool Endpoints::release(int endpoint, End end, Clock::time_point now) {
+  Endpoint& ended = all_[static_cast<size_t>(endpoint)];
+  --ended.active;
+  if (end == End::kUnknown) return false;
+  const bool was_sick = ended.is_sick();
+  ended.failures = end == End::kFailed ? ended.failures + 1 : 0;
+  if (ended.is_sick()) ended.alone_until = now + time_out(endpoint);
+  return ended.is_sick() && !was_sick;
+}
+
+bool Endpoints::has_room(Clock::time_point now) const {
+  const bool alone = all_alone(now);
+  return std::any_of(all_.begin(), all_.end(),
+                     [&](const Endpoint& endpoint) { return takes(endpoint, alone, now); });
+}
+
+Endpoints::Clock::time_point Endpoints::next_recovery(Clock::time_point now) const {
+  auto next = Clock::time_point::max();
+  for (const Endpoint& endpoint : all_) {
+    if (endpoint.is_sick() && endpoint.alone_until > now && endpoint.active == 0) {
+      next = std::min(next, endpoint.alone_until);
+    }
+  }
+  return next;
+}
+
+}  // namespace weft
