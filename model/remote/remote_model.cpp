@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "model/remote/endpoints.h"
+#include "model/remote/recording.h"
 #include "model/remote/transfer.h"
 #include "model/remote/wire.h"
 
@@ -34,7 +35,7 @@ CURLM* new_multi() {
 }
 
 std::string key_from_environment(const RemoteModelOptions& options) {
-  if (options.api_key_env.empty()) return {};
+  if (options.api_key_env.empty() || !options.replay.empty()) return {};
   const char* key = std::getenv(options.api_key_env.c_str());
   if (!key || !*key) {
     throw InputError("api_key_env: expected the environment variable " + options.api_key_env +
@@ -80,6 +81,7 @@ void RemoteModelOptions::validate() const {
   require(backoff_base_s >= 0 && backoff_cap_s >= 0, "backoff: expected numbers >= 0");
   require(usd_per_mtok_in >= 0 && usd_per_mtok_out >= 0, "usd_per_mtok: expected numbers >= 0");
   require(max_total_tokens >= 0 && max_total_usd >= 0, "budget: expected numbers >= 0");
+  require(record.empty() || replay.empty(), "record and replay: expected one of them");
   require(extra_body.is_object(), "extra_body: expected an object");
 }
 
@@ -91,6 +93,10 @@ class RemoteModel::Loop {
         key_(key_from_environment(options_)),
         endpoints_(urls_of(options_), options_.max_concurrent),
         rng_(options_.backoff_seed),
+        recorder_(options_.record.empty() ? nullptr
+                                          : std::make_unique<AnswerRecorder>(options_.record)),
+        recorded_(options_.replay.empty() ? nullptr
+                                          : std::make_unique<RecordedAnswers>(options_.replay)),
         multi_(new_multi()),
         thread_([this] { run(); }) {}
 
@@ -189,12 +195,32 @@ class RemoteModel::Loop {
     }
     ++job->attempts;
     job->endpoint = endpoints_.acquire(Clock::now(), job->endpoint);
+    if (recorded_) return finish_attempt(job, recorded_result(job->wire));
     try {
       job->transfer = std::make_unique<Transfer>(
           multi_, TransferRequest{url_of(*job), job->wire.body, key_, options_.timeout_s}, &*job);
     } catch (const Error& error) {
       endpoints_.release(job->endpoint, Endpoints::End::kUnknown, Clock::now());
       end(job, ResponseStatus::kFailed, error.what());
+    }
+  }
+
+  TransferResult recorded_result(const WireRequest& request) {
+    TransferResult result;
+    const auto answer = recorded_->take(request);
+    result.http_status = answer ? 200 : 404;
+    result.body = answer.value_or("no answer to this request is left in " + options_.replay);
+    return result;
+  }
+
+  // A recording with holes would be of no use: the first failure ends it.
+  void record(const WireRequest& request, const std::string& answer) {
+    if (!recorder_) return;
+    try {
+      recorder_->add(request, answer);
+    } catch (const Error& error) {
+      log::error("{}; the recording ends here", error.what());
+      recorder_.reset();
     }
   }
 
@@ -253,7 +279,10 @@ class RemoteModel::Loop {
     }
     release_endpoint(*job, answer.kind, result.http_status);
     const std::string why = url_of(*job) + ": " + answer.response.error;
-    if (answer.kind == WireAnswer::Kind::kAnswer) return deliver(job, std::move(answer.response));
+    if (answer.kind == WireAnswer::Kind::kAnswer) {
+      record(job->wire, result.body);
+      return deliver(job, std::move(answer.response));
+    }
     if (answer.kind == WireAnswer::Kind::kRefused) return end(job, ResponseStatus::kRefused, why);
     if (answer.kind == WireAnswer::Kind::kFailed) return end(job, ResponseStatus::kFailed, why);
     const bool too_long = result.retry_after_s > kLongestRetryAfterS;
@@ -344,6 +373,8 @@ class RemoteModel::Loop {
   Jobs jobs_;
   Endpoints endpoints_;
   Rng rng_;
+  std::unique_ptr<AnswerRecorder> recorder_;
+  std::unique_ptr<RecordedAnswers> recorded_;
   CURLM* multi_;
   std::thread thread_;
 };

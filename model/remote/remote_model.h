@@ -29,6 +29,8 @@ struct RemoteModelOptions {
   bool strict_openai = false;     ///< leave out top_k, min_p, repetition_penalty and ignore_eos
   bool request_ids = false;       ///< ask for token ids (vLLM's return_token_ids)
   bool request_logprobs = false;  ///< ask for the logprob of each sampled token
+  std::string record;             ///< file that every answer is added to; empty: none
+  std::string replay;             ///< file that answers come from, in place of a server
   Json extra_body = Json::object();  ///< fields put into every request as they are
 
   template <class V>
@@ -50,6 +52,8 @@ struct RemoteModelOptions {
     v("strict_openai", strict_openai, "send no field that OpenAI's own API would refuse");
     v("request_ids", request_ids, "ask for token ids (vLLM, Weft)");
     v("request_logprobs", request_logprobs, "ask for logprobs of the sampled tokens");
+    v("record", record, "file that requests and answers are added to, as JSON lines");
+    v("replay", replay, "file of recorded answers to take in place of a server's");
     v("extra_body", extra_body, "fields put into every request as they are");
   }
   /// Throws InputError naming the field.
@@ -72,7 +76,11 @@ struct RemoteModelOptions {
 /// another; one that fails three times in a row is left alone for a while
 /// (model/remote/endpoints.h). They share the key, the budget and the prices.
 ///
-/// The API key is read from the environment once and is in no message, log or file.
+/// With `replay` nothing is sent: the k-th request of one text gets the k-th recorded answer to it,
+/// at the recorded usage, and kFailed when there is none.
+///
+/// The API key is read from the environment once and is in no message, log or file; a replay needs
+/// none.
 class RemoteModel : public TextModel {
  public:
   /// Throws InputError for bad options, and when the variable `api_key_env` is not set.

@@ -8,7 +8,9 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "tests/model/remote/faulty_server.h"
+#include "tests/support/support.h"
 
 namespace weft {
 namespace {
@@ -244,6 +246,65 @@ TEST(RemoteModel, GivesUpWhereAllServersAreSick) {
     EXPECT_EQ(r.status, ResponseStatus::kFailed);
     EXPECT_NE(r.error.find("(attempt 4)"), std::string::npos) << r.error;
   }
+}
+
+TEST(RemoteModel, AReplayAnswersAsTheServerDid) {
+  const test::TempDir dir;
+  setenv("WEFT_TEST_REMOTE_KEY", "secret-key", 1);
+  const std::vector<TextRequest> requests = {chat("a", 2), chat("b"), chat("a", 2), chat("c")};
+  std::vector<TextResponse> recorded;
+  RemoteModelOptions options;
+  {
+    FaultyServer server([](int number, const std::string&, const Json& body, const std::string&) {
+      return number == 1 ? status(500) : completion_reply(body, "answer " + std::to_string(number));
+    });
+    options = options_for(server);
+    options.api_key_env = "WEFT_TEST_REMOTE_KEY";
+    options.record = (dir / "answers.jsonl").string();
+    RemoteModel model(options);
+    for (const TextRequest& request : requests) recorded.push_back(model.complete(request));
+  }
+  EXPECT_EQ(read_file(dir / "answers.jsonl").find("secret-key"), std::string::npos);
+  unsetenv("WEFT_TEST_REMOTE_KEY");
+  options.replay = std::exchange(options.record, "");
+  RemoteModel replay(options);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const TextResponse again = replay.complete(requests[i]);
+    ASSERT_EQ(again.status, ResponseStatus::kOk) << again.error;
+    EXPECT_EQ(again.choices[0].text, recorded[i].choices[0].text);
+    EXPECT_EQ(again.usage.completion_tokens, recorded[i].usage.completion_tokens);
+  }
+  for (const char* text : {"b", "d"}) {
+    const TextResponse missing = replay.complete(chat(text));
+    EXPECT_EQ(missing.status, ResponseStatus::kFailed);
+    EXPECT_NE(missing.error.find("no answer to this request is left in"), std::string::npos);
+  }
+}
+
+TEST(RemoteModel, BadRecordingsAreNamed) {
+  const test::TempDir dir;
+  RemoteModelOptions options;
+  options.replay = (dir / "missing.jsonl").string();
+  EXPECT_THROW(RemoteModel{options}, InputError);
+  options.record = options.replay;
+  EXPECT_THROW(RemoteModel{options}, InputError);
+  options.record.clear();
+  write_file_atomically(dir / "bad.jsonl", "{\"path\": \"/completions\"}\n");
+  options.replay = (dir / "bad.jsonl").string();
+  try {
+    RemoteModel model(options);
+    FAIL() << "it is taken";
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("bad.jsonl:1"), std::string::npos) << error.what();
+  }
+}
+
+TEST(RemoteModel, AFullDiskEndsTheRecordingAlone) {
+  FaultyServer server(first(0, {}));
+  RemoteModelOptions options = options_for(server);
+  options.record = "/dev/full";
+  RemoteModel model(options);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kOk);
 }
 
 TEST(RemoteModel, StaysWithinItsTokenBudget) {
