@@ -10,31 +10,32 @@ namespace {
 struct Form {
   const char* parameters;
   const char* role;
-  const char* plain;     ///< Python literal: the instruction of a direct answer
-  const char* reasoned;  ///< Python literal: the instruction of a chain of thought
+  const char* plain;     ///< instruction of a direct answer
+  const char* reasoned;  ///< instruction of a chain of thought
   const char* vote_key;  ///< what is compared in a majority
 };
 
-Form form_of(TaskKind kind) {
+Form form_of(TaskKind kind, CodeForm code) {
+  const bool program = code == CodeForm::kProgram;
   switch (kind) {
     case TaskKind::kCode:
       return {"problem, entry_point", "Python programmer",
-              R"(f"Write only the {'function' if entry_point else 'program'}.")",
-              R"(f"Think step by step, then write the {'function' if entry_point else 'program'} )"
-              R"(in one code block.")",
-              R"("".join(extract_code(a).split()))"};
+              program ? "Write only the program." : "Write only the function.",
+              program ? "Think step by step, then write the program in one code block."
+                      : "Think step by step, then write the function in one code block.",
+              "\"\".join(extract_code(a).split())"};
     case TaskKind::kMath:
-      return {"problem", "helpful assistant", R"("End with \\boxed{result}.")",
-              R"("Think step by step. End with \\boxed{result}.")", "a.split()[-1:]"};
+      return {"problem", "helpful assistant", R"(End with \\boxed{result}.)",
+              R"(Think step by step. End with \\boxed{result}.)", "a.split()[-1:]"};
     case TaskKind::kQa:
-      return {"problem", "helpful assistant", R"("Give only the shortest answer.")",
-              R"("Think step by step, then give the shortest answer on a line of its own.")",
+      return {"problem", "helpful assistant", "Give only the shortest answer.",
+              "Think step by step, then give the shortest answer on a line of its own.",
               "a.strip().lower()"};
     case TaskKind::kChoice:
       break;
   }
-  return {"problem", "helpful assistant", R"("End with: the answer is X.")",
-          R"("Think step by step. End with: the answer is X.")", "a.split()[-1:]"};
+  return {"problem", "helpful assistant", "End with: the answer is X.",
+          "Think step by step. End with: the answer is X.", "a.split()[-1:]"};
 }
 
 std::string workflow_text(const Form& form, const std::string& steps) {
@@ -53,7 +54,7 @@ std::string single_call(const Form& form, const char* instructions, const char* 
   return workflow_text(
       form, fmt::format("        # Step 1: answer\n"
                         "        answer = (await self.llm.call_llm([problem], 0.7, 1, \"{}\", "
-                        "{}))[0]\n{}",
+                        "\"{}\"))[0]\n{}",
                         form.role, instructions, ending));
 }
 
@@ -64,26 +65,30 @@ const char* last_line(TaskKind kind) {
 
 }  // namespace
 
-std::string io_workflow(TaskKind kind) {
-  const Form form = form_of(kind);
+CodeForm code_form(const Task& task) {
+  return task.entry_point.empty() ? CodeForm::kProgram : CodeForm::kFunction;
+}
+
+std::string io_workflow(TaskKind kind, CodeForm code) {
+  const Form form = form_of(kind, code);
   return single_call(form, form.plain, "");
 }
 
-std::string cot_workflow(TaskKind kind) {
-  const Form form = form_of(kind);
+std::string cot_workflow(TaskKind kind, CodeForm code) {
+  const Form form = form_of(kind, code);
   return single_call(form, form.reasoned, last_line(kind));
 }
 
-std::string cot_sc_workflow(TaskKind kind, int samples) {
+std::string cot_sc_workflow(TaskKind kind, int samples, CodeForm code) {
   if (samples < 1) throw InputError(fmt::format("cot_sc: expected samples >= 1, got {}", samples));
-  const Form form = form_of(kind);
+  const Form form = form_of(kind, code);
   const char* lines = kind == TaskKind::kQa
                           ? "        answers = [a.strip().split(\"\\n\")[-1] for a in answers]\n"
                           : "";
   return workflow_text(
       form,
       fmt::format("        # Step 1: sample answers\n"
-                  "        answers = await self.llm.call_llm([problem], 0.7, {}, \"{}\", {})\n"
+                  "        answers = await self.llm.call_llm([problem], 0.7, {}, \"{}\", \"{}\")\n"
                   "{}"
                   "        # Step 2: vote\n"
                   "        keys = [{} for a in answers]\n"

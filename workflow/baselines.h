@@ -8,16 +8,20 @@
 
 namespace weft {
 
-/// One call at temperature 0.7 with the plain query.
-std::string io_workflow(TaskKind kind);
+/// What the code of an answer is: kProgram where a task names no entry point.
+enum class CodeForm { kFunction, kProgram };
+CodeForm code_form(const Task& task);
+
+/// One call at temperature 0.7 with the plain query. `code` is of code tasks only, here and below.
+std::string io_workflow(TaskKind kind, CodeForm code = CodeForm::kFunction);
 
 /// One call that is asked to reason step by step before it answers.
-std::string cot_workflow(TaskKind kind);
+std::string cot_workflow(TaskKind kind, CodeForm code = CodeForm::kFunction);
 
 /// Self-consistency (arXiv:2203.11171): `samples` chain-of-thought answers, then a majority. Math
 /// and choice vote on the last word, qa on the whole answer. For code, where answers are seldom
 /// equal, the vote is on the text without white space, the first draft winning ties; no test is
 /// used, public or other. Throws InputError unless samples >= 1.
-std::string cot_sc_workflow(TaskKind kind, int samples);
+std::string cot_sc_workflow(TaskKind kind, int samples, CodeForm code = CodeForm::kFunction);
 
 }  // namespace weft

@@ -171,20 +171,21 @@ TEST(WorkflowRunner, GivesAProgramItsShareOfPassedTests) {
 }
 
 TEST(WorkflowRunner, BaselinesAskForWhatTheTestsRun) {
-  for (const auto& code : {io_workflow(TaskKind::kCode), cot_workflow(TaskKind::kCode),
-                           cot_sc_workflow(TaskKind::kCode, 2)}) {
-    for (const auto& [task, form] :
-         {std::pair(double_task(), "the function"), std::pair(program_task(), "the program")}) {
+  for (const auto& [task, wanted] :
+       {std::pair(double_task(), "the function"), std::pair(program_task(), "the program")}) {
+    const CodeForm form = code_form(task);
+    for (const auto& code : {io_workflow(task.kind, form), cot_workflow(task.kind, form),
+                             cot_sc_workflow(task.kind, 2, form)}) {
       std::atomic<int> prompts = 0;
       std::atomic<int> asking = 0;
-      ScriptedModel model([&, form = std::string(form)](const ScriptedPrompt& prompt) {
+      ScriptedModel model([&, wanted = std::string(wanted)](const ScriptedPrompt& prompt) {
         ++prompts;
-        asking += prompt.system.find(form) != std::string::npos;
+        asking += prompt.system.find(wanted) != std::string::npos;
         return kSum;
       });
       run_on(model, checked(code), task);
       EXPECT_GT(prompts, 0);
-      EXPECT_EQ(asking, prompts) << form << "\n" << code;
+      EXPECT_EQ(asking, prompts) << wanted << "\n" << code;
     }
   }
 }

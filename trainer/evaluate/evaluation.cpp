@@ -168,22 +168,22 @@ void Run::open_units() {
 }
 
 void Run::start_fixed(size_t method) {
-  std::map<TaskKind, Workflow> workflows;
+  std::map<std::string, Workflow> workflows;  // by their code
   for (size_t task = 0; task < plan_.tasks.size(); ++task) {
-    const TaskKind kind = plan_.tasks[task].kind;
-    if (!workflows.count(kind)) {
-      workflows[kind] =
-          backend_.check(fixed_workflow_code(plan_.methods[method], kind, options_.cot_sc_samples));
-      if (!workflows[kind].valid) {
+    const std::string code =
+        fixed_workflow_code(plan_.methods[method], plan_.tasks[task], options_.cot_sc_samples);
+    if (!workflows.count(code)) {
+      workflows[code] = backend_.check(code);
+      if (!workflows[code].valid) {
         throw InputError(fmt::format("methods: {}: expected a valid workflow, got: {}",
-                                     plan_.methods[method].spec, workflows[kind].problem));
+                                     plan_.methods[method].spec, workflows[code].problem));
       }
     }
     for (int sample = 0; sample < options_.samples_per_task; ++sample) {
       if (is_done(method, task, sample)) continue;
       ResultRow facts;
       facts.origin = "fixed";
-      answer_with(method, task, sample, workflows[kind], std::move(facts));
+      answer_with(method, task, sample, workflows[code], std::move(facts));
     }
   }
 }
@@ -349,10 +349,11 @@ EnumTable<ScoreRule> enum_table(ScoreRule) {
   return {{ScoreRule::kAllTests, "all_tests"}, {ScoreRule::kPassRate, "pass_rate"}};
 }
 
-std::string fixed_workflow_code(const Method& method, TaskKind kind, int cot_sc_samples) {
-  if (method.spec == "io") return io_workflow(kind);
-  if (method.spec == "cot") return cot_workflow(kind);
-  if (method.spec == "cot_sc") return cot_sc_workflow(kind, cot_sc_samples);
+std::string fixed_workflow_code(const Method& method, const Task& task, int cot_sc_samples) {
+  const CodeForm code = code_form(task);
+  if (method.spec == "io") return io_workflow(task.kind, code);
+  if (method.spec == "cot") return cot_workflow(task.kind, code);
+  if (method.spec == "cot_sc") return cot_sc_workflow(task.kind, cot_sc_samples, code);
   return read_file(method.source);
 }
 

@@ -50,8 +50,8 @@ struct EvaluationOptions {
   void validate() const;  ///< throws InputError
 };
 
-/// Code of a kFixed method for a kind of task. Throws InputError when its file cannot be read.
-std::string fixed_workflow_code(const Method& method, TaskKind kind, int cot_sc_samples);
+/// Code of a kFixed method for tasks like this one. Throws InputError when its file cannot be read.
+std::string fixed_workflow_code(const Method& method, const Task& task, int cot_sc_samples);
 
 /// A meta-agent's weights.
 struct MetaModel {

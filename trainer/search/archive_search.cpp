@@ -22,16 +22,17 @@ Candidate baseline(const char* kind, const char* reasoning, std::string code) {
   return candidate;
 }
 
-Candidate single_call(TaskKind kind) {
-  return baseline("io", "A single call answers the query directly.", io_workflow(kind));
+Candidate single_call(const Task& task) {
+  return baseline("io", "A single call answers the query directly.",
+                  io_workflow(task.kind, code_form(task)));
 }
 
-std::vector<Candidate> first_archive(TaskKind kind) {
-  return {
-      single_call(kind),
-      baseline("cot", "One call that reasons step by step before it answers.", cot_workflow(kind)),
-      baseline("cot_sc", "Several reasoned answers and a majority over them.",
-               cot_sc_workflow(kind, 3))};
+std::vector<Candidate> first_archive(const Task& task) {
+  return {single_call(task),
+          baseline("cot", "One call that reasons step by step before it answers.",
+                   cot_workflow(task.kind, code_form(task))),
+          baseline("cot_sc", "Several reasoned answers and a majority over them.",
+                   cot_sc_workflow(task.kind, 3, code_form(task)))};
 }
 
 }  // namespace
@@ -173,7 +174,7 @@ RoundReport AflowSearch::run_round() {
   ++round_;
   const bool first = archive_.empty();
   const size_t parent = first ? 0 : draw_parent();
-  Candidate candidate = first ? single_call(evaluator_.target().task.kind) : edit(parent);
+  Candidate candidate = first ? single_call(evaluator_.target().task) : edit(parent);
   const auto sampled = evaluator_.evaluate({std::move(candidate)}, round_);
   if (sampled.front().reward) {
     archive_.push_back(
@@ -217,7 +218,7 @@ RoundReport AdasSearch::run_round() {
   ++round_;
   const Task& task = evaluator_.target().task;
   auto candidates = round_ == 1
-                        ? first_archive(task.kind)
+                        ? first_archive(task)
                         : evaluator_.generator().draft(task, 1, archive_text(), seed_of("draft"));
   const auto sampled = evaluator_.evaluate(std::move(candidates), round_);
   for (const auto& s : sampled) {
