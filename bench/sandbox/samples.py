@@ -75,7 +75,7 @@ def time_judge(binaries, path):
                           capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(done.stderr[-2000:])
-    return done.stdout.splitlines(), time.perf_counter() - start
+    return done.stdout.rstrip("\n").split("\n"), time.perf_counter() - start
 
 
 def once_each(split):

@@ -67,7 +67,7 @@ class Benchmarks(unittest.TestCase):
                 }) + "\n")
         done = run("judge", "--set", "allow_inproc=true", "--in", rows)
         self.assertEqual(done.returncode, 0, done.stderr[-2000:])
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return [json.loads(line) for line in done.stdout.rstrip("\n").split("\n")]
 
     def test_unit_tests_pass_but_for_those_that_start_processes(self):
         verdicts = self.judge_bigcodebench()
