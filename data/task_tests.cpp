@@ -5,20 +5,15 @@
 #include "base/error.h"
 
 namespace weft {
-namespace {
-
-bool has_input(const Json& test) { return test.is_object() && test.contains("input"); }
-
-}  // namespace
 
 void require_one_form(const std::vector<Json>& tests, const char* split, const std::string& where) {
   for (size_t i = 1; i < tests.size(); ++i) {
-    if (has_input(tests[i]) == has_input(tests[0])) continue;
+    if (is_stdio_test(tests[i]) == is_stdio_test(tests[0])) continue;
     throw InputError(fmt::format(
         "{}: tests: field \"{}\": expected tests of one form, got test 1 {} \"input\" and test {} "
         "{} it: give each task calls (\"args\", \"expected\") or programs (\"input\", \"output\")",
-        where, split, has_input(tests[0]) ? "with" : "without", i + 1,
-        has_input(tests[i]) ? "with" : "without"));
+        where, split, is_stdio_test(tests[0]) ? "with" : "without", i + 1,
+        is_stdio_test(tests[i]) ? "with" : "without"));
   }
 }
 

@@ -14,10 +14,12 @@ namespace weft {
 /// program on their "input" and others call its entry point.
 void require_one_form(const std::vector<Json>& tests, const char* split, const std::string& where);
 
-/// Whether the tests, all of one form, run an answer as a program on their "input"; others call its
-/// entry point.
+/// Whether a test runs an answer as a program on its "input"; others call its entry point.
+inline bool is_stdio_test(const Json& test) { return test.is_object() && test.contains("input"); }
+
+/// The same of tests that are all of one form.
 inline bool are_stdio_tests(const std::vector<Json>& tests) {
-  return !tests.empty() && tests.front().is_object() && tests.front().contains("input");
+  return !tests.empty() && is_stdio_test(tests.front());
 }
 
 /// Throws InputError with `where`, the id and the remedy when every answer to a code task would

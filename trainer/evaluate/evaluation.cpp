@@ -168,22 +168,24 @@ void Run::open_units() {
 }
 
 void Run::start_fixed(size_t method) {
-  std::map<std::string, Workflow> workflows;  // by their code
+  std::map<std::pair<TaskKind, CodeForm>, Workflow> workflows;
   for (size_t task = 0; task < plan_.tasks.size(); ++task) {
-    const std::string code =
-        fixed_workflow_code(plan_.methods[method], plan_.tasks[task], options_.cot_sc_samples);
-    if (!workflows.count(code)) {
-      workflows[code] = backend_.check(code);
-      if (!workflows[code].valid) {
+    const Task& like = plan_.tasks[task];
+    const auto [at, is_new] = workflows.try_emplace({like.kind, code_form(like)});
+    Workflow& workflow = at->second;
+    if (is_new) {
+      workflow =
+          backend_.check(fixed_workflow_code(plan_.methods[method], like, options_.cot_sc_samples));
+      if (!workflow.valid) {
         throw InputError(fmt::format("methods: {}: expected a valid workflow, got: {}",
-                                     plan_.methods[method].spec, workflows[code].problem));
+                                     plan_.methods[method].spec, workflow.problem));
       }
     }
     for (int sample = 0; sample < options_.samples_per_task; ++sample) {
       if (is_done(method, task, sample)) continue;
       ResultRow facts;
       facts.origin = "fixed";
-      answer_with(method, task, sample, workflows[code], std::move(facts));
+      answer_with(method, task, sample, workflow, std::move(facts));
     }
   }
 }

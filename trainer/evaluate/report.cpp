@@ -139,6 +139,11 @@ std::string format_signed(const Json& value) {
   return value.is_number() ? fmt::format("{:+.3f}", value.get<double>()) : "-";
 }
 
+std::string counted(const Json& count, const char* noun) {
+  const auto n = count.get<int64_t>();
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+}
+
 std::string markdown_methods(const Json& report) {
   std::string text =
       "| method | score | 95 % interval | tasks | tokens / query | calls | valid | distinct / "
@@ -237,11 +242,6 @@ Json make_report(const std::vector<Method>& methods, const std::vector<Task>& ta
   report["notes"] = notes(report["methods"], options);
   report["settings"] = options.settings;
   return report;
-}
-
-std::string counted(const Json& count, const char* noun) {
-  const auto n = count.get<int64_t>();
-  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
 }
 
 std::string markdown_report(const Json& report) {
