@@ -24,10 +24,7 @@ int64_t num_cores() {
 }  // namespace
 
 JobRun::JobRun(ZygoteProcess& zygote, const JobSpec& spec, const JobLimits& limits)
-    : zygote_(zygote), limits_(limits), id_(++last_job), fds_(zygote.start(id_, spec)) {
-  wait_started();
-  restart_clock();
-}
+    : zygote_(zygote), limits_(limits), id_(++last_job), fds_(zygote.start(id_, spec)) {}
 
 JobRun::~JobRun() { kill(); }
 
@@ -75,6 +72,7 @@ void JobRun::take_replies() {
 void JobRun::restart_clock() {
   started_ = last_frame_ = Clock::now();
   if (const auto used = process_cpu_us(pid_)) cpu_at_start_us_ = *used;
+  plan_look(0, 0);
 }
 
 void JobRun::resume_clock() { started_ += Clock::now() - last_frame_; }
@@ -85,11 +83,28 @@ int64_t JobRun::wall_used_us() const {
   return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - started_).count();
 }
 
-int JobRun::timeout_ms() const {
-  const int64_t cpu_used = process_cpu_us(pid_).value_or(cpu_at_start_us_) - cpu_at_start_us_;
+// No limit can be reached before `look_at_`.
+void JobRun::plan_look(int64_t cpu_used_us, int64_t wall_used_us) {
   // Threads on all cores may use up the rest so many times faster than the clock on the wall.
-  const int64_t cpu_left = (limits_.cpu_us - cpu_used) / num_cores();
-  const int64_t left = std::min(cpu_left, limits_.wall_us - wall_used_us());
+  const int64_t cpu_left = (limits_.cpu_us - cpu_used_us) / num_cores();
+  const int64_t left = std::max<int64_t>(std::min(cpu_left, limits_.wall_us - wall_used_us), 1000);
+  look_at_ = Clock::now() + std::chrono::microseconds(left);
+}
+
+std::optional<JobRun::Event> JobRun::limit_reached() {
+  if (limits_.cancelled && limits_.cancelled->load()) return Event::kCancelled;
+  if (Clock::now() < look_at_) return std::nullopt;
+  const int64_t wall_used = wall_used_us();
+  if (wall_used >= limits_.wall_us) return Event::kTimeWall;
+  const int64_t cpu_used = process_cpu_us(pid_).value_or(cpu_at_start_us_) - cpu_at_start_us_;
+  if (cpu_used >= limits_.cpu_us) return Event::kTimeCpu;
+  plan_look(cpu_used, wall_used);
+  return std::nullopt;
+}
+
+int JobRun::timeout_ms() const {
+  const auto left =
+      std::chrono::duration_cast<std::chrono::microseconds>(look_at_ - Clock::now()).count();
   const int longest = limits_.cancelled ? kCancelMs : 10000;
   return static_cast<int>(std::clamp<int64_t>((left + 999) / 1000, 1, longest));
 }
@@ -161,7 +176,12 @@ JobRun::Event JobRun::end_with(Event event) {
 }
 
 JobRun::Event JobRun::next(Frame& frame) {
+  // The work is there before the job is: it needs not wait for it.
   if (!unsent_.empty() && fds_.channel && !exited_) write_channel();
+  if (pid_ == 0) {
+    wait_started();
+    restart_clock();
+  }
   for (;;) {
     if (broken_) return Event::kInfra;
     switch (reader_.next(frame)) {
@@ -179,10 +199,7 @@ JobRun::Event JobRun::next(Frame& frame) {
     if (output_bytes_ > limits_.output_bytes) return end_with(Event::kOutput);
     if (exited_ && !fds_.channel && !fds_.out && !fds_.err) return Event::kExited;
     if (!exited_) {
-      if (limits_.cancelled && limits_.cancelled->load()) return end_with(Event::kCancelled);
-      if (wall_used_us() >= limits_.wall_us) return end_with(Event::kTimeWall);
-      const auto used = process_cpu_us(pid_);
-      if (used && *used - cpu_at_start_us_ >= limits_.cpu_us) return end_with(Event::kTimeCpu);
+      if (const auto reached = limit_reached()) return end_with(*reached);
     }
     poll_once(exited_ ? kSlotTimeoutMs : timeout_ms(), true);
   }

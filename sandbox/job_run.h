@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "sandbox/limits.h"
@@ -73,6 +74,8 @@ class JobRun {
   void read_output(Fd& fd, std::string* text);
   void write_channel();
   int64_t wall_used_us() const;
+  void plan_look(int64_t cpu_used_us, int64_t wall_used_us);
+  std::optional<Event> limit_reached();
   int timeout_ms() const;
   Event end_with(Event event);
   void fail(const std::string& reason);
@@ -95,6 +98,7 @@ class JobRun {
   int64_t cpu_at_start_us_ = 0;
   Clock::time_point started_;
   Clock::time_point last_frame_;
+  Clock::time_point look_at_;
   std::string infra_reason_;
 };
 
