@@ -26,6 +26,8 @@ void EngineOptions::validate() const {
   check(prefill_tokens >= 1, "prefill_tokens", "at least 1, got " + std::to_string(prefill_tokens));
   check(max_context >= 0, "max_context", "at least 0, got " + std::to_string(max_context));
   check(kv_mb >= 0, "kv_mb", "at least 0, got " + std::to_string(kv_mb));
+  check(prefix_fraction >= 0 && prefix_fraction <= 1, "prefix_fraction",
+        "a number in [0, 1], got " + std::to_string(prefix_fraction));
   check(kv_fraction > 0 && kv_fraction <= 0.95, "kv_fraction",
         "a number in (0, 0.95], got " + std::to_string(kv_fraction));
 }
@@ -327,6 +329,8 @@ void Engine::weights_changed() {
   wait_idle();
   const std::lock_guard lock(impl_->mutex);
   for (const auto& [name, adapter] : impl_->adapters) adapter->weights_changed();
+  impl_->scheduler.weights_changed();
+  impl_->stats = impl_->scheduler.stats();
 }
 
 void Engine::wait_idle() {

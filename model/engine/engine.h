@@ -21,6 +21,7 @@ struct EngineOptions {
   int64_t max_context = 0;        ///< tokens of prompt + completion, 0: the model's limit
   double kv_fraction = 0.2;       ///< share of the machine's available memory for the KV cache
   int64_t kv_mb = 0;              ///< size of the KV cache in MiB; 0: by kv_fraction
+  double prefix_fraction = 0.25;  ///< share of the KV cache that may keep text for later prompts
 
   template <class V>
   void visit(V& v) {
@@ -29,6 +30,8 @@ struct EngineOptions {
     v("max_context", max_context, "tokens of prompt and completion, 0: the model's limit");
     v("kv_fraction", kv_fraction, "share of available memory for the KV cache");
     v("kv_mb", kv_mb, "size of the KV cache in MiB, 0: by kv_fraction");
+    v("prefix_fraction", prefix_fraction,
+      "share of the KV cache that may keep ended texts for prompts that begin alike, 0: none");
   }
   void validate() const;
 };
@@ -36,6 +39,7 @@ struct EngineOptions {
 /// Counters since construction, and the state of the KV cache.
 struct EngineStats {
   int64_t prefill_tokens = 0;  ///< prompt tokens computed (a shared prompt once)
+  int64_t cached_tokens = 0;   ///< prompt tokens that were not, as earlier texts began alike
   int64_t decoded_tokens = 0;  ///< tokens sampled
   int64_t scored_tokens = 0;
   int64_t decode_steps = 0;
@@ -44,7 +48,8 @@ struct EngineStats {
   int64_t running = 0;  ///< sequences being decoded
   int64_t queued = 0;   ///< requests that wait
   int64_t kv_blocks_total = 0;
-  int64_t kv_blocks_used = 0;
+  int64_t kv_blocks_used = 0;  ///< held by requests
+  int64_t kv_blocks_idle = 0;  ///< kept for later prompts; they make way
 };
 
 /// Ids to score after a prompt.

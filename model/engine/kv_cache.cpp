@@ -24,7 +24,7 @@ at::Tensor map_tensor(const std::vector<int64_t>& shape, at::ScalarType dtype) {
 
 KvCache::KvCache(int64_t num_layers, const kernels::HeadShape& shape, at::ScalarType dtype,
                  int64_t num_blocks)
-    : references_(num_blocks, 0), free_(num_blocks) {
+    : references_(num_blocks, 0), kept_(num_blocks, false), free_(num_blocks) {
   for (int64_t l = 0; l < num_layers; ++l) {
     layers_.push_back(map_tensor({num_blocks, shape.kv_heads, shape.block_size()}, dtype));
   }
@@ -45,9 +45,28 @@ int32_t KvCache::allocate() {
   return block;
 }
 
+void KvCache::share(int32_t block) {
+  num_idle_ -= is_idle(block);
+  ++references_[block];
+}
+
 void KvCache::release(int32_t block) {
   WEFT_ASSERT(references_[block] > 0);
   if (--references_[block] == 0) free_.push_back(block);
+  num_idle_ += is_idle(block);
+}
+
+void KvCache::keep(int32_t block) {
+  WEFT_ASSERT(!kept_[block] && references_[block] > 0);
+  kept_[block] = true;
+  ++references_[block];
+}
+
+void KvCache::drop(int32_t block) {
+  WEFT_ASSERT(kept_[block]);
+  num_idle_ -= is_idle(block);
+  kept_[block] = false;
+  release(block);
 }
 
 void KvCache::release_all(std::vector<int32_t>& blocks) {

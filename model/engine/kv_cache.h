@@ -31,9 +31,15 @@ class KvCache {
 
   /// A free block with one reference. std::logic_error if none is free: admission keeps that away.
   int32_t allocate();
-  void share(int32_t block) { ++references_[block]; }
+  void share(int32_t block);
   void release(int32_t block);
   void release_all(std::vector<int32_t>& blocks);
+
+  /// Holds a block that others hold too beyond their releases, or ends that. It is idle while
+  /// nobody else holds it.
+  void keep(int32_t block);
+  void drop(int32_t block);
+  bool is_idle(int32_t block) const { return kept_[block] && references_[block] == 1; }
 
   /// Copies the contents of a block in every layer.
   void copy(int32_t from, int32_t to);
@@ -41,11 +47,16 @@ class KvCache {
   void clear(const std::vector<int32_t>& blocks);
 
   int64_t num_blocks() const { return static_cast<int64_t>(references_.size()); }
-  int64_t num_used() const { return num_blocks() - static_cast<int64_t>(free_.size()); }
+  int64_t num_free() const { return static_cast<int64_t>(free_.size()); }
+  int64_t num_idle() const { return num_idle_; }
+  /// Blocks that are neither free nor idle.
+  int64_t num_used() const { return num_blocks() - num_free() - num_idle_; }
 
  private:
   std::vector<at::Tensor> layers_;
   std::vector<int32_t> references_;
+  std::vector<bool> kept_;
+  int64_t num_idle_ = 0;
   std::vector<int32_t> free_;  // last in, first out: few pages are ever touched
 };
 

@@ -46,6 +46,8 @@ Scheduler::Scheduler(const Transformer& model, const Tokenizer* tokenizer,
       cache_(model.num_layers(),
              {model.config().num_heads, model.config().num_kv_heads, model.config().head_dim},
              model.dtype(), cache_blocks(model, options, max_context)),
+      prefixes_(cache_, static_cast<int64_t>(options.prefix_fraction *
+                                             static_cast<double>(cache_.num_blocks()))),
       unreserved_(cache_.num_blocks()) {
   stats_.kv_blocks_total = cache_.num_blocks();
 }
@@ -86,6 +88,12 @@ void Scheduler::end_all(ResponseStatus status, const std::string& error) {
   update_stats();
 }
 
+void Scheduler::weights_changed() {
+  WEFT_ASSERT(!has_work());
+  prefixes_.clear();
+  update_stats();
+}
+
 void Scheduler::end_cancelled() {
   for (auto& group : groups_) {
     if (!group->request) continue;
@@ -118,6 +126,12 @@ void Scheduler::start_choices() {
   sweep();
 }
 
+// What admission counts is never more than the cache holds, idle blocks apart: they make way.
+int32_t Scheduler::new_block() {
+  if (cache_.num_free() == 0) prefixes_.evict();
+  return cache_.allocate();
+}
+
 // Draws the first token of the next choice; false if there are no blocks for it now.
 bool Scheduler::start_choice(Group& group) {
   if (!group.running.empty()) {
@@ -125,6 +139,7 @@ bool Scheduler::start_choice(Group& group) {
     unreserved_ -= group.blocks_per_choice;
   }
   const int choice = group.started++;
+  const int64_t full = group.prompt_size() / kernels::kBlockTokens;
   const TextRequest& request = group.request->request;
   group.running.push_back(
       {choice,
@@ -140,22 +155,34 @@ bool Scheduler::start_choice(Group& group) {
     end_group(group, ResponseStatus::kFailed, "the model's logits are not finite");
     return true;
   }
+  if (choice == 0) {
+    prefixes_.keep(group.request->lora, group.request->prompt, group.blocks);
+    group.known_blocks = static_cast<size_t>(full);
+  }
   ++stats_.decoded_tokens;
   sequence->next = static_cast<int32_t>(sample.id);
   if (sequence->builder.push(sample)) {
     end_sequence(group, sequence);
     return true;
   }
-  const int64_t full = group.prompt_size() / kernels::kBlockTokens;
   for (int64_t b = 0; b < full; ++b) {
     cache_.share(group.blocks[b]);
     sequence->blocks.push_back(group.blocks[b]);
   }
   if (full < static_cast<int64_t>(group.blocks.size())) {
-    sequence->blocks.push_back(cache_.allocate());
+    sequence->blocks.push_back(new_block());
     cache_.copy(group.blocks[full], sequence->blocks.back());
   }
   return true;
+}
+
+// All but the last token may be known: its logits are wanted.
+void Scheduler::take_known_prefix(Group& group) {
+  const std::span<const int32_t> prompt = group.request->prompt;
+  group.blocks = prefixes_.take(group.request->lora, prompt.first(prompt.size() - 1));
+  group.known_blocks = group.blocks.size();
+  group.prefilled = static_cast<int64_t>(group.blocks.size()) * kernels::kBlockTokens;
+  stats_.cached_tokens += group.prefilled;
 }
 
 // Computes chunks of waiting prompts; false if none waits.
@@ -170,6 +197,7 @@ bool Scheduler::prefill() {
   const auto start = Clock::now();
   std::vector<std::pair<Group*, int64_t>> chosen;  // and how many tokens of each
   for (Group* group : waiting) {
+    if (group->blocks.empty()) take_known_prefix(*group);
     const int64_t count = std::min(budget, group->prompt_size() - group->prefilled);
     if (count == 0) break;
     budget -= count;
@@ -182,7 +210,7 @@ bool Scheduler::prefill() {
     const auto& prompt = group->request->prompt;
     const int64_t end = group->prefilled + count;
     while (static_cast<int64_t>(group->blocks.size()) < KvCache::blocks_for(end)) {
-      group->blocks.push_back(cache_.allocate());
+      group->blocks.push_back(new_block());
     }
     spans.push_back({{prompt.begin() + group->prefilled, prompt.begin() + end},
                      group->prefilled,
@@ -223,7 +251,7 @@ void Scheduler::decode() {
   for (const Row& row : rows) {
     Sequence& s = *row.sequence;
     if (KvCache::blocks_for(s.length + 1) > static_cast<int64_t>(s.blocks.size())) {
-      s.blocks.push_back(cache_.allocate());
+      s.blocks.push_back(new_block());
     }
     spans.push_back({{s.next}, s.length, &s.blocks, row.group->request->lora.get(), true});
     ++s.length;
@@ -257,7 +285,11 @@ void Scheduler::take_samples(const std::vector<Row>& rows, const at::Tensor& log
 }
 
 void Scheduler::end_sequence(Group& group, std::list<Sequence>::iterator sequence) {
-  group.finished[sequence->choice] = sequence->builder.take();
+  Completion& done = group.finished[sequence->choice] = sequence->builder.take();
+  std::vector<int32_t> text = group.request->prompt;
+  text.insert(text.end(), done.ids.begin(), done.ids.end());
+  text.resize(static_cast<size_t>(std::min<int64_t>(sequence->length, std::ssize(text))));
+  prefixes_.keep(group.request->lora, text, sequence->blocks);
   cache_.release_all(sequence->blocks);
   group.running.erase(sequence);
   --num_running_;
@@ -276,6 +308,11 @@ kernels::SampleResult Scheduler::draw(const Group& group, const float* logits, i
        s.top_k});
 }
 
+// Known blocks were computed without harm, and others may read them.
+void Scheduler::clear_from(size_t first, const std::vector<int32_t>& blocks) {
+  if (first < blocks.size()) cache_.clear({blocks.begin() + std::ptrdiff_t(first), blocks.end()});
+}
+
 // Frees what the group holds in the cache.
 void Scheduler::release(Group& group) {
   if (!group.running.empty()) {
@@ -291,8 +328,8 @@ void Scheduler::release(Group& group) {
 
 void Scheduler::end_group(Group& group, ResponseStatus status, const std::string& error) {
   if (status == ResponseStatus::kFailed) {
-    cache_.clear(group.blocks);
-    for (const Sequence& s : group.running) cache_.clear(s.blocks);
+    clear_from(group.known_blocks, group.blocks);
+    for (const Sequence& s : group.running) clear_from(group.known_blocks, s.blocks);
   }
   release(group);
   TextResponse response;
@@ -323,6 +360,7 @@ void Scheduler::sweep() {
 
 void Scheduler::update_stats() {
   stats_.kv_blocks_used = cache_.num_used();
+  stats_.kv_blocks_idle = cache_.num_idle();
   stats_.running = num_running_;
   stats_.queued =
       std::count_if(groups_.begin(), groups_.end(), [](const auto& g) { return !g->admitted; });

@@ -13,6 +13,7 @@
 #include "model/engine/engine.h"
 #include "model/engine/kv_cache.h"
 #include "model/engine/paged_forward.h"
+#include "model/engine/prefix_index.h"
 #include "model/engine/sequence.h"
 
 namespace weft {
@@ -47,6 +48,9 @@ class Scheduler {
   /// statistics first: who has a response finds it counted.
   void answer();
 
+  /// Drops what the old weights computed. Only while there is no work.
+  void weights_changed();
+
   bool has_work() const { return !groups_.empty(); }
   const EngineStats& stats() const { return stats_; }
   void count_scored(int64_t tokens) { stats_.scored_tokens += tokens; }
@@ -65,7 +69,8 @@ class Scheduler {
     std::unique_ptr<EngineRequest> request;
     std::vector<int32_t> blocks;
     int64_t prefilled = 0;
-    at::Tensor logits;  // [V] f32 after the prompt, until every choice has started
+    size_t known_blocks = 0;  // of `blocks`: those that the index held or was given
+    at::Tensor logits;        // [V] f32 after the prompt, until every choice has started
     int started = 0;
     std::list<Sequence> running;
     std::vector<Completion> finished;
@@ -86,13 +91,16 @@ class Scheduler {
   void admit();
   void start_choices();
   bool start_choice(Group& group);
+  void take_known_prefix(Group& group);
   bool prefill();
   void decode();
   std::vector<Row> decode_rows();
   void take_samples(const std::vector<Row>& rows, const at::Tensor& logits);
   void end_sequence(Group& group, std::list<Sequence>::iterator sequence);
+  int32_t new_block();
   kernels::SampleResult draw(const Group& group, const float* logits, int choice,
                              int64_t position) const;
+  void clear_from(size_t first, const std::vector<int32_t>& blocks);
   void release(Group& group);
   void end_group(Group& group, ResponseStatus status, const std::string& error);
   void sweep();
@@ -103,6 +111,7 @@ class Scheduler {
   const EngineOptions& options_;
   int64_t max_context_;
   KvCache cache_;
+  PrefixIndex prefixes_;
   int64_t unreserved_;  // blocks that no admitted group may claim
   int64_t num_running_ = 0;
   std::list<std::unique_ptr<Group>> groups_;  // in order of arrival; ended ones have no request

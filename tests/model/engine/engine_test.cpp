@@ -161,13 +161,80 @@ TEST(Engine, ChoicesOfOnePromptEqualRequestsOfTheirOwn) {
   const auto few = engine->complete(many);
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(few.choices[i].ids, group.choices[i].ids);
   EXPECT_NE(group.choices[0].ids, group.choices[1].ids);
-  EXPECT_EQ(engine->stats().prefill_tokens, 74);
+  EXPECT_EQ(engine->stats().prefill_tokens, 37 + 5);  // two blocks of the second are known
+  expect_idle_and_empty(*engine);
+}
+
+TEST(Engine, APromptThatBeginsLikeAnEarlierTextIsComputedInPart) {
+  const auto engine = tiny_engine();
+  EngineOptions options = small_options();
+  options.prefix_fraction = 0;
+  const auto plain = tiny_engine(options);
+  TextRequest first = request_of(random_ids(50, 1), 20, 1);
+  const auto answer = engine->complete(first);
+  expect_same(answer, plain->complete(first));
+  EXPECT_EQ(engine->stats().cached_tokens, 0);
+  // The same again, another ending, and the dialogue carried on behind the answer: 48 of 50 tokens,
+  // 32, and 64 of the 69 that the cache held.
+  TextRequest ending = first, further = first;
+  auto& ending_ids = std::get<std::vector<int32_t>>(ending.prompt);
+  ending_ids[40] = ending_ids[40] == 7 ? 8 : 7;
+  auto& further_ids = std::get<std::vector<int32_t>>(further.prompt);
+  const auto& answer_ids = answer.choices[0].ids;
+  further_ids.insert(further_ids.end(), answer_ids.begin(), answer_ids.end());
+  int64_t cached = 0;
+  for (const auto& [request, known] : {std::pair(first, 48), {ending, 32}, {further, 64}}) {
+    expect_same(engine->complete(request), plain->complete(request));
+    cached += known;
+    EXPECT_EQ(engine->stats().cached_tokens, cached);
+  }
+  EXPECT_EQ(plain->stats().cached_tokens, 0);
+  EXPECT_EQ(plain->stats().kv_blocks_idle, 0);
+  expect_idle_and_empty(*engine);
+  EXPECT_GT(engine->stats().kv_blocks_idle, 0);
+}
+
+TEST(Engine, APrefixIsKnownUnderItsAdapterAndItsWeightsOnly) {
+  const auto engine = tiny_engine();
+  const auto load = [&] {
+    return Lora::load(test::fixture("tiny_llama_lora").string(), engine->model().config());
+  };
+  engine->set_adapter("a", load());
+  const TextRequest base = request_of(random_ids(40, 1));
+  TextRequest adapted = base;
+  adapted.adapter = "a";
+  engine->complete(base);
+  const auto before = engine->complete(adapted);
+  EXPECT_EQ(engine->stats().cached_tokens, 0);
+  expect_same(engine->complete(adapted), before);
+  EXPECT_EQ(engine->stats().cached_tokens, 32);
+  engine->set_adapter("a", load());
+  expect_same(engine->complete(adapted), before);
+  EXPECT_EQ(engine->stats().cached_tokens, 32);
+  engine->weights_changed();
+  EXPECT_EQ(engine->stats().kv_blocks_idle, 0);
+  engine->complete(base);
+  EXPECT_EQ(engine->stats().cached_tokens, 32);
+}
+
+TEST(Engine, KeptTextMakesWay) {
+  EngineOptions options = small_options();
+  options.kv_mb = 1;  // 128 blocks of two layers, two heads of 16 in fp32
+  options.prefix_fraction = 1;
+  const auto engine = tiny_engine(options);
+  for (uint64_t i = 0; i < 8; ++i) {
+    const auto response = engine->complete(request_of(random_ids(400, i), 40, i));
+    ASSERT_EQ(response.status, ResponseStatus::kOk) << response.error;
+    EXPECT_LE(engine->stats().kv_blocks_idle, engine->stats().kv_blocks_total);
+  }
+  engine->complete(request_of(random_ids(400, 7), 40, 7));
+  EXPECT_EQ(engine->stats().cached_tokens, 384);
   expect_idle_and_empty(*engine);
 }
 
 TEST(Engine, RequestsBeyondTheCacheWaitForRoom) {
   EngineOptions options = small_options();
-  options.kv_mb = 1;  // 64 blocks of two layers, two heads of 16 in fp32
+  options.kv_mb = 1;  // 128 blocks of two layers, two heads of 16 in fp32
   const auto engine = tiny_engine(options);
   std::vector<TextRequest> requests;
   for (uint64_t i = 0; i < 12; ++i) {
