@@ -13,7 +13,7 @@ torch_version=2.11.0
 cuda_packages="nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85"
 # The converter's own first lines say what it needs.
 convert_packages=$(sed -n 's/^ *\.venv-convert\/bin\/pip install //p' scripts/fetch_default_model.py)
-openai_packages="openai==2.8.1"
+test_packages="openai==2.8.1 numpy==2.2.6"
 model=models/SmolLM2-135M-Instruct
 python=/usr/bin/python3
 
@@ -102,6 +102,6 @@ install_torch
 fetch_model
 if [ "$want_tests" = yes ]; then
   # shellcheck disable=SC2086
-  make_venv .venv-test "test clients" $openai_packages
+  make_venv .venv-test "test clients" $test_packages
 fi
 say "done"

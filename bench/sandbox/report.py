@@ -56,6 +56,11 @@ def measure(args):
     for row in ("slots", "sustained"):
         got = run_json([args.bin / "sandbox_bench", args.seconds, row])
         results[row] = got.get(row, got)
+    packages = next(Path(".venv-test").glob("lib/python3*/site-packages/numpy"), None)
+    if packages:
+        row = f"numpy:{packages.parent.resolve()}"
+        got = run_json([args.bin / "sandbox_bench", args.seconds, row])
+        results["numpy"] = got.get(row, got)
     if args.data:
         sys.path.insert(0, str(HERE))
         import samples
@@ -110,6 +115,7 @@ def requirements(results):
         row("kill of 64 processes, max ms", "kill.bomb_of_64.max_ms", at_most=250),
         row("waiting workflow, private MB", "memory.private_mb_each", at_most=4),
         row("slot's zygote, proportional MB", "memory.slot_pss_mb", at_most=32),
+        row("zygote with numpy, proportional MB", "numpy.pss_mb", at_most=64),
     ]
 
 

@@ -1,5 +1,6 @@
 // sandbox_bench [SECONDS] [ROW...]: measures the sandbox, one JSON object on standard output.
-// Rows: light_min full_min light_std full_std isolation tests slots kill channel memory sustained.
+// Rows: light_min full_min light_std full_std isolation tests slots kill channel memory sustained
+// numpy:PACKAGES, where PACKAGES is a folder with numpy.
 // Those that are about one core run on the core that the caller pinned the process to.
 #include <atomic>
 #include <cstdio>
@@ -144,12 +145,24 @@ Json measure_sustained() {
           {"rss_mb_after", memory_mb(zygotes, "Rss:")}};
 }
 
+double slot_pss_mb(const SandboxOptions& options) {
+  const Sandbox sandbox(options);
+  return memory_mb(descendants(), "Pss:");
+}
+
 Json measure_memory() {
+  const double zygote_mb = slot_pss_mb(slots(1));
   Sandbox sandbox(slots(1));
-  const double zygote_mb = memory_mb(descendants(), "Pss:");
   Json row = measure_waiting_workflows(sandbox, 200);
   row["slot_pss_mb"] = zygote_mb;
   return row;
+}
+
+// What a slot's zygote with numpy takes beside the others, which start without it as well.
+Json measure_numpy(const std::string& packages) {
+  SandboxOptions with_numpy = slots(1);
+  with_numpy.packages = packages;
+  return {{"pss_mb", slot_pss_mb(with_numpy) - slot_pss_mb(slots(1))}};
 }
 
 Json measure(const std::string& row, double seconds) {
@@ -162,6 +175,7 @@ Json measure(const std::string& row, double seconds) {
   if (row == "slots") return measure_slots(seconds);
   if (row == "sustained") return measure_sustained();
   if (row == "memory") return measure_memory();
+  if (row.starts_with("numpy:")) return measure_numpy(row.substr(6));
   Sandbox sandbox(slots(1));
   if (row == "kill") return measure_kill(sandbox);
   if (row == "channel") return measure_channel(sandbox);

@@ -40,6 +40,7 @@ class StandInNumpy {
     std::filesystem::create_directory(folder());
     std::filesystem::permissions(packages_.path(), std::filesystem::perms(0755));
     write_file_atomically(folder() / "__init__.py", text);
+    write_file_atomically(folder() / "random.py", "def seed(value):\n    pass\n");
   }
   std::filesystem::path folder() const { return packages_ / "numpy"; }
   SandboxOptions options() const {
@@ -78,6 +79,44 @@ TEST(Flavour, EveryJobSeedsNumpysGenerator) {
     const Verdict verdict = judge.run(request);
     EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
   }
+}
+
+// The site-packages of .venv-test, or an empty path.
+std::filesystem::path real_packages() {
+  const auto libraries = test::source_dir() / ".venv-test" / "lib";
+  if (!std::filesystem::exists(libraries)) return {};
+  for (const auto& python : std::filesystem::directory_iterator(libraries)) {
+    const auto packages = python.path() / "site-packages";
+    if (std::filesystem::exists(packages / "numpy")) return packages;
+  }
+  return {};
+}
+
+TEST(Flavour, RealNumpyComputesInTheJail) {
+  auto options = test::sandbox_options();
+  options.packages = real_packages();
+  if (options.packages.empty()) {
+    GTEST_SKIP() << "no .venv-test with the package numpy; scripts/bootstrap.sh --tests makes it";
+  }
+  Sandbox sandbox(options);
+  Judge judge(sandbox);
+  auto request = test::call_request(
+      "import numpy as np\n"
+      "def f(n):\n"
+      "    a = np.arange(n * n, dtype=float).reshape(n, n) + np.eye(n)\n"
+      "    b = np.random.rand(n)\n"
+      "    return bool(np.allclose(a @ np.linalg.solve(a, b), b)), int((a @ a).trace())\n");
+  request.tests = {{{"args", {2}}, {"expected", {{"$tuple", {true, 21}}}}}};
+  const Verdict solved = judge.run(request);
+  EXPECT_EQ(solved.row_verdict(), "PASS") << dump_json(to_json(solved));
+  // Its own scalars are no plain values, and two jobs draw the same numbers.
+  request.code = "import numpy as np\ndef f(x):\n    return np.float64(x)\n";
+  EXPECT_EQ(judge.run(request).row_verdict(), "UNSERIALISABLE");
+  request.code = "import numpy as np\ndef f(x):\n    return float(np.random.rand())\n";
+  const std::string drawn = judge.run(request).tests[0].got;
+  EXPECT_EQ(judge.run(request).tests[0].got, drawn);
+  request.code = "import numpy as np\ndef f(x):\n    np.save('/packages/x.npy', [x])\n";
+  EXPECT_EQ(judge.run(request).row_verdict(), "ERROR(OSError)");
 }
 
 TEST(Flavour, PackagesThatCannotBeImportedAreFoundAtTheStart) {
