@@ -38,12 +38,13 @@ struct EngineOptions {
 
 /// Counters since construction, and the state of the KV cache.
 struct EngineStats {
-  int64_t prefill_tokens = 0;  ///< prompt tokens computed (a shared prompt once)
+  int64_t prefill_tokens = 0;  ///< of prompts, a shared one once, and of texts computed again
   int64_t cached_tokens = 0;   ///< prompt tokens that were not, as earlier texts began alike
   int64_t decoded_tokens = 0;  ///< tokens sampled
   int64_t scored_tokens = 0;
   int64_t decode_steps = 0;
-  double prefill_s = 0;  ///< seconds spent in prefill steps
+  int64_t preemptions = 0;  ///< times that a sequence or a prompt lost its blocks to an older one
+  double prefill_s = 0;     ///< seconds spent in prefill steps
   double decode_s = 0;
   int64_t running = 0;  ///< sequences being decoded
   int64_t queued = 0;   ///< requests that wait

@@ -47,8 +47,7 @@ Scheduler::Scheduler(const Transformer& model, const Tokenizer* tokenizer,
              {model.config().num_heads, model.config().num_kv_heads, model.config().head_dim},
              model.dtype(), cache_blocks(model, options, max_context)),
       prefixes_(cache_, static_cast<int64_t>(options.prefix_fraction *
-                                             static_cast<double>(cache_.num_blocks()))),
-      unreserved_(cache_.num_blocks()) {
+                                             static_cast<double>(cache_.num_blocks()))) {
   stats_.kv_blocks_total = cache_.num_blocks();
 }
 
@@ -62,11 +61,9 @@ void Scheduler::add(std::unique_ptr<EngineRequest> request) {
   auto group = std::make_unique<Group>();
   const auto prompt = static_cast<int64_t>(request->prompt.size());
   group->max_new = std::min<int64_t>(request->request.sampling.max_tokens, max_context_ - prompt);
-  group->base_blocks = blocks_needed(prompt, group->max_new);
-  group->blocks_per_choice = group->base_blocks - KvCache::blocks_for(prompt);
   group->finished.resize(request->request.n);
   group->request = std::move(request);
-  WEFT_ASSERT(group->base_blocks <= cache_.num_blocks());
+  WEFT_ASSERT(blocks_needed(prompt, group->max_new) <= cache_.num_blocks());
   groups_.push_back(std::move(group));
   update_stats();
 }
@@ -74,8 +71,8 @@ void Scheduler::add(std::unique_ptr<EngineRequest> request) {
 void Scheduler::step() {
   end_cancelled();
   admit();
-  start_choices();
-  if (num_running_ >= options_.max_batch || !prefill()) decode();
+  advance_groups();
+  if (!prefill()) decode();
   sweep();
   update_stats();
 }
@@ -103,127 +100,57 @@ void Scheduler::end_cancelled() {
   sweep();
 }
 
-void Scheduler::admit() {
-  int64_t prompts = 0;
+// Texts to compute again come first; prompts wait while the batch is full.
+std::vector<Scheduler::Chunk> Scheduler::choose_chunks() {
+  std::vector<Chunk> waiting;
   for (auto& group : groups_) {
-    if (group->admitted) {
-      prompts += group->started < group->request->request.n;
-      continue;
-    }
-    if (group->base_blocks > unreserved_ || prompts >= options_.max_batch) return;
-    unreserved_ -= group->base_blocks;
-    group->admitted = true;
-    ++prompts;
-  }
-}
-
-void Scheduler::start_choices() {
-  for (auto& group : groups_) {
-    while (group->request && group->logits.defined() && num_running_ < options_.max_batch) {
-      if (!start_choice(*group)) break;
+    for (Sequence& s : group->running) {
+      if (s.recomputing()) waiting.push_back({group.get(), &s, s.length - s.computed});
     }
   }
-  sweep();
-}
-
-// What admission counts is never more than the cache holds, idle blocks apart: they make way.
-int32_t Scheduler::new_block() {
-  if (cache_.num_free() == 0) prefixes_.evict();
-  return cache_.allocate();
-}
-
-// Draws the first token of the next choice; false if there are no blocks for it now.
-bool Scheduler::start_choice(Group& group) {
-  if (!group.running.empty()) {
-    if (unreserved_ < group.blocks_per_choice) return false;
-    unreserved_ -= group.blocks_per_choice;
+  if (num_running_ < options_.max_batch) {
+    for (auto& group : groups_) {
+      if (!group->prefilling()) continue;
+      waiting.push_back({group.get(), nullptr, group->prompt_size() - group->prefilled});
+    }
   }
-  const int choice = group.started++;
-  const int64_t full = group.prompt_size() / kernels::kBlockTokens;
-  const TextRequest& request = group.request->request;
-  group.running.push_back(
-      {choice,
-       {},
-       group.prompt_size(),
-       0,
-       CompletionBuilder(request, choice, tokenizer_, model_.config().eos_ids, group.max_new)});
-  ++num_running_;
-  const auto sequence = std::prev(group.running.end());
-  const auto sample = draw(group, group.logits.const_data_ptr<float>(), choice, 0);
-  if (group.started == request.n) group.logits.reset();
-  if (sample.id < 0) {
-    end_group(group, ResponseStatus::kFailed, "the model's logits are not finite");
-    return true;
-  }
-  if (choice == 0) {
-    prefixes_.keep(group.request->lora, group.request->prompt, group.blocks);
-    group.known_blocks = static_cast<size_t>(full);
-  }
-  ++stats_.decoded_tokens;
-  sequence->next = static_cast<int32_t>(sample.id);
-  if (sequence->builder.push(sample)) {
-    end_sequence(group, sequence);
-    return true;
-  }
-  for (int64_t b = 0; b < full; ++b) {
-    cache_.share(group.blocks[b]);
-    sequence->blocks.push_back(group.blocks[b]);
-  }
-  if (full < static_cast<int64_t>(group.blocks.size())) {
-    sequence->blocks.push_back(new_block());
-    cache_.copy(group.blocks[full], sequence->blocks.back());
-  }
-  return true;
-}
-
-// All but the last token may be known: its logits are wanted.
-void Scheduler::take_known_prefix(Group& group) {
-  const std::span<const int32_t> prompt = group.request->prompt;
-  group.blocks = prefixes_.take(group.request->lora, prompt.first(prompt.size() - 1));
-  group.known_blocks = group.blocks.size();
-  group.prefilled = static_cast<int64_t>(group.blocks.size()) * kernels::kBlockTokens;
-  stats_.cached_tokens += group.prefilled;
-}
-
-// Computes chunks of waiting prompts; false if none waits.
-bool Scheduler::prefill() {
-  std::vector<StepSpan> spans;
-  std::vector<Group*> waiting;
   int64_t budget = options_.prefill_tokens;
-  for (auto& group : groups_) {
-    if (group->prefilling()) waiting.push_back(group.get());
+  std::vector<Chunk> chosen;
+  for (Chunk& chunk : waiting) {
+    chunk.count = std::min(budget, chunk.count);
+    if (chunk.count == 0) break;
+    budget -= chunk.count;
+    chosen.push_back(chunk);
   }
-  if (waiting.empty()) return false;
-  const auto start = Clock::now();
-  std::vector<std::pair<Group*, int64_t>> chosen;  // and how many tokens of each
-  for (Group* group : waiting) {
-    if (group->blocks.empty()) take_known_prefix(*group);
-    const int64_t count = std::min(budget, group->prompt_size() - group->prefilled);
-    if (count == 0) break;
-    budget -= count;
-    chosen.emplace_back(group, count);
-  }
-  std::stable_sort(chosen.begin(), chosen.end(), [](const auto& a, const auto& b) {
-    return a.first->request->lora.get() < b.first->request->lora.get();
+  std::stable_sort(chosen.begin(), chosen.end(), [](const Chunk& a, const Chunk& b) {
+    return a.group->request->lora.get() < b.group->request->lora.get();
   });
-  for (const auto& [group, count] : chosen) {
-    const auto& prompt = group->request->prompt;
-    const int64_t end = group->prefilled + count;
-    while (static_cast<int64_t>(group->blocks.size()) < KvCache::blocks_for(end)) {
-      group->blocks.push_back(new_block());
-    }
-    spans.push_back({{prompt.begin() + group->prefilled, prompt.begin() + end},
-                     group->prefilled,
-                     &group->blocks,
+  return chosen;
+}
+
+// Computes chunks of what waits for it; false if nothing does.
+bool Scheduler::prefill() {
+  const std::vector<Chunk> chosen = choose_chunks();
+  if (chosen.empty()) return false;
+  const auto start = Clock::now();
+  std::vector<StepSpan> spans;
+  for (const auto& [group, sequence, count] : chosen) {
+    const std::vector<int32_t> text =
+        sequence ? text_of(*group, *sequence) : group->request->prompt;
+    const int64_t first = sequence ? sequence->computed : group->prefilled;
+    const int64_t end = first + count;
+    spans.push_back({{text.begin() + first, text.begin() + end},
+                     first,
+                     sequence ? &sequence->blocks : &group->blocks,
                      group->request->lora.get(),
-                     end == group->prompt_size()});
+                     !sequence && end == group->prompt_size()});
     stats_.prefill_tokens += count;
   }
   const at::Tensor logits = paged_forward(model_, cache_, spans);
   int64_t row = 0;
   for (size_t i = 0; i < chosen.size(); ++i) {
-    Group& group = *chosen[i].first;
-    group.prefilled += chosen[i].second;
+    Group& group = *chosen[i].group;
+    (chosen[i].sequence ? chosen[i].sequence->computed : group.prefilled) += chosen[i].count;
     if (spans[i].wants_logits) group.logits = logits.select(0, row++).clone();
   }
   stats_.prefill_s += seconds_since(start);
@@ -234,7 +161,7 @@ std::vector<Scheduler::Row> Scheduler::decode_rows() {
   std::vector<Row> rows;
   for (auto& group : groups_) {
     for (auto s = group->running.begin(); s != group->running.end(); ++s) {
-      rows.push_back({group.get(), s});
+      if (s->decoding()) rows.push_back({group.get(), s});
     }
   }
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
@@ -245,16 +172,14 @@ std::vector<Scheduler::Row> Scheduler::decode_rows() {
 
 void Scheduler::decode() {
   const auto start = Clock::now();
+  make_room_to_decode();
   const std::vector<Row> rows = decode_rows();
   if (rows.empty()) return;
   std::vector<StepSpan> spans;
   for (const Row& row : rows) {
     Sequence& s = *row.sequence;
-    if (KvCache::blocks_for(s.length + 1) > static_cast<int64_t>(s.blocks.size())) {
-      s.blocks.push_back(new_block());
-    }
     spans.push_back({{s.next}, s.length, &s.blocks, row.group->request->lora.get(), true});
-    ++s.length;
+    s.computed = ++s.length;
   }
   take_samples(rows, paged_forward(model_, cache_, spans));
   ++stats_.decode_steps;
@@ -284,19 +209,22 @@ void Scheduler::take_samples(const std::vector<Row>& rows, const at::Tensor& log
   }
 }
 
-void Scheduler::end_sequence(Group& group, std::list<Sequence>::iterator sequence) {
-  Completion& done = group.finished[sequence->choice] = sequence->builder.take();
+// The text so far, without the token that was sampled last.
+std::vector<int32_t> Scheduler::text_of(const Group& group, const Sequence& sequence) const {
   std::vector<int32_t> text = group.request->prompt;
-  text.insert(text.end(), done.ids.begin(), done.ids.end());
-  text.resize(static_cast<size_t>(std::min<int64_t>(sequence->length, std::ssize(text))));
-  prefixes_.keep(group.request->lora, text, sequence->blocks);
-  cache_.release_all(sequence->blocks);
+  const auto& sampled = sequence.builder.completion().ids;
+  text.insert(text.end(), sampled.begin(), sampled.end());
+  text.resize(static_cast<size_t>(std::min<int64_t>(sequence.length, std::ssize(text))));
+  return text;
+}
+
+void Scheduler::end_sequence(Group& group, std::list<Sequence>::iterator sequence) {
+  prefixes_.keep(group.request->lora, text_of(group, *sequence), sequence->blocks);
+  group.finished[sequence->choice] = sequence->builder.take();
+  release_blocks(*sequence);
   group.running.erase(sequence);
   --num_running_;
-  if (!group.running.empty()) unreserved_ += group.blocks_per_choice;
-  if (group.running.empty() && group.started == group.request->request.n) {
-    end_group(group, ResponseStatus::kOk, "");
-  }
+  if (group.running.empty() && !group.starting()) end_group(group, ResponseStatus::kOk, "");
 }
 
 kernels::SampleResult Scheduler::draw(const Group& group, const float* logits, int choice,
@@ -313,23 +241,22 @@ void Scheduler::clear_from(size_t first, const std::vector<int32_t>& blocks) {
   if (first < blocks.size()) cache_.clear({blocks.begin() + std::ptrdiff_t(first), blocks.end()});
 }
 
+void Scheduler::release_blocks(Sequence& sequence) {
+  num_active_ -= !sequence.blocks.empty();
+  cache_.release_all(sequence.blocks);
+}
+
 // Frees what the group holds in the cache.
 void Scheduler::release(Group& group) {
-  if (!group.running.empty()) {
-    unreserved_ += group.blocks_per_choice * (static_cast<int64_t>(group.running.size()) - 1);
-  }
-  for (Sequence& s : group.running) {
-    cache_.release_all(s.blocks);
-    --num_running_;
-  }
+  for (Sequence& s : group.running) release_blocks(s);
+  num_running_ -= std::ssize(group.running);
   cache_.release_all(group.blocks);
-  if (group.admitted) unreserved_ += group.base_blocks;
 }
 
 void Scheduler::end_group(Group& group, ResponseStatus status, const std::string& error) {
   if (status == ResponseStatus::kFailed) {
     clear_from(group.known_blocks, group.blocks);
-    for (const Sequence& s : group.running) clear_from(group.known_blocks, s.blocks);
+    for (const Sequence& s : group.running) clear_from(s.known_blocks, s.blocks);
   }
   release(group);
   TextResponse response;
@@ -362,8 +289,9 @@ void Scheduler::update_stats() {
   stats_.kv_blocks_used = cache_.num_used();
   stats_.kv_blocks_idle = cache_.num_idle();
   stats_.running = num_running_;
-  stats_.queued =
-      std::count_if(groups_.begin(), groups_.end(), [](const auto& g) { return !g->admitted; });
+  stats_.queued = std::count_if(groups_.begin(), groups_.end(), [](const auto& g) {
+    return g->running.empty() && g->blocks.empty();
+  });
 }
 
 }  // namespace weft

@@ -1,11 +1,17 @@
 /// Continuous batching: which prompts are prefilled, which sequences decoded, in each step. Used by
 /// the engine's thread alone.
+///
+/// Requests come in as there is room for their prompts. When the cache is full, the youngest
+/// sequence loses its blocks and is computed again later (preemption by recompute,
+/// arXiv:2309.06180, section 4.5); the oldest request always fits alone, so that every request
+/// ends.
 #pragma once
 
 #include <deque>
 #include <functional>
 #include <list>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,7 +41,7 @@ class Scheduler {
   /// Queues a request. Its blocks must fit the cache: see blocks_needed.
   void add(std::unique_ptr<EngineRequest> request);
 
-  /// Blocks that a request of this prompt must have to decode one choice.
+  /// Blocks that a request of this prompt holds at most while one choice is decoded.
   int64_t blocks_needed(int64_t prompt_tokens, int64_t max_tokens) const;
 
   /// Runs one prefill or decode step.
@@ -56,51 +62,75 @@ class Scheduler {
   void count_scored(int64_t tokens) { stats_.scored_tokens += tokens; }
 
  private:
-  // One choice that is being decoded. `length` tokens are in the cache, `next` is not yet.
+  // One choice. The cache is to hold the first `length` tokens of its text, which is the prompt and
+  // what was sampled but for `next`; it holds the first `computed`. Without blocks it waits for
+  // some.
   struct Sequence {
     int choice;
     std::vector<int32_t> blocks;
+    size_t known_blocks;  // the first of `blocks`, which the prefix index had or was given
     int64_t length;
+    int64_t computed;
     int32_t next;
     CompletionBuilder builder;
+
+    bool decoding() const { return !blocks.empty() && computed == length; }
+    bool recomputing() const { return !blocks.empty() && computed < length; }
   };
-  // One request. Its blocks hold the prompt and stay until it ends.
+  // One request. Its blocks hold the prompt while choices are to be started.
   struct Group {
     std::unique_ptr<EngineRequest> request;
     std::vector<int32_t> blocks;
-    int64_t prefilled = 0;
-    size_t known_blocks = 0;  // of `blocks`: those that the index held or was given
+    size_t known_blocks = 0;  // as in Sequence
+    int64_t prefilled = 0;    // tokens of the prompt that `blocks` hold
     at::Tensor logits;        // [V] f32 after the prompt, until every choice has started
     int started = 0;
     std::list<Sequence> running;
     std::vector<Completion> finished;
-    int64_t base_blocks = 0;  // reserved while admitted: the prompt and one choice
-    int64_t blocks_per_choice = 0;
     int64_t max_new = 0;
-    bool admitted = false;
 
     int64_t prompt_size() const { return static_cast<int64_t>(request->prompt.size()); }
-    bool prefilling() const { return admitted && prefilled < prompt_size(); }
+    bool starting() const { return started < request->request.n; }
+    bool prefilling() const { return !blocks.empty() && prefilled < prompt_size(); }
   };
   struct Row {
     Group* group;
     std::list<Sequence>::iterator sequence;
   };
+  // Tokens to compute: of a prompt, or of a text whose blocks were taken away.
+  struct Chunk {
+    Group* group;
+    Sequence* sequence;  // null: the prompt
+    int64_t count;
+  };
+
+  // admission.cpp: who gets blocks, and who loses them
+  int64_t available() const { return cache_.num_free() + cache_.num_idle(); }
+  int32_t new_block();
+  bool claim(const Group& group, int64_t blocks, bool own_prompt_too = false);
+  void admit();
+  void advance_groups();
+  bool advance(Group& group);
+  size_t take_blocks(const Group& group, std::span<const int32_t> text, size_t most_known,
+                     std::vector<int32_t>& blocks);
+  bool start_choice(Group& group);
+  bool resume(Group& group, Sequence& sequence);
+  void make_room_to_decode();
+  std::pair<Group*, Sequence*> youngest(const Group* oldest = nullptr);
+  void preempt(Group& group, Sequence* sequence);
+  std::vector<int32_t> text_of(const Group& group, const Sequence& sequence) const;
 
   void end_cancelled();
-  void admit();
-  void start_choices();
-  bool start_choice(Group& group);
-  void take_known_prefix(Group& group);
   bool prefill();
+  std::vector<Chunk> choose_chunks();
   void decode();
   std::vector<Row> decode_rows();
   void take_samples(const std::vector<Row>& rows, const at::Tensor& logits);
   void end_sequence(Group& group, std::list<Sequence>::iterator sequence);
-  int32_t new_block();
   kernels::SampleResult draw(const Group& group, const float* logits, int choice,
                              int64_t position) const;
   void clear_from(size_t first, const std::vector<int32_t>& blocks);
+  void release_blocks(Sequence& sequence);
   void release(Group& group);
   void end_group(Group& group, ResponseStatus status, const std::string& error);
   void sweep();
@@ -112,8 +142,8 @@ class Scheduler {
   int64_t max_context_;
   KvCache cache_;
   PrefixIndex prefixes_;
-  int64_t unreserved_;  // blocks that no admitted group may claim
-  int64_t num_running_ = 0;
+  int64_t num_running_ = 0;                   // choices started and not ended
+  int64_t num_active_ = 0;                    // of those, with blocks
   std::list<std::unique_ptr<Group>> groups_;  // in order of arrival; ended ones have no request
   std::vector<std::pair<std::unique_ptr<EngineRequest>, TextResponse>> ended_;  // not yet answered
   EngineStats stats_;

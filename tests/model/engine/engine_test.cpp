@@ -248,6 +248,53 @@ TEST(Engine, RequestsBeyondTheCacheWaitForRoom) {
   expect_idle_and_empty(*engine);
 }
 
+// 12 requests of up to 4 choices and 200 tokens in a cache for two such texts, against one for all.
+void expect_preemption_changes_nothing(double prefix_fraction, int64_t prefill_tokens) {
+  EngineOptions options = small_options();
+  options.kv_mb = 32;
+  const auto ample = tiny_engine(options);
+  options.kv_mb = 1;
+  options.max_context = 1000;
+  options.prefix_fraction = prefix_fraction;
+  options.prefill_tokens = prefill_tokens;
+  const auto tight = tiny_engine(options);
+  std::vector<TextRequest> requests;
+  for (uint64_t i = 0; i < 12; ++i) {
+    requests.push_back(request_of(random_ids(16 * (i % 5) + 20 * i % 7 + 1, i), 200, i));
+    requests.back().n = 1 + static_cast<int>(i % 4);
+  }
+  const auto expected = ample->complete_all(requests);
+  const auto got = tight->complete_all(requests);
+  for (size_t i = 0; i < requests.size(); ++i) expect_same(got[i], expected[i]);
+  EXPECT_EQ(ample->stats().preemptions, 0);
+  EXPECT_GT(tight->stats().preemptions, 0);
+  EXPECT_EQ(tight->stats().decoded_tokens, ample->stats().decoded_tokens);
+  expect_idle_and_empty(*tight);
+}
+
+TEST(Engine, PreemptionChangesNoCompletion) { expect_preemption_changes_nothing(0.25, 512); }
+
+TEST(Engine, PreemptionWithoutAPrefixCacheChangesNoCompletion) {
+  expect_preemption_changes_nothing(0, 512);
+}
+
+TEST(Engine, PreemptionInTheMiddleOfAPrefillChangesNoCompletion) {
+  expect_preemption_changes_nothing(0.25, 9);
+}
+
+TEST(Engine, ChoicesOfOneRequestMakeWayForEachOther) {
+  EngineOptions options = small_options();
+  options.kv_mb = 32;
+  TextRequest large = request_of(random_ids(300, 1), 212);
+  large.n = 12;  // 19 blocks of the prompt and 14 of each choice: more than the 128 of one MiB
+  const auto expected = tiny_engine(options)->complete(large);
+  options.kv_mb = 1;
+  const auto engine = tiny_engine(options);
+  for (const TextResponse& r : engine->complete_all({large, large})) expect_same(r, expected);
+  EXPECT_GT(engine->stats().preemptions, 0);
+  expect_idle_and_empty(*engine);
+}
+
 TEST(Engine, BaseAndAdapterShareABatch) {
   const auto engine = tiny_engine();
   engine->set_adapter(

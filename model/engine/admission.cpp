@@ -1,0 +1,174 @@
+// Scheduler: who gets blocks of the cache, and who loses them when it is full.
+#include "base/error.h"
+#include "model/engine/scheduler.h"
+
+namespace weft {
+
+// Only after a look at available().
+int32_t Scheduler::new_block() {
+  if (cache_.num_free() == 0) prefixes_.evict();
+  return cache_.allocate();
+}
+
+// Whether the group may take so many blocks. What runs keeps a block each to grow into; where
+// nothing runs, younger requests make way, and the group's own prompt if it may.
+bool Scheduler::claim(const Group& group, int64_t blocks, bool own_prompt_too) {
+  if (num_active_ > 0) return available() >= blocks + num_active_;
+  while (available() < blocks) {
+    const auto [victim, sequence] = youngest(&group);
+    if (!victim || (victim == &group && !own_prompt_too)) return false;
+    preempt(*victim, sequence);
+  }
+  return true;
+}
+
+// Known blocks at the head of a text, and new ones for the rest of it. Returns how many are known.
+size_t Scheduler::take_blocks(const Group& group, std::span<const int32_t> text, size_t most_known,
+                              std::vector<int32_t>& blocks) {
+  blocks = prefixes_.take(group.request->lora, text.first(most_known));
+  const size_t known = blocks.size();
+  while (std::ssize(blocks) < KvCache::blocks_for(std::ssize(text))) blocks.push_back(new_block());
+  return known;
+}
+
+// Lets requests in, in their order, while there is room for their prompts.
+void Scheduler::admit() {
+  int64_t prompts = 0;
+  bool others_wait = false;
+  for (auto& group : groups_) {
+    for (const Sequence& s : group->running) others_wait = others_wait || s.blocks.empty();
+    if (!group->starting()) continue;
+    if (++prompts > options_.max_batch) return;
+    if (!group->blocks.empty()) continue;
+    if (others_wait || !claim(*group, KvCache::blocks_for(group->prompt_size()))) return;
+    // All but the last token may be known: its logits are wanted.
+    const std::span<const int32_t> prompt = group->request->prompt;
+    group->known_blocks = take_blocks(*group, prompt, prompt.size() - 1, group->blocks);
+    group->prefilled = static_cast<int64_t>(group->known_blocks) * kernels::kBlockTokens;
+    stats_.cached_tokens += group->prefilled;
+  }
+}
+
+// Resumes sequences and starts choices, in the order of the requests.
+void Scheduler::advance_groups() {
+  for (auto& group : groups_) {
+    if (!advance(*group)) break;
+  }
+  sweep();
+}
+
+// False where the group lacks room, and so do those behind it.
+bool Scheduler::advance(Group& group) {
+  for (Sequence& s : group.running) {
+    if (s.blocks.empty() && !resume(group, s)) return false;
+  }
+  while (group.request && group.logits.defined() && num_running_ < options_.max_batch) {
+    if (!start_choice(group)) return false;
+  }
+  return true;
+}
+
+// Gives a preempted sequence blocks again; false if there is no room yet.
+bool Scheduler::resume(Group& group, Sequence& sequence) {
+  if (!claim(group, KvCache::blocks_for(sequence.length + 1), /*own_prompt_too=*/true))
+    return false;
+  const std::vector<int32_t> text = text_of(group, sequence);
+  sequence.known_blocks = take_blocks(group, text, text.size(), sequence.blocks);
+  sequence.computed = static_cast<int64_t>(sequence.known_blocks) * kernels::kBlockTokens;
+  ++num_active_;
+  return true;
+}
+
+// Draws the first token of the next choice; false if there is no room for it yet.
+bool Scheduler::start_choice(Group& group) {
+  const int64_t full = group.prompt_size() / kernels::kBlockTokens;
+  const bool shares_all = full == std::ssize(group.blocks);
+  if (!claim(group, shares_all ? 0 : 1)) return false;
+  const int choice = group.started++;
+  group.running.push_back({choice,
+                           {},
+                           static_cast<size_t>(full),
+                           group.prompt_size(),
+                           group.prompt_size(),
+                           0,
+                           CompletionBuilder(group.request->request, choice, tokenizer_,
+                                             model_.config().eos_ids, group.max_new)});
+  ++num_running_;
+  const auto sequence = std::prev(group.running.end());
+  const auto sample = draw(group, group.logits.const_data_ptr<float>(), choice, 0);
+  if (sample.id < 0) {
+    end_group(group, ResponseStatus::kFailed, "the model's logits are not finite");
+    return true;
+  }
+  if (choice == 0) {
+    prefixes_.keep(group.request->lora, group.request->prompt, group.blocks);
+    group.known_blocks = static_cast<size_t>(full);
+  }
+  ++stats_.decoded_tokens;
+  sequence->next = static_cast<int32_t>(sample.id);
+  const bool ended = sequence->builder.push(sample);
+  if (!ended) {
+    for (int64_t b = 0; b < full; ++b) cache_.share(group.blocks[b]);
+    sequence->blocks.assign(group.blocks.begin(), group.blocks.begin() + full);
+    if (!shares_all) {
+      sequence->blocks.push_back(new_block());
+      cache_.copy(group.blocks[full], sequence->blocks.back());
+    }
+    ++num_active_;
+  }
+  if (!group.starting()) {
+    group.logits.reset();
+    cache_.release_all(group.blocks);
+  }
+  if (ended) end_sequence(group, sequence);
+  return true;
+}
+
+// Every sequence that decodes gets a block for its next token, or loses all.
+void Scheduler::make_room_to_decode() {
+  for (auto& group : groups_) {
+    for (Sequence& s : group->running) {
+      if (!s.decoding() || KvCache::blocks_for(s.length + 1) <= std::ssize(s.blocks)) continue;
+      while (available() == 0 && !s.blocks.empty()) {
+        const auto [victim, sequence] = youngest();
+        preempt(*victim, sequence);
+      }
+      if (!s.blocks.empty()) s.blocks.push_back(new_block());
+    }
+  }
+}
+
+// The last sequence that holds blocks, or the prompt of its group where no sequence of it does;
+// none of a request older than `oldest`, where that is given.
+std::pair<Scheduler::Group*, Scheduler::Sequence*> Scheduler::youngest(const Group* oldest) {
+  for (auto group = groups_.rbegin(); group != groups_.rend(); ++group) {
+    auto& running = (*group)->running;
+    for (auto s = running.rbegin(); s != running.rend(); ++s) {
+      if (!s->blocks.empty()) return {group->get(), &*s};
+    }
+    if (!(*group)->blocks.empty()) return {group->get(), nullptr};
+    if (group->get() == oldest) break;
+  }
+  return {};
+}
+
+// Takes the blocks of a sequence, or of a prompt (null). What they hold stays known while it can.
+void Scheduler::preempt(Group& group, Sequence* sequence) {
+  const auto& lora = group.request->lora;
+  if (sequence) {
+    std::vector<int32_t> text = text_of(group, *sequence);
+    text.resize(static_cast<size_t>(sequence->computed));
+    prefixes_.keep(lora, text, sequence->blocks);
+    release_blocks(*sequence);
+    sequence->computed = 0;
+  } else {
+    const std::span<const int32_t> prompt = group.request->prompt;
+    prefixes_.keep(lora, prompt.first(static_cast<size_t>(group.prefilled)), group.blocks);
+    cache_.release_all(group.blocks);
+    group.prefilled = 0;
+    group.logits.reset();
+  }
+  ++stats_.preemptions;
+}
+
+}  // namespace weft
