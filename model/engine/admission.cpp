@@ -4,7 +4,7 @@
 
 namespace weft {
 
-// Only after a look at available().
+// Only where there is room.
 int32_t Scheduler::new_block() {
   if (cache_.num_free() == 0) prefixes_.evict();
   return cache_.allocate();
@@ -13,8 +13,8 @@ int32_t Scheduler::new_block() {
 // Whether the group may take so many blocks. What runs keeps a block each to grow into; where
 // nothing runs, younger requests make way, and the group's own prompt if it may.
 bool Scheduler::claim(const Group& group, int64_t blocks, bool own_prompt_too) {
-  if (num_active_ > 0) return available() >= blocks + num_active_;
-  while (available() < blocks) {
+  if (num_active_ > 0) return has_room(blocks + num_active_);
+  while (!has_room(blocks)) {
     const auto [victim, sequence] = youngest(&group);
     if (!victim || (victim == &group && !own_prompt_too)) return false;
     preempt(*victim, sequence);
@@ -22,13 +22,16 @@ bool Scheduler::claim(const Group& group, int64_t blocks, bool own_prompt_too) {
   return true;
 }
 
-// Known blocks at the head of a text, and new ones for the rest of it. Returns how many are known.
-size_t Scheduler::take_blocks(const Group& group, std::span<const int32_t> text, size_t most_known,
-                              std::vector<int32_t>& blocks) {
-  blocks = prefixes_.take(group.request->lora, text.first(most_known));
-  const size_t known = blocks.size();
-  while (std::ssize(blocks) < KvCache::blocks_for(std::ssize(text))) blocks.push_back(new_block());
-  return known;
+// Adds blocks to the known ones at the head of a text, so many in all; gives them back where there
+// is no room.
+bool Scheduler::complete_blocks(const Group& group, std::vector<int32_t>& blocks, int64_t total,
+                                bool own_prompt_too) {
+  if (!claim(group, total - std::ssize(blocks), own_prompt_too)) {
+    cache_.release_all(blocks);
+    return false;
+  }
+  while (std::ssize(blocks) < total) blocks.push_back(new_block());
+  return true;
 }
 
 // Lets requests in, in their order, while there is room for their prompts.
@@ -40,11 +43,16 @@ void Scheduler::admit() {
     if (!group->starting()) continue;
     if (++prompts > options_.max_batch) return;
     if (!group->blocks.empty()) continue;
-    if (others_wait || !claim(*group, KvCache::blocks_for(group->prompt_size()))) return;
+    if (others_wait) return;
     // All but the last token may be known: its logits are wanted.
     const std::span<const int32_t> prompt = group->request->prompt;
-    group->known_blocks = take_blocks(*group, prompt, prompt.size() - 1, group->blocks);
-    group->prefilled = static_cast<int64_t>(group->known_blocks) * kernels::kBlockTokens;
+    const auto most_known = prompt.first(prompt.size() - 1);
+    std::vector<int32_t> blocks = share_known(*group, most_known);
+    const size_t full = blocks.size();
+    if (!complete_blocks(*group, blocks, KvCache::blocks_for(group->prompt_size()))) return;
+    group->blocks = std::move(blocks);
+    group->known_blocks = full;
+    group->prefilled = copy_tail(*group, full, std::ssize(most_known), group->blocks);
     stats_.cached_tokens += group->prefilled;
   }
 }
@@ -70,11 +78,13 @@ bool Scheduler::advance(Group& group) {
 
 // Gives a preempted sequence blocks again; false if there is no room yet.
 bool Scheduler::resume(Group& group, Sequence& sequence) {
-  if (!claim(group, KvCache::blocks_for(sequence.length + 1), /*own_prompt_too=*/true))
-    return false;
-  const std::vector<int32_t> text = text_of(group, sequence);
-  sequence.known_blocks = take_blocks(group, text, text.size(), sequence.blocks);
-  sequence.computed = static_cast<int64_t>(sequence.known_blocks) * kernels::kBlockTokens;
+  std::vector<int32_t> blocks = prefixes_.take(group.request->lora, text_of(group, sequence));
+  const size_t known = blocks.size();
+  const int64_t total = KvCache::blocks_for(sequence.length + 1);
+  if (!complete_blocks(group, blocks, total, /*own_prompt_too=*/true)) return false;
+  sequence.blocks = std::move(blocks);
+  sequence.known_blocks = known;
+  sequence.computed = static_cast<int64_t>(known) * kernels::kBlockTokens;
   ++num_active_;
   return true;
 }
@@ -129,7 +139,7 @@ void Scheduler::make_room_to_decode() {
   for (auto& group : groups_) {
     for (Sequence& s : group->running) {
       if (!s.decoding() || KvCache::blocks_for(s.length + 1) <= std::ssize(s.blocks)) continue;
-      while (available() == 0 && !s.blocks.empty()) {
+      while (!has_room(1) && !s.blocks.empty()) {
         const auto [victim, sequence] = youngest();
         preempt(*victim, sequence);
       }

@@ -66,12 +66,6 @@ bool has_chat_template(const fs::path& dir) {
 }  // namespace
 
 struct Engine::Impl {
-  struct ScoreJob {
-    const std::vector<ScoreRequest>* requests;
-    std::vector<std::shared_ptr<const Lora>> adapters;
-    std::promise<std::vector<std::vector<float>>> result;
-  };
-
   Impl(Engine& owner, const EngineOptions& engine_options, std::string model_name)
       : engine(owner),
         options(engine_options),
@@ -92,6 +86,7 @@ struct Engine::Impl {
 
   void loop();
   void take_requests(std::unique_lock<std::mutex>& lock);
+  void post(std::function<void()> task);
   void step();
   std::string prepare(EngineRequest& request);
   std::string check_ids(const std::vector<int32_t>& ids) const;
@@ -105,7 +100,7 @@ struct Engine::Impl {
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<std::unique_ptr<EngineRequest>> incoming;
-  std::deque<ScoreJob*> scores;
+  std::deque<std::function<void()>> tasks;  // for the engine's thread; they do not throw
   std::map<std::string, std::shared_ptr<Lora>> adapters;
   EngineStats stats;
   bool busy = false, stopping = false;
@@ -117,9 +112,9 @@ void Engine::Impl::loop() {
   std::unique_lock lock(mutex);
   while (true) {
     busy = scheduler.has_work();
-    if (!busy && incoming.empty() && scores.empty()) {
+    if (!busy && incoming.empty() && tasks.empty()) {
       changed.notify_all();
-      changed.wait(lock, [&] { return stopping || !incoming.empty() || !scores.empty(); });
+      changed.wait(lock, [&] { return stopping || !incoming.empty() || !tasks.empty(); });
     }
     if (stopping) break;
     busy = true;
@@ -131,32 +126,28 @@ void Engine::Impl::loop() {
     scheduler.answer();
     lock.lock();
   }
-  auto waiting = std::move(incoming);
-  lock.unlock();
-  for (auto& request : waiting) scheduler.add(std::move(request));
+  take_requests(lock);
   scheduler.end_all(ResponseStatus::kCancelled, "the engine is shutting down");
   scheduler.answer();
+  lock.lock();
+  take_requests(lock);  // held texts of the requests that were answered just now
 }
 
-// Moves what has arrived to the scheduler; unlocks.
+// Moves what has arrived to the scheduler and runs tasks; unlocks.
 void Engine::Impl::take_requests(std::unique_lock<std::mutex>& lock) {
-  auto arrived = std::move(incoming);
-  auto jobs = std::move(scores);
-  incoming.clear();
-  scores.clear();
+  auto arrived = std::exchange(incoming, {});
+  const auto todo = std::exchange(tasks, {});
   lock.unlock();
   for (auto& request : arrived) scheduler.add(std::move(request));
-  for (ScoreJob* job : jobs) {
-    try {
-      int64_t tokens = 0;
-      for (const ScoreRequest& r : *job->requests) tokens += static_cast<int64_t>(r.ids.size());
-      auto result = score_packed(*engine.model_, *job->requests, job->adapters);
-      scheduler.count_scored(tokens);
-      job->result.set_value(std::move(result));
-    } catch (...) {
-      job->result.set_exception(std::current_exception());
-    }
+  for (const auto& task : todo) task();
+}
+
+void Engine::Impl::post(std::function<void()> task) {
+  {
+    const std::lock_guard lock(mutex);
+    tasks.push_back(std::move(task));
   }
+  changed.notify_all();
 }
 
 void Engine::Impl::step() {
@@ -251,28 +242,46 @@ void Engine::submit(TextRequest request, std::function<void(TextResponse)> done)
 }
 
 void Engine::submit_all(std::vector<Submission> submissions) {
-  std::vector<std::unique_ptr<EngineRequest>> ready;
+  std::vector<std::unique_ptr<EngineRequest>> requests;
   for (Submission& submission : submissions) {
-    auto prepared = std::make_unique<EngineRequest>();
-    prepared->request = std::move(submission.request);
-    prepared->done = std::move(submission.done);
-    const std::string error = impl_->prepare(*prepared);
+    requests.push_back(std::make_unique<EngineRequest>());
+    requests.back()->request = std::move(submission.request);
+    requests.back()->done = std::move(submission.done);
+  }
+  submit_prepared(std::move(requests));
+}
+
+// Fills in prompts and adapters, refuses what cannot be answered, queues the rest.
+void Engine::submit_prepared(std::vector<std::unique_ptr<EngineRequest>> requests) {
+  std::vector<std::unique_ptr<EngineRequest>> ready;
+  for (auto& request : requests) {
+    const std::string error = impl_->prepare(*request);
     if (error.empty()) {
-      ready.push_back(std::move(prepared));
+      ready.push_back(std::move(request));
       continue;
     }
     TextResponse refused;
     refused.status = ResponseStatus::kRefused;
     refused.error = error;
-    refused.usage.prompt_tokens = static_cast<int64_t>(prepared->prompt.size());
-    refused.prompt_ids = std::move(prepared->prompt);
-    prepared->done(std::move(refused));
+    refused.usage.prompt_tokens = static_cast<int64_t>(request->prompt.size());
+    refused.prompt_ids = std::move(request->prompt);
+    request->done(std::move(refused));
   }
   {
     const std::lock_guard lock(impl_->mutex);
     for (auto& request : ready) impl_->incoming.push_back(std::move(request));
   }
   impl_->changed.notify_all();
+}
+
+std::shared_ptr<HeldText> Engine::make_held_text() {
+  Impl* impl = impl_.get();
+  return {new HeldText, [impl](HeldText* held) {
+            impl->post([impl, held] {
+              impl->scheduler.let_go(*held);
+              delete held;
+            });
+          }};
 }
 
 std::vector<int32_t> Engine::encode(const TextRequest& request) const {
@@ -296,8 +305,7 @@ std::string Engine::refusal(const TextRequest& request) const {
 std::string Engine::name() const { return impl_->name; }
 
 std::vector<std::vector<float>> Engine::score(const std::vector<ScoreRequest>& requests) {
-  Impl::ScoreJob job;
-  job.requests = &requests;
+  std::vector<std::shared_ptr<const Lora>> loras;
   for (const ScoreRequest& r : requests) {
     std::string error = impl_->check_ids(r.prompt_ids);
     if (error.empty()) error = impl_->check_ids(r.ids);
@@ -307,16 +315,22 @@ std::vector<std::vector<float>> Engine::score(const std::vector<ScoreRequest>& r
       error = "prompt_ids and score_ids: expected at most " + std::to_string(impl_->max_context) +
               " ids, got " + std::to_string(tokens);
     }
-    job.adapters.push_back(impl_->find_adapter(r.adapter, error));
+    loras.push_back(impl_->find_adapter(r.adapter, error));
     if (!error.empty()) throw InputError(error);
   }
-  auto result = job.result.get_future();
-  {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->scores.push_back(&job);
-  }
-  impl_->changed.notify_all();
-  return result.get();
+  std::promise<std::vector<std::vector<float>>> result;
+  impl_->post([&] {
+    try {
+      int64_t tokens = 0;
+      for (const ScoreRequest& r : requests) tokens += static_cast<int64_t>(r.ids.size());
+      auto scores = score_packed(*model_, requests, loras);
+      impl_->scheduler.count_scored(tokens);
+      result.set_value(std::move(scores));
+    } catch (...) {
+      result.set_exception(std::current_exception());
+    }
+  });
+  return result.get_future().get();
 }
 
 void Engine::set_adapter(const std::string& name, std::shared_ptr<Lora> adapter) {
@@ -336,7 +350,7 @@ void Engine::weights_changed() {
 void Engine::wait_idle() {
   std::unique_lock lock(impl_->mutex);
   impl_->changed.wait(
-      lock, [&] { return !impl_->busy && impl_->incoming.empty() && impl_->scores.empty(); });
+      lock, [&] { return !impl_->busy && impl_->incoming.empty() && impl_->tasks.empty(); });
 }
 
 EngineStats Engine::stats() const {

@@ -36,6 +36,9 @@ struct EngineOptions {
   void validate() const;
 };
 
+struct EngineRequest;
+struct HeldText;
+
 /// Counters since construction, and the state of the KV cache.
 struct EngineStats {
   int64_t prefill_tokens = 0;  ///< of prompts, a shared one once, and of texts computed again
@@ -115,6 +118,10 @@ class Engine : public TextModel {
   const ChatTemplate* chat_template() const { return chat_template_.get(); }
 
  private:
+  friend class EngineSequences;
+  void submit_prepared(std::vector<std::unique_ptr<EngineRequest>> requests);
+  std::shared_ptr<HeldText> make_held_text();
+
   struct Impl;
   std::shared_ptr<Transformer> model_;
   std::shared_ptr<const Tokenizer> tokenizer_;

@@ -87,6 +87,7 @@ void Scheduler::end_all(ResponseStatus status, const std::string& error) {
 
 void Scheduler::weights_changed() {
   WEFT_ASSERT(!has_work());
+  while (!held_.empty()) let_go(*held_.front());
   prefixes_.clear();
   update_stats();
 }
@@ -220,6 +221,7 @@ std::vector<int32_t> Scheduler::text_of(const Group& group, const Sequence& sequ
 
 void Scheduler::end_sequence(Group& group, std::list<Sequence>::iterator sequence) {
   prefixes_.keep(group.request->lora, text_of(group, *sequence), sequence->blocks);
+  if (group.request->hold_as) hold(group, *sequence);
   group.finished[sequence->choice] = sequence->builder.take();
   release_blocks(*sequence);
   group.running.erase(sequence);

@@ -24,12 +24,23 @@
 
 namespace weft {
 
+/// A text that stays in the cache beyond its request. The engine's thread alone touches it, but for
+/// `num_sampled`, which is there when the response is.
+struct HeldText {
+  std::shared_ptr<const Lora> lora;
+  std::vector<int32_t> text;    ///< what the blocks hold
+  std::vector<int32_t> blocks;  ///< empty: the cache let go of it
+  size_t num_sampled = 0;       ///< ids of the completion before its stop string
+};
+
 /// A checked request with its prompt as ids.
 struct EngineRequest {
   TextRequest request;
   std::vector<int32_t> prompt;
   std::shared_ptr<const Lora> lora;
   std::function<void(TextResponse)> done;
+  std::shared_ptr<HeldText> begins_with;  ///< its text is the head of the prompt; may be null
+  std::shared_ptr<HeldText> hold_as;      ///< is to hold prompt and completion; only with n = 1
 };
 
 class Scheduler {
@@ -56,6 +67,9 @@ class Scheduler {
 
   /// Drops what the old weights computed. Only while there is no work.
   void weights_changed();
+
+  /// Gives back the blocks of a held text, if it has any.
+  void let_go(HeldText& held);
 
   bool has_work() const { return !groups_.empty(); }
   const EngineStats& stats() const { return stats_; }
@@ -111,14 +125,21 @@ class Scheduler {
   void admit();
   void advance_groups();
   bool advance(Group& group);
-  size_t take_blocks(const Group& group, std::span<const int32_t> text, size_t most_known,
-                     std::vector<int32_t>& blocks);
+  bool complete_blocks(const Group& group, std::vector<int32_t>& blocks, int64_t total,
+                       bool own_prompt_too = false);
   bool start_choice(Group& group);
   bool resume(Group& group, Sequence& sequence);
   void make_room_to_decode();
   std::pair<Group*, Sequence*> youngest(const Group* oldest = nullptr);
   void preempt(Group& group, Sequence* sequence);
   std::vector<int32_t> text_of(const Group& group, const Sequence& sequence) const;
+
+  // held_text.cpp: texts that outlive their requests
+  void hold(Group& group, Sequence& sequence);
+  bool has_room(int64_t blocks);
+  std::vector<int32_t> share_known(const Group& group, std::span<const int32_t> text);
+  int64_t copy_tail(const Group& group, size_t full, int64_t most,
+                    const std::vector<int32_t>& blocks);
 
   void end_cancelled();
   bool prefill();
@@ -146,6 +167,7 @@ class Scheduler {
   int64_t num_active_ = 0;                    // of those, with blocks
   std::list<std::unique_ptr<Group>> groups_;  // in order of arrival; ended ones have no request
   std::vector<std::pair<std::unique_ptr<EngineRequest>, TextResponse>> ended_;  // not yet answered
+  std::list<HeldText*> held_;  // with blocks, that used longest ago first; not owned
   EngineStats stats_;
 };
 

@@ -23,12 +23,24 @@ bool CompletionBuilder::push(const kernels::SampleResult& sample) {
     finish(FinishReason::kStop);
     return true;
   }
-  if (decoder_) add_text(decoder_->push(id));
+  if (decoder_) {
+    const std::string piece = decoder_->push(id);
+    text_ends_.push_back(decoder_->inside_character() ? std::string::npos
+                                                      : completion_.text.size() + piece.size());
+    add_text(piece);
+  }
   if (!ended_ && static_cast<int64_t>(completion_.ids.size()) >= max_tokens_) {
     finish(FinishReason::kLength);
   }
   if (!ended_) emit(completion_.text.size() - held_back());
   return ended_;
+}
+
+size_t CompletionBuilder::ids_before_stop() const {
+  if (!cut_) return completion_.ids.size();
+  size_t kept = text_ends_.size();
+  while (kept > 0 && text_ends_[kept - 1] > completion_.text.size()) --kept;
+  return kept;
 }
 
 Completion CompletionBuilder::take() { return std::move(completion_); }
@@ -53,6 +65,7 @@ bool CompletionBuilder::cut_at_stop(size_t searched) {
   }
   if (first == std::string::npos) return false;
   completion_.text.resize(first);
+  cut_ = true;
   return true;
 }
 

@@ -22,6 +22,10 @@ class CompletionBuilder {
   /// Adds a sampled id; true when the completion has ended.
   bool push(const kernels::SampleResult& sample);
 
+  /// How many of the ids have their text wholly before the stop string that ended the completion:
+  /// all of them where none did.
+  size_t ids_before_stop() const;
+
   const Completion& completion() const { return completion_; }
   Completion take();
 
@@ -39,6 +43,8 @@ class CompletionBuilder {
   bool differs_;
   std::optional<StreamDecoder> decoder_;
   Completion completion_;
+  std::vector<size_t> text_ends_;  // text size after each id; npos inside a character
+  bool cut_ = false;
   size_t emitted_text_ = 0, emitted_ids_ = 0;
   bool ended_ = false;
 };

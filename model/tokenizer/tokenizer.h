@@ -62,6 +62,9 @@ class StreamDecoder {
   /// character any more come out as U+FFFD at once.
   std::string push(int32_t id);
 
+  /// Whether the ids so far end within a character.
+  bool inside_character() const { return !pending_.empty(); }
+
   /// What is left, an unfinished character as U+FFFD; the decoder is then as new.
   std::string flush();
 

@@ -1,0 +1,47 @@
+/// Sequences held in an engine's KV cache.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "model/sequence_model.h"
+
+namespace weft {
+
+class Engine;
+struct HeldText;
+
+/// A fork shares the blocks; the copy of the last, partly filled one is made when a fork is
+/// extended. Under pressure the cache lets go of the blocks that were used least recently: such a
+/// sequence is computed again when it is next extended. Scores are those of Engine::score.
+class EngineSequences : public SequenceModel {
+ public:
+  /// Borrows the engine, which must outlive it.
+  explicit EngineSequences(Engine& engine) : engine_(engine) {}
+
+  SequenceId open(std::vector<int32_t> ids, const std::string& adapter = {}) override;
+  SequenceId fork(SequenceId sequence) override;
+  void append(SequenceId sequence, const std::vector<int32_t>& ids) override;
+  std::vector<TextResponse> extend(const std::vector<Extension>& extensions) override;
+  std::vector<std::vector<float>> score(const std::vector<Continuation>& texts) override;
+  std::vector<int32_t> ids(SequenceId sequence) const override;
+  void release(SequenceId sequence) override;
+
+ private:
+  struct Sequence {
+    std::vector<int32_t> ids;
+    std::string adapter;
+    std::shared_ptr<HeldText> held;  // what the cache has of them; null: nothing
+  };
+
+  SequenceId add(Sequence sequence);
+  Sequence copy(SequenceId sequence) const;
+
+  Engine& engine_;
+  mutable std::mutex mutex_;
+  std::map<SequenceId, Sequence> sequences_;
+  int64_t last_id_ = 0;
+};
+
+}  // namespace weft
