@@ -79,7 +79,8 @@ enum class ResponseStatus {
 struct TextUsage {
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
-  double usd = 0;  ///< 0 for local models
+  double usd = 0;             ///< 0 for local models
+  int64_t cached_tokens = 0;  ///< of the prompt: known from earlier texts, not computed again
 };
 
 struct TextResponse {

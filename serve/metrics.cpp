@@ -103,6 +103,12 @@ std::string ServerMetrics::text(const std::string& model_name, const ModelLoad& 
   text += gauge("vllm:num_requests_waiting", "Requests waiting for the model", labels, load.queued);
   text += gauge("vllm:kv_cache_usage_perc", "Share of the KV cache in use, 1 is full", labels,
                 load.kv_used);
+  text += counter("vllm:prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache",
+                  labels, load.prompt_tokens);
+  text += counter("vllm:prefix_cache_hits_total", "Prompt tokens found there", labels,
+                  load.cached_tokens);
+  text += counter("vllm:num_preemptions_total", "Sequences that lost their cache for a while",
+                  labels, load.preemptions);
   text += gauge("weft:http_requests_in_flight", "Generation and workflow requests being answered",
                 labels, in_flight);
   text += counter("vllm:prompt_tokens_total", "Prompt tokens", labels, prompt_tokens_);

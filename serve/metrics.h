@@ -17,6 +17,10 @@ struct ModelLoad {
   int64_t running = 0;  ///< sequences being decoded
   int64_t queued = 0;
   double kv_used = 0;  ///< share of the KV cache in use, in [0, 1]
+  // Counters since the start.
+  int64_t prompt_tokens = 0;  ///< looked up in the prefix cache
+  int64_t cached_tokens = 0;  ///< found there
+  int64_t preemptions = 0;
 };
 
 /// Cumulative histogram over fixed upper bounds.

@@ -29,7 +29,8 @@ double clamped(float logprob) { return std::max(logprob, kLowestLogprob); }
 Json to_json(const AnswerUsage& usage) {
   return {{"prompt_tokens", usage.prompt_tokens},
           {"completion_tokens", usage.completion_tokens},
-          {"total_tokens", usage.prompt_tokens + usage.completion_tokens}};
+          {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
+          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
 }
 
 const char* to_string(FinishReason finish) {
@@ -151,6 +152,7 @@ AnswerUsage usage_of(const std::vector<TextResponse>& responses) {
   AnswerUsage usage;
   for (const TextResponse& response : responses) {
     usage.prompt_tokens += response.usage.prompt_tokens;
+    usage.cached_tokens += response.usage.cached_tokens;
     usage.completion_tokens += response.usage.completion_tokens;
   }
   return usage;

@@ -24,6 +24,7 @@ struct AnswerHead {
 struct AnswerUsage {
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
+  int64_t cached_tokens = 0;  ///< of the prompts
 };
 Json to_json(const AnswerUsage& usage);
 

@@ -28,7 +28,9 @@ weft::ServedModel served_by(weft::Engine& engine, int64_t max_context) {
   served.load = [&engine] {
     const weft::EngineStats s = engine.stats();
     const double blocks = static_cast<double>(std::max<int64_t>(1, s.kv_blocks_total));
-    return weft::ModelLoad{s.running, s.queued, static_cast<double>(s.kv_blocks_used) / blocks};
+    const double used = static_cast<double>(s.kv_blocks_used) / blocks;
+    return weft::ModelLoad{s.running,       s.queued,        used,
+                           s.prompt_tokens, s.cached_tokens, s.preemptions};
   };
   return served;
 }

@@ -162,6 +162,7 @@ Json usage_json(const TextUsage& meta, const WorkflowUsage& worker) {
   const AnswerUsage sum{meta.prompt_tokens + worker.prompt_tokens,
                         meta.completion_tokens + worker.completion_tokens};
   Json usage = to_json(sum);
+  usage.erase("prompt_tokens_details");  // not known of workers
   usage["meta_tokens"] = meta.prompt_tokens + meta.completion_tokens;
   usage["worker_tokens"] = worker.prompt_tokens + worker.completion_tokens;
   usage["worker_calls"] = worker.calls;

@@ -53,7 +53,9 @@ void Scheduler::admit() {
     group->blocks = std::move(blocks);
     group->known_blocks = full;
     group->prefilled = copy_tail(*group, full, std::ssize(most_known), group->blocks);
-    stats_.cached_tokens += group->prefilled;
+    group->cached_tokens = group->prefilled;
+    stats_.prompt_tokens += group->prompt_size();
+    stats_.cached_tokens += group->cached_tokens;
   }
 }
 

@@ -42,7 +42,8 @@ struct HeldText;
 /// Counters since construction, and the state of the KV cache.
 struct EngineStats {
   int64_t prefill_tokens = 0;  ///< of prompts, a shared one once, and of texts computed again
-  int64_t cached_tokens = 0;   ///< prompt tokens that were not, as earlier texts began alike
+  int64_t prompt_tokens = 0;   ///< of prompts that were let in
+  int64_t cached_tokens = 0;   ///< of those: not computed, as earlier texts began alike
   int64_t decoded_tokens = 0;  ///< tokens sampled
   int64_t scored_tokens = 0;
   int64_t decode_steps = 0;

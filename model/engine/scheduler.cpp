@@ -272,6 +272,7 @@ void Scheduler::end_group(Group& group, ResponseStatus status, const std::string
     }
   }
   response.usage.prompt_tokens = group.prompt_size();
+  response.usage.cached_tokens = group.cached_tokens;
   response.prompt_ids = std::move(group.request->prompt);
   group.running.clear();
   ended_.emplace_back(std::move(group.request), std::move(response));

@@ -97,6 +97,7 @@ class Scheduler {
     std::vector<int32_t> blocks;
     size_t known_blocks = 0;  // as in Sequence
     int64_t prefilled = 0;    // tokens of the prompt that `blocks` hold
+    int64_t cached_tokens = 0;  // of the prompt, when it was last let in
     at::Tensor logits;        // [V] f32 after the prompt, until every choice has started
     int started = 0;
     std::list<Sequence> running;

@@ -101,6 +101,10 @@ TextResponse read_response(const Json& json, int n, const RemoteModelOptions& op
   if (const auto usage = json.find("usage"); usage != json.end() && usage->is_object()) {
     response.usage.prompt_tokens = usage->value("prompt_tokens", int64_t{0});
     response.usage.completion_tokens = usage->value("completion_tokens", int64_t{0});
+    const auto details = usage->find("prompt_tokens_details");
+    if (details != usage->end() && details->is_object()) {
+      response.usage.cached_tokens = details->value("cached_tokens", int64_t{0});
+    }
   } else {
     response.usage = estimated_usage(response);
   }

@@ -15,13 +15,16 @@ TEST(ServerMetrics, CountsTokensAndFinishReasons) {
   response.choices.resize(2);
   response.choices[0].finish = FinishReason::kStop;
   metrics.count_request({response}, 0.02, 0.2);
-  const std::string text = metrics.text("m", {3, 1, 0.25}, 2);
+  const std::string text = metrics.text("m", {3, 1, 0.25, 90, 64, 5}, 2);
   EXPECT_THAT(text, HasSubstr("vllm:prompt_tokens_total{model_name=\"m\"} 10\n"));
   EXPECT_THAT(text, HasSubstr("vllm:generation_tokens_total{model_name=\"m\"} 4\n"));
   EXPECT_THAT(text, HasSubstr("finished_reason=\"stop\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("finished_reason=\"length\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("vllm:num_requests_running{model_name=\"m\"} 3\n"));
   EXPECT_THAT(text, HasSubstr("vllm:kv_cache_usage_perc{model_name=\"m\"} 0.25\n"));
+  EXPECT_THAT(text, HasSubstr("vllm:prefix_cache_queries_total{model_name=\"m\"} 90\n"));
+  EXPECT_THAT(text, HasSubstr("vllm:prefix_cache_hits_total{model_name=\"m\"} 64\n"));
+  EXPECT_THAT(text, HasSubstr("vllm:num_preemptions_total{model_name=\"m\"} 5\n"));
 }
 
 TEST(ServerMetrics, HistogramIsCumulative) {

@@ -45,7 +45,10 @@ def check_stream(model):
     assert text == whole.choices[0].message.content, (text, whole.choices[0].message.content)
     reasons = [c.choices[0].finish_reason for c in chunks if c.choices]
     assert reasons[-1] == whole.choices[0].finish_reason and not any(reasons[:-1])
-    assert chunks[-1].choices == [] and chunks[-1].usage == whole.usage
+    assert chunks[-1].choices == []
+    usage = chunks[-1].usage
+    assert usage.total_tokens == whole.usage.total_tokens
+    assert 0 < usage.prompt_tokens_details.cached_tokens < usage.prompt_tokens, "asked before"
 
 
 def check_logprobs(model):

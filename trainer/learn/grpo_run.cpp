@@ -73,8 +73,11 @@ struct Models {
       const EngineStats more = worker_engine->stats();
       stats.decoded_tokens += more.decoded_tokens;
       stats.prefill_tokens += more.prefill_tokens;
+      stats.cached_tokens += more.cached_tokens;
     }
-    return {{"decoded_tokens", stats.decoded_tokens}, {"prefill_tokens", stats.prefill_tokens}};
+    return {{"decoded_tokens", stats.decoded_tokens},
+            {"prefill_tokens", stats.prefill_tokens},
+            {"cached_tokens", stats.cached_tokens}};
   }
 
   TextModel& worker() { return separate_worker ? *separate_worker : *engine; }

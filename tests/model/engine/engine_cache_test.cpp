@@ -28,7 +28,9 @@ TEST(EngineCache, APromptThatBeginsLikeAnEarlierTextIsComputedInPart) {
   further_ids.insert(further_ids.end(), answer_ids.begin(), answer_ids.end());
   int64_t cached = 0;
   for (const auto& [request, known] : {std::pair(first, 48), {ending, 32}, {further, 64}}) {
-    expect_same(engine->complete(request), plain->complete(request));
+    const auto response = engine->complete(request);
+    expect_same(response, plain->complete(request));
+    EXPECT_EQ(response.usage.cached_tokens, known);
     cached += known;
     EXPECT_EQ(engine->stats().cached_tokens, cached);
   }

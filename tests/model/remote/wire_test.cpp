@@ -48,6 +48,18 @@ TEST(Wire, PutsExtraFieldsIn) {
   EXPECT_EQ(body["user"], "x");
 }
 
+TEST(Wire, ReadsUsageWithAndWithoutDetails) {
+  const auto usage_of = [](const std::string& details) {
+    const std::string text = R"({"choices": [{"text": "a", "finish_reason": "stop"}], "usage":
+        {"prompt_tokens": 40, "completion_tokens": 1, "prompt_tokens_details": )" +
+                             details + "}}";
+    return decode_answer(200, text, 1, {}).response.usage;
+  };
+  EXPECT_EQ(usage_of(R"({"cached_tokens": 32})").cached_tokens, 32);
+  EXPECT_EQ(usage_of("null").cached_tokens, 0);
+  EXPECT_EQ(usage_of("null").prompt_tokens, 40);
+}
+
 TEST(Wire, ReadsIdsAndLogprobsOfBothInterfaces) {
   const std::string text = R"({"choices": [{"index": 0, "text": "a", "token_ids": [5, 6],
       "prompt_token_ids": [1], "finish_reason": "length",
