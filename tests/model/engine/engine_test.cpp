@@ -221,6 +221,21 @@ TEST(Engine, CancelledRequestEndsAndFreesItsBlocks) {
   expect_idle_and_empty(*engine);
 }
 
+TEST(Engine, ARequestCancelledWhileItsPromptIsComputedFreesItsBlocks) {
+  EngineOptions options = small_options();
+  options.prefill_tokens = 1;
+  const auto engine = tiny_engine(options);
+  TextRequest request = request_of(random_ids(450, 1));
+  request.cancelled = std::make_shared<std::atomic<bool>>(false);
+  std::promise<TextResponse> answer;
+  engine->submit(request, [&](TextResponse r) { answer.set_value(std::move(r)); });
+  ASSERT_TRUE(test::wait_until([&] { return engine->stats().prefill_tokens > 0; }));
+  request.cancelled->store(true);
+  EXPECT_EQ(answer.get_future().get().status, ResponseStatus::kCancelled);
+  EXPECT_LT(engine->stats().prefill_tokens, 450);
+  expect_idle_and_empty(*engine);
+}
+
 TEST(Engine, NanWeightsFailTheirRequestAlone) {
   const auto engine = tiny_engine();
   std::shared_ptr<Lora> lora =

@@ -1,8 +1,12 @@
-// SmolLM2-135M-Instruct in fp32 against transformers: greedy ids and logprobs of 50 prompts.
+// SmolLM2-135M-Instruct against transformers: greedy ids and logprobs of 50 prompts in fp32, and
+// how far bf16 is from fp32. The environment variable WEFT_PARITY_MODEL names another model's
+// directory, with the bf16_parity.json that scripts/fixtures/make_bf16_fixtures.py leaves in it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/json.h"
@@ -82,6 +86,66 @@ TEST_F(DefaultModelParity, ScoresEqualTransformers) {
     }
   }
   EXPECT_LE(worst, kTolerance);
+}
+
+// Mean and 99th percentile of absolute differences.
+struct Distance {
+  double mean = 0, p99 = 0;
+};
+
+Distance distance(const std::vector<std::vector<float>>& got, const Json& rows, const char* key) {
+  std::vector<double> differences;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const auto expected = rows[i][key].get<std::vector<float>>();
+    EXPECT_EQ(got[i].size(), expected.size());
+    for (size_t t = 0; t < expected.size(); ++t) {
+      differences.push_back(std::abs(static_cast<double>(got[i][t]) - expected[t]));
+    }
+  }
+  std::sort(differences.begin(), differences.end());
+  Distance result;
+  for (const double d : differences) result.mean += d / static_cast<double>(differences.size());
+  result.p99 = differences[differences.size() * 99 / 100];
+  return result;
+}
+
+std::vector<std::vector<float>> scores_of(const std::filesystem::path& dir, const char* dtype,
+                                          const Json& rows) {
+  EngineOptions options;
+  options.max_context = 512;
+  const auto engine = Engine::from_directory(dir.string(), dtype, options);
+  std::vector<ScoreRequest> requests;
+  for (const Json& row : rows) {
+    const auto ids = row["ids"].get<std::vector<int32_t>>();
+    requests.push_back({{ids[0]}, {ids.begin() + 1, ids.end()}, ""});
+  }
+  return engine->score(requests);
+}
+
+// No further from transformers' fp32 than 1.25 times what its own bf16 is: both round at every
+// step, in orders of their own.
+void expect_bf16_as_good(const std::filesystem::path& dir, const Json& rows) {
+  std::vector<std::vector<float>> theirs;
+  for (const Json& row : rows) theirs.push_back(row["bf16"].get<std::vector<float>>());
+  const Distance bound = distance(theirs, rows, "f32");
+  const Distance bf16 = distance(scores_of(dir, "bf16", rows), rows, "f32");
+  EXPECT_LE(bf16.mean, 1.25 * bound.mean);
+  EXPECT_LE(bf16.p99, 1.25 * bound.p99);
+  EXPECT_LE(distance(scores_of(dir, "f32", rows), rows, "f32").p99, kTolerance);
+  std::printf("bf16 from transformers' fp32: mean %.5f, 99%% %.5f; its own bf16 %.5f, %.5f\n",
+              bf16.mean, bf16.p99, bound.mean, bound.p99);
+}
+
+TEST_F(DefaultModelParity, Bf16IsAsNearToFp32AsTransformersOwn) {
+  expect_bf16_as_good(test::source_dir() / "models" / "SmolLM2-135M-Instruct",
+                      read_json_file(test::fixture("smollm2_bf16.json"))["rows"]);
+}
+
+TEST(NamedModelParity, Bf16IsAsNearToFp32AsTransformersOwn) {
+  const char* dir = std::getenv("WEFT_PARITY_MODEL");
+  if (!dir) GTEST_SKIP() << "WEFT_PARITY_MODEL names no model";
+  const std::filesystem::path path = dir;
+  expect_bf16_as_good(path, read_json_file(path / "bf16_parity.json")["rows"]);
 }
 
 }  // namespace
