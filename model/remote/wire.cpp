@@ -7,6 +7,10 @@
 namespace weft {
 namespace {
 
+// Some servers switch top_k off by -1, others by 0, and each refuses the other's way; all take more
+// than any vocabulary has.
+constexpr int kAllTokens = 1 << 30;
+
 Json sampling_fields(const TextRequest& request, const RemoteModelOptions& options, bool chat) {
   const SamplingParams& sampling = request.sampling;
   Json body = {{"model", request.adapter.empty() ? options.model : request.adapter},
@@ -18,7 +22,7 @@ Json sampling_fields(const TextRequest& request, const RemoteModelOptions& optio
                {"stream", false}};
   if (!sampling.stop.empty()) body["stop"] = sampling.stop;
   if (!options.strict_openai) {
-    body["top_k"] = sampling.top_k > 0 ? sampling.top_k : -1;
+    body["top_k"] = sampling.top_k > 0 ? sampling.top_k : kAllTokens;
     body["min_p"] = sampling.min_p;
     body["repetition_penalty"] = 1.0;
     body["ignore_eos"] = sampling.ignore_eos;

@@ -17,7 +17,7 @@ TEST(Wire, SendsEverySamplingFieldAlsoWhenNeutral) {
                           "repetition_penalty", "ignore_eos"}) {
     EXPECT_TRUE(body.contains(key)) << key;
   }
-  EXPECT_EQ(body["top_k"], -1);
+  EXPECT_EQ(body["top_k"], 1 << 30);
 }
 
 TEST(Wire, KeepsToOpenAisFieldsWhenAsked) {
