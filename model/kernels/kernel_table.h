@@ -95,6 +95,10 @@ struct RowKernels {
   float (*dot)(const T* x, const T* y, int64_t n);
   /// Rounds n floats to T.
   void (*narrow)(const float* x, T* y, int64_t n);
+  /// q = whole numbers nearest to x / step with step = max |x| / limit, limit at most 32767;
+  /// returns the step: 0 where max |x| is below 1e-30 and NaN where an x is not finite (q is 0 in
+  /// both).
+  float (*round_row)(const T* x, int16_t* q, int64_t n, float limit);
   void (*attend)(const AttendArgs<T>&);
   void (*attend_query_grad)(const AttendQueryGradArgs<T>&);
   void (*attend_key_grad)(const AttendKeyGradArgs<T>&);
@@ -116,6 +120,25 @@ struct SampleResult {
   float sampling_logprob = 0;  ///< of the distribution drawn from
 };
 
+/// Rows of a matrix that an int8 product computes together.
+constexpr int64_t kInt8Block = 16;
+
+/// out [m, n] columns of some blocks of x w^T, with x and w as whole numbers times their rows'
+/// steps.
+struct Int8GemmArgs {
+  const int16_t* x;      ///< [m, pairs, 2]
+  const float* x_steps;  ///< [m]
+  const int8_t* w;       ///< [ceil(n / 16), pairs, 16, 2]
+  const float* w_steps;  ///< [16 ceil(n / 16)]
+  int64_t m;
+  int64_t n;
+  int64_t pairs;        ///< of columns of w
+  int64_t first_block;  ///< of 16 rows of w
+  int64_t last_block;   ///< not computed
+  float* f32;           ///< [m, n], or null
+  Bf16* bf16;           ///< [m, n], or null: exactly one is given
+};
+
 struct KernelTable {
   RowKernels<float> f32;
   RowKernels<Bf16> bf16;
@@ -123,6 +146,7 @@ struct KernelTable {
   /// and `bf16` is given. Null where the CPU has no bf16 products.
   void (*gemm)(const Bf16* x, int64_t ldx, const Bf16* w, int64_t k, int64_t m, int64_t n0,
                int64_t n1, float* f32, Bf16* bf16, int64_t ldo);
+  void (*gemm_int8)(const Int8GemmArgs&);
   float (*log_sum_exp)(const float* logits, int64_t size);
   SampleResult (*sample)(const SampleArgs&);
 };

@@ -142,5 +142,39 @@ void narrow(const float* x, T* y, int64_t n) {
   for (; i < n; ++i) y[i] = from_float<T>(x[i]);
 }
 
+// Adding and subtracting 1.5 * 2^23 leaves the nearest whole number.
+template <class T>
+float round_row(const T* x, int16_t* q, int64_t n, float limit) {
+  constexpr float kShift = 12582912.0f;
+  F32x16 tops = {}, poisons = {};
+  float top = 0, poison = 0;
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const F32x16 v = load16(x + i);
+    tops = max(tops, max(v, -v));
+    poisons += v * 0.0f;
+  }
+  for (; i < n; ++i) {
+    top = std::max(top, std::abs(to_float(x[i])));
+    poison += to_float(x[i]) * 0.0f;
+  }
+  top = std::max(top, max16(tops));
+  poison += sum16(poisons);
+  if (poison != 0 || top < 1e-30f) {
+    std::fill(q, q + n, int16_t{0});
+    return poison;
+  }
+  const float inverse = limit / top;
+  for (i = 0; i + 16 <= n; i += 16) {
+    const F32x16 whole = load16(x + i) * inverse + kShift - kShift;
+    const auto narrowed = __builtin_convertvector(__builtin_convertvector(whole, I32x16), I16x16);
+    std::memcpy(q + i, &narrowed, sizeof narrowed);
+  }
+  for (; i < n; ++i) {
+    q[i] = static_cast<int16_t>(to_float(x[i]) * inverse + kShift - kShift);
+  }
+  return top / limit;
+}
+
 }  // namespace
 }  // namespace weft::kernels

@@ -4,6 +4,7 @@
 #include "model/kernels/isa/attend.h"
 #include "model/kernels/isa/attend_grad.h"
 #include "model/kernels/isa/gemm.h"
+#include "model/kernels/isa/gemm_int8.h"
 #include "model/kernels/isa/rows.h"
 #include "model/kernels/isa/sample.h"
 
@@ -20,14 +21,15 @@ RowKernels<T> make_row_kernels() {
           store_kv<T>,
           dot<T>,
           narrow<T>,
+          round_row<T>,
           attend<T>,
           attend_query_grad<T>,
           attend_key_grad<T>};
 }
 
 KernelTable make_table() {
-  KernelTable table{make_row_kernels<float>(), make_row_kernels<Bf16>(), nullptr, log_sum_exp,
-                    sample};
+  KernelTable table{
+      make_row_kernels<float>(), make_row_kernels<Bf16>(), nullptr, gemm_int8, log_sum_exp, sample};
 #ifdef __AVX512BF16__
   table.gemm = gemm;
 #endif
