@@ -44,6 +44,21 @@ bool is_weights_file(const fs::path& path) {
          name.ends_with(".bin") || name.ends_with(".pth") || name.ends_with(".gguf");
 }
 
+void copy_weights(const SafetensorsReader& file,
+                  const std::vector<std::pair<std::string, at::Tensor>>& views,
+                  const std::string& dir) {
+  const at::NoGradGuard no_grad;
+  for (const auto& [name, view] : views) {
+    const at::Tensor stored = file.tensor(name);
+    if (stored.sizes() != view.sizes() || !stored.is_floating_point()) {
+      throw InputError(dir + ": tensor " + name + ": expected floating point " +
+                       shape_text(view.sizes()) + ", got " + at::toString(stored.scalar_type()) +
+                       " " + shape_text(stored.sizes()));
+    }
+    view.copy_(stored);
+  }
+}
+
 // The stored dtype in config.json follows the weights.
 void write_config(const fs::path& source, const fs::path& target, at::ScalarType dtype) {
   Json json = read_json_file(source);
@@ -72,26 +87,37 @@ at::ScalarType resolve_dtype(const std::string& name) {
   if (name == "auto") return kernels::has_bf16_products() ? at::kBFloat16 : at::kFloat;
   if (name == "f32") return at::kFloat;
   if (name == "bf16") return at::kBFloat16;
+  if (name == "int8") {
+    throw InputError(
+        "dtype: int8 is for models that only answer: rounded weights have no gradient, and a "
+        "policy must sample from the weights that are trained; expected auto, f32 or bf16");
+  }
   throw InputError("dtype: expected auto, f32 or bf16, got \"" + name + "\"");
 }
 
+InferenceDtype resolve_inference_dtype(const std::string& name) {
+  if (name == "int8") return {resolve_dtype("auto"), true};
+  if (name == "auto" || name == "f32" || name == "bf16") return {resolve_dtype(name), false};
+  throw InputError("dtype: expected auto, f32, bf16 or int8, got \"" + name + "\"");
+}
+
 std::unique_ptr<Transformer> load_transformer(const std::string& dir, at::ScalarType dtype) {
+  return load_for_inference(dir, {dtype, false});
+}
+
+std::unique_ptr<Transformer> load_for_inference(const std::string& dir,
+                                                const InferenceDtype& dtype) {
   const TransformerConfig config = TransformerConfig::from_directory(dir);
   const SafetensorsReader file = SafetensorsReader::open_directory(dir);
-  auto model = std::make_unique<Transformer>(config, dtype);
-  auto views = model->hugging_face_views();
+  auto model = std::make_unique<Transformer>(config, dtype.activations);
   std::set<std::string> names;
-  for (const auto& [name, view] : views) names.insert(name);
+  for (const auto& [name, view] : model->hugging_face_views()) names.insert(name);
   check_names(file, names, config, dir);
-  const at::NoGradGuard no_grad;
-  for (auto& [name, view] : views) {
-    const at::Tensor stored = file.tensor(name);
-    if (stored.sizes() != view.sizes() || !stored.is_floating_point()) {
-      throw InputError(dir + ": tensor " + name + ": expected floating point " +
-                       shape_text(view.sizes()) + ", got " + at::toString(stored.scalar_type()) +
-                       " " + shape_text(stored.sizes()));
-    }
-    view.copy_(stored);
+  copy_weights(file, model->global_views(), dir);
+  if (dtype.int8) model->round_head();
+  for (int64_t l = 0; l < model->num_layers(); ++l) {
+    copy_weights(file, model->layer_views(l), dir);
+    if (dtype.int8) model->round_layer(l);
   }
   return model;
 }

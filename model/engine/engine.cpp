@@ -221,7 +221,7 @@ Engine::~Engine() = default;
 
 std::unique_ptr<Engine> Engine::from_directory(const std::string& dir, const std::string& dtype,
                                                const EngineOptions& options) {
-  std::shared_ptr<Transformer> model = load_transformer(dir, resolve_dtype(dtype));
+  std::shared_ptr<Transformer> model = load_for_inference(dir, resolve_inference_dtype(dtype));
   std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::load(dir);
   if (tokenizer->vocab_size() > model->config().vocab_size) {
     throw InputError(dir + ": the tokenizer does not fit the model: expected at most " +
@@ -232,7 +232,8 @@ std::unique_ptr<Engine> Engine::from_directory(const std::string& dir, const std
   if (has_chat_template(dir)) {
     chat_template = std::make_shared<const ChatTemplate>(ChatTemplate::load(dir));
   }
-  return std::make_unique<Engine>(model, tokenizer, chat_template, options, dir);
+  return std::make_unique<Engine>(model, tokenizer, chat_template, options,
+                                  model->is_rounded() ? dir + "-int8" : dir);
 }
 
 void Engine::submit(TextRequest request, std::function<void(TextResponse)> done) {

@@ -78,7 +78,8 @@ class Engine : public TextModel {
          std::shared_ptr<const ChatTemplate> chat_template, const EngineOptions& options,
          std::string name = "local");
 
-  /// Model, tokenizer and chat template of a Hugging Face directory; see load_transformer.
+  /// Model, tokenizer and chat template of a Hugging Face directory; `dtype` as in
+  /// resolve_inference_dtype. Its name is the directory, with "-int8" behind it for that dtype.
   static std::unique_ptr<Engine> from_directory(const std::string& dir, const std::string& dtype,
                                                 const EngineOptions& options);
 

@@ -65,9 +65,9 @@ class LayerStep {
     }
   }
 
-  at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias,
-                    LoraUpdate LoraUpdates::*which) const {
-    at::Tensor y = kernels::linear(x, w, bias);
+  at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const kernels::Int8Matrix& int8,
+                    const at::Tensor& bias, LoraUpdate LoraUpdates::*which) const {
+    at::Tensor y = int8.defined() ? kernels::linear(x, int8, bias) : kernels::linear(x, w, bias);
     for (size_t i = 0; i < updates_.size(); ++i) {
       const LoraUpdate& update = updates_[i].*which;
       if (!update.a.defined()) continue;
@@ -101,20 +101,22 @@ at::Tensor paged_forward(const Transformer& model, KvCache& cache,
     const LayerStep layer(model, l, step);
     const TransformerLayer& w = layer.weights();
     const at::Tensor x = kernels::add_rms_norm(hidden, delta, w.input_norm, eps);
-    const at::Tensor qkv =
-        norm_heads(layer.linear(x, w.qkv, w.qkv_bias, &LoraUpdates::qkv), w, shape, eps);
+    const at::Tensor qkv = norm_heads(
+        layer.linear(x, w.qkv, w.int8.qkv, w.qkv_bias, &LoraUpdates::qkv), w, shape, eps);
     kernels::rope(qkv, model.rope_table(), step.positions, config.num_heads + config.num_kv_heads,
                   config.head_dim, 1.0f);
     const at::Tensor attended = kernels::paged_attention(qkv, cache.layer(l), step.spans, shape);
-    const at::Tensor o = layer.linear(attended, w.o, w.o_bias, &LoraUpdates::o);
+    const at::Tensor o = layer.linear(attended, w.o, w.int8.o, w.o_bias, &LoraUpdates::o);
     const at::Tensor y = kernels::add_rms_norm(hidden, o, w.post_norm, eps);
-    const at::Tensor gate_up = layer.linear(y, w.gate_up, w.gate_up_bias, &LoraUpdates::gate_up);
-    delta = layer.linear(kernels::silu_mul(gate_up), w.down, w.down_bias, &LoraUpdates::down);
+    const at::Tensor gate_up =
+        layer.linear(y, w.gate_up, w.int8.gate_up, w.gate_up_bias, &LoraUpdates::gate_up);
+    delta = layer.linear(kernels::silu_mul(gate_up), w.down, w.int8.down, w.down_bias,
+                         &LoraUpdates::down);
   }
   const at::Tensor last = at::index_select(hidden, 0, step.wanted);
   const at::Tensor normed = kernels::add_rms_norm(last, at::index_select(delta, 0, step.wanted),
                                                   model.final_norm_weight(), eps);
-  return kernels::linear_f32(normed, model.lm_head_weight());
+  return model.logits(normed);
 }
 
 }  // namespace weft

@@ -9,6 +9,7 @@
 #include <ATen/ops/linear.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "model/kernels/kernels.h"
@@ -26,11 +27,14 @@ kernels::HeadShape head_shape(const TransformerConfig& config) {
   return {config.num_heads, config.num_kv_heads, config.head_dim};
 }
 
-at::Tensor biased_linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias,
-                         const LoraUpdate* update) {
-  at::Tensor y = at::linear(x, w, bias.defined() ? std::optional(bias) : std::nullopt);
-  if (update == nullptr || !update->a.defined()) return y;
-  return at::addmm(y, at::linear(x, update->a), update->b.t());
+at::Tensor biased_linear(const at::Tensor& x, const at::Tensor& w, const kernels::Int8Matrix& int8,
+                         const at::Tensor& bias, const LoraUpdate& update) {
+  WEFT_ASSERT(!int8.defined() || !at::GradMode::is_enabled());
+  const at::Tensor y = int8.defined()
+                           ? kernels::linear(x, int8, bias)
+                           : at::linear(x, w, bias.defined() ? std::optional(bias) : std::nullopt);
+  if (!update.a.defined()) return y;
+  return at::addmm(y, at::linear(x, update.a), update.b.t());
 }
 
 }  // namespace
@@ -83,7 +87,16 @@ std::unique_ptr<Transformer> Transformer::random(const TransformerConfig& config
   return model;
 }
 
+void Transformer::round_layer(int64_t l) { layers_[l] = rounded_layer(layers_[l]); }
+
+void Transformer::round_head() {
+  const at::NoGradGuard no_grad;
+  lm_head_int8_ = kernels::to_int8(lm_head_.defined() ? lm_head_ : embedding_);
+  (lm_head_.defined() ? lm_head_ : embedding_).reset();
+}
+
 at::Tensor Transformer::embed(const at::Tensor& ids) const {
+  if (!embedding_.defined()) return kernels::take_rows(lm_head_int8_, ids, dtype_);
   return at::embedding(embedding_, ids);
 }
 
@@ -93,24 +106,33 @@ at::Tensor Transformer::layer_forward(int64_t layer, const at::Tensor& hidden,
   const LoraUpdates updates = lora ? lora->updates(layer, dtype_) : LoraUpdates{};
   const at::Tensor x = rms_norm(hidden, w.input_norm, config_.rms_norm_eps);
   const kernels::HeadShape shape = head_shape(config_);
-  const at::Tensor qkv =
-      norm_heads(biased_linear(x, w.qkv, w.qkv_bias, &updates.qkv), w, shape, config_.rms_norm_eps);
+  const at::Tensor qkv = norm_heads(biased_linear(x, w.qkv, w.int8.qkv, w.qkv_bias, updates.qkv), w,
+                                    shape, config_.rms_norm_eps);
   const at::Tensor attended = rotary_attention(qkv, batch, rope_, shape);
-  const at::Tensor middle = hidden + biased_linear(attended, w.o, w.o_bias, &updates.o);
+  const at::Tensor middle = hidden + biased_linear(attended, w.o, w.int8.o, w.o_bias, updates.o);
   const at::Tensor y = rms_norm(middle, w.post_norm, config_.rms_norm_eps);
-  const at::Tensor gate_up = biased_linear(y, w.gate_up, w.gate_up_bias, &updates.gate_up);
-  return middle + biased_linear(silu_mul(gate_up), w.down, w.down_bias, &updates.down);
+  const at::Tensor gate_up =
+      biased_linear(y, w.gate_up, w.int8.gate_up, w.gate_up_bias, updates.gate_up);
+  return middle + biased_linear(silu_mul(gate_up), w.down, w.int8.down, w.down_bias, updates.down);
 }
 
 at::Tensor Transformer::final_norm(const at::Tensor& hidden) const {
   return rms_norm(hidden, final_norm_, config_.rms_norm_eps);
 }
 
+at::Tensor Transformer::logits(const at::Tensor& final_hidden) const {
+  if (is_rounded()) return kernels::linear_f32(final_hidden, lm_head_int8_);
+  return lm_head_logits(final_hidden, lm_head_weight());
+}
+
 const at::Tensor& Transformer::lm_head_weight() const {
+  WEFT_ASSERT(!is_rounded());
   return lm_head_.defined() ? lm_head_ : embedding_;
 }
 
-at::Tensor& Transformer::lm_head_weight() { return lm_head_.defined() ? lm_head_ : embedding_; }
+at::Tensor& Transformer::lm_head_weight() {
+  return const_cast<at::Tensor&>(std::as_const(*this).lm_head_weight());
+}
 
 at::Tensor Transformer::forward_hidden(const at::Tensor& ids, const PackedBatch& batch,
                                        const Lora* lora) const {
@@ -133,10 +155,9 @@ at::Tensor Transformer::token_logprobs(const at::Tensor& final_hidden,
   float* out = result.data_ptr<float>();
   for (int64_t first = 0; first < rows; first += kLogitRows) {
     const int64_t count = std::min(kLogitRows, rows - first);
-    const at::Tensor logits =
-        lm_head_logits(final_hidden.narrow(0, first, count), lm_head_weight());
-    const int64_t size = logits.size(1);
-    const float* logit = logits.const_data_ptr<float>();
+    const at::Tensor rows_logits = logits(final_hidden.narrow(0, first, count));
+    const int64_t size = rows_logits.size(1);
+    const float* logit = rows_logits.const_data_ptr<float>();
     at::parallel_for(0, count, 1, [&](int64_t b, int64_t e) {
       for (int64_t r = b; r < e; ++r) {
         out[first + r] = logit[r * size + target[first + r]] -
@@ -148,6 +169,7 @@ at::Tensor Transformer::token_logprobs(const at::Tensor& final_hidden,
 }
 
 std::vector<NamedParameter> Transformer::layer_parameters(int64_t l) {
+  WEFT_ASSERT(!is_rounded());
   TransformerLayer& w = layers_[l];
   const std::string prefix = "layers." + std::to_string(l) + ".";
   std::vector<NamedParameter> named;
@@ -170,6 +192,7 @@ std::vector<NamedParameter> Transformer::layer_parameters(int64_t l) {
 }
 
 std::vector<NamedParameter> Transformer::global_parameters() {
+  WEFT_ASSERT(!is_rounded());
   std::vector<NamedParameter> named = {{"embed.weight", &embedding_},
                                        {"final_norm.weight", &final_norm_}};
   if (lm_head_.defined()) named.push_back({"lm_head.weight", &lm_head_});
@@ -184,12 +207,25 @@ std::vector<NamedParameter> Transformer::parameters() {
   return all;
 }
 
-std::vector<std::pair<std::string, at::Tensor>> Transformer::hugging_face_views() const {
+std::vector<std::pair<std::string, at::Tensor>> Transformer::global_views() const {
+  WEFT_ASSERT(!is_rounded());
   std::vector<std::pair<std::string, at::Tensor>> views = {
       {"model.embed_tokens.weight", embedding_}, {"model.norm.weight", final_norm_}};
   if (lm_head_.defined()) views.emplace_back("lm_head.weight", lm_head_);
+  return views;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Transformer::layer_views(int64_t l) const {
+  WEFT_ASSERT(!layers_[l].int8.qkv.defined());
+  std::vector<std::pair<std::string, at::Tensor>> views;
+  append_hugging_face_views(layers_[l], config_, l, views);
+  return views;
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Transformer::hugging_face_views() const {
+  auto views = global_views();
   for (int64_t l = 0; l < num_layers(); ++l) {
-    append_hugging_face_views(layers_[l], config_, l, views);
+    for (auto& view : layer_views(l)) views.push_back(std::move(view));
   }
   return views;
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "model/checkpoint/model_config.h"
+#include "model/kernels/int8.h"
 
 namespace weft {
 
@@ -46,8 +47,14 @@ struct NamedParameter {
   at::Tensor* tensor = nullptr;
 };
 
+/// Linear weights of a layer as int8, [out, in], fused as in TransformerLayer.
+struct Int8Layer {
+  kernels::Int8Matrix qkv, o, gate_up, down;
+};
+
 /// Weights of one decoder layer. All are views into `flat`. Biases and head norms are undefined
-/// tensors where the architecture has none. Linear weights are [out, in].
+/// tensors where the architecture has none. Linear weights are [out, in]; after
+/// Transformer::round_layer they are undefined and `int8` holds them.
 struct TransformerLayer {
   at::Tensor flat;          ///< [n] every weight of the layer, contiguous
   at::Tensor input_norm;    ///< [H]
@@ -62,11 +69,15 @@ struct TransformerLayer {
   at::Tensor gate_up_bias;  ///< [2 F]
   at::Tensor down;          ///< [H, F]
   at::Tensor down_bias;     ///< [H]
+  Int8Layer int8;           ///< undefined matrices unless rounded
 };
 
 /// One decoder. Forward functions are pure and thread-safe as long as nobody writes the weights;
 /// they record autograd where grad mode is on and a weight, adapter or input requires grad. All
 /// activations have the weights' dtype; norms, rope, softmax and silu compute in fp32 inside.
+///
+/// A model that only answers may have its linear weights rounded to int8. It has no gradient then
+/// and cannot be saved: the functions that hand out weights assert that it is not rounded.
 class Transformer {
  public:
   /// Uninitialised weights (`flat` buffers allocated).
@@ -80,6 +91,13 @@ class Transformer {
   at::ScalarType dtype() const { return dtype_; }
   int64_t num_layers() const { return config_.num_layers; }
 
+  /// Rounds the linear weights of layer `l` to int8 and frees them. Not while a forward pass runs.
+  void round_layer(int64_t l);
+  /// The same for the LM head, and for the embedding where they are tied. Every layer must be
+  /// rounded, too, before the model is used.
+  void round_head();
+  bool is_rounded() const { return lm_head_int8_.defined(); }
+
   /// ids [T] int64 -> [T, H].
   at::Tensor embed(const at::Tensor& ids) const;
 
@@ -90,6 +108,9 @@ class Transformer {
 
   /// Last norm: [T, H] -> [T, H].
   at::Tensor final_norm(const at::Tensor& hidden) const;
+
+  /// fp32 logits [T, V] of final hidden states [T, H]. Records no gradient.
+  at::Tensor logits(const at::Tensor& final_hidden) const;
 
   /// [V, H]; the embedding itself where the head is tied.
   const at::Tensor& lm_head_weight() const;
@@ -115,7 +136,10 @@ class Transformer {
   /// All of the above, globals first.
   std::vector<NamedParameter> parameters();
 
-  /// Weights under their Hugging Face names, as views of this model's (fused ones split).
+  /// Weights under their Hugging Face names, as views of this model's (fused ones split): those
+  /// outside the layers, those of one layer, and all, in this order.
+  std::vector<std::pair<std::string, at::Tensor>> global_views() const;
+  std::vector<std::pair<std::string, at::Tensor>> layer_views(int64_t l) const;
   std::vector<std::pair<std::string, at::Tensor>> hugging_face_views() const;
 
  private:
@@ -123,7 +147,8 @@ class Transformer {
   at::ScalarType dtype_;
   std::vector<TransformerLayer> layers_;
   at::Tensor embedding_, final_norm_, lm_head_;
-  at::Tensor rope_;  // [max_positions, 2, head_dim / 2] f32: cosines, sines
+  kernels::Int8Matrix lm_head_int8_;  // also the embedding where that is undefined
+  at::Tensor rope_;                   // [max_positions, 2, head_dim / 2] f32: cosines, sines
 };
 
 /// fp32 logits [T, V] of final hidden states [T, H] and a head [V, H]. The product is accumulated

@@ -51,6 +51,20 @@ TransformerLayer allocate_layer(const TransformerConfig& config, at::ScalarType 
   return layer;
 }
 
+TransformerLayer rounded_layer(const TransformerLayer& layer) {
+  const at::NoGradGuard no_grad;
+  TransformerLayer rounded;
+  for (const auto member :
+       {&TransformerLayer::input_norm, &TransformerLayer::qkv_bias, &TransformerLayer::q_norm,
+        &TransformerLayer::k_norm, &TransformerLayer::o_bias, &TransformerLayer::post_norm,
+        &TransformerLayer::gate_up_bias, &TransformerLayer::down_bias}) {
+    if ((layer.*member).defined()) rounded.*member = (layer.*member).clone();
+  }
+  rounded.int8 = {kernels::to_int8(layer.qkv), kernels::to_int8(layer.o),
+                  kernels::to_int8(layer.gate_up), kernels::to_int8(layer.down)};
+  return rounded;
+}
+
 void append_hugging_face_views(const TransformerLayer& layer, const TransformerConfig& config,
                                int64_t index,
                                std::vector<std::pair<std::string, at::Tensor>>& views) {

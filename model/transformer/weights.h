@@ -14,6 +14,10 @@ namespace weft {
 /// A layer's flat buffer and the views into it; values are not set.
 TransformerLayer allocate_layer(const TransformerConfig& config, at::ScalarType dtype);
 
+/// The layer with its linear weights as int8. The others are copied, so that no view keeps the old
+/// `flat`; the new one is undefined.
+TransformerLayer rounded_layer(const TransformerLayer& layer);
+
 /// Adds the layer's weights under their Hugging Face names, fused ones split into views.
 void append_hugging_face_views(const TransformerLayer& layer, const TransformerConfig& config,
                                int64_t index,

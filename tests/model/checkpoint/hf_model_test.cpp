@@ -170,6 +170,18 @@ TEST(HfModel, DtypeNamesAreChecked) {
   EXPECT_EQ(resolve_dtype("f32"), at::kFloat);
   EXPECT_EQ(resolve_dtype("bf16"), at::kBFloat16);
   EXPECT_THROW(resolve_dtype("f64"), InputError);
+  EXPECT_THROW(resolve_inference_dtype("f64"), InputError);
+  EXPECT_EQ(resolve_inference_dtype("f32"), (InferenceDtype{at::kFloat, false}));
+  EXPECT_EQ(resolve_inference_dtype("int8"), (InferenceDtype{resolve_dtype("auto"), true}));
+}
+
+TEST(HfModel, WhatIsTrainedCannotBeInt8) {
+  try {
+    resolve_dtype("int8");
+    FAIL();
+  } catch (const InputError& e) {
+    EXPECT_NE(std::string(e.what()).find("rounded weights have no gradient"), std::string::npos);
+  }
 }
 
 TEST(LoraFiles, SavedAdapterLoadsWithEqualWeights) {
