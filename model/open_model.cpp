@@ -30,8 +30,13 @@ class AdaptedModel : public TextModel {
 
 }  // namespace
 
+void ModelOptions::validate() const {
+  if (!dtype.empty()) resolve_inference_dtype(dtype);
+}
+
 void LocalOptions::validate() const {
   check_device(device);
+  resolve_inference_dtype(dtype);
   engine.validate();
 }
 
@@ -39,8 +44,8 @@ OpenModels::OpenModels(LocalOptions options) : options_(std::move(options)) {}
 
 TextModel& OpenModels::open(const ModelOptions& options) {
   if (options.kind == ModelKind::kLocal) {
-    if (options.model.empty()) return base();
-    const OpenedModel opened = open_checkpoint(options.model);
+    if (options.model.empty()) return base(options.dtype);
+    const OpenedModel opened = open_checkpoint(options.model, options.dtype);
     if (opened.adapter.empty()) return *opened.model;
     opened_.push_back(std::make_unique<AdaptedModel>(opened, options.model));
   } else {
@@ -49,32 +54,33 @@ TextModel& OpenModels::open(const ModelOptions& options) {
   return *opened_.back();
 }
 
-OpenedModel OpenModels::open_checkpoint(const std::string& dir) {
+OpenedModel OpenModels::open_checkpoint(const std::string& dir, const std::string& dtype) {
   if (fs::exists(fs::path(dir) / "adapter_config.json")) {
-    std::string& name = adapters_[fs::canonical(dir).string()];
+    Engine& engine = base(dtype);
+    std::string& name = adapters_[{fs::canonical(dir).string(), resolved(dtype)}];
     if (name.empty()) {
       const std::string fresh = "adapter-" + std::to_string(adapters_.size());
-      base().set_adapter(fresh, Lora::load(dir, base().model().config()));
+      engine.set_adapter(fresh, Lora::load(dir, engine.model().config()));
       name = fresh;
     }
-    return {&base(), name};
+    return {&engine, name};
   }
-  if (fs::exists(fs::path(dir) / "config.json")) return {&engine(dir), ""};
+  if (fs::exists(fs::path(dir) / "config.json")) return {&engine(dir, dtype), ""};
   throw InputError(dir + ": expected a checkpoint with config.json or adapter_config.json, got " +
                    (fs::exists(dir) ? "neither" : "no such folder"));
 }
 
-Engine& OpenModels::base() {
+Engine& OpenModels::base(const std::string& dtype) {
   if (options_.model.empty()) {
     throw InputError("config: \"model\": expected the base model's directory, got nothing");
   }
-  return engine(options_.model);
+  return engine(options_.model, dtype);
 }
 
 Json OpenModels::usage() const {
   int64_t decoded = 0, prefilled = 0;
   const std::lock_guard lock(mutex_);
-  for (const auto& [dir, engine] : engines_) {
+  for (const auto& [key, engine] : engines_) {
     const auto stats = engine->stats();
     decoded += stats.decoded_tokens;
     prefilled += stats.prefill_tokens;
@@ -82,15 +88,21 @@ Json OpenModels::usage() const {
   return {{"decoded_tokens", decoded}, {"prefill_tokens", prefilled}};
 }
 
-Engine& OpenModels::engine(const std::string& dir) {
+InferenceDtype OpenModels::resolved(const std::string& dtype) const {
+  return resolve_inference_dtype(dtype.empty() ? options_.dtype : dtype);
+}
+
+Engine& OpenModels::engine(const std::string& dir, const std::string& dtype) {
   std::error_code error;
   const auto canonical = fs::canonical(dir, error);
   if (error) throw InputError(dir + ": no such model directory");
-  const auto known = engines_.find(canonical.string());
+  const Key key{canonical.string(), resolved(dtype)};
+  const auto known = engines_.find(key);
   if (known != engines_.end()) return *known->second;
-  auto opened = Engine::from_directory(dir, options_.dtype, options_.engine);
+  auto opened =
+      Engine::from_directory(dir, dtype.empty() ? options_.dtype : dtype, options_.engine);
   const std::lock_guard lock(mutex_);
-  return *(engines_[canonical.string()] = std::move(opened));
+  return *(engines_[key] = std::move(opened));
 }
 
 }  // namespace weft

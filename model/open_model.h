@@ -6,9 +6,11 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/config.h"
+#include "model/checkpoint/hf_model.h"
 #include "model/engine/engine.h"
 #include "model/remote/remote_model.h"
 #include "model/text_model.h"
@@ -27,6 +29,7 @@ inline EnumTable<ModelKind> enum_table(ModelKind) {
 struct ModelOptions {
   ModelKind kind = ModelKind::kLocal;
   std::string model;  ///< local: as OpenModels::open_checkpoint; empty: the config's own "model"
+  std::string dtype;  ///< local: as resolve_inference_dtype; empty: the config's own "dtype"
   RemoteModelOptions remote;
 
   template <class V>
@@ -34,8 +37,11 @@ struct ModelOptions {
     v("kind", kind, "local (an engine in this process) or remote (an OpenAI-compatible server)");
     v("model", model,
       "local: Hugging Face directory, or PEFT adapter over the base model; empty: the base model");
+    v("dtype", dtype,
+      "local: auto, f32, bf16 or int8 (rounded weights, faster); empty: the config's dtype");
     v("remote", remote, "remote: the server");
   }
+  void validate() const;  ///< throws InputError
 };
 
 /// The part of a program's config that models need.
@@ -49,7 +55,7 @@ struct LocalOptions {
   void visit(V& v) {
     v("model", model, "Hugging Face directory of the base model");
     v("device", device, "auto or cpu");
-    v("dtype", dtype, "auto, f32 or bf16");
+    v("dtype", dtype, "auto, f32, bf16 or int8 (rounded weights, faster)");
     v("engine", engine, "batch and cache of local engines");
   }
   void validate() const;  ///< throws InputError
@@ -80,9 +86,9 @@ struct OpenedModel {
   std::string adapter;         ///< empty: the base weights
 };
 
-/// The models of one process. A directory is opened once, however often it is named, so a worker
-/// and a meta-agent on the same base share its weights and its batch. Used by one thread, but for
-/// usage().
+/// The models of one process. A directory is opened once for a dtype, however often it is named, so
+/// a worker and a meta-agent on the same base share its weights and its batch. Used by one thread,
+/// but for usage().
 class OpenModels {
  public:
   explicit OpenModels(LocalOptions options);
@@ -92,22 +98,26 @@ class OpenModels {
   TextModel& open(const ModelOptions& options);
 
   /// A checkpoint: a PEFT directory becomes an adapter over the base model, a Hugging Face
-  /// directory a model of its own. Throws InputError when it is neither.
-  OpenedModel open_checkpoint(const std::string& dir);
+  /// directory a model of its own. `dtype` as in ModelOptions. Throws InputError when it is
+  /// neither.
+  OpenedModel open_checkpoint(const std::string& dir, const std::string& dtype = "");
 
   /// The engine of the base model.
-  Engine& base();
+  Engine& base(const std::string& dtype = "");
 
   /// Tokens of all engines so far, {"decoded_tokens", "prefill_tokens"}. Any thread.
   Json usage() const;
 
  private:
-  Engine& engine(const std::string& dir);
+  /// A canonical directory and how it is held.
+  using Key = std::pair<std::string, InferenceDtype>;
+  Engine& engine(const std::string& dir, const std::string& dtype);
+  InferenceDtype resolved(const std::string& dtype) const;
 
   LocalOptions options_;
-  mutable std::mutex mutex_;                                ///< of engines_
-  std::map<std::string, std::unique_ptr<Engine>> engines_;  ///< by canonical directory
-  std::map<std::string, std::string> adapters_;     ///< canonical directory -> name in the engine
+  mutable std::mutex mutex_;  ///< of engines_
+  std::map<Key, std::unique_ptr<Engine>> engines_;
+  std::map<Key, std::string> adapters_;             ///< -> name in the engine
   std::vector<std::unique_ptr<TextModel>> opened_;  ///< remote models, and engines with an adapter
 };
 

@@ -183,6 +183,7 @@ void GenerateOptions::validate() const {
   if (in.empty()) throw InputError("in: expected a file or -, got nothing");
   if (out.empty()) throw InputError("out: expected a file or -, got nothing");
   if (threads < 0) throw InputError("threads: expected 0 or more, got " + std::to_string(threads));
+  resolve_inference_dtype(dtype);
   engine.validate();
 }
 

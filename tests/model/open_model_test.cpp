@@ -67,6 +67,33 @@ TEST(OpenModels, AHuggingFaceDirectoryIsAModelOfItsOwn) {
   EXPECT_EQ(&models.open(ModelOptions{}), &models.base());
 }
 
+TEST(OpenModels, AModelMayHaveADtypeOfItsOwn) {
+  OpenModels models(tiny());
+  ModelOptions worker;
+  worker.dtype = "int8";
+  TextModel& rounded = models.open(worker);
+  EXPECT_NE(&rounded, &models.base());
+  EXPECT_EQ(&rounded, &models.open(worker));
+  EXPECT_EQ(rounded.name(), models.base().name() + "-int8");
+  worker.model = kAdapter;
+  EXPECT_NE(greedy_logprobs(models.open(worker)), greedy_logprobs(rounded));
+  EXPECT_NE(models.open_checkpoint(kAdapter, "int8").model, models.open_checkpoint(kAdapter).model);
+  worker.dtype = "f32";
+  worker.model.clear();
+  EXPECT_EQ(&models.open(worker), &models.base());
+}
+
+TEST(OpenModels, UnknownDtypesAreInputErrors) {
+  ModelOptions worker;
+  worker.dtype = "int4";
+  EXPECT_THROW(worker.validate(), InputError);
+  LocalOptions options = tiny();
+  options.dtype = "int8";
+  options.validate();
+  options.dtype = "int4";
+  EXPECT_THROW(options.validate(), InputError);
+}
+
 TEST(OpenModels, CountsTokensWhileOthersAreOpened) {
   OpenModels models(tiny());
   std::atomic<bool> stop{false};

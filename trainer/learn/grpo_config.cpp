@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "model/checkpoint/hf_model.h"
 #include "trainer/learn/memory_plan.h"
 
 namespace weft {
@@ -34,10 +35,13 @@ void GrpoValidationOptions::validate() const {
 
 bool GrpoConfig::shares_worker() const {
   return worker.kind == ModelKind::kLocal && !learn.full_weights &&
-         (worker.model.empty() || worker.model == model);
+         (worker.model.empty() || worker.model == model) &&
+         (worker.dtype.empty() ||
+          resolve_inference_dtype(worker.dtype) == resolve_inference_dtype(dtype));
 }
 
 void GrpoConfig::validate() const {
+  resolve_dtype(dtype);
   check_at_least("steps", steps, 0);
   check_at_least("prompts_per_step", prompts_per_step, 1);
   check_at_least("samples_per_prompt", samples_per_prompt, 1);
@@ -83,9 +87,12 @@ Json GrpoConfig::memory_plan() const {
   const bool frozen_reference = learn.full_weights && update.loss.kl_coefficient > 0;
   input.frozen_copies = frozen_reference ? 1 : 0;
   if (worker.kind == ModelKind::kLocal && !shares_worker()) {
-    const TransformerConfig shape = plan_shape(worker.model, "");
+    const TransformerConfig shape =
+        worker.model.empty() ? input.shape : plan_shape(worker.model, "");
+    const std::string& held = worker.dtype.empty() ? dtype : worker.dtype;
+    const int64_t cache_bytes = plan_weight_bytes(held == "int8" ? "auto" : held);
     input.worker_bytes =
-        shape.num_parameters() * input.weight_bytes + kv_bytes(*this, shape, input.weight_bytes);
+        shape.num_parameters() * plan_weight_bytes(held) + kv_bytes(*this, shape, cache_bytes);
   }
   return weft::memory_plan(input);
 }

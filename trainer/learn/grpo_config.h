@@ -74,8 +74,8 @@ struct GrpoConfig {
   RewardOptions reward;
   int64_t sandbox_slots = 2;
   /// Behind call_llm. A local worker without a name, or of the policy's own directory, is the
-  /// policy's base with the adapter off, in the same engine; with full weights it must be a model
-  /// of its own. Not a PEFT adapter.
+  /// policy's base with the adapter off, in the same engine, unless its dtype differs; with full
+  /// weights it must be a model of its own. Not a PEFT adapter.
   ModelOptions worker;
   GrpoValidationOptions validation;
   GrpoControlOptions control;

@@ -54,7 +54,10 @@ struct Models {
     if (config.worker.kind == ModelKind::kRemote) {
       separate_worker = std::make_unique<RemoteModel>(config.worker.remote);
     } else if (!config.shares_worker()) {
-      auto local = Engine::from_directory(config.worker.model, config.dtype, config.engine);
+      const ModelOptions& worker = config.worker;
+      auto local =
+          Engine::from_directory(worker.model.empty() ? config.model : worker.model,
+                                 worker.dtype.empty() ? config.dtype : worker.dtype, config.engine);
       worker_engine = local.get();
       separate_worker = std::move(local);
     }

@@ -91,6 +91,9 @@ TransformerConfig plan_shape(const std::string& model, const std::string& model_
   return TransformerConfig::from_directory(source);
 }
 
-int64_t plan_weight_bytes(const std::string& dtype) { return dtype == "f32" ? 4 : 2; }
+int64_t plan_weight_bytes(const std::string& dtype) {
+  if (dtype == "int8") return 1;
+  return dtype == "f32" ? 4 : 2;
+}
 
 }  // namespace weft

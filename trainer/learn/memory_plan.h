@@ -37,6 +37,7 @@ Json memory_plan(const MemoryPlanInput& input);
 TransformerConfig plan_shape(const std::string& model, const std::string& model_shape);
 
 /// Bytes of one weight for a dtype option ("auto" is bf16, as on any machine worth planning for).
+/// The steps of int8 rows, one in some hundred bytes, are left out.
 int64_t plan_weight_bytes(const std::string& dtype);
 
 }  // namespace weft

@@ -161,6 +161,7 @@ void check_at_least(const char* field, int64_t value, int64_t least) {
 }  // namespace
 
 void SftConfig::validate() const {
+  resolve_dtype(dtype);
   check_at_least("epochs", epochs, 1);
   check_at_least("sequences_per_step", sequences_per_step, 1);
   check_at_least("max_steps", max_steps, 0);

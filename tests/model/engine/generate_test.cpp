@@ -17,12 +17,13 @@ std::vector<Json> read_all(const fs::path& path) {
   return rows;
 }
 
-test::ProgramRun run(const test::TempDir& dir, const std::string& input) {
+test::ProgramRun run(const test::TempDir& dir, const std::string& input,
+                     const std::string& dtype = "f32") {
   write_file_atomically(dir / "in.jsonl", input);
   return test::run_program({test::program("generate").string(), "--model",
                             test::fixture("tiny_llama").string(), "--in",
                             (dir / "in.jsonl").string(), "--out", (dir / "out.jsonl").string(),
-                            "--set", "dtype=f32", "--set", "engine.kv_mb=4"});
+                            "--set", "dtype=" + dtype, "--set", "engine.kv_mb=4"});
 }
 
 TEST(Generate, AnswersEveryKindOfRowInInputOrder) {
@@ -79,6 +80,17 @@ TEST(Generate, BadRowsAreNamedByLineAndTheRestGoOn) {
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[0]["id"], 1);
   EXPECT_EQ(rows[1]["id"], 7);
+}
+
+TEST(Generate, TakesInt8AndNoDtypeThatItDoesNotKnow) {
+  const test::TempDir dir;
+  const std::string row = R"({"id":1,"prompt_ids":[5,6,7],"max_tokens":4,"ignore_eos":true})";
+  const auto good = run(dir, row, "int8");
+  EXPECT_EQ(good.exit_code, 0) << good.err;
+  EXPECT_EQ(read_all(dir / "out.jsonl").at(0)["choices"][0]["ids"].size(), 4u);
+  const auto bad = run(dir, row, "int4");
+  EXPECT_EQ(bad.exit_code, 2);
+  EXPECT_NE(bad.err.find("expected auto, f32, bf16 or int8, got \"int4\""), std::string::npos);
 }
 
 TEST(Generate, BrokenModelIsAnInputError) {

@@ -87,6 +87,14 @@ TEST_F(TrainGrpo, LeavesWhatContractsPromiseAndResumes) {
   EXPECT_EQ(both["before"]["tasks"][1]["id"], both["after"]["tasks"][1]["id"]);
 }
 
+TEST_F(TrainGrpo, TheWorkerMayHaveRoundedWeights) {
+  const auto run =
+      test::run_program(command("rounded", {"--set", "worker.dtype=int8", "--set", "steps=1",
+                                            "--set", "validation.tasks=[]"}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_LT(lines(dir_ / "rounded" / "metrics.jsonl").at(0)["mismatch_max"].get<double>(), 1e-4);
+}
+
 TEST_F(TrainGrpo, RefusesAConfigThatCannotWork) {
   const struct {
     Words more;
@@ -104,6 +112,8 @@ TEST_F(TrainGrpo, RefusesAConfigThatCannotWork) {
       {{"--set", "worker.model=" + adapter_without_weights()}, "worker.model"},
       {{"--set", "wrker.kind=remote"}, "wrker"},
       {{"--set", "device=cuda"}, "cuda"},
+      {{"--set", "dtype=int8"}, "rounded weights have no gradient"},
+      {{"--set", "worker.dtype=int4"}, "worker: dtype"},
   };
   for (const auto& c : cases) {
     const auto run = test::run_program(command("bad", c.more));

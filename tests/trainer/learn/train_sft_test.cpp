@@ -167,6 +167,7 @@ TEST_F(TrainSft, SaysWhatIsWrongWithItsInput) {
        "typo.sqlite: expected a trajectory store"},
       {{"--set", "model=" + (dir_ / "nothing").string()}, "nothing"},
       {{"--set", "data.max_tokens=3"}, "max_tokens"},
+      {{"--set", "dtype=int8"}, "rounded weights have no gradient"},
   };
   for (const auto& c : cases) {
     const auto run = test::run_program(command("bad", c.more));
