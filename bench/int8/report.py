@@ -1,0 +1,97 @@
+"""Runs int8_bench and writes the report."""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+# Prose first: the speed rows take their prompts from the first file.
+TEXTS = ("docs/sandbox.md", "README.md", "sandbox/judge.cpp", "sandbox/runtime/recorder.py")
+SPEED = {
+    "decode_1": "decoding, 1 sequence, tokens/s",
+    "decode_4": "decoding, 4 sequences, tokens/s",
+    "decode_16": "decoding, 16 sequences, tokens/s",
+    "prefill_1024": "prompt of 1,024 tokens, tokens/s",
+}
+REQUIRED_RATIO = 1.5
+
+
+def run_json(command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{command[0]}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def machine():
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
+                  if line.startswith("model name")), platform.machine())
+    return f"{os.cpu_count()} x {model}, Linux {platform.release()}"
+
+
+def measure(args):
+    program = args.bin / "int8_bench"
+    results = run_json([program, args.model, args.rounds, *TEXTS])
+    results["memory_mb"] = {
+        dtype: run_json([program, args.model, "memory", dtype])["anonymous_mb"]
+        for dtype in ("f32", "bf16", "int8")
+    }
+    return results
+
+
+def markdown(report, command):
+    results = report["results"]
+    speed, loss, memory = results["speed"], results["loss"], results["memory_mb"]
+    lines = [f"# int8 weights, {report['date']}", "", f"`{command}`", "",
+             f"Machine: {report['machine']}; load before: {report['load_before']:.2f}. "
+             f"Model: {report['model']}.", "",
+             f"bf16 and int8 in turn in one process, {speed['decode_1']['rounds']} rounds; medians, "
+             "the ratio's range over the rounds behind it.", "",
+             "| what | bf16 | int8 | int8 / bf16 |", "|---|---|---|---|"]
+    for name, words in SPEED.items():
+        row = speed[name]
+        lines.append(f"| {words} | {row['bf16_per_s']:.1f} | {row['int8_per_s']:.1f} | "
+                     f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f}) |")
+    lines.append(f"| memory of an opened engine, MB | {memory['bf16']:.0f} | {memory['int8']:.0f} "
+                 f"| {memory['int8'] / memory['bf16']:.2f} |")
+    ratio = speed["decode_1"]["ratio"]
+    lines += ["", f"Required: {REQUIRED_RATIO} times bf16 for one sequence; "
+              f"seen: {ratio:.2f}, {'holds' if ratio >= REQUIRED_RATIO else 'does not hold'}.", "",
+              f"Logprobs of {loss['tokens']} tokens of {', '.join(TEXTS)}, against fp32, nats:", "",
+              "| weights | mean difference | mean of magnitudes | 99th percentile | greatest | "
+              "mean -logprob |", "|---|---|---|---|---|---|"]
+    for dtype in ("f32", "bf16", "int8"):
+        row = loss[dtype]
+        lines.append(f"| {dtype} | {row['mean']:+.4f} | {row['mean_abs']:.4f} | "
+                     f"{row['p99_abs']:.4f} | {row['max_abs']:.4f} | {row['nll']:.4f} |")
+    return "\n".join(lines) + "\n"
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="scripts/bench.sh int8")
+    parser.add_argument("--bin", type=Path, required=True)
+    parser.add_argument("--model", type=Path, default=Path("models/SmolLM2-135M-Instruct"))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
+    return parser.parse_args()
+
+
+def main():
+    args = parse_arguments()
+    report = {"date": datetime.date.today().isoformat(), "machine": machine(),
+              "load_before": os.getloadavg()[0], "model": args.model.name}
+    report["results"] = measure(args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / f"{report['date']}-int8"
+    path.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    text = markdown(report, " ".join(["scripts/bench.sh", "int8", *sys.argv[3:]]))
+    path.with_suffix(".md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
