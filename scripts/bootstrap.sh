@@ -24,7 +24,7 @@ packages="g++ cmake ninja-build pkg-config ccache lld ca-certificates git
 want_tests=no
 if [ "${1:-}" = --tests ]; then
   want_tests=yes
-  packages="$packages clang-format libgtest-dev libgmock-dev"
+  packages="$packages clang-format libgtest-dev libgmock-dev libbenchmark-dev"
 fi
 
 say() { printf 'bootstrap: %s\n' "$*"; }

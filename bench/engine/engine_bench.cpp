@@ -1,0 +1,208 @@
+// engine_bench MODEL: measures the engine in bf16 on two threads. Each line of standard input, the
+// name of a row, is answered by one line of JSON. Rows: model decode_B prefill_BxT group reuse
+// score. Prompts are random ids and never the same twice, so that nothing of them is in the prefix
+// cache.
+#include <ATen/Parallel.h>
+
+#include <cstdio>
+#include <iostream>
+#include <set>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "bench/measure.h"
+#include "model/engine/engine.h"
+
+namespace weft::bench {
+namespace {
+
+constexpr int kThreads = 2;
+constexpr int kPromptTokens = 128;
+constexpr int kNewTokens = 64;
+constexpr int kLongPrompt = 1024;
+constexpr int kGroup = 16;
+constexpr int kScored = 8;
+constexpr int32_t kFirstPlainId = 17;  // those before are SmolLM2's special tokens
+
+EngineOptions options() {
+  EngineOptions options;
+  options.kv_mb = 1024;
+  return options;
+}
+
+class EngineBench {
+ public:
+  explicit EngineBench(const std::string& model)
+      : engine_(Engine::from_directory(model, "bf16", options())), rng_(1) {}
+
+  Json measure(const std::string& row);
+
+ private:
+  std::vector<int32_t> ids(int count);
+  TextRequest request(int prompt_tokens, int new_tokens);
+  double seconds_of(std::vector<TextRequest> requests);
+  Json describe_model();
+  Json decode(int batch, int new_tokens);
+  Json prefill(int batch, int tokens);
+  Json group(int new_tokens);
+  Json reuse();
+  Json score();
+  void warm_up(const std::string& row);
+
+  std::unique_ptr<Engine> engine_;
+  Rng rng_;
+  std::set<std::string> warm_;
+};
+
+std::vector<int32_t> EngineBench::ids(int count) {
+  std::vector<int32_t> ids;
+  const auto vocab = static_cast<uint64_t>(engine_->model().config().vocab_size);
+  for (int i = 0; i < count; ++i) {
+    ids.push_back(kFirstPlainId + static_cast<int32_t>(rng_.below(vocab - kFirstPlainId)));
+  }
+  return ids;
+}
+
+TextRequest EngineBench::request(int prompt_tokens, int new_tokens) {
+  TextRequest request;
+  request.prompt = ids(prompt_tokens);
+  request.sampling.temperature = 0;
+  request.sampling.max_tokens = new_tokens;
+  request.sampling.ignore_eos = true;
+  return request;
+}
+
+// Wall time until all are answered, each with all the tokens that it asked for.
+double EngineBench::seconds_of(std::vector<TextRequest> requests) {
+  const auto max_tokens = static_cast<size_t>(requests.front().sampling.max_tokens);
+  const auto start = Clock::now();
+  const auto responses = engine_->complete_all(std::move(requests));
+  const double seconds = seconds_since(start);
+  for (const TextResponse& response : responses) {
+    if (response.status != ResponseStatus::kOk) throw Error("bench: " + response.error);
+    for (const Completion& choice : response.choices) {
+      if (choice.ids.size() != max_tokens) throw Error("bench: a completion is too short");
+    }
+  }
+  return seconds;
+}
+
+// Bytes and products that one token costs at least, for the rooflines.
+Json EngineBench::describe_model() {
+  Transformer& model = engine_->model();
+  const TransformerConfig& config = model.config();
+  int64_t layer_weights = 0;
+  for (int64_t l = 0; l < model.num_layers(); ++l) layer_weights += model.layer(l).flat.numel();
+  const int64_t head_weights = model.lm_head_weight().numel();
+  const int64_t kv_values = 2 * config.num_layers * config.num_kv_heads * config.head_dim;
+  const auto width = static_cast<int64_t>(model.lm_head_weight().element_size());
+  return {{"weight_bytes", width * (layer_weights + head_weights)},
+          {"kv_bytes_per_token", width * kv_values},
+          {"layer_flop_per_token", 2 * layer_weights},
+          {"prompt_tokens", kPromptTokens},
+          {"new_tokens", kNewTokens}};
+}
+
+// The first token of a sequence comes out of its prefill, all of which is done before the engine
+// decodes: the time of prefill steps is taken off, everything else counts.
+Json EngineBench::decode(int batch, int new_tokens) {
+  std::vector<TextRequest> requests;
+  for (int i = 0; i < batch; ++i) requests.push_back(request(kPromptTokens, new_tokens));
+  const double prefill_before = engine_->stats().prefill_s;
+  const double seconds = seconds_of(std::move(requests));
+  const double prefill = engine_->stats().prefill_s - prefill_before;
+  return {{"tok_per_s", batch * (new_tokens - 1) / (seconds - prefill)},
+          {"with_prefill_tok_per_s", batch * new_tokens / seconds}};
+}
+
+Json EngineBench::prefill(int batch, int tokens) {
+  std::vector<double> times;
+  const auto start = Clock::now();
+  while (times.size() < 3 || seconds_since(start) < 1.5) {
+    std::vector<TextRequest> requests;
+    for (int i = 0; i < batch; ++i) requests.push_back(request(tokens, 1));
+    times.push_back(seconds_of(std::move(requests)));
+  }
+  const double middle = quantile(times, 0.5);
+  return {{"tok_per_s", batch * tokens / middle}, {"p50_ms", 1000 * middle}};
+}
+
+Json EngineBench::group(int new_tokens) {
+  TextRequest one = request(kLongPrompt, new_tokens);
+  one.n = kGroup;
+  one.sampling.temperature = 1;
+  const double seconds = seconds_of({one});
+  return {{"tok_per_s", kGroup * new_tokens / seconds}, {"s", seconds}};
+}
+
+Json EngineBench::reuse() {
+  std::vector<double> first, again;
+  for (int i = 0; i < 5; ++i) {
+    const TextRequest one = request(kLongPrompt, 1);
+    first.push_back(1000 * seconds_of({one}));
+    again.push_back(1000 * seconds_of({one}));
+  }
+  return {{"first_ms", quantile(first, 0.5)}, {"again_ms", quantile(again, 0.5)}};
+}
+
+Json EngineBench::score() {
+  std::vector<ScoreRequest> requests;
+  for (int i = 0; i < kScored; ++i)
+    requests.push_back({ids(kPromptTokens), ids(kPromptTokens), {}});
+  const double ms = ms_of([&] { engine_->score(requests); });
+  return {{"tok_per_s", 1000 * kScored * 2 * kPromptTokens / ms}, {"ms", ms}};
+}
+
+// Threads, code and memory that a row's first run touches.
+void EngineBench::warm_up(const std::string& row) {
+  if (!warm_.insert(row).second) return;
+  if (row.starts_with("decode_")) decode(std::stoi(row.substr(7)), 4);
+  if (row == "group") group(4);
+  if (row == "score") score();
+  if (row.starts_with("prefill_") || row == "reuse") seconds_of({request(kLongPrompt, 1)});
+}
+
+Json EngineBench::measure(const std::string& row) {
+  warm_up(row);
+  const int64_t cached = engine_->stats().cached_tokens;
+  Json result;
+  if (row == "model") {
+    result = describe_model();
+  } else if (row.starts_with("decode_")) {
+    result = decode(std::stoi(row.substr(7)), kNewTokens);
+  } else if (row.starts_with("prefill_")) {
+    const size_t times = row.find('x');
+    if (times == std::string::npos) throw InputError("bench: expected prefill_BxT, got " + row);
+    result = prefill(std::stoi(row.substr(8)), std::stoi(row.substr(times + 1)));
+  } else if (row == "group") {
+    result = group(kNewTokens);
+  } else if (row == "score") {
+    result = score();
+  } else if (row == "reuse") {
+    return reuse();
+  } else {
+    throw InputError("bench: unknown row \"" + row + "\"");
+  }
+  if (engine_->stats().cached_tokens != cached)
+    throw Error("bench: " + row + " met a known prompt");
+  return result;
+}
+
+}  // namespace
+}  // namespace weft::bench
+
+int main(int argc, char** argv) {
+  try {
+    if (argc != 2) throw weft::InputError("usage: engine_bench MODEL < ROWS");
+    at::set_num_threads(weft::bench::kThreads);
+    weft::bench::EngineBench bench(argv[1]);
+    for (std::string row; std::getline(std::cin, row);) {
+      std::puts(bench.measure(row).dump().c_str());
+      std::fflush(stdout);
+    }
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,65 @@
+"""What the reports of all benchmarks share."""
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+
+
+def run_json(command, core=None, env=None):
+    """What a program prints; {"error": ...} if it fails."""
+    if core is not None:
+        command = ["taskset", "-c", str(core), *command]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=env)
+    if done.returncode != 0:
+        return {"error": done.stderr.strip()[-500:]}
+    return json.loads(done.stdout)
+
+
+def value(results, path):
+    """The value under keys joined by dots; None if there is none."""
+    for key in path.split("."):
+        results = results.get(key) if isinstance(results, dict) else None
+    return results
+
+
+def requirement(what, seen, at_least=None, at_most=None):
+    """(what, required, seen, holds) as a line of a report's table."""
+    bound = at_least if at_least is not None else at_most
+    holds = seen is not None and (seen >= bound if at_least is not None else seen <= bound)
+    sign = ">=" if at_least is not None else "<="
+    return what, f"{sign} {bound:g}", "-" if seen is None else f"{seen:.4g}", holds
+
+
+def requirement_table(requirements):
+    lines = ["| what | required | seen | holds |", "|---|---|---|---|"]
+    for what, required, seen, holds in requirements:
+        lines.append(f"| {what} | {required} | {seen} | {'yes' if holds else 'no'} |")
+    return lines
+
+
+def machine():
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
+                  if line.startswith("model name")), platform.machine())
+    return f"{os.cpu_count()} x {model}, Linux {platform.release()}"
+
+
+def start():
+    """The report's first fields, to be taken before anything is measured."""
+    return {"date": datetime.date.today().isoformat(), "machine": machine(),
+            "load_before": os.getloadavg()[0]}
+
+
+def heading(title, report, command):
+    return [f"# {title}, {report['date']}", "", f"`{command}`", "",
+            f"Machine: {report['machine']}; load before: {report['load_before']:.2f}.", ""]
+
+
+def write(report, text, name, out):
+    """OUT/DATE-NAME.json and .md; the text is printed, too."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{report['date']}-{name}"
+    path.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+    path.with_suffix(".md").write_text(text)
+    print(text)
