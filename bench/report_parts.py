@@ -51,9 +51,26 @@ def start():
             "load_before": os.getloadavg()[0]}
 
 
+def processor_seconds():
+    """(of the whole machine, of this program and those that it has waited for), so far."""
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, _, _, irq, softirq = map(int, file.readline().split()[1:8])
+    everyone = (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+    return everyone, sum(os.times()[:4])
+
+
+def others_share(before, after, seconds, processors):
+    """Share of the machine that other programs used between two processor_seconds()."""
+    everyone, own = (end - begin for begin, end in zip(before, after))
+    return max(0.0, everyone - own) / (seconds * processors)
+
+
 def heading(title, report, command):
+    load = f"load before: {report['load_before']:.2f}"
+    if "others_share" in report:
+        load += f"; meanwhile other programs used {report['others_share']:.0%} of it"
     return [f"# {title}, {report['date']}", "", f"`{command}`", "",
-            f"Machine: {report['machine']}; load before: {report['load_before']:.2f}.", ""]
+            f"Machine: {report['machine']}; {load}.", ""]
 
 
 def write(report, text, name, out):

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -296,7 +297,10 @@ def main():
     args = parse_arguments()
     args.bin = args.bin.resolve()
     report = parts.start()
+    before, began = parts.processor_seconds(), time.monotonic()
     report.update(measure(args))
+    report["others_share"] = parts.others_share(before, parts.processor_seconds(),
+                                                time.monotonic() - began, os.cpu_count())
     report["results"] = summarise(report)
     parts.write(report, markdown(report, args.command), "engine", args.out)
 

@@ -71,6 +71,21 @@ class Requirement(unittest.TestCase):
         self.assertEqual(sandbox.requirements({"light_min": {"per_s": 90}})[0][2:], ("-", False))
 
 
+class Others(unittest.TestCase):
+    def test_used_what_is_not_our_own(self):
+        # 10 s on 2 processors: 14 s of them busy, 12 s of that ours.
+        self.assertAlmostEqual(parts.others_share((100, 5), (114, 17), 10, 2), 0.1)
+
+    def test_are_nobody_on_a_machine_of_our_own(self):
+        # The clocks tick apart: never below nothing.
+        self.assertEqual(parts.others_share((100, 5), (110, 15.02), 5, 2), 0)
+
+    def test_count_this_program_as_its_own(self):
+        everyone, own = parts.processor_seconds()
+        self.assertGreater(everyone, own)
+        self.assertGreater(own, 0)
+
+
 class EngineReport(unittest.TestCase):
     def test_divides_within_a_round(self):
         # The machine's speed swings, the rounds say 5, 5 and 6; the quotient of the medians is 6.
