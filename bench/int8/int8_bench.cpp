@@ -1,5 +1,5 @@
-// int8_bench MODEL ROUNDS FILE...: what int8 weights gain in speed and lose in logprob.
-// int8_bench MODEL memory DTYPE: memory of one engine once it is open.
+// int8_bench loss MODEL FILE...: differences of logprobs from those in fp32.
+// int8_bench speed MODEL DTYPE FILE: tokens a second of one engine, and its memory once it is open.
 // One JSON object on standard output.
 #include <algorithm>
 #include <cmath>
@@ -32,12 +32,6 @@ EngineOptions options() {
   return engine;
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t n = values.size();
-  return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 /// Decoded tokens a second, `batch` sequences of one prompt together.
 double decode_rate(Engine& engine, const std::vector<int32_t>& prompt, int batch) {
   TextRequest request;
@@ -68,36 +62,20 @@ double prefill_rate(Engine& engine, const std::vector<int32_t>& prompt) {
          (after.prefill_s - before.prefill_s);
 }
 
-using Engines = std::map<std::string, std::unique_ptr<Engine>>;
-
-/// Rates of bf16 and int8, one after the other in each round; the ratio is that of a round.
-Json measure_speed(const Engines& engines, const std::vector<int32_t>& text, int rounds) {
+/// Tokens a second of one dtype, by row.
+Json measure_speed(Engine& engine, const std::vector<int32_t>& text) {
   const std::vector<int32_t> start(text.begin(), text.begin() + kDecodePrompt);
   const std::vector<int32_t> page(text.begin(), text.begin() + 2 * kWindow);
-  const auto rate = [&](const std::string& row, Engine& engine) {
-    if (row == "prefill_1024") return prefill_rate(engine, page);
-    return decode_rate(engine, start, std::atoi(row.substr(row.rfind('_') + 1).c_str()));
-  };
+  decode_rate(engine, start, 1);  // warm up
   Json speed = Json::object();
-  for (const std::string row : {"decode_1", "decode_4", "decode_16", "prefill_1024"}) {
-    std::map<std::string, std::vector<double>> rates;
-    for (const char* dtype : {"bf16", "int8"}) rate(row, *engines.at(dtype));  // warm up
-    std::vector<double> ratios;
-    for (int i = 0; i < rounds; ++i) {
-      for (const char* dtype : {"bf16", "int8"}) {
-        rates[dtype].push_back(rate(row, *engines.at(dtype)));
-      }
-      ratios.push_back(rates["int8"].back() / rates["bf16"].back());
-    }
-    speed[row] = {{"bf16_per_s", median(rates["bf16"])},
-                  {"int8_per_s", median(rates["int8"])},
-                  {"ratio", median(ratios)},
-                  {"ratio_min", *std::min_element(ratios.begin(), ratios.end())},
-                  {"ratio_max", *std::max_element(ratios.begin(), ratios.end())},
-                  {"rounds", rounds}};
+  for (const int batch : {1, 4, 16}) {
+    speed["decode_" + std::to_string(batch)] = decode_rate(engine, start, batch);
   }
+  speed["prefill_1024"] = prefill_rate(engine, page);
   return speed;
 }
+
+using Engines = std::map<std::string, std::unique_ptr<Engine>>;
 
 std::vector<ScoreRequest> windows(const std::vector<std::vector<int32_t>>& texts) {
   std::vector<ScoreRequest> requests;
@@ -153,27 +131,30 @@ double anonymous_mb() {
   throw Error("bench: no RssAnon in /proc/self/status");
 }
 
-Json measure(const std::string& model, const std::vector<std::string>& arguments) {
-  if (arguments[0] == "memory") {
-    const double before = anonymous_mb();
-    const auto engine = Engine::from_directory(model, arguments.at(1), options());
-    return {{"anonymous_mb", anonymous_mb() - before}};
+std::vector<int32_t> ids_of(const Engine& engine, const std::string& file) {
+  auto ids = engine.tokenizer()->encode(read_file(file), false);
+  if (ids.size() < 2 * kWindow) throw InputError("bench: " + file + ": too short");
+  return ids;
+}
+
+Json measure(const std::string& what, const std::string& model,
+             const std::vector<std::string>& arguments) {
+  if (what == "loss") {
+    Engines engines;
+    for (const char* dtype : {"f32", "bf16", "int8"}) {
+      engines[dtype] = Engine::from_directory(model, dtype, options());
+    }
+    std::vector<std::vector<int32_t>> texts;
+    for (const std::string& file : arguments) texts.push_back(ids_of(*engines["f32"], file));
+    return measure_loss(engines, texts);
   }
-  Engines engines;
-  for (const char* dtype : {"f32", "bf16", "int8"}) {
-    engines[dtype] = Engine::from_directory(model, dtype, options());
-  }
-  std::vector<std::vector<int32_t>> texts;
-  for (size_t i = 1; i < arguments.size(); ++i) {
-    texts.push_back(engines["f32"]->tokenizer()->encode(read_file(arguments[i]), false));
-    if (texts.back().size() < 2 * kWindow)
-      throw InputError("bench: " + arguments[i] + ": too short");
-  }
-  if (texts.empty()) throw InputError("bench: expected text files, got none");
-  Json results = {{"loss", measure_loss(engines, texts)}};
-  engines.erase("f32");
-  results["speed"] = measure_speed(engines, texts[0], std::stoi(arguments[0]));
-  return results;
+  if (what != "speed") throw InputError("bench: expected loss or speed, got \"" + what + "\"");
+  const double before = anonymous_mb();
+  const auto engine = Engine::from_directory(model, arguments.at(0), options());
+  const double memory = anonymous_mb() - before;
+  Json speed = measure_speed(*engine, ids_of(*engine, arguments.at(1)));
+  speed["anonymous_mb"] = memory;
+  return speed;
 }
 
 }  // namespace
@@ -181,8 +162,8 @@ Json measure(const std::string& model, const std::vector<std::string>& arguments
 
 int main(int argc, char** argv) {
   try {
-    if (argc < 3) throw weft::InputError("usage: int8_bench MODEL ROUNDS FILE...|memory DTYPE");
-    std::puts(weft::bench::measure(argv[1], {argv + 2, argv + argc}).dump().c_str());
+    if (argc < 4) throw weft::InputError("usage: int8_bench loss|speed MODEL ...");
+    std::puts(weft::bench::measure(argv[1], argv[2], {argv + 3, argv + argc}).dump().c_str());
     return 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -34,30 +35,33 @@ def machine():
 
 
 def measure(args):
+    """Speed from processes of their own in turn: an engine has the cores' threads for itself."""
     program = args.bin / "int8_bench"
-    results = run_json([program, args.model, args.rounds, *TEXTS])
-    results["memory_mb"] = {
-        dtype: run_json([program, args.model, "memory", dtype])["anonymous_mb"]
-        for dtype in ("f32", "bf16", "int8")
-    }
-    return results
+    rounds = [{dtype: run_json([program, "speed", args.model, dtype, TEXTS[0]])
+               for dtype in ("bf16", "int8")} for _ in range(args.rounds)]
+    speed = {}
+    for row in (*SPEED, "anonymous_mb"):
+        ratios = [each["int8"][row] / each["bf16"][row] for each in rounds]
+        speed[row] = {dtype: statistics.median(each[dtype][row] for each in rounds)
+                      for dtype in ("bf16", "int8")}
+        speed[row].update(ratio=statistics.median(ratios), least=min(ratios), most=max(ratios))
+    return {"rounds": rounds, "speed": speed,
+            "loss": run_json([program, "loss", args.model, *TEXTS])}
 
 
 def markdown(report, command):
     results = report["results"]
-    speed, loss, memory = results["speed"], results["loss"], results["memory_mb"]
+    speed, loss = results["speed"], results["loss"]
     lines = [f"# int8 weights, {report['date']}", "", f"`{command}`", "",
              f"Machine: {report['machine']}; load before: {report['load_before']:.2f}. "
-             f"Model: {report['model']}.", "",
-             f"bf16 and int8 in turn in one process, {speed['decode_1']['rounds']} rounds; medians, "
-             "the ratio's range over the rounds behind it.", "",
+             f"Model: {report['model']}. Build: {report['preset']}.", "",
+             f"bf16 and int8 in turn, {len(results['rounds'])} rounds; medians, with the least and "
+             "the greatest ratio of a round.", "",
              "| what | bf16 | int8 | int8 / bf16 |", "|---|---|---|---|"]
-    for name, words in SPEED.items():
+    for name, words in {**SPEED, "anonymous_mb": "memory of an opened engine, MB"}.items():
         row = speed[name]
-        lines.append(f"| {words} | {row['bf16_per_s']:.1f} | {row['int8_per_s']:.1f} | "
-                     f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f}) |")
-    lines.append(f"| memory of an opened engine, MB | {memory['bf16']:.0f} | {memory['int8']:.0f} "
-                 f"| {memory['int8'] / memory['bf16']:.2f} |")
+        lines.append(f"| {words} | {row['bf16']:.1f} | {row['int8']:.1f} | "
+                     f"{row['ratio']:.2f} ({row['least']:.2f} to {row['most']:.2f}) |")
     ratio = speed["decode_1"]["ratio"]
     lines += ["", f"Required: {REQUIRED_RATIO} times bf16 for one sequence; "
               f"seen: {ratio:.2f}, {'holds' if ratio >= REQUIRED_RATIO else 'does not hold'}.", "",
@@ -83,7 +87,8 @@ def parse_arguments():
 def main():
     args = parse_arguments()
     report = {"date": datetime.date.today().isoformat(), "machine": machine(),
-              "load_before": os.getloadavg()[0], "model": args.model.name}
+              "load_before": os.getloadavg()[0], "model": args.model.name,
+              "preset": args.bin.parent.name}
     report["results"] = measure(args)
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / f"{report['date']}-int8"

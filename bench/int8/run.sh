@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# int8 weights beside bf16 on the default model, in one process. Arguments go to report.py; --help
+# int8 weights beside bf16 on the default model, in turn. Arguments go to report.py; --help
 # lists them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -62,39 +62,48 @@ constexpr int kTileRows = kSumLanes == 16 ? 6 : kSumLanes == 8 ? 4 : 2;
 // Pairs of columns whose products fit in 32 bits: 2 * 256 * 127 * 32767 < 2^31.
 constexpr int64_t kExactPairs = 256;
 
-constexpr int64_t kPrefetchPairs = 64;
-
+// Sums of pairs [begin, end) are added to `sums` [MR, NB * 16]. With few accumulators, neighbouring
+// pairs go to accumulators of their own, as a product has to wait for the one before.
 template <int MR, int NB>
 WEFT_INLINE void add_tile(const Int8GemmArgs& a, int64_t row, int64_t block, int64_t begin,
                           int64_t end, float* sums) {
-  Sums acc[MR][NB * kParts] = {};
+  constexpr int kVectors = NB * kParts, kChains = MR * kVectors >= 4 ? 1 : 4 / (MR * kVectors);
+  Sums acc[kChains][MR][kVectors] = {};
   const int16_t* x = a.x + row * 2 * a.pairs;
   const int8_t* w = a.w + block * 2 * kInt8Block * a.pairs;
-  for (int64_t p = begin; p < end; ++p) {
-    Words weights[NB * kParts];
+  const auto step = [&](int64_t p, int chain) __attribute__((always_inline)) {
+    Words weights[kVectors];
 #pragma GCC unroll 16
-    for (int v = 0; v < NB * kParts; ++v) {
+    for (int v = 0; v < kVectors; ++v) {
       const int8_t* at = w + (v / kParts * a.pairs + p) * 2 * kInt8Block;
       weights[v] = load_weights(at + v % kParts * 2 * kSumLanes);
-      if (MR == 1 && v % kParts == 0) __builtin_prefetch(at + kPrefetchPairs * 2 * kInt8Block);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
       const Words factors = broadcast_pair(x + (i * a.pairs + p) * 2);
 #pragma GCC unroll 16
-      for (int v = 0; v < NB * kParts; ++v) {
-        acc[i][v] = add_products(acc[i][v], factors, weights[v]);
+      for (int v = 0; v < kVectors; ++v) {
+        acc[chain][i][v] = add_products(acc[chain][i][v], factors, weights[v]);
       }
     }
+  };
+  int64_t p = begin;
+  for (; p + kChains <= end; p += kChains) {
+#pragma GCC unroll 4
+    for (int c = 0; c < kChains; ++c) step(p + c, c);
   }
+  for (; p < end; ++p) step(p, 0);
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 16
-    for (int v = 0; v < NB * kParts; ++v) {
-      float* at = sums + (i * NB * kParts + v) * kSumLanes;
+    for (int v = 0; v < kVectors; ++v) {
+      Sums exact = acc[0][i][v];
+#pragma GCC unroll 4
+      for (int c = 1; c < kChains; ++c) exact += acc[c][i][v];
+      float* at = sums + (i * kVectors + v) * kSumLanes;
       FloatSums sum;
       std::memcpy(&sum, at, sizeof sum);
-      sum += __builtin_convertvector(acc[i][v], FloatSums);
+      sum += __builtin_convertvector(exact, FloatSums);
       std::memcpy(at, &sum, sizeof sum);
     }
   }
@@ -133,10 +142,15 @@ void int8_rows(const Int8GemmArgs& a, int64_t row, int64_t block) {
   }
 }
 
+// With so few rows the memory is the limit: one block at a time reads weights in a single stream.
+constexpr int64_t kStreamRows = 4;
+
 void gemm_int8(const Int8GemmArgs& a) {
   int64_t block = a.first_block;
-  for (; block + kTileBlocks <= a.last_block; block += kTileBlocks) {
-    int8_rows<kTileRows, kTileBlocks>(a, 0, block);
+  if (a.m > kStreamRows) {
+    for (; block + kTileBlocks <= a.last_block; block += kTileBlocks) {
+      int8_rows<kTileRows, kTileBlocks>(a, 0, block);
+    }
   }
   for (; block < a.last_block; ++block) int8_rows<kTileRows, 1>(a, 0, block);
 }
