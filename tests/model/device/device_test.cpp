@@ -53,6 +53,7 @@ TEST(Device, OnlyTheCudaLibraryNeedsCuda) {
   const std::string symbols =
       test::run_program({"/usr/bin/readelf", "--dyn-syms", "-W", library.string()}).out;
   EXPECT_NE(symbols.find("weft_gpu_report"), std::string::npos);
+  EXPECT_NE(symbols.find("weft_cuda_library"), std::string::npos);
 #else
   GTEST_SKIP() << "built without nvcc";
 #endif

@@ -1,0 +1,135 @@
+/// What the bodies of the GPU kernels are written in: threads of a block, bf16, 16-byte loads.
+///
+/// A body is a template over a `Block`, so that one source runs on both machines. The GPU's Block
+/// is in launch.cuh; tests drive the same bodies with one whose threads are fibers of the CPU. A
+/// Block has
+///   thread(), size()      index in the block, threads of the block (a multiple of 32)
+///   x(), y(), z()         the block's place in the grid
+///   shared()              memory of the whole block, 16-byte aligned
+///   sync()                barrier of the block
+///   shuffle(value, lane)  `value` of another lane of this thread's 32; all 32 take part
+///   mma(c, a, b)          c += a b, the warp's bf16 tile product of 16 x 16 by 16 x 8 with the
+///                         fragments of mma.sync.m16n8k16 (PTX ISA 8.0, section 9.7.13.4.8)
+#pragma once
+
+#include <math.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "model/kernels/kernel_table.h"
+
+#ifdef __CUDACC__
+#include <cuda_bf16.h>
+#define WEFT_SIMT __device__ __forceinline__
+#define WEFT_UNROLL _Pragma("unroll")
+#else
+#define WEFT_SIMT inline
+#define WEFT_UNROLL
+#endif
+
+namespace weft::cuda {
+
+using kernels::Bf16;
+
+constexpr int kWarp = 32;
+
+WEFT_SIMT float bits_to_float(uint32_t bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+WEFT_SIMT uint32_t float_to_bits(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+WEFT_SIMT float to_float(float x) { return x; }
+WEFT_SIMT float to_float(Bf16 x) { return bits_to_float(static_cast<uint32_t>(x.bits) << 16); }
+
+/// Nearest value of T, ties to even; NaN stays NaN.
+template <class T>
+WEFT_SIMT T from_float(float x);
+
+template <>
+WEFT_SIMT float from_float<float>(float x) {
+  return x;
+}
+
+template <>
+WEFT_SIMT Bf16 from_float<Bf16>(float x) {
+#ifdef __CUDA_ARCH__
+  return {__bfloat16_as_ushort(__float2bfloat16_rn(x))};
+#else
+  const uint32_t u = float_to_bits(x);
+  if (x != x) return {0x7fff};
+  return {static_cast<uint16_t>((u + 0x7fff + ((u >> 16) & 1)) >> 16)};
+#endif
+}
+
+/// Two bf16 in one register, `low` in the lower half.
+WEFT_SIMT uint32_t pack_bf16(float low, float high) {
+  return from_float<Bf16>(low).bits | static_cast<uint32_t>(from_float<Bf16>(high).bits) << 16;
+}
+
+/// What one thread loads at once: 16 bytes.
+template <class T>
+struct alignas(16) Pack {
+  static constexpr int kSize = 16 / sizeof(T);
+  T at[kSize];
+};
+
+template <class T>
+WEFT_SIMT Pack<T> load_pack(const T* p) {
+  return *reinterpret_cast<const Pack<T>*>(p);
+}
+
+template <class T>
+WEFT_SIMT void store_pack(T* p, const Pack<T>& pack) {
+  *reinterpret_cast<Pack<T>*>(p) = pack;
+}
+
+struct Add {
+  template <class T>
+  WEFT_SIMT T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+struct Max {
+  template <class T>
+  WEFT_SIMT T operator()(T a, T b) const {
+    return a < b ? b : a;
+  }
+};
+
+/// Value of `op` over the warp, for every lane; the order of the operands is fixed.
+template <class Block, class T, class Op>
+WEFT_SIMT T reduce_warp(Block& block, T value, Op op) {
+  for (int mask = kWarp / 2; mask > 0; mask /= 2) {
+    value = op(value, block.shuffle(value, (block.thread() % kWarp) ^ mask));
+  }
+  return value;
+}
+
+/// Values of `op` over the block, for every thread, in place. `scratch` holds N of each warp and
+/// may be used again after the call.
+template <int N, class Block, class T, class Op>
+WEFT_SIMT void reduce_block(Block& block, T (&values)[N], T* scratch, Op op) {
+  const int warps = block.size() / kWarp;
+  WEFT_UNROLL
+  for (int i = 0; i < N; ++i) {
+    values[i] = reduce_warp(block, values[i], op);
+    if (block.thread() % kWarp == 0) scratch[block.thread() / kWarp * N + i] = values[i];
+  }
+  block.sync();
+  WEFT_UNROLL
+  for (int i = 0; i < N; ++i) {
+    values[i] = scratch[i];
+    for (int w = 1; w < warps; ++w) values[i] = op(values[i], scratch[w * N + i]);
+  }
+  block.sync();
+}
+
+}  // namespace weft::cuda
