@@ -1,0 +1,321 @@
+// The bodies of the GPU kernels, run on fibers, against the CPU kernels that do the same.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/rng.h"
+#include "model/device/cuda/cuda_library.h"
+#include "model/kernels/attention.h"
+#include "model/kernels/kernels.h"
+#include "tests/support/emulated_gpu.h"
+
+namespace weft {
+namespace {
+
+using kernels::HeadShape;
+
+at::Tensor random_tensor(at::IntArrayRef shape, at::ScalarType dtype, uint64_t seed) {
+  at::Tensor t = at::empty(shape, at::kFloat);
+  Rng rng(seed);
+  float* values = t.data_ptr<float>();
+  for (int64_t i = 0; i < t.numel(); ++i) values[i] = static_cast<float>(rng.normal());
+  return t.to(dtype);
+}
+
+double worst_difference(const at::Tensor& a, const at::Tensor& b) {
+  EXPECT_EQ(a.sizes(), b.sizes());
+  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
+}
+
+cuda::Dtype dtype_of(const at::Tensor& t) {
+  return t.scalar_type() == at::kFloat ? cuda::Dtype::kF32 : cuda::Dtype::kBf16;
+}
+
+const cuda::Kernels& gpu() { return test::emulated_gpu().kernels; }
+
+class GpuKernels : public testing::TestWithParam<at::ScalarType> {
+ protected:
+  // Results of about `size` that sum `terms` products in fp32 and are rounded once to the dtype.
+  double tolerance(double size, double terms) const {
+    return size * (GetParam() == at::kFloat ? terms * 0x1p-24 : 0x1p-7);
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Each, GpuKernels, testing::Values(at::kFloat, at::kBFloat16),
+                         [](const auto& info) {
+                           return info.param == at::kFloat ? "F32" : "Bf16";
+                         });
+
+TEST_P(GpuKernels, NormsRowsAsTheCpuDoes) {
+  for (const int64_t dim : {8, 64, 576, 3584}) {
+    const at::Tensor x = random_tensor({3, dim}, GetParam(), 1);
+    const at::Tensor delta = random_tensor({3, dim}, GetParam(), 2);
+    const at::Tensor w = random_tensor({dim}, GetParam(), 3);
+    for (const bool with_delta : {false, true}) {
+      const at::Tensor mine = x.clone(), theirs = x.clone(), y = at::empty_like(x);
+      gpu().add_rms_norm({mine.data_ptr(), with_delta ? delta.data_ptr() : nullptr, w.data_ptr(),
+                          y.data_ptr(), 3, dim, 1e-6f, dtype_of(x)},
+                         nullptr);
+      const at::Tensor expected =
+          kernels::add_rms_norm(theirs, with_delta ? delta : at::Tensor(), w, 1e-6);
+      EXPECT_EQ(worst_difference(mine, theirs), 0);
+      EXPECT_LE(worst_difference(y, expected), tolerance(16, 16)) << dim;
+    }
+  }
+}
+
+TEST_P(GpuKernels, ActivatesAsTheCpuDoes) {
+  for (const int64_t dim : {8, 1000, 18944}) {
+    const at::Tensor gate_up = random_tensor({2, 2 * dim}, GetParam(), 4);
+    const at::Tensor y = at::empty({2, dim}, gate_up.options());
+    gpu().silu_mul({gate_up.data_ptr(), y.data_ptr(), 2, dim, dtype_of(y)}, nullptr);
+    EXPECT_LE(worst_difference(y, kernels::silu_mul(gate_up)), tolerance(16, 4)) << dim;
+  }
+}
+
+/// Rows of one layer, their cache on the GPU, and what the CPU makes of the same rows.
+struct AttentionCase {
+  HeadShape shape;
+  at::ScalarType dtype;
+  int64_t tokens;
+  bool head_norms = false;
+
+  int64_t blocks() const { return (tokens + 15) / 16; }
+  int64_t cache_blocks() const { return blocks() + 3; }
+  // The sequence's blocks lie backwards in the cache, after one that is not its own.
+  std::vector<int32_t> block_table() const {
+    std::vector<int32_t> table(blocks());
+    for (int64_t b = 0; b < blocks(); ++b) table[b] = static_cast<int32_t>(blocks() - b);
+    return table;
+  }
+  std::vector<int32_t> slots() const {
+    std::vector<int32_t> slots(tokens);
+    const auto table = block_table();
+    for (int64_t t = 0; t < tokens; ++t) {
+      slots[t] = static_cast<int32_t>(table[t / 16] * 16 + t % 16);
+    }
+    return slots;
+  }
+  at::Tensor rows() const { return random_tensor({tokens, shape.row_size()}, dtype, 5); }
+  at::Tensor norm(uint64_t seed) const {
+    return head_norms ? random_tensor({shape.dim}, dtype, seed) : at::Tensor();
+  }
+  at::Tensor rope_table() const {
+    return random_tensor({tokens + 7, 2, shape.dim / 2}, at::kFloat, 8);
+  }
+  at::Tensor empty_cache() const {
+    return at::zeros({cache_blocks(), shape.kv_heads, shape.block_size()}, dtype);
+  }
+  std::vector<int32_t> positions() const {
+    std::vector<int32_t> positions(tokens);
+    std::iota(positions.begin(), positions.end(), 7);
+    return positions;
+  }
+
+  /// Rotated rows as the CPU computes them.
+  at::Tensor rotated() const {
+    at::Tensor qkv = rows();
+    if (head_norms) {
+      const auto heads = [&](int64_t first, int64_t count, const at::Tensor& weight) {
+        const at::Tensor part = qkv.narrow(1, first * shape.dim, count * shape.dim);
+        return kernels::add_rms_norm(part.reshape({-1, shape.dim}), {}, weight, 1e-6)
+            .view({tokens, -1});
+      };
+      qkv = at::cat(
+          {heads(0, shape.heads, norm(6)), heads(shape.heads, shape.kv_heads, norm(7)),
+           qkv.narrow(1, (shape.heads + shape.kv_heads) * shape.dim, shape.kv_heads * shape.dim)},
+          1);
+    }
+    at::Tensor index = at::empty({tokens}, at::kInt);
+    const auto wanted = positions();
+    std::copy(wanted.begin(), wanted.end(), index.data_ptr<int32_t>());
+    kernels::rope(qkv, rope_table(), index, shape.heads + shape.kv_heads, shape.dim, 1.0f);
+    return qkv;
+  }
+
+  /// Runs rope_store; gives the rows afterwards.
+  at::Tensor store(const at::Tensor& cache, const std::vector<int32_t>& to) const {
+    at::Tensor qkv = rows();
+    const at::Tensor table = rope_table(), q_norm = norm(6), k_norm = norm(7);
+    gpu().rope_store({qkv.data_ptr(), head_norms ? q_norm.data_ptr() : nullptr,
+                      head_norms ? k_norm.data_ptr() : nullptr, table.const_data_ptr<float>(),
+                      positions().data(), to.data(), cache.data_ptr(), tokens, shape.heads,
+                      shape.kv_heads, shape.dim, 1e-6f, dtype_of(qkv)},
+                     nullptr);
+    return qkv;
+  }
+
+  /// Attends from every row to the cache up to itself.
+  at::Tensor attend(const at::Tensor& qkv, const at::Tensor& cache, int64_t splits,
+                    std::vector<int32_t> lengths) const {
+    const at::Tensor out = at::full({tokens, shape.heads * shape.dim}, 99, qkv.options());
+    const at::Tensor partial =
+        at::full({tokens, shape.heads, splits, shape.dim + 2}, 99, at::kFloat);
+    const std::vector<int32_t> first(tokens, 0);
+    const auto table = block_table();
+    gpu().paged_attention(
+        {qkv.data_ptr(), shape.row_size(), cache.data_ptr(), table.data(), first.data(),
+         lengths.data(), partial.data_ptr<float>(), out.data_ptr(), tokens, shape.heads,
+         shape.kv_heads, shape.dim, splits, shape.scale(), dtype_of(qkv)},
+        nullptr);
+    return out;
+  }
+  std::vector<int32_t> causal() const {
+    std::vector<int32_t> lengths(tokens);
+    std::iota(lengths.begin(), lengths.end(), 1);
+    return lengths;
+  }
+};
+
+TEST_P(GpuKernels, RotateNormAndStoreAsTheCpuDoes) {
+  for (AttentionCase c :
+       {AttentionCase{{7, 1, 64}, GetParam(), 20}, AttentionCase{{4, 2, 128}, GetParam(), 17, true},
+        AttentionCase{{3, 3, 24}, GetParam(), 5, true}}) {
+    const at::Tensor cache = c.empty_cache();
+    const at::Tensor qkv = c.store(cache, c.slots());
+    const at::Tensor expected = c.rotated();
+    const int64_t q = c.shape.heads * c.shape.dim, kv = c.shape.kv_heads * c.shape.dim;
+    const double tolerated = c.head_norms ? tolerance(16, 16) : tolerance(8, 2);
+    EXPECT_LE(worst_difference(qkv.narrow(1, 0, q), expected.narrow(1, 0, q)), tolerated);
+
+    const at::Tensor k = at::empty({c.tokens, kv}, qkv.options()), v = at::empty_like(k);
+    gpu().gather_kv({cache.data_ptr(), c.slots().data(), k.data_ptr(), v.data_ptr(), c.tokens,
+                     c.shape.kv_heads, c.shape.dim, dtype_of(k)},
+                    nullptr);
+    EXPECT_LE(worst_difference(k, expected.narrow(1, q, kv)), tolerated);
+    EXPECT_EQ(worst_difference(v, expected.narrow(1, q + kv, kv)), 0);
+    EXPECT_EQ(cache.select(0, 0).abs().max().item<double>(), 0) << "wrote to another's block";
+  }
+}
+
+TEST_P(GpuKernels, RowsWithoutASlotStoreNothing) {
+  const AttentionCase c{{4, 2, 64}, GetParam(), 9};
+  const at::Tensor cache = c.empty_cache();
+  c.store(cache, std::vector<int32_t>(c.tokens, -1));
+  EXPECT_EQ(cache.abs().max().item<double>(), 0);
+}
+
+// Weighted means of normal values: at most about 5, weights rounded to the dtype as on the CPU.
+// Scores differ by fp32 rounding alone, 4e-5 (see attention_kernels_test.cpp).
+TEST_P(GpuKernels, AttendAsTheCpuDoes) {
+  for (const HeadShape& shape :
+       {HeadShape{7, 1, 128}, HeadShape{10, 2, 128}, HeadShape{3, 1, 64}, HeadShape{16, 1, 64},
+        HeadShape{2, 2, 64}, HeadShape{34, 2, 64}, HeadShape{4, 2, 48}, HeadShape{6, 3, 24}}) {
+    for (const int64_t splits : {1, 3}) {
+      const AttentionCase c{shape, GetParam(), splits == 1 ? 18 : 35};
+      const at::Tensor cache = c.empty_cache();
+      const at::Tensor mine = c.attend(c.store(cache, c.slots()), cache, splits, c.causal());
+      const auto table = c.block_table();
+      const at::Tensor theirs = kernels::paged_attention(c.rotated(), c.empty_cache(),
+                                                         {{0, c.tokens, 0, table.data()}}, shape);
+      EXPECT_LE(worst_difference(mine, theirs), GetParam() == at::kFloat ? 2e-4 : 5 * 0x1p-7)
+          << shape.heads << " heads on " << shape.kv_heads << " of " << shape.dim << ", " << splits
+          << " splits";
+    }
+  }
+}
+
+TEST_P(GpuKernels, RowsWithoutContextAttendToNothing) {
+  for (const int64_t dim : {64, 48}) {
+    const AttentionCase c{{4, 2, dim}, GetParam(), 3};
+    const at::Tensor cache = c.empty_cache();
+    const at::Tensor out = c.attend(c.store(cache, c.slots()), cache, 2, {0, 0, 0});
+    EXPECT_EQ(out.abs().max().item<double>(), 0);
+  }
+}
+
+/// Both samplers on the same row.
+struct Draw {
+  kernels::SampleResult cpu, gpu;
+};
+
+Draw draw_both(kernels::SampleArgs args, const std::vector<float>& logits) {
+  args.logits = logits.data();
+  args.size = static_cast<int64_t>(logits.size());
+  Draw draw;
+  draw.cpu = kernels::kernel_table().sample(args);
+  gpu().sample({&args, &draw.gpu, 1}, nullptr);
+  return draw;
+}
+
+// Logprobs of magnitude up to 16 from fp32 sums of both.
+constexpr float kLogprobTolerance = 1e-5f;
+
+void expect_same(const Draw& draw, const kernels::SampleArgs& a) {
+  EXPECT_EQ(draw.gpu.id, draw.cpu.id) << "u " << a.uniform << " t " << a.temperature << " k "
+                                      << a.top_k << " p " << a.top_p << " min " << a.min_p;
+  EXPECT_NEAR(draw.gpu.logprob, draw.cpu.logprob, kLogprobTolerance);
+  EXPECT_NEAR(draw.gpu.sampling_logprob, draw.cpu.sampling_logprob, kLogprobTolerance);
+}
+
+std::vector<float> random_logits(size_t n, double scale, uint64_t seed) {
+  Rng rng(seed);
+  std::vector<float> logits(n);
+  for (float& x : logits) x = static_cast<float>(rng.normal() * scale);
+  return logits;
+}
+
+// A draw falls on another id only where the uniform lies within both samplers' rounding, about
+// 1e-6, of a border between two ids.
+TEST(GpuSampler, DrawsTheIdsThatTheCpuDraws) {
+  const std::vector<kernels::SampleArgs> cuts = {
+      {nullptr, 0, 0, 1, 1, 0, 0},
+      {nullptr, 0, 0, 0, 1, 0, 0},
+      {nullptr, 0, 0, 0.7f, 1, 0, 0},
+      {nullptr, 0, 0, 1, 0.9f, 0, 0},
+      {nullptr, 0, 0, 0.7f, 1, 0, 20},
+      {nullptr, 0, 0, 2, 1, 0.05f, 0},
+      {nullptr, 0, 0, 1.5f, 0.8f, 0.01f, 50},
+      {nullptr, 0, 0, 5, 0.999f, 0, 0},
+      {nullptr, 0, 0, 1, 1, 0, 1},
+      {nullptr, 0, 0, 1, 0.5f, 0, 5000},
+      {nullptr, 0, 0, 1, 1e-6f, 0, 0},
+      {nullptr, 0, 0, 1, 1, 1, 0},
+  };
+  for (const auto& logits : {random_logits(1500, 3, 1), random_logits(237, 0.1, 2),
+                             random_logits(40, 8, 3), std::vector<float>{2.5f}}) {
+    for (kernels::SampleArgs args : cuts) {
+      for (const double uniform : {0.0, 0.137, 0.93, 0.99999}) {
+        args.uniform = uniform;
+        expect_same(draw_both(args, logits), args);
+      }
+    }
+  }
+}
+
+TEST(GpuSampler, EqualAndMaskedLogitsRankById) {
+  std::vector<float> logits(300, 1.0f);
+  for (size_t i = 0; i < logits.size(); i += 3) logits[i] = -std::numeric_limits<float>::infinity();
+  for (const int64_t top_k : {0, 7, 250}) {
+    for (const float top_p : {1.0f, 0.4f}) {
+      for (const double uniform : {0.0, 0.3, 0.77}) {
+        const kernels::SampleArgs args{nullptr, 0, uniform, 1, top_p, 0, top_k};
+        expect_same(draw_both(args, logits), args);
+      }
+    }
+  }
+  expect_same(draw_both({nullptr, 0, 0.5, 0, 1, 0, 0}, logits), {});
+}
+
+TEST(GpuSampler, RefusesWhatIsNoDistribution) {
+  constexpr float inf = std::numeric_limits<float>::infinity();
+  std::vector<float> with_nan(100, 0.0f), with_inf(100, 0.0f);
+  with_nan[97] = std::nanf("");
+  with_inf[3] = inf;
+  for (const auto& logits : {with_nan, with_inf, std::vector<float>(100, -inf)}) {
+    for (const float temperature : {0.0f, 1.0f}) {
+      EXPECT_EQ(draw_both({nullptr, 0, 0.5, temperature, 1, 0, 0}, logits).gpu.id, -1);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weft

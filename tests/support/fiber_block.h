@@ -1,0 +1,93 @@
+/// A block of GPU threads as fibers of one CPU thread: it runs the bodies of model/device/cuda as
+/// the GPU does, barrier by barrier, on any machine.
+#pragma once
+
+#include <setjmp.h>
+#include <ucontext.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace weft::test {
+
+/// The Block of model/device/cuda/simt.h. Fibers take turns in ascending order in even blocks of
+/// the grid and in descending order in odd ones, so that a missing barrier shows as a wrong result.
+class FiberBlock {
+ public:
+  using Body = std::function<void(FiberBlock&)>;
+
+  /// `threads` is a multiple of 32; all of them share `shared_bytes`.
+  FiberBlock(int threads, int64_t shared_bytes);
+
+  /// Runs the body with every thread of every block. std::logic_error if some threads wait at a
+  /// barrier that the others never reach.
+  void run(std::array<int64_t, 3> grid, const Body& body);
+
+  int thread() const { return current_; }
+  int size() const { return static_cast<int>(fibers_.size()); }
+  int64_t x() const { return place_[0]; }
+  int64_t y() const { return place_[1]; }
+  int64_t z() const { return place_[2]; }
+  void* shared() { return shared_.data(); }
+  void sync() { wait(block_barrier_, size()); }
+
+  template <class T>
+  T shuffle(T value, int lane) {
+    static_assert(sizeof(T) <= sizeof(Exchange));
+    return bit_copy<T>(exchange(bit_copy<Exchange>(value))[lane]);
+  }
+  void mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+
+ private:
+  static constexpr int kWarp = 32;
+  using Exchange = std::array<uint32_t, 6>;
+  struct Barrier {
+    int arrived = 0;
+    uint64_t passed = 0;
+  };
+  struct Fiber {
+    ucontext_t context;  // of its first step; later ones jump, which makes no system calls
+    jmp_buf place;
+    std::unique_ptr<char[]> stack;
+    bool started = false;
+    const Barrier* barrier = nullptr;  // that it waits at
+    uint64_t passed = 0;               // of it, when the wait began
+    int exchanges = 0;
+    bool done = true;
+  };
+  struct Warp {
+    Barrier barrier;
+    std::array<Exchange, kWarp> values[2];  // in turn: no lane is two exchanges ahead of another
+  };
+
+  template <class To, class From>
+  static To bit_copy(const From& from) {
+    To to{};
+    std::memcpy(&to, &from, std::min(sizeof to, sizeof from));
+    return to;
+  }
+  const std::array<Exchange, kWarp>& exchange(const Exchange& value);
+  void wait(Barrier& barrier, int expected);
+  void run_block(const Body& body);
+  void resume(Fiber& fiber);
+  static void enter(uint32_t low, uint32_t high);
+
+  std::vector<Fiber> fibers_;
+  std::vector<Warp> warps_;
+  struct alignas(16) Sixteen {
+    char bytes[16];
+  };
+  std::vector<Sixteen> shared_;
+  Barrier block_barrier_;
+  std::array<int64_t, 3> place_{};
+  jmp_buf scheduler_;
+  const Body* body_ = nullptr;
+  int current_ = 0;
+};
+
+}  // namespace weft::test
