@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <charconv>
 #include <filesystem>
+#include <string_view>
 
 #include "base/error.h"
+#include "model/device/cuda/cuda_library.h"
 #include "model/device/cuda/gpu_report.h"
 
 namespace weft {
@@ -27,16 +30,44 @@ fs::path library_path() {
   return {};
 }
 
+struct Opened {
+  void* library = nullptr;
+  std::string reason;  // why it is null
+};
+
+Opened open_library() {
+  if (!fs::exists(kDriver)) return {nullptr, "no NVIDIA driver"};
+  const fs::path path = library_path();
+  if (path.empty()) return {nullptr, fmt::format("no {}: built without nvcc", kLibrary)};
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);  // for the process's life
+  return {library, library == nullptr ? dlerror() : ""};
+}
+
+std::string found_text(const GpuSearch& search) {
+  if (search.gpus.empty()) return search.reason;
+  return fmt::format("found {} GPU{}, the first {}", search.gpus.size(),
+                     search.gpus.size() == 1 ? "" : "s", search.gpus.front().name);
+}
+
+// The number in "cuda:N", 0 for "cuda"; -1 for no such name.
+int gpu_number(const std::string& name) {
+  if (name == "cuda") return 0;
+  constexpr std::string_view prefix = "cuda:";
+  if (!name.starts_with(prefix)) return -1;
+  const char* begin = name.data() + prefix.size();
+  const char* end = name.data() + name.size();
+  int number = -1;
+  const auto [stop, error] = std::from_chars(begin, end, number);
+  return error == std::errc() && stop == end && *begin != '-' ? number : -1;
+}
+
 }  // namespace
 
 GpuSearch find_gpus() {
-  if (!fs::exists(kDriver)) return {{}, "no NVIDIA driver"};
-  const fs::path path = library_path();
-  if (path.empty()) return {{}, fmt::format("no {}: built without nvcc", kLibrary)};
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);  // for the process's life
-  if (library == nullptr) return {{}, dlerror()};
+  const Opened opened = open_library();
+  if (opened.library == nullptr) return {{}, opened.reason};
   const auto report =
-      reinterpret_cast<decltype(&weft_gpu_report)>(dlsym(library, "weft_gpu_report"));
+      reinterpret_cast<decltype(&weft_gpu_report)>(dlsym(opened.library, "weft_gpu_report"));
   if (report == nullptr) return {{}, dlerror()};
 
   std::array<WeftGpu, 64> found;
@@ -52,17 +83,37 @@ GpuSearch find_gpus() {
   return search;
 }
 
-void check_device(const std::string& name) {
-  if (name == "auto" || name == "cpu") return;
-  if (name != "cuda" && !name.starts_with("cuda:")) {
-    throw InputError(fmt::format("device: expected auto, cpu or cuda[:N], got \"{}\"", name));
+void check_device_name(const std::string& name) {
+  if (name == "auto" || name == "cpu" || gpu_number(name) >= 0) return;
+  throw InputError(fmt::format("device: expected auto, cpu or cuda[:N], got \"{}\"", name));
+}
+
+ComputeDevice resolve_device(const std::string& name) {
+  check_device_name(name);
+  if (name == "cpu") return {};
+  GpuSearch search;
+  try {
+    search = find_gpus();
+  } catch (const Error& error) {
+    search.reason = error.what();
   }
-  const GpuSearch search = find_gpus();
-  const std::string found =
-      search.gpus.empty() ? search.reason : fmt::format("found {}", search.gpus.front().name);
-  throw InputError(fmt::format(
-      "device: \"{}\" cannot be used, the engine and the trainer compute on the CPU ({})", name,
-      found));
+  const int number = name == "auto" ? 0 : gpu_number(name);
+  if (number >= static_cast<int>(search.gpus.size())) {
+    if (name == "auto") return {};
+    throw InputError(fmt::format("device: \"{}\" cannot be used ({})", name, found_text(search)));
+  }
+  const auto table = reinterpret_cast<decltype(&weft_cuda_library)>(
+      dlsym(open_library().library, "weft_cuda_library"));
+  if (table == nullptr) throw Error(dlerror());
+  return {table(), number};
+}
+
+void check_device(const std::string& name) {
+  check_device_name(name);
+  if (name == "auto" || name == "cpu") return;
+  throw InputError(
+      fmt::format("device: \"{}\" cannot be used, the trainer computes on the CPU ({})", name,
+                  found_text(find_gpus())));
 }
 
 }  // namespace weft

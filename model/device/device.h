@@ -24,8 +24,29 @@ struct GpuSearch {
 /// and lets it run a kernel on each device; a device that computes a wrong sum is an Error.
 GpuSearch find_gpus();
 
-/// Checks the name of a device, "auto", "cpu" or "cuda[:N]". Throws InputError for another name,
-/// and for cuda with what was found on this machine, since the engine has no CUDA path.
+namespace cuda {
+struct Library;
+}
+
+/// Where an engine computes.
+struct ComputeDevice {
+  const cuda::Library* library = nullptr;  ///< libweft_cuda.so for the process's life; null: CPU
+  int index = 0;                           ///< CUDA's number of the GPU
+};
+
+/// The device of a name: "auto" (the first GPU if there is one and it works, else the CPU), "cpu",
+/// "cuda" or "cuda:N". Throws InputError for another name, and for a GPU that is not there with
+/// what was found instead.
+///
+/// To be called before any tensor is made: LibTorch settles at its first need of CUDA whether there
+/// is any.
+ComputeDevice resolve_device(const std::string& name);
+
+/// Checks the form of a device's name without looking for GPUs. Throws InputError.
+void check_device_name(const std::string& name);
+
+/// Checks the name of a trainer's device. Throws InputError as check_device_name, and for cuda with
+/// what was found on this machine, since the trainer computes on the CPU alone.
 void check_device(const std::string& name);
 
 }  // namespace weft

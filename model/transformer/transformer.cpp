@@ -95,6 +95,17 @@ void Transformer::round_head() {
   (lm_head_.defined() ? lm_head_ : embedding_).reset();
 }
 
+void Transformer::to(at::Device device) {
+  WEFT_ASSERT(!is_rounded());
+  const at::NoGradGuard no_grad;
+  embedding_ = embedding_.to(device);
+  final_norm_ = final_norm_.to(device);
+  if (lm_head_.defined()) lm_head_ = lm_head_.to(device);
+  for (TransformerLayer& layer : layers_) {
+    layer = view_layer(config_, layer.flat.to(device));
+  }
+}
+
 at::Tensor Transformer::embed(const at::Tensor& ids) const {
   if (!embedding_.defined()) return kernels::take_rows(lm_head_int8_, ids, dtype_);
   return at::embedding(embedding_, ids);

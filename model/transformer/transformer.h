@@ -87,6 +87,10 @@ class Transformer {
   static std::unique_ptr<Transformer> random(const TransformerConfig& config, at::ScalarType dtype,
                                              uint64_t seed, double stddev = 0.02);
 
+  /// Moves every weight to a device of LibTorch. Not while anybody else uses them; tensors taken
+  /// from the model before keep the old ones.
+  void to(at::Device device);
+
   const TransformerConfig& config() const { return config_; }
   at::ScalarType dtype() const { return dtype_; }
   int64_t num_layers() const { return config_.num_layers; }

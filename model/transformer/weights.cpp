@@ -39,12 +39,16 @@ std::vector<Slot> layer_slots(const TransformerConfig& c) {
 }  // namespace
 
 TransformerLayer allocate_layer(const TransformerConfig& config, at::ScalarType dtype) {
-  const auto slots = layer_slots(config);
-  int64_t total = 0, offset = 0;
-  for (const Slot& slot : slots) total += slot.size();
+  int64_t total = 0;
+  for (const Slot& slot : layer_slots(config)) total += slot.size();
+  return view_layer(config, at::empty({total}, dtype));
+}
+
+TransformerLayer view_layer(const TransformerConfig& config, const at::Tensor& flat) {
   TransformerLayer layer;
-  layer.flat = at::empty({total}, dtype);
-  for (const Slot& slot : slots) {
+  layer.flat = flat;
+  int64_t offset = 0;
+  for (const Slot& slot : layer_slots(config)) {
     layer.*slot.member = layer.flat.narrow(0, offset, slot.size()).view(slot.shape);
     offset += slot.size();
   }

@@ -18,6 +18,9 @@ TransformerLayer allocate_layer(const TransformerConfig& config, at::ScalarType 
 /// `flat`; the new one is undefined.
 TransformerLayer rounded_layer(const TransformerLayer& layer);
 
+/// The views of a layer whose weights `flat` holds, of the size that allocate_layer gives it.
+TransformerLayer view_layer(const TransformerConfig& config, const at::Tensor& flat);
+
 /// Adds the layer's weights under their Hugging Face names, fused ones split into views.
 void append_hugging_face_views(const TransformerLayer& layer, const TransformerConfig& config,
                                int64_t index,

@@ -14,8 +14,14 @@ namespace {
 using namespace cuda;
 
 // Fewer threads than on the GPU: the bodies take what they are given.
-constexpr int kRowThreads = 64;
-constexpr int kSampleThreads = 64;
+FiberBlock& block() {
+  thread_local FiberBlock fibers(64);
+  return fibers;
+}
+FiberBlock& warp() {
+  thread_local FiberBlock fibers(kWarp);
+  return fibers;
+}
 
 template <class F>
 int32_t with_type(Dtype dtype, F&& run) {
@@ -24,57 +30,52 @@ int32_t with_type(Dtype dtype, F&& run) {
 }
 
 int32_t run_add_rms_norm(const AddRmsNorm& a, void*) {
-  FiberBlock block(kRowThreads, kNormShared);
   return with_type(a.dtype, [&](auto tag) {
-    block.run({a.rows, 1, 1}, [&](FiberBlock& b) { add_rms_norm_body<decltype(tag)>(b, a); });
+    block().run({a.rows, 1, 1}, kNormShared,
+                [&](FiberBlock& b) { add_rms_norm_body<decltype(tag)>(b, a); });
   });
 }
 
 int32_t run_rope_store(const RopeStore& a, void*) {
-  FiberBlock block(kRowThreads, 0);
   return with_type(a.dtype, [&](auto tag) {
-    block.run({a.rows, 1, 1}, [&](FiberBlock& b) { rope_store_body<decltype(tag)>(b, a); });
+    block().run({a.rows, 1, 1}, 0, [&](FiberBlock& b) { rope_store_body<decltype(tag)>(b, a); });
   });
 }
 
 int32_t run_silu_mul(const SiluMul& a, void*) {
-  FiberBlock block(kRowThreads, 0);
   return with_type(a.dtype, [&](auto tag) {
-    const int64_t share = kRowThreads * Pack<decltype(tag)>::kSize;
-    block.run({a.rows, (a.dim + share - 1) / share, 1},
-              [&](FiberBlock& b) { silu_mul_body<decltype(tag)>(b, a); });
+    const int64_t share = block().size() * Pack<decltype(tag)>::kSize;
+    block().run({a.rows, (a.dim + share - 1) / share, 1}, 0,
+                [&](FiberBlock& b) { silu_mul_body<decltype(tag)>(b, a); });
   });
 }
 
 int32_t run_gather_kv(const GatherKv& a, void*) {
-  FiberBlock block(kRowThreads, 0);
   return with_type(a.dtype, [&](auto tag) {
-    block.run({a.tokens, a.kv_heads, 1},
-              [&](FiberBlock& b) { gather_kv_body<decltype(tag)>(b, a); });
+    block().run({a.tokens, a.kv_heads, 1}, 0,
+                [&](FiberBlock& b) { gather_kv_body<decltype(tag)>(b, a); });
   });
 }
 
 int32_t run_paged_attention(const PagedAttention& a, void*) {
   const bool tiles = fits_tiles(a);
   const std::array<int64_t, 3> grid = {a.rows, a.kv_heads, a.splits};
-  FiberBlock warp(kWarp, 0);
-  FiberBlock block(kRowThreads, attend_shared(a) * static_cast<int64_t>(sizeof(float)));
+  const int64_t shared = attend_shared(a) * static_cast<int64_t>(sizeof(float));
   return with_type(a.dtype, [&](auto tag) {
     using T = decltype(tag);
     if (tiles && a.head_dim == 128) {
-      warp.run(grid, [&](FiberBlock& b) { attend_tile_body<128>(b, a); });
+      warp().run(grid, 0, [&](FiberBlock& b) { attend_tile_body<128>(b, a); });
     } else if (tiles) {
-      warp.run(grid, [&](FiberBlock& b) { attend_tile_body<64>(b, a); });
+      warp().run(grid, 0, [&](FiberBlock& b) { attend_tile_body<64>(b, a); });
     } else {
-      block.run(grid, [&](FiberBlock& b) { attend_body<T>(b, a); });
+      block().run(grid, shared, [&](FiberBlock& b) { attend_body<T>(b, a); });
     }
-    block.run({a.rows, a.heads, 1}, [&](FiberBlock& b) { merge_splits_body<T>(b, a); });
+    block().run({a.rows, a.heads, 1}, 0, [&](FiberBlock& b) { merge_splits_body<T>(b, a); });
   });
 }
 
 int32_t run_sample(const SampleRows& a, void*) {
-  FiberBlock block(kSampleThreads, kSampleShared);
-  block.run({a.rows, 1, 1}, [&](FiberBlock& b) { sample_body(b, a); });
+  block().run({a.rows, 1, 1}, kSampleShared, [&](FiberBlock& b) { sample_body(b, a); });
   return 0;
 }
 
@@ -104,7 +105,7 @@ int32_t replay(void* graph) {
   return 0;
 }
 
-int32_t memory(int64_t* free_bytes, int64_t* total_bytes) {
+int32_t memory(int32_t, int64_t* free_bytes, int64_t* total_bytes) {
   *free_bytes = *total_bytes = int64_t{256} << 20;
   return 0;
 }

@@ -6,8 +6,8 @@
 
 namespace weft::test {
 
-/// "Device memory" is the CPU's; a graph's replay calls its body again. Not thread-safe: one thread
-/// of the process may launch.
+/// "Device memory" is the CPU's; a launch returns when it is done; a graph's replay calls its body
+/// again.
 const cuda::Library& emulated_gpu();
 
 }  // namespace weft::test

@@ -19,13 +19,13 @@ float element(uint32_t pair, int i) { return widened(i == 0 ? pair & 0xffff : pa
 
 }  // namespace
 
-FiberBlock::FiberBlock(int threads, int64_t shared_bytes)
-    : fibers_(threads), warps_(threads / kWarp), shared_(shared_bytes / 16 + 1) {
+FiberBlock::FiberBlock(int threads) : fibers_(threads), warps_(threads / kWarp) {
   if (threads % kWarp != 0) throw std::logic_error("a block has whole warps");
   for (Fiber& fiber : fibers_) fiber.stack = std::make_unique<char[]>(kStackBytes);
 }
 
-void FiberBlock::run(std::array<int64_t, 3> grid, const Body& body) {
+void FiberBlock::run(std::array<int64_t, 3> grid, int64_t shared_bytes, const Body& body) {
+  shared_.resize(static_cast<size_t>(shared_bytes / 16 + 1));
   for (place_[2] = 0; place_[2] < grid[2]; ++place_[2]) {
     for (place_[1] = 0; place_[1] < grid[1]; ++place_[1]) {
       for (place_[0] = 0; place_[0] < grid[0]; ++place_[0]) run_block(body);
@@ -35,10 +35,20 @@ void FiberBlock::run(std::array<int64_t, 3> grid, const Body& body) {
 
 void FiberBlock::enter(uint32_t low, uint32_t high) {
   auto* self = reinterpret_cast<FiberBlock*>(static_cast<uintptr_t>(high) << 32 | low);
-  const int own = self->current_;
-  (*self->body_)(*self);
-  self->fibers_[own].done = true;
-  _longjmp(self->scheduler_, 1);
+  Fiber& fiber = self->fibers_[self->current_];
+  while (true) {
+    (*self->body_)(*self);
+    fiber.done = true;
+    if (_setjmp(fiber.place) == 0) _longjmp(self->scheduler_, 1);
+  }
+}
+
+void FiberBlock::prepare(Fiber& fiber) {
+  const auto self = reinterpret_cast<uintptr_t>(this);
+  getcontext(&fiber.context);
+  fiber.context.uc_stack = {fiber.stack.get(), 0, kStackBytes};
+  makecontext(&fiber.context, reinterpret_cast<void (*)()>(&FiberBlock::enter), 2,
+              static_cast<uint32_t>(self), static_cast<uint32_t>(self >> 32));
 }
 
 // Runs the fiber up to its next barrier or its end.
@@ -54,15 +64,11 @@ void FiberBlock::run_block(const Body& body) {
   block_barrier_ = {};
   std::memset(static_cast<void*>(shared_.data()), 0x7f, shared_.size() * sizeof(Sixteen));
   for (Warp& warp : warps_) warp.barrier = {};
-  const auto self = reinterpret_cast<uintptr_t>(this);
   for (Fiber& fiber : fibers_) {
-    getcontext(&fiber.context);
-    fiber.context.uc_stack = {fiber.stack.get(), 0, kStackBytes};
-    fiber.started = fiber.done = false;
-    fiber.exchanges = 0;
+    fiber.done = false;
     fiber.barrier = nullptr;
-    makecontext(&fiber.context, reinterpret_cast<void (*)()>(&FiberBlock::enter), 2,
-                static_cast<uint32_t>(self), static_cast<uint32_t>(self >> 32));
+    fiber.exchanges = 0;
+    if (!fiber.started) prepare(fiber);
   }
   const bool descending = (place_[0] + place_[1] + place_[2]) % 2 != 0;
   for (bool moved = true; moved;) {
@@ -75,9 +81,11 @@ void FiberBlock::run_block(const Body& body) {
       resume(fiber);
     }
   }
-  for (const Fiber& fiber : fibers_) {
-    if (!fiber.done) throw std::logic_error("a barrier was not reached by all threads");
-  }
+  const bool all_done =
+      std::all_of(fibers_.begin(), fibers_.end(), [](const Fiber& fiber) { return fiber.done; });
+  if (all_done) return;
+  for (Fiber& fiber : fibers_) fiber.started = false;
+  throw std::logic_error("a barrier was not reached by all threads");
 }
 
 void FiberBlock::wait(Barrier& barrier, int expected) {

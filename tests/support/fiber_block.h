@@ -21,12 +21,15 @@ class FiberBlock {
  public:
   using Body = std::function<void(FiberBlock&)>;
 
-  /// `threads` is a multiple of 32; all of them share `shared_bytes`.
-  FiberBlock(int threads, int64_t shared_bytes);
+  /// `threads` is a multiple of 32.
+  explicit FiberBlock(int threads);
+  FiberBlock(const FiberBlock&) = delete;
+  FiberBlock& operator=(const FiberBlock&) = delete;
 
-  /// Runs the body with every thread of every block. std::logic_error if some threads wait at a
-  /// barrier that the others never reach.
-  void run(std::array<int64_t, 3> grid, const Body& body);
+  /// Runs the body with every thread of every block of the grid, one block after the other, each
+  /// with `shared_bytes` of its own. std::logic_error if some threads wait at a barrier that the
+  /// others never reach.
+  void run(std::array<int64_t, 3> grid, int64_t shared_bytes, const Body& body);
 
   int thread() const { return current_; }
   int size() const { return static_cast<int>(fibers_.size()); }
@@ -51,7 +54,7 @@ class FiberBlock {
     uint64_t passed = 0;
   };
   struct Fiber {
-    ucontext_t context;  // of its first step; later ones jump, which makes no system calls
+    ucontext_t context;  // of its first step; all others jump, which makes no system calls
     jmp_buf place;
     std::unique_ptr<char[]> stack;
     bool started = false;
@@ -74,6 +77,7 @@ class FiberBlock {
   const std::array<Exchange, kWarp>& exchange(const Exchange& value);
   void wait(Barrier& barrier, int expected);
   void run_block(const Body& body);
+  void prepare(Fiber& fiber);
   void resume(Fiber& fiber);
   static void enter(uint32_t low, uint32_t high);
 

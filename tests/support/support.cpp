@@ -56,7 +56,10 @@ std::string read_all(const fs::path& path) {
 
 }  // namespace
 
-fs::path source_dir() { return WEFT_SOURCE_DIR; }
+fs::path source_dir() {
+  const char* moved = std::getenv("WEFT_SOURCE_DIR");
+  return moved ? moved : WEFT_SOURCE_DIR;
+}
 
 fs::path fixture(const std::string& name) { return source_dir() / "tests" / "fixtures" / name; }
 

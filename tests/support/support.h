@@ -8,7 +8,8 @@
 
 namespace weft::test {
 
-/// Root of the source tree.
+/// Root of the source tree, or the folder that the environment variable WEFT_SOURCE_DIR names: test
+/// programs that run elsewhere find tests/fixtures there.
 std::filesystem::path source_dir();
 
 /// A file of tests/fixtures.

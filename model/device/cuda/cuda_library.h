@@ -104,11 +104,12 @@ struct Kernels {
 using GraphBody = void (*)(void* context);
 
 struct Services {
-  /// Makes a device, and a stream of LibTorch's pool on it, the calling thread's.
+  /// Makes a device, and a stream of LibTorch's pool on it, the calling thread's, once what others
+  /// gave the device to do is done.
   int32_t (*use_device)(int32_t device);
-  void* (*stream)();  ///< the calling thread's current cudaStream_t
-  int32_t (*synchronize)();
-  int32_t (*memory)(int64_t* free_bytes, int64_t* total_bytes);
+  void* (*stream)();         ///< the calling thread's current cudaStream_t
+  int32_t (*synchronize)();  ///< waits for that stream
+  int32_t (*memory)(int32_t device, int64_t* free_bytes, int64_t* total_bytes);
   /// Pinned host memory, which copies without waiting.
   int32_t (*pin)(size_t bytes, void** data);
   void (*unpin)(void* data);

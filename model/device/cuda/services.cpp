@@ -37,6 +37,7 @@ cudaStream_t current() { return c10::cuda::getCurrentCUDAStream().stream(); }
 int32_t use_device(int32_t device) {
   return guarded([&] {
     c10::cuda::set_device(static_cast<c10::DeviceIndex>(device));
+    c10::cuda::device_synchronize();
     c10::cuda::setCurrentCUDAStream(
         c10::cuda::getStreamFromPool(false, static_cast<c10::DeviceIndex>(device)));
     return 0;
@@ -47,7 +48,8 @@ void* stream() { return current(); }
 
 int32_t synchronize() { return cudaStreamSynchronize(current()); }
 
-int32_t memory(int64_t* free_bytes, int64_t* total_bytes) {
+int32_t memory(int32_t device, int64_t* free_bytes, int64_t* total_bytes) {
+  const c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(device));
   size_t available = 0, total = 0;
   const cudaError_t status = cudaMemGetInfo(&available, &total);
   *free_bytes = static_cast<int64_t>(available);

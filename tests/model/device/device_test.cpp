@@ -25,19 +25,31 @@ TEST(Device, WithoutADriverThereIsNoGpuAndAReason) {
 TEST(Device, NamesAreChecked) {
   EXPECT_NO_THROW(check_device("auto"));
   EXPECT_NO_THROW(check_device("cpu"));
-  for (const char* name : {"", "gpu", "cuda0", "CPU"}) {
+  for (const char* name : {"", "gpu", "cuda0", "CPU", "cuda:", "cuda:x", "cuda:-1", "cuda:1 "}) {
     EXPECT_THROW(check_device(name), InputError) << name;
+    EXPECT_THROW(resolve_device(name), InputError) << name;
   }
+}
+
+TEST(Device, AutoIsTheCpuWhereNoGpuIs) {
+  if (has_driver()) GTEST_SKIP() << "this machine has an NVIDIA driver";
+  EXPECT_EQ(resolve_device("auto").library, nullptr);
+  EXPECT_EQ(resolve_device("cpu").library, nullptr);
 }
 
 TEST(Device, CudaIsRefusedWithWhatWasFound) {
   if (has_driver()) GTEST_SKIP() << "this machine has an NVIDIA driver";
-  try {
-    check_device("cuda:0");
-    FAIL() << "accepted";
-  } catch (const InputError& error) {
-    EXPECT_NE(std::string(error.what()).find("cuda:0"), std::string::npos);
-    EXPECT_NE(std::string(error.what()).find("no NVIDIA driver"), std::string::npos);
+  const auto refusal = [](auto&& check) -> std::string {
+    try {
+      check("cuda:0");
+    } catch (const InputError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  for (const std::string& text : {refusal(check_device), refusal(resolve_device)}) {
+    EXPECT_NE(text.find("cuda:0"), std::string::npos) << text;
+    EXPECT_NE(text.find("no NVIDIA driver"), std::string::npos) << text;
   }
 }
 

@@ -7,7 +7,7 @@ namespace {
 
 TEST(Gpu, RunsTheTestKernelAndTellsItsMemory) {
   const GpuSearch search = find_gpus();
-  ASSERT_FALSE(search.gpus.empty()) << search.reason;
+  if (search.gpus.empty()) GTEST_SKIP() << search.reason;
   for (const Gpu& gpu : search.gpus) {
     EXPECT_FALSE(gpu.name.empty());
     EXPECT_GT(gpu.memory_bytes, int64_t{1} << 30);
