@@ -35,12 +35,13 @@ void ModelOptions::validate() const {
 }
 
 void LocalOptions::validate() const {
-  check_device(device);
+  if (device != "auto") resolve_device(device);
   resolve_inference_dtype(dtype);
   engine.validate();
 }
 
-OpenModels::OpenModels(LocalOptions options) : options_(std::move(options)) {}
+OpenModels::OpenModels(LocalOptions options)
+    : options_(std::move(options)), device_(resolve_device(options_.device)) {}
 
 TextModel& OpenModels::open(const ModelOptions& options) {
   if (options.kind == ModelKind::kLocal) {
@@ -100,7 +101,7 @@ Engine& OpenModels::engine(const std::string& dir, const std::string& dtype) {
   const auto known = engines_.find(key);
   if (known != engines_.end()) return *known->second;
   auto opened =
-      Engine::from_directory(dir, dtype.empty() ? options_.dtype : dtype, options_.engine);
+      Engine::from_directory(dir, dtype.empty() ? options_.dtype : dtype, options_.engine, device_);
   const std::lock_guard lock(mutex_);
   return *(engines_[key] = std::move(opened));
 }

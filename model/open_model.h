@@ -54,7 +54,7 @@ struct LocalOptions {
   template <class V>
   void visit(V& v) {
     v("model", model, "Hugging Face directory of the base model");
-    v("device", device, "auto or cpu");
+    v("device", device, "auto, cpu or cuda[:N]");
     v("dtype", dtype, "auto, f32, bf16 or int8 (rounded weights, faster)");
     v("engine", engine, "batch and cache of local engines");
   }
@@ -115,6 +115,7 @@ class OpenModels {
   InferenceDtype resolved(const std::string& dtype) const;
 
   LocalOptions options_;
+  const ComputeDevice device_;
   mutable std::mutex mutex_;  ///< of engines_
   std::map<Key, std::unique_ptr<Engine>> engines_;
   std::map<Key, std::string> adapters_;             ///< -> name in the engine

@@ -107,7 +107,7 @@ bool Scheduler::start_choice(Group& group) {
                                              model_.config().eos_ids, group.max_new)});
   ++num_running_;
   const auto sequence = std::prev(group.running.end());
-  const auto sample = draw(group, group.logits.const_data_ptr<float>(), choice, 0);
+  const auto sample = runner_->sample(group.logits.unsqueeze(0), {draw_of(group, choice, 0)})[0];
   if (sample.id < 0) {
     end_group(group, ResponseStatus::kFailed, "the model's logits are not finite");
     return true;

@@ -14,7 +14,6 @@
 #include "base/file.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/engine/scheduler.h"
-#include "model/engine/score.h"
 
 namespace weft {
 
@@ -66,12 +65,13 @@ bool has_chat_template(const fs::path& dir) {
 }  // namespace
 
 struct Engine::Impl {
-  Impl(Engine& owner, const EngineOptions& engine_options, std::string model_name)
+  Impl(Engine& owner, const EngineOptions& engine_options, std::string model_name,
+       const ComputeDevice& device)
       : engine(owner),
         options(engine_options),
         name(std::move(model_name)),
         max_context(context_limit(*owner.model_, options)),
-        scheduler(*owner.model_, owner.tokenizer_.get(), options, max_context),
+        scheduler(*owner.model_, owner.tokenizer_.get(), options, max_context, device),
         stats(scheduler.stats()),
         thread([this] { loop(); }) {}
 
@@ -211,17 +211,22 @@ std::string Engine::Impl::prepare(EngineRequest& r) {
 
 Engine::Engine(std::shared_ptr<Transformer> model, std::shared_ptr<const Tokenizer> tokenizer,
                std::shared_ptr<const ChatTemplate> chat_template, const EngineOptions& options,
-               std::string name)
+               std::string name, const ComputeDevice& device)
     : model_(std::move(model)),
       tokenizer_(std::move(tokenizer)),
       chat_template_(std::move(chat_template)),
-      impl_(std::make_unique<Impl>(*this, options, std::move(name))) {}
+      impl_(std::make_unique<Impl>(*this, options, std::move(name), device)) {}
 
 Engine::~Engine() = default;
 
 std::unique_ptr<Engine> Engine::from_directory(const std::string& dir, const std::string& dtype,
-                                               const EngineOptions& options) {
-  std::shared_ptr<Transformer> model = load_for_inference(dir, resolve_inference_dtype(dtype));
+                                               const EngineOptions& options,
+                                               const ComputeDevice& device) {
+  const bool on_gpu = device.library != nullptr;
+  const InferenceDtype held = resolve_inference_dtype(on_gpu && dtype == "auto" ? "bf16" : dtype);
+  if (on_gpu && held.int8) throw InputError("dtype: int8 is for device=cpu, got a GPU");
+  std::shared_ptr<Transformer> model = load_for_inference(dir, held);
+  if (on_gpu) model->to(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index)));
   std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::load(dir);
   if (tokenizer->vocab_size() > model->config().vocab_size) {
     throw InputError(dir + ": the tokenizer does not fit the model: expected at most " +
@@ -233,7 +238,7 @@ std::unique_ptr<Engine> Engine::from_directory(const std::string& dir, const std
     chat_template = std::make_shared<const ChatTemplate>(ChatTemplate::load(dir));
   }
   return std::make_unique<Engine>(model, tokenizer, chat_template, options,
-                                  model->is_rounded() ? dir + "-int8" : dir);
+                                  held.int8 ? dir + "-int8" : dir, device);
 }
 
 void Engine::submit(TextRequest request, std::function<void(TextResponse)> done) {
@@ -324,7 +329,7 @@ std::vector<std::vector<float>> Engine::score(const std::vector<ScoreRequest>& r
     try {
       int64_t tokens = 0;
       for (const ScoreRequest& r : requests) tokens += static_cast<int64_t>(r.ids.size());
-      auto scores = score_packed(*model_, requests, loras);
+      auto scores = impl_->scheduler.runner().score(requests, loras);
       impl_->scheduler.count_scored(tokens);
       result.set_value(std::move(scores));
     } catch (...) {

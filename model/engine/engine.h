@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "model/device/device.h"
 #include "model/text_model.h"
 #include "model/tokenizer/chat_template.h"
 #include "model/tokenizer/tokenizer.h"
@@ -19,9 +20,10 @@ struct EngineOptions {
   int64_t max_batch = 64;         ///< sequences decoded together
   int64_t prefill_tokens = 2048;  ///< most prompt tokens in one prefill step
   int64_t max_context = 0;        ///< tokens of prompt + completion, 0: the model's limit
-  double kv_fraction = 0.2;       ///< share of the machine's available memory for the KV cache
+  double kv_fraction = 0.2;       ///< share of the device's available memory for the KV cache
   int64_t kv_mb = 0;              ///< size of the KV cache in MiB; 0: by kv_fraction
   double prefix_fraction = 0.25;  ///< share of the KV cache that may keep text for later prompts
+  bool cuda_graphs = true;        ///< on a GPU, record decode steps once and replay them
 
   template <class V>
   void visit(V& v) {
@@ -32,6 +34,7 @@ struct EngineOptions {
     v("kv_mb", kv_mb, "size of the KV cache in MiB, 0: by kv_fraction");
     v("prefix_fraction", prefix_fraction,
       "share of the KV cache that may keep ended texts for prompts that begin alike, 0: none");
+    v("cuda_graphs", cuda_graphs, "on a GPU, record decode steps once and replay them");
   }
   void validate() const;
 };
@@ -74,14 +77,17 @@ struct ScoreRequest {
 class Engine : public TextModel {
  public:
   /// `tokenizer` may be null: then prompts are ids and texts are empty. `chat_template` likewise.
+  /// `device` holds the model's weights.
   Engine(std::shared_ptr<Transformer> model, std::shared_ptr<const Tokenizer> tokenizer,
          std::shared_ptr<const ChatTemplate> chat_template, const EngineOptions& options,
-         std::string name = "local");
+         std::string name = "local", const ComputeDevice& device = {});
 
   /// Model, tokenizer and chat template of a Hugging Face directory; `dtype` as in
-  /// resolve_inference_dtype. Its name is the directory, with "-int8" behind it for that dtype.
+  /// resolve_inference_dtype, but on a GPU "auto" is bf16 and int8 an InputError. Its name is the
+  /// directory, with "-int8" behind it for that dtype.
   static std::unique_ptr<Engine> from_directory(const std::string& dir, const std::string& dtype,
-                                                const EngineOptions& options);
+                                                const EngineOptions& options,
+                                                const ComputeDevice& device = {});
 
   /// Cancels what runs and waits for the thread.
   ~Engine() override;

@@ -226,9 +226,9 @@ int64_t generate_rows(Engine& engine, JsonlReader& in, JsonlWriter& out,
 }
 
 void run_generate(const GenerateOptions& options) {
-  check_device(options.device);
+  const ComputeDevice device = resolve_device(options.device);
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
-  const auto engine = Engine::from_directory(options.model, options.dtype, options.engine);
+  const auto engine = Engine::from_directory(options.model, options.dtype, options.engine, device);
   if (!options.adapter.empty()) {
     engine->set_adapter(kAdapterName, Lora::load(options.adapter, engine->model().config()));
   }

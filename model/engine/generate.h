@@ -25,7 +25,7 @@ struct GenerateOptions {
     v("in", in, "JSON lines, - for standard input");
     v("out", out, "JSON lines, - for standard output");
     v("adapter", adapter, "PEFT directory, empty: the base model");
-    v("device", device, "auto or cpu");
+    v("device", device, "auto, cpu or cuda[:N]");
     v("dtype", dtype, "auto, f32, bf16 or int8 (rounded weights, faster)");
     v("threads", threads, "CPU threads, 0: all cores");
     v("seed", seed, "seed of rows without one; row i gets seed + i");

@@ -1,6 +1,7 @@
 #include "model/engine/kv_cache.h"
 
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/zeros.h>
 #include <sys/mman.h>
 
 #include <numeric>
@@ -23,10 +24,16 @@ at::Tensor map_tensor(const std::vector<int64_t>& shape, at::ScalarType dtype) {
 }  // namespace
 
 KvCache::KvCache(int64_t num_layers, const kernels::HeadShape& shape, at::ScalarType dtype,
-                 int64_t num_blocks)
+                 int64_t num_blocks, at::Device device)
     : references_(num_blocks, 0), kept_(num_blocks, false), free_(num_blocks) {
+  if (!device.is_cpu()) {
+    together_ = at::zeros({num_layers, num_blocks, shape.kv_heads, shape.block_size()},
+                          at::TensorOptions(dtype).device(device));
+  }
   for (int64_t l = 0; l < num_layers; ++l) {
-    layers_.push_back(map_tensor({num_blocks, shape.kv_heads, shape.block_size()}, dtype));
+    layers_.push_back(device.is_cpu()
+                          ? map_tensor({num_blocks, shape.kv_heads, shape.block_size()}, dtype)
+                          : together_.select(0, l));
   }
   std::iota(free_.rbegin(), free_.rend(), 0);
 }
@@ -75,6 +82,10 @@ void KvCache::release_all(std::vector<int32_t>& blocks) {
 }
 
 void KvCache::copy(int32_t from, int32_t to) {
+  if (together_.defined()) {
+    together_.select(1, to).copy_(together_.select(1, from));
+    return;
+  }
   for (const at::Tensor& layer : layers_) layer.select(0, to).copy_(layer.select(0, from));
 }
 

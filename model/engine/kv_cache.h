@@ -12,10 +12,10 @@ namespace weft {
 
 class KvCache {
  public:
-  /// Reserves address space for `num_blocks` blocks in each layer; pages are committed when first
-  /// written. Throws Error if there is no room.
+  /// On the CPU, reserves address space for `num_blocks` blocks in each layer; pages are committed
+  /// when first written. Elsewhere takes the memory at once. Throws Error if there is no room.
   KvCache(int64_t num_layers, const kernels::HeadShape& shape, at::ScalarType dtype,
-          int64_t num_blocks);
+          int64_t num_blocks, at::Device device = at::kCPU);
 
   /// Bytes of one block over all layers.
   static int64_t block_bytes(int64_t num_layers, const kernels::HeadShape& shape,
@@ -26,7 +26,8 @@ class KvCache {
     return (num_tokens + kernels::kBlockTokens - 1) / kernels::kBlockTokens;
   }
 
-  /// [num_blocks, kv_heads, block_size] of one layer.
+  /// [num_blocks, kv_heads, block_size] of one layer. What a block holds where is the kernels'
+  /// affair: AttendArgs for the CPU, cuda_library.h for GPUs.
   const at::Tensor& layer(int64_t l) const { return layers_[l]; }
 
   /// A free block with one reference. std::logic_error if none is free: admission keeps that away.
@@ -53,6 +54,7 @@ class KvCache {
   int64_t num_used() const { return num_blocks() - num_free() - num_idle_; }
 
  private:
+  at::Tensor together_;  // all layers where they are one tensor: [L, ...]
   std::vector<at::Tensor> layers_;
   std::vector<int32_t> references_;
   std::vector<bool> kept_;

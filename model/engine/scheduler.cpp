@@ -1,13 +1,12 @@
 #include "model/engine/scheduler.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <chrono>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "model/device/cuda/cuda_library.h"
 
 namespace weft {
 namespace {
@@ -18,14 +17,23 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-int64_t cache_blocks(const Transformer& model, const EngineOptions& options, int64_t max_context) {
+int64_t free_memory(const ComputeDevice& device) {
+  if (device.library == nullptr) return available_memory();
+  int64_t free_bytes = 0, total_bytes = 0;
+  const int32_t status = device.library->services.memory(device.index, &free_bytes, &total_bytes);
+  if (status != 0) throw Error(std::string("CUDA: ") + device.library->error_text(status));
+  return free_bytes;
+}
+
+int64_t cache_blocks(const Transformer& model, const EngineOptions& options, int64_t max_context,
+                     const ComputeDevice& device) {
   const TransformerConfig& c = model.config();
   const int64_t block =
       KvCache::block_bytes(c.num_layers, {c.num_heads, c.num_kv_heads, c.head_dim}, model.dtype());
   const int64_t budget =
       options.kv_mb > 0
           ? options.kv_mb << 20
-          : static_cast<int64_t>(options.kv_fraction * static_cast<double>(available_memory()));
+          : static_cast<int64_t>(options.kv_fraction * static_cast<double>(free_memory(device)));
   const int64_t most = options.max_batch * (KvCache::blocks_for(max_context) + 1);
   const int64_t blocks = std::min(budget / block, most);
   if (blocks < 2) {
@@ -38,14 +46,17 @@ int64_t cache_blocks(const Transformer& model, const EngineOptions& options, int
 }  // namespace
 
 Scheduler::Scheduler(const Transformer& model, const Tokenizer* tokenizer,
-                     const EngineOptions& options, int64_t max_context)
+                     const EngineOptions& options, int64_t max_context, const ComputeDevice& device)
     : model_(model),
       tokenizer_(tokenizer),
       options_(options),
       max_context_(max_context),
       cache_(model.num_layers(),
              {model.config().num_heads, model.config().num_kv_heads, model.config().head_dim},
-             model.dtype(), cache_blocks(model, options, max_context)),
+             model.dtype(), cache_blocks(model, options, max_context, device),
+             model.final_norm_weight().device()),
+      runner_(make_step_runner(device, model, cache_,
+                               {options.max_batch, max_context, options.cuda_graphs})),
       prefixes_(cache_, static_cast<int64_t>(options.prefix_fraction *
                                              static_cast<double>(cache_.num_blocks()))) {
   stats_.kv_blocks_total = cache_.num_blocks();
@@ -147,7 +158,7 @@ bool Scheduler::prefill() {
                      !sequence && end == group->prompt_size()});
     stats_.prefill_tokens += count;
   }
-  const at::Tensor logits = paged_forward(model_, cache_, spans);
+  const at::Tensor logits = runner_->forward(spans);
   int64_t row = 0;
   for (size_t i = 0; i < chosen.size(); ++i) {
     Group& group = *chosen[i].group;
@@ -182,21 +193,19 @@ void Scheduler::decode() {
     spans.push_back({{s.next}, s.length, &s.blocks, row.group->request->lora.get(), true});
     s.computed = ++s.length;
   }
-  take_samples(rows, paged_forward(model_, cache_, spans));
+  take_samples(rows, runner_->forward(spans));
   ++stats_.decode_steps;
   stats_.decode_s += seconds_since(start);
 }
 
 void Scheduler::take_samples(const std::vector<Row>& rows, const at::Tensor& logits) {
-  std::vector<kernels::SampleResult> samples(rows.size());
-  const float* first = logits.const_data_ptr<float>();
-  at::parallel_for(0, static_cast<int64_t>(rows.size()), 1, [&](int64_t b, int64_t e) {
-    for (int64_t i = b; i < e; ++i) {
-      const Sequence& s = *rows[i].sequence;
-      samples[i] = draw(*rows[i].group, first + i * logits.size(1), s.choice,
-                        static_cast<int64_t>(s.builder.completion().ids.size()));
-    }
-  });
+  std::vector<kernels::SampleArgs> draws;
+  for (const Row& row : rows) {
+    const Sequence& s = *row.sequence;
+    draws.push_back(
+        draw_of(*row.group, s.choice, static_cast<int64_t>(s.builder.completion().ids.size())));
+  }
+  const auto samples = runner_->sample(logits, std::move(draws));
   for (size_t i = 0; i < rows.size(); ++i) {
     Group& group = *rows[i].group;
     if (!group.request) continue;
@@ -229,13 +238,16 @@ void Scheduler::end_sequence(Group& group, std::list<Sequence>::iterator sequenc
   if (group.running.empty() && !group.starting()) end_group(group, ResponseStatus::kOk, "");
 }
 
-kernels::SampleResult Scheduler::draw(const Group& group, const float* logits, int choice,
-                                      int64_t position) const {
+// The logits are the runner's to fill in.
+kernels::SampleArgs Scheduler::draw_of(const Group& group, int choice, int64_t position) const {
   const SamplingParams& s = group.request->request.sampling;
-  return kernels::kernel_table().sample(
-      {logits, model_.config().vocab_size, philox_uniform(s.seed, choice, position),
-       static_cast<float>(s.temperature), static_cast<float>(s.top_p), static_cast<float>(s.min_p),
-       s.top_k});
+  return {nullptr,
+          0,
+          philox_uniform(s.seed, choice, position),
+          static_cast<float>(s.temperature),
+          static_cast<float>(s.top_p),
+          static_cast<float>(s.min_p),
+          s.top_k};
 }
 
 // Known blocks were computed without harm, and others may read them.

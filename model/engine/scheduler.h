@@ -21,6 +21,7 @@
 #include "model/engine/paged_forward.h"
 #include "model/engine/prefix_index.h"
 #include "model/engine/sequence.h"
+#include "model/engine/step_runner.h"
 
 namespace weft {
 
@@ -45,9 +46,9 @@ struct EngineRequest {
 
 class Scheduler {
  public:
-  /// Borrows everything.
+  /// Borrows everything. `device` holds the model's weights.
   Scheduler(const Transformer& model, const Tokenizer* tokenizer, const EngineOptions& options,
-            int64_t max_context);
+            int64_t max_context, const ComputeDevice& device);
 
   /// Queues a request. Its blocks must fit the cache: see blocks_needed.
   void add(std::unique_ptr<EngineRequest> request);
@@ -73,6 +74,7 @@ class Scheduler {
 
   bool has_work() const { return !groups_.empty(); }
   const EngineStats& stats() const { return stats_; }
+  StepRunner& runner() { return *runner_; }
   void count_scored(int64_t tokens) { stats_.scored_tokens += tokens; }
 
  private:
@@ -95,10 +97,10 @@ class Scheduler {
   struct Group {
     std::unique_ptr<EngineRequest> request;
     std::vector<int32_t> blocks;
-    size_t known_blocks = 0;  // as in Sequence
-    int64_t prefilled = 0;    // tokens of the prompt that `blocks` hold
+    size_t known_blocks = 0;    // as in Sequence
+    int64_t prefilled = 0;      // tokens of the prompt that `blocks` hold
     int64_t cached_tokens = 0;  // of the prompt, when it was last let in
-    at::Tensor logits;        // [V] f32 after the prompt, until every choice has started
+    at::Tensor logits;          // [V] f32 after the prompt, until every choice has started
     int started = 0;
     std::list<Sequence> running;
     std::vector<Completion> finished;
@@ -149,8 +151,7 @@ class Scheduler {
   std::vector<Row> decode_rows();
   void take_samples(const std::vector<Row>& rows, const at::Tensor& logits);
   void end_sequence(Group& group, std::list<Sequence>::iterator sequence);
-  kernels::SampleResult draw(const Group& group, const float* logits, int choice,
-                             int64_t position) const;
+  kernels::SampleArgs draw_of(const Group& group, int choice, int64_t position) const;
   void clear_from(size_t first, const std::vector<int32_t>& blocks);
   void release_blocks(Sequence& sequence);
   void release(Group& group);
@@ -163,6 +164,7 @@ class Scheduler {
   const EngineOptions& options_;
   int64_t max_context_;
   KvCache cache_;
+  std::unique_ptr<StepRunner> runner_;
   PrefixIndex prefixes_;
   int64_t num_running_ = 0;                   // choices started and not ended
   int64_t num_active_ = 0;                    // of those, with blocks

@@ -19,46 +19,35 @@ int64_t length(const ScoreRequest& r) {
   return static_cast<int64_t>(r.prompt_ids.size() + r.ids.size());
 }
 
-void score_pack(const Transformer& model, const std::vector<ScoreRequest>& requests,
-                std::span<const size_t> pack, const Lora* lora,
-                std::vector<std::vector<float>>& result) {
-  std::vector<int64_t> lengths, ids, rows, targets;
-  for (size_t i : pack) {
+ScorePack make_pack(const std::vector<ScoreRequest>& requests, std::span<const size_t> members,
+                    const Lora* lora) {
+  ScorePack pack;
+  pack.lora = lora;
+  for (size_t i : members) {
     const ScoreRequest& r = requests[i];
-    const auto first = static_cast<int64_t>(ids.size() + r.prompt_ids.size()) - 1;
-    lengths.push_back(length(r));
-    ids.insert(ids.end(), r.prompt_ids.begin(), r.prompt_ids.end());
-    ids.insert(ids.end(), r.ids.begin(), r.ids.end());
+    const auto first = static_cast<int64_t>(pack.ids.size() + r.prompt_ids.size()) - 1;
+    pack.lengths.push_back(length(r));
+    pack.ids.insert(pack.ids.end(), r.prompt_ids.begin(), r.prompt_ids.end());
+    pack.ids.insert(pack.ids.end(), r.ids.begin(), r.ids.end());
     for (size_t t = 0; t < r.ids.size(); ++t) {
-      rows.push_back(first + static_cast<int64_t>(t));
-      targets.push_back(r.ids[t]);
+      pack.rows.push_back(first + static_cast<int64_t>(t));
+      pack.targets.push_back(r.ids[t]);
     }
   }
-  const auto tensor = [](const std::vector<int64_t>& values) {
-    at::Tensor t = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
-    std::copy(values.begin(), values.end(), t.data_ptr<int64_t>());
-    return t;
-  };
-  const PackedBatch batch = PackedBatch::from_lengths(lengths);
-  const at::Tensor hidden = model.forward_hidden(tensor(ids), batch, lora);
-  const at::Tensor logprobs =
-      model.token_logprobs(at::index_select(hidden, 0, tensor(rows)), tensor(targets));
-  const float* at = logprobs.const_data_ptr<float>();
-  for (size_t i : pack) {
-    const size_t n = requests[i].ids.size();
-    result[i].assign(at, at + n);
-    at += n;
-    if (std::any_of(result[i].begin(), result[i].end(), [](float x) { return std::isnan(x); })) {
-      throw Error("the model's logits are not finite");
-    }
-  }
+  return pack;
 }
 
 }  // namespace
 
-std::vector<std::vector<float>> score_packed(
-    const Transformer& model, const std::vector<ScoreRequest>& requests,
-    const std::vector<std::shared_ptr<const Lora>>& adapters) {
+at::Tensor index_tensor(const std::vector<int64_t>& values) {
+  at::Tensor t = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
+  std::copy(values.begin(), values.end(), t.data_ptr<int64_t>());
+  return t;
+}
+
+std::vector<std::vector<float>> score_in_packs(
+    const std::vector<ScoreRequest>& requests,
+    const std::vector<std::shared_ptr<const Lora>>& adapters, const PackScorer& scorer) {
   const at::NoGradGuard no_grad;
   std::vector<std::vector<float>> result(requests.size());
   std::vector<size_t> order(requests.size());
@@ -72,11 +61,31 @@ std::vector<std::vector<float>> score_packed(
            (end == begin || tokens + length(requests[order[end]]) <= kTokensPerPack)) {
       tokens += length(requests[order[end++]]);
     }
-    score_pack(model, requests, std::span(order).subspan(begin, end - begin),
-               adapters[order[begin]].get(), result);
+    const auto members = std::span(order).subspan(begin, end - begin);
+    const at::Tensor logprobs = scorer(make_pack(requests, members, adapters[order[begin]].get()));
+    const float* at = logprobs.const_data_ptr<float>();
+    for (size_t i : members) {
+      const size_t n = requests[i].ids.size();
+      result[i].assign(at, at + n);
+      at += n;
+      if (std::any_of(result[i].begin(), result[i].end(), [](float x) { return std::isnan(x); })) {
+        throw Error("the model's logits are not finite");
+      }
+    }
     begin = end;
   }
   return result;
+}
+
+std::vector<std::vector<float>> score_packed(
+    const Transformer& model, const std::vector<ScoreRequest>& requests,
+    const std::vector<std::shared_ptr<const Lora>>& adapters) {
+  return score_in_packs(requests, adapters, [&](const ScorePack& pack) {
+    const PackedBatch batch = PackedBatch::from_lengths(pack.lengths);
+    const at::Tensor hidden = model.forward_hidden(index_tensor(pack.ids), batch, pack.lora);
+    return model.token_logprobs(at::index_select(hidden, 0, index_tensor(pack.rows)),
+                                index_tensor(pack.targets));
+  });
 }
 
 }  // namespace weft

@@ -1,0 +1,48 @@
+/// Where the steps of the decoder are computed: the CPU, or a GPU through libweft_cuda.so. One
+/// thread makes all calls, the engine's.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include "model/device/device.h"
+#include "model/engine/engine.h"
+#include "model/engine/kv_cache.h"
+#include "model/engine/paged_forward.h"
+#include "model/kernels/kernel_table.h"
+
+namespace weft {
+
+/// What decode steps may come to.
+struct StepLimits {
+  int64_t max_batch;    ///< sequences decoded together
+  int64_t max_context;  ///< tokens of each
+  bool cuda_graphs = true;
+};
+
+class StepRunner {
+ public:
+  virtual ~StepRunner() = default;
+
+  /// As paged_forward: fp32 logits [spans that want them, V], where the weights lie. They stay
+  /// until the next call.
+  virtual at::Tensor forward(const std::vector<StepSpan>& spans) = 0;
+
+  /// Draws from each row of logits [rows, V]; `draws` [rows] need no logits and size.
+  virtual std::vector<kernels::SampleResult> sample(const at::Tensor& logits,
+                                                    std::vector<kernels::SampleArgs> draws) = 0;
+
+  /// Engine::score; `adapters` one for each request, null for the base.
+  virtual std::vector<std::vector<float>> score(
+      const std::vector<ScoreRequest>& requests,
+      const std::vector<std::shared_ptr<const Lora>>& adapters) = 0;
+};
+
+/// The runner for a device, whose memory holds the model's weights and the cache; both are
+/// borrowed. Throws InputError for a model that the GPU's kernels do not take.
+std::unique_ptr<StepRunner> make_step_runner(const ComputeDevice& device, const Transformer& model,
+                                             KvCache& cache, const StepLimits& limits);
+
+}  // namespace weft

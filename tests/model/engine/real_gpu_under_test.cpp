@@ -1,0 +1,14 @@
+#include "base/error.h"
+#include "tests/model/engine/gpu_under_test.h"
+
+namespace weft::test {
+
+GpuUnderTest gpu_under_test() {
+  try {
+    return {resolve_device("cuda"), at::Device(at::kCUDA, 0), ""};
+  } catch (const InputError& error) {
+    return {{}, at::kCPU, error.what()};
+  }
+}
+
+}  // namespace weft::test
