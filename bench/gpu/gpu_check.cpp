@@ -1,0 +1,177 @@
+#include "bench/gpu/gpu_check.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "model/transformer/transformer.h"
+
+namespace weft {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kContext = 512;
+constexpr int64_t kSteps = 64;
+constexpr int64_t kPromptTokens = 2048;
+constexpr int64_t kCopyBytes = int64_t{4} << 30;
+
+struct Shape {
+  const char* name;
+  TransformerConfig config;
+  std::vector<DecodeCase> cases;
+};
+
+// The bf16 targets of decoding on one H200, and beside them what graphs and top_p cost.
+std::vector<Shape> shapes() {
+  return {{"qwen2.5-7b",
+           qwen2_shape(28, 3584, 18944, 28, 4, 152064),
+           {{"qwen2.5-7b", 1, 210},
+            {"qwen2.5-7b", 32, 5500},
+            {"qwen2.5-7b", 128, 13000},
+            {"qwen2.5-7b", 256, 18000},
+            {"qwen2.5-7b", 1, 0, /*cuda_graphs=*/false},
+            {"qwen2.5-7b", 32, 0, true, /*top_p=*/0.95f}}},
+          {"qwen2.5-14b",
+           qwen2_shape(48, 5120, 13824, 40, 8, 152064),
+           {{"qwen2.5-14b", 1, 110},
+            {"qwen2.5-14b", 32, 2700},
+            {"qwen2.5-14b", 128, 6000},
+            {"qwen2.5-14b", 256, 7500}}}};
+}
+
+/// The report while it grows.
+class Report {
+ public:
+  explicit Report(const GpuCheckOptions& options) : options_(options) {
+    json_ = {{"ok", false}, {"left_out", Json::array()}};
+  }
+  Json& operator[](const char* key) { return json_[key]; }
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+  void save() {
+    json_["seconds"] = seconds();
+    write_file_atomically(options_.out, json_.dump(2) + "\n");
+  }
+
+  /// Adds what `measure` gives to a list, or why there is nothing: the time is up, or it failed.
+  template <class F>
+  void add(const char* list, const std::string& what, F&& measure) {
+    if (seconds() > options_.time_s) {
+      json_["left_out"].push_back(what + ": no time left");
+    } else {
+      try {
+        json_[list].push_back(measure());
+        log::info("{}: {}", what, json_[list].back().dump());
+      } catch (const std::exception& e) {
+        json_["left_out"].push_back(what + ": " + e.what());
+        failed_ = true;
+        log::error("{}: {}", what, e.what());
+      }
+    }
+    save();
+  }
+  void fail() { failed_ = true; }
+  bool failed() const { return failed_; }
+
+ private:
+  const GpuCheckOptions& options_;
+  const Clock::time_point start_ = Clock::now();
+  Json json_;
+  bool failed_ = false;
+};
+
+void check_shapes(const GpuTarget& gpu, Report& report) {
+  // Logits of these shapes are about 1; fp32 sums of up to 4,864 products differ by 1e-5 of that,
+  // bf16 values are rounded to 2^-9 of themselves several times in each layer.
+  for (const bool wide : {false, true}) {
+    const auto config =
+        wide ? qwen2_shape(2, 896, 4864, 7, 1, 8192) : qwen2_shape(2, 896, 4864, 14, 2, 8192);
+    const std::string name = wide ? "2 layers, heads of 128" : "2 layers, heads of 64";
+    report.add("parity", "parity, " + name + ", f32",
+               [&] { return check_parity(gpu, name, config, at::kFloat, 1e-3); });
+    report.add("parity", "parity, " + name + ", bf16",
+               [&] { return check_parity(gpu, name, config, at::kBFloat16, 0.1); });
+  }
+  for (const Json& parity : report["parity"]) {
+    if (!parity["ok"].get<bool>()) report.fail();
+  }
+}
+
+void measure_shapes(const GpuTarget& gpu, Report& report) {
+  const double bandwidth = copy_bandwidth(gpu, kCopyBytes);
+  report["copy_gb_s"] = bandwidth / 1e9;
+  for (const Shape& shape : shapes()) {
+    const at::NoGradGuard no_grad;
+    Transformer model(shape.config, at::kBFloat16);
+    model.to(gpu.tensors);
+    for (const NamedParameter& p : model.parameters()) {
+      p.name.ends_with("norm.weight") ? p.tensor->fill_(1) : p.tensor->normal_(0, 0.02);
+    }
+    for (const DecodeCase& which : shape.cases) {
+      report.add("decode", which.model + " decode, batch " + std::to_string(which.batch),
+                 [&] { return measure_decode(gpu, model, which, kContext, kSteps, bandwidth); });
+    }
+    report.add("prefill", std::string(shape.name) + " prefill",
+               [&] { return measure_prefill(gpu, model, shape.name, kPromptTokens); });
+  }
+}
+
+}  // namespace
+
+Json test_summary(const std::string& path) {
+  if (!std::filesystem::exists(path)) return {{"file", path}, {"ok", false}, {"reason", "absent"}};
+  const Json report = read_json_file(path);
+  Json failed = Json::array();
+  int64_t skipped = 0;
+  for (const Json& suite : report["testsuites"]) {
+    for (const Json& one : suite["testsuite"]) {
+      skipped += one.value("result", "") == "SKIPPED";
+      if (one.contains("failures")) {
+        failed.push_back(
+            {{"name", suite["name"].get<std::string>() + "." + one["name"].get<std::string>()},
+             {"message", one["failures"][0]["failure"]}});
+      }
+    }
+  }
+  return {{"file", std::filesystem::path(path).filename().string()},
+          {"tests", report["tests"]},
+          {"skipped", skipped},
+          {"failed", failed},
+          {"ok", failed.empty() && skipped == 0}};
+}
+
+void run_gpu_check(const GpuCheckOptions& options) {
+  Report report(options);
+  ComputeDevice device;
+  try {
+    device = resolve_device(options.device);
+    if (device.library == nullptr) throw InputError("device: expected a GPU, got the CPU");
+  } catch (const InputError& error) {
+    report["gpu"] = nullptr;
+    report["reason"] = error.what();
+    report.save();
+    throw;
+  }
+  const Gpu found = find_gpus().gpus.at(device.index);
+  report["gpu"] = {{"name", found.name},
+                   {"memory_gb", static_cast<double>(found.memory_bytes) / 1e9},
+                   {"compute_capability", found.compute_capability}};
+  report.save();
+  if (options.probe) return;
+  for (const std::string& path : options.test_reports) {
+    report["tests"].push_back(test_summary(path));
+    if (!report["tests"].back()["ok"].get<bool>()) report.fail();
+  }
+  const GpuTarget gpu{device, at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index))};
+  check_shapes(gpu, report);
+  measure_shapes(gpu, report);
+  report["ok"] = !report.failed();
+  report.save();
+  if (report.failed()) throw Error(options.out + " names checks that failed");
+}
+
+}  // namespace weft

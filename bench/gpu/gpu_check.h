@@ -1,0 +1,81 @@
+/// The engine's GPU path measured: parity with the CPU, memory bandwidth, decoding and prefill at
+/// the shapes of real models with random weights.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "model/checkpoint/model_config.h"
+#include "model/device/device.h"
+
+namespace weft {
+
+class Transformer;
+
+struct GpuCheckOptions {
+  std::string device = "cuda";
+  std::string out = "gpu_report.json";
+  bool probe = false;                     ///< only say which GPU there is
+  double time_s = 360;                    ///< no measurement begins later than this
+  std::vector<std::string> test_reports;  ///< gtest's JSON files to sum up
+
+  template <class V>
+  void visit(V& v) {
+    v("device", device, "cuda[:N]");
+    v("out", out, "the report, JSON");
+    v("probe", probe, "only say which GPU there is");
+    v("time_s", time_s, "seconds after which no measurement begins");
+    v("test_reports", test_reports, "JSON files of test programs to sum up in the report");
+  }
+  void validate() const {}
+};
+
+/// Where the measurements run: a GPU, or its emulation with tensors on the CPU.
+struct GpuTarget {
+  ComputeDevice device;
+  at::Device tensors = at::kCPU;
+};
+
+/// Decoding of one shape; rates are tokens a second and may be 0: no target.
+struct DecodeCase {
+  std::string model;
+  int64_t batch;
+  double target = 0;
+  bool cuda_graphs = true;
+  float top_p = 1;
+};
+
+/// A decoder of the Qwen2 architecture.
+TransformerConfig qwen2_shape(int64_t layers, int64_t hidden, int64_t intermediate, int64_t heads,
+                              int64_t kv_heads, int64_t vocab);
+
+/// {"name", "dtype", "worst", "bound", "ok"}: the greatest difference between the CPU's fp32 logits
+/// and the GPU's in `dtype`, over a prompt and some decode steps after it.
+Json check_parity(const GpuTarget& gpu, const std::string& name, const TransformerConfig& config,
+                  at::ScalarType dtype, double bound);
+
+/// Bytes a second that a copy within the device's memory reads and writes, over `bytes`.
+double copy_bandwidth(const GpuTarget& gpu, int64_t bytes);
+
+/// Decodes `steps` tokens of each sequence behind `context` tokens and compares the rate with what
+/// `bandwidth` allows: the weights once and each sequence's keys and values in every step.
+Json measure_decode(const GpuTarget& gpu, const Transformer& model, const DecodeCase& which,
+                    int64_t context, int64_t steps, double bandwidth);
+
+/// Computes a prompt of `tokens` several times.
+Json measure_prefill(const GpuTarget& gpu, const Transformer& model, const std::string& name,
+                     int64_t tokens);
+
+/// {"file", "tests", "skipped", "failed": [{"name", "message"}], "ok"} of gtest's JSON file; not ok
+/// where a case was skipped, or with a "reason" where there is no such file.
+Json test_summary(const std::string& path);
+
+/// Runs everything and writes the report anew after each part: "gpu" or "reason" why there is none,
+/// "tests", "parity", "copy_gb_s", "decode", "prefill", "left_out", "seconds", "ok". Throws
+/// InputError without a GPU, Error if a parity check or a test failed.
+void run_gpu_check(const GpuCheckOptions& options);
+
+}  // namespace weft

@@ -1,0 +1,196 @@
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <chrono>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "bench/gpu/gpu_check.h"
+#include "model/device/cuda/cuda_library.h"
+#include "model/engine/step_runner.h"
+
+namespace weft {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kWarmUpSteps = 3;  // the first runs without a graph and records it
+constexpr int kRepeats = 8;
+constexpr double kPublishedBandwidth = 4.3e12;  // bytes a second that a copy reaches on an H200
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+kernels::HeadShape shape_of(const TransformerConfig& c) {
+  return {c.num_heads, c.num_kv_heads, c.head_dim};
+}
+
+void settle(const GpuTarget& gpu) {
+  if (gpu.device.library == nullptr) return;
+  const int32_t status = gpu.device.library->services.synchronize();
+  if (status != 0) throw Error(std::string("CUDA: ") + gpu.device.library->error_text(status));
+}
+
+/// Sequences of one length with their blocks.
+struct Sequences {
+  KvCache cache;
+  std::vector<std::vector<int32_t>> blocks;
+
+  Sequences(const GpuTarget& gpu, const Transformer& model, int64_t count, int64_t tokens)
+      : cache(model.num_layers(), shape_of(model.config()), model.dtype(),
+              count * KvCache::blocks_for(tokens), gpu.tensors),
+        blocks(count) {
+    for (auto& own : blocks) {
+      while (std::ssize(own) < KvCache::blocks_for(tokens)) own.push_back(cache.allocate());
+    }
+  }
+};
+
+int32_t id_of(const Transformer& model, uint64_t seed, int64_t i) {
+  const double u = philox_uniform(seed, 0, static_cast<uint64_t>(i));
+  return static_cast<int32_t>(u * static_cast<double>(model.config().vocab_size));
+}
+
+/// Logits after a prompt of 40 tokens and after each of 6 single ones, one below the other.
+at::Tensor some_logits(const GpuTarget& gpu, const Transformer& model) {
+  constexpr int64_t prompt = 40, single = 6;
+  Sequences sequence(gpu, model, 1, prompt + single);
+  const auto runner =
+      make_step_runner(gpu.device, model, sequence.cache, {1, prompt + single, true});
+  at::Tensor all = at::empty({single + 1, model.config().vocab_size}, at::kFloat);
+  for (int64_t step = 0; step <= single; ++step) {
+    StepSpan span{{}, step == 0 ? 0 : prompt + step - 1, &sequence.blocks[0]};
+    const int64_t end = prompt + step;
+    for (int64_t t = span.start; t < end; ++t) span.ids.push_back(id_of(model, 1, t));
+    all.select(0, step).copy_(runner->forward({span}).select(0, 0));
+  }
+  return all;
+}
+
+int64_t bytes_of(const at::Tensor& t) { return static_cast<int64_t>(t.nbytes()); }
+
+// What a decode step reads of the weights: all but an embedding that is no head.
+int64_t weight_bytes(const Transformer& model) {
+  int64_t bytes = bytes_of(model.lm_head_weight()) + bytes_of(model.final_norm_weight());
+  for (int64_t l = 0; l < model.num_layers(); ++l) bytes += bytes_of(model.layer(l).flat);
+  return bytes;
+}
+
+}  // namespace
+
+TransformerConfig qwen2_shape(int64_t layers, int64_t hidden, int64_t intermediate, int64_t heads,
+                              int64_t kv_heads, int64_t vocab) {
+  TransformerConfig c;
+  c.architecture = Architecture::kQwen2;
+  c.num_layers = layers;
+  c.hidden_size = hidden;
+  c.intermediate_size = intermediate;
+  c.num_heads = heads;
+  c.num_kv_heads = kv_heads;
+  c.head_dim = hidden / heads;
+  c.vocab_size = vocab;
+  c.max_positions = 8192;
+  c.rope_theta = 1e6;
+  c.qkv_bias = true;
+  return c;
+}
+
+Json check_parity(const GpuTarget& gpu, const std::string& name, const TransformerConfig& config,
+                  at::ScalarType dtype, double bound) {
+  const at::NoGradGuard no_grad;
+  const auto expected = some_logits({}, *Transformer::random(config, at::kFloat, 1));
+  const auto model = Transformer::random(config, dtype, 1);
+  model->to(gpu.tensors);
+  const double worst = (some_logits(gpu, *model).sub(expected)).abs().max().item<double>();
+  return {{"name", name},
+          {"dtype", dtype == at::kFloat ? "f32" : "bf16"},
+          {"largest_logit", expected.abs().max().item<double>()},
+          {"worst", worst},
+          {"bound", bound},
+          {"ok", worst <= bound}};
+}
+
+double copy_bandwidth(const GpuTarget& gpu, int64_t bytes) {
+  const auto options = at::TensorOptions(at::kByte).device(gpu.tensors);
+  const at::Tensor from = at::zeros({bytes}, options), to = at::zeros({bytes}, options);
+  to.copy_(from);
+  settle(gpu);
+  const auto start = Clock::now();
+  for (int i = 0; i < kRepeats; ++i) to.copy_(from);
+  settle(gpu);
+  return 2.0 * static_cast<double>(bytes) * kRepeats / seconds_since(start);
+}
+
+Json measure_decode(const GpuTarget& gpu, const Transformer& model, const DecodeCase& which,
+                    int64_t context, int64_t steps, double bandwidth) {
+  const at::NoGradGuard no_grad;
+  const int64_t tokens = context + kWarmUpSteps + steps;
+  Sequences sequences(gpu, model, which.batch, tokens);
+  const auto runner = make_step_runner(gpu.device, model, sequences.cache,
+                                       {which.batch, tokens, which.cuda_graphs});
+  std::vector<StepSpan> spans;
+  for (int64_t s = 0; s < which.batch; ++s) {
+    spans.push_back({{id_of(model, 2, s)}, context, &sequences.blocks[s]});
+  }
+  const auto step = [&] {
+    std::vector<kernels::SampleArgs> draws;
+    for (int64_t s = 0; s < which.batch; ++s) {
+      const double u = philox_uniform(3, s, static_cast<uint64_t>(spans[s].start));
+      draws.push_back({nullptr, 0, u, 1, which.top_p, 0, 0});
+    }
+    const auto drawn = runner->sample(runner->forward(spans), std::move(draws));
+    for (int64_t s = 0; s < which.batch; ++s) {
+      if (drawn[s].id < 0) throw Error("the model's logits are not finite");
+      spans[s].ids[0] = static_cast<int32_t>(drawn[s].id);
+      ++spans[s].start;
+    }
+  };
+  for (int64_t i = 0; i < kWarmUpSteps; ++i) step();
+  const auto start = Clock::now();
+  for (int64_t i = 0; i < steps; ++i) step();
+  const double seconds = seconds_since(start) / static_cast<double>(steps);
+  const double mean_context = static_cast<double>(context + kWarmUpSteps) + 0.5 * (steps + 1);
+  const double kv_bytes = static_cast<double>(KvCache::block_bytes(
+                              model.num_layers(), shape_of(model.config()), model.dtype())) /
+                          kernels::kBlockTokens;
+  const double bytes = static_cast<double>(weight_bytes(model)) +
+                       static_cast<double>(which.batch) * mean_context * kv_bytes;
+  const double rate = static_cast<double>(which.batch) / seconds;
+  return {{"model", which.model},
+          {"batch", which.batch},
+          {"mean_context", mean_context},
+          {"cuda_graphs", which.cuda_graphs},
+          {"top_p", which.top_p},
+          {"ms_per_step", seconds * 1e3},
+          {"tokens_per_s", rate},
+          {"target", which.target},
+          {"reached", rate >= which.target},
+          {"gb_per_step", bytes / 1e9},
+          {"share_of_measured_roofline", bytes / bandwidth / seconds},
+          {"share_of_published_roofline", bytes / kPublishedBandwidth / seconds}};
+}
+
+Json measure_prefill(const GpuTarget& gpu, const Transformer& model, const std::string& name,
+                     int64_t tokens) {
+  const at::NoGradGuard no_grad;
+  Sequences sequence(gpu, model, 1, tokens);
+  const auto runner = make_step_runner(gpu.device, model, sequence.cache, {1, tokens, true});
+  StepSpan span{{}, 0, &sequence.blocks[0]};
+  for (int64_t t = 0; t < tokens; ++t) span.ids.push_back(id_of(model, 4, t));
+  runner->forward({span});
+  settle(gpu);
+  const auto start = Clock::now();
+  for (int i = 0; i < kRepeats; ++i) runner->forward({span});
+  settle(gpu);
+  const double seconds = seconds_since(start) / kRepeats;
+  return {{"model", name},
+          {"tokens", tokens},
+          {"ms", seconds * 1e3},
+          {"tokens_per_s", static_cast<double>(tokens) / seconds},
+          {"weight_tflop_per_s", 2e-12 * static_cast<double>(model.config().num_parameters()) *
+                                     static_cast<double>(tokens) / seconds}};
+}
+
+}  // namespace weft
