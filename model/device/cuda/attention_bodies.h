@@ -237,9 +237,9 @@ WEFT_SIMT void attend_tile_body(Block& block, const PagedAttention& a) {
   for (int64_t b = range.first; b < range.last; ++b) {
     const Bf16* keys = block_of<Bf16>(a, row, b, kv_head);
     const Bf16* values = keys + kSlotTokens * kDim + lane / 4 * kSlotTokens + 4 * (lane % 4);
-    uint32_t v[kDim / 8][2];
+    Pair<uint32_t> v[kDim / 8];
     WEFT_UNROLL
-    for (int j = 0; j < kDim / 8; ++j) memcpy(v[j], values + j * 8 * kSlotTokens, sizeof v[j]);
+    for (int j = 0; j < kDim / 8; ++j) v[j] = load_pair<uint32_t>(values + j * 8 * kSlotTokens);
     float c[2][4], factor[2];
     tile_scores(block, keys, lane, s, c);
     tile_softmax(block, a, a.lengths[row] - b * kSlotTokens, lane, c, s, factor);
@@ -249,7 +249,7 @@ WEFT_SIMT void attend_tile_body(Block& block, const PagedAttention& a) {
     for (int j = 0; j < kDim / 8; ++j) {
       WEFT_UNROLL
       for (int i = 0; i < 4; ++i) s.sums[j][i] *= factor[i / 2];
-      block.mma(s.sums[j], weights, v[j]);
+      block.mma(s.sums[j], weights, v[j].at);
     }
   }
   WEFT_UNROLL
@@ -262,8 +262,8 @@ WEFT_SIMT void attend_tile_body(Block& block, const PagedAttention& a) {
     float* out = partial_of(a, row, kv_head * group + head, split);
     WEFT_UNROLL
     for (int j = 0; j < kDim / 8; ++j) {
-      out[8 * j + 2 * (lane % 4)] = s.sums[j][2 * half];
-      out[8 * j + 2 * (lane % 4) + 1] = s.sums[j][2 * half + 1];
+      store_pair(out + 8 * j + 2 * (lane % 4),
+                 Pair<float>{{s.sums[j][2 * half], s.sums[j][2 * half + 1]}});
     }
     if (lane % 4 == 0) {
       out[kDim] = s.peak[half];

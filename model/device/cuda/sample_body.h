@@ -37,18 +37,35 @@ struct Row {
   float inverse_temperature;
 
   WEFT_SIMT uint64_t* scratch() const { return reinterpret_cast<uint64_t*>(block.shared()); }
-  WEFT_SIMT float weight(int64_t i) const { return expf((logits[i] - top) * inverse_temperature); }
+  WEFT_SIMT float weight_of(float logit) const { return expf((logit - top) * inverse_temperature); }
+  WEFT_SIMT float weight(int64_t i) const { return weight_of(logits[i]); }
   WEFT_SIMT uint32_t key(int64_t i) const { return float_to_bits(weight(i)); }
 };
+
+/// Calls f(logit) for this thread's share of a row, with several loads on their way at a time.
+template <class Block, class F>
+WEFT_SIMT void for_share(Block& block, const float* logits, int64_t size, F f) {
+  constexpr int kLoads = 8;
+  const int64_t step = block.size();
+  int64_t i = block.thread();
+  for (; i + (kLoads - 1) * step < size; i += kLoads * step) {
+    float values[kLoads];
+    WEFT_UNROLL
+    for (int j = 0; j < kLoads; ++j) values[j] = logits[i + j * step];
+    WEFT_UNROLL
+    for (int j = 0; j < kLoads; ++j) f(values[j]);
+  }
+  for (; i < size; i += step) f(logits[i]);
+}
 
 /// Greatest logit, NaN if any is NaN.
 template <class Block>
 WEFT_SIMT float row_top(Block& block, const float* logits, int64_t size) {
   float value[2] = {-INFINITY, 0};
-  for (int64_t i = block.thread(); i < size; i += block.size()) {
-    value[0] = Max()(value[0], logits[i]);
-    if (logits[i] != logits[i]) value[1] = 1;
-  }
+  for_share(block, logits, size, [&](float logit) {
+    value[0] = Max()(value[0], logit);
+    if (logit != logit) value[1] = 1;
+  });
   reduce_block(block, value, reinterpret_cast<float*>(block.shared()), Max());
   return value[1] > 0 ? NAN : value[0];
 }
@@ -56,9 +73,8 @@ WEFT_SIMT float row_top(Block& block, const float* logits, int64_t size) {
 template <class Block>
 WEFT_SIMT uint64_t row_mass(const Row<Block>& row) {
   uint64_t mass[1] = {0};
-  for (int64_t i = row.block.thread(); i < row.size; i += row.block.size()) {
-    mass[0] += mass_of(row.weight(i));
-  }
+  for_share(row.block, row.logits, row.size,
+            [&](float logit) { mass[0] += mass_of(row.weight_of(logit)); });
   reduce_block(row.block, mass, row.scratch(), Add());
   return mass[0];
 }
@@ -111,17 +127,30 @@ struct Place {
   uint64_t mass_before, count_before;
 };
 
+/// Bits of the greatest weight below `high`.
+template <class Block>
+WEFT_SIMT uint32_t greatest_below(const Row<Block>& row, uint32_t high) {
+  uint32_t key[1] = {0};
+  for_share(row.block, row.logits, row.size, [&](float logit) {
+    const uint32_t own = float_to_bits(row.weight_of(logit));
+    if (own < high) key[0] = Max()(key[0], own);
+  });
+  reduce_block(row.block, key, reinterpret_cast<uint32_t*>(row.block.shared()), Max());
+  return key[0];
+}
+
 /// The weight at which the ranking's mass (or its number of ids) first exceeds `target`, which is
 /// below that of the whole row. The bits of weights order as the weights do.
 template <class Block>
 WEFT_SIMT Place find_in_ranking(const Row<Block>& row, uint64_t target, bool by_count) {
   uint32_t low = 0, high = float_to_bits(1.0f) + 1;
+  uint64_t count_from_low = static_cast<uint64_t>(row.size);
   Place place{0, 0, 0};
   while (high - low > 1) {
     const uint32_t step = (high - low + kPivots) / (kPivots + 1);
     uint64_t sums[2 * kPivots] = {};
-    for (int64_t i = row.block.thread(); i < row.size; i += row.block.size()) {
-      const float weight = row.weight(i);
+    for_share(row.block, row.logits, row.size, [&](float logit) {
+      const float weight = row.weight_of(logit);
       const uint32_t key = float_to_bits(weight);
       WEFT_UNROLL
       for (int p = 0; p < kPivots; ++p) {
@@ -129,7 +158,7 @@ WEFT_SIMT Place find_in_ranking(const Row<Block>& row, uint64_t target, bool by_
         sums[2 * p] += above ? mass_of(weight) : 0;
         sums[2 * p + 1] += above;
       }
-    }
+    });
     reduce_block(row.block, sums, row.scratch(), Add());
     const uint32_t base = low;
     for (int p = 0; p < kPivots; ++p) {
@@ -137,11 +166,16 @@ WEFT_SIMT Place find_in_ranking(const Row<Block>& row, uint64_t target, bool by_
       if (pivot >= high) break;
       if (sums[2 * p + (by_count ? 1 : 0)] > target) {
         low = pivot;
+        count_from_low = sums[2 * p + 1];
         continue;
       }
       high = pivot;
       place.mass_before = sums[2 * p];
       place.count_before = sums[2 * p + 1];
+    }
+    if (count_from_low - place.count_before == 1) {
+      place.key = greatest_below(row, high);
+      return place;
     }
   }
   place.key = low;
@@ -152,10 +186,10 @@ WEFT_SIMT Place find_in_ranking(const Row<Block>& row, uint64_t target, bool by_
 template <class Block>
 WEFT_SIMT uint64_t mass_from(const Row<Block>& row, uint32_t key) {
   uint64_t mass[1] = {0};
-  for (int64_t i = row.block.thread(); i < row.size; i += row.block.size()) {
-    const float weight = row.weight(i);
+  for_share(row.block, row.logits, row.size, [&](float logit) {
+    const float weight = row.weight_of(logit);
     if (float_to_bits(weight) >= key) mass[0] += mass_of(weight);
-  }
+  });
   reduce_block(row.block, mass, row.scratch(), Add());
   return mass[0];
 }

@@ -91,6 +91,23 @@ WEFT_SIMT void store_pack(T* p, const Pack<T>& pack) {
   *reinterpret_cast<Pack<T>*>(p) = pack;
 }
 
+/// Two words that one thread moves at once: 8 bytes, so aligned. (A copy by memcpy is as wide as
+/// the alignment that the compiler can prove.)
+template <class T>
+struct alignas(8) Pair {
+  T at[2];
+};
+
+template <class T, class From>
+WEFT_SIMT Pair<T> load_pair(const From* p) {
+  return *reinterpret_cast<const Pair<T>*>(p);
+}
+
+template <class T>
+WEFT_SIMT void store_pair(T* p, const Pair<T>& pair) {
+  *reinterpret_cast<Pair<T>*>(p) = pair;
+}
+
 struct Add {
   template <class T>
   WEFT_SIMT T operator()(T a, T b) const {
