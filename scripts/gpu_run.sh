@@ -47,4 +47,5 @@ for name in device_gpu_tests engine_gpu_tests; do
   tests+=("\"$out/$name.json\"")
 done
 list=$(IFS=,; echo "[${tests[*]}]")
-timeout -k 5 350 "$here/bin/gpu_check" --set time_s=260 --set "test_reports=$list" --out "$report"
+timeout -k 5 350 "$here/bin/gpu_check" --set time_s=260 --set "test_reports=$list" \
+  --set "model=$here/tests/fixtures/tiny_llama" --out "$report"

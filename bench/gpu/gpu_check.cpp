@@ -84,7 +84,10 @@ class Report {
   bool failed_ = false;
 };
 
-void check_shapes(const GpuTarget& gpu, Report& report) {
+void check_parities(const GpuTarget& gpu, const std::string& model, Report& report) {
+  if (!model.empty()) {
+    report.add("parity", "greedy text", [&] { return check_directory(gpu.device, model); });
+  }
   // Logits of these shapes are about 1; fp32 sums of up to 1,024 products differ by 1e-5 of that,
   // bf16 values are rounded to 2^-9 of themselves several times in each layer.
   for (const bool wide : {false, true}) {
@@ -167,7 +170,7 @@ void run_gpu_check(const GpuCheckOptions& options) {
     if (!report["tests"].back()["ok"].get<bool>()) report.fail();
   }
   const GpuTarget gpu{device, at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index))};
-  check_shapes(gpu, report);
+  check_parities(gpu, options.model, report);
   measure_shapes(gpu, report);
   report["ok"] = !report.failed();
   report.save();

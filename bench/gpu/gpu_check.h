@@ -19,6 +19,7 @@ struct GpuCheckOptions {
   std::string device = "cuda";
   std::string out = "gpu_report.json";
   bool probe = false;                     ///< only say which GPU there is
+  std::string model;                      ///< a small Hugging Face directory to open on both
   double time_s = 360;                    ///< no measurement begins later than this
   std::vector<std::string> test_reports;  ///< gtest's JSON files to sum up
 
@@ -27,6 +28,7 @@ struct GpuCheckOptions {
     v("device", device, "cuda[:N]");
     v("out", out, "the report, JSON");
     v("probe", probe, "only say which GPU there is");
+    v("model", model, "small Hugging Face directory whose greedy text both devices must agree on");
     v("time_s", time_s, "seconds after which no measurement begins");
     v("test_reports", test_reports, "JSON files of test programs to sum up in the report");
   }
@@ -56,6 +58,10 @@ TransformerConfig qwen2_shape(int64_t layers, int64_t hidden, int64_t intermedia
 /// and the GPU's in `dtype`, over a prompt and some decode steps after it.
 Json check_parity(const GpuTarget& gpu, const std::string& name, const TransformerConfig& config,
                   at::ScalarType dtype, double bound);
+
+/// {"name", "dtype", "ids", "ok"}: whether engines that open `dir` on the GPU and on the CPU write
+/// the same greedy ids in fp32.
+Json check_directory(const ComputeDevice& device, const std::string& dir);
 
 /// Bytes a second that a copy within the device's memory reads and writes, over `bytes`.
 double copy_bandwidth(const GpuTarget& gpu, int64_t bytes);

@@ -112,6 +112,23 @@ Json check_parity(const GpuTarget& gpu, const std::string& name, const Transform
           {"ok", worst <= bound}};
 }
 
+Json check_directory(const ComputeDevice& device, const std::string& dir) {
+  TextRequest request;
+  request.prompt = std::vector<int32_t>{5, 6, 7, 8};
+  request.sampling.temperature = 0;
+  request.sampling.max_tokens = 24;
+  request.sampling.ignore_eos = true;
+  const auto ids_on = [&](const ComputeDevice& on) {
+    EngineOptions options;
+    options.kv_mb = 16;
+    const auto response = Engine::from_directory(dir, "f32", options, on)->complete(request);
+    if (response.status != ResponseStatus::kOk) throw Error(dir + ": " + response.error);
+    return response.choices[0].ids;
+  };
+  const auto mine = ids_on(device), theirs = ids_on({});
+  return {{"name", dir}, {"dtype", "f32"}, {"ids", mine}, {"ok", mine == theirs}};
+}
+
 double copy_bandwidth(const GpuTarget& gpu, int64_t bytes) {
   const auto options = at::TensorOptions(at::kByte).device(gpu.tensors);
   const at::Tensor from = at::zeros({bytes}, options), to = at::zeros({bytes}, options);

@@ -20,7 +20,7 @@
 namespace weft {
 namespace {
 
-constexpr int64_t kWantedBlocks = 2048;  // of the attention's grid: 16 warps on each of 132 cores
+constexpr int64_t kWantedBlocks = 1536;  // of the attention's grid: what an H200 holds at once
 constexpr int64_t kMostSplits = 64;
 constexpr int64_t kFlashDims = 256;  // most that LibTorch's flash attention takes
 constexpr int64_t kScoreRows = 256;  // whose logits are held at once

@@ -96,10 +96,10 @@ class Engine : public TextModel {
   void submit_all(std::vector<Submission> submissions) override;
   std::string name() const override;
 
-  /// log p(ids[i] | prompt, ids[:i]) in fp32, [ids] for each request. The same functions as the
-  /// trainer's forward: bitwise equal to it in fp32 for the same packing. Blocks; runs on the
-  /// engine's thread between decode steps. Throws InputError on ids or lengths out of range or an
-  /// unknown adapter, Error if a logprob is NaN.
+  /// log p(ids[i] | prompt, ids[:i]) in fp32, [ids] for each request. On the CPU the same functions
+  /// as the trainer's forward: bitwise equal to it in fp32 for the same packing. Blocks; runs on
+  /// the engine's thread between decode steps. Throws InputError on ids or lengths out of range or
+  /// an unknown adapter, Error if a logprob is NaN.
   std::vector<std::vector<float>> score(const std::vector<ScoreRequest>& requests);
 
   /// Ids of a request's prompt, as submit computes them. Throws InputError without a tokenizer or

@@ -43,6 +43,12 @@ TEST(GpuCheck, RooflineCountsWeightsAndContext) {
   EXPECT_FALSE(got["reached"].get<bool>());
 }
 
+TEST(GpuCheck, DirectoriesOpenOnBothDevices) {
+  const Json got = check_directory({}, test::fixture("tiny_llama").string());
+  EXPECT_TRUE(got["ok"].get<bool>());
+  EXPECT_EQ(got["ids"].size(), 24u);
+}
+
 TEST(GpuCheck, PrefillAndCopyGiveRates) {
   const auto model = Transformer::random(small_shape(), at::kFloat, 1);
   EXPECT_GT(measure_prefill(emulated(), *model, "small", 20)["tokens_per_s"].get<double>(), 0);
