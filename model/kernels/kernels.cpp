@@ -17,13 +17,36 @@ constexpr int64_t kRowsGrain = 16384;  // elements worth a thread
 
 int64_t grain(int64_t dim) { return std::max<int64_t>(1, kRowsGrain / dim); }
 
-void own_gemm(const at::Tensor& x, const at::Tensor& w, float* f32, Bf16* bf16) {
+// after(n0, n1) is called where columns [n0, n1) are there.
+template <class After>
+void own_gemm(const at::Tensor& x, const at::Tensor& w, float* f32, Bf16* bf16, After after) {
   const int64_t m = x.size(0), k = x.size(1), n = w.size(0);
   const int64_t tiles = (n + 15) / 16;
   const int64_t work = std::max<int64_t>(1, (1 << 18) / std::max<int64_t>(1, 16 * k * m));
   at::parallel_for(0, tiles, work, [&](int64_t begin, int64_t end) {
-    kernel_table().gemm(data<Bf16>(x), k, data<Bf16>(w), k, m, begin * 16, std::min(n, end * 16),
-                        f32, bf16, n);
+    const int64_t n0 = begin * 16, n1 = std::min(n, end * 16);
+    kernel_table().gemm(data<Bf16>(x), k, data<Bf16>(w), k, m, n0, n1, f32, bf16, n);
+    after(n0, n1);
+  });
+}
+
+void own_gemm(const at::Tensor& x, const at::Tensor& w, float* f32, Bf16* bf16) {
+  own_gemm(x, w, f32, bf16, [](int64_t, int64_t) {});
+}
+
+// Rounded once: the products stay in fp32 until the bias is added.
+void own_gemm_with_bias(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias,
+                        const at::Tensor& y) {
+  const int64_t m = x.size(0), n = w.size(0);
+  const at::Tensor wide_bias = bias.to(at::kFloat);
+  const at::Tensor sums = at::empty({m, n}, x.options().dtype(at::kFloat));
+  const float* added = data<float>(wide_bias);
+  own_gemm(x, w, data<float>(sums), nullptr, [&](int64_t n0, int64_t n1) {
+    for (int64_t row = 0; row < m; ++row) {
+      float* sum = data<float>(sums) + row * n;
+      for (int64_t i = n0; i < n1; ++i) sum[i] += added[i];
+      kernel_table().bf16.narrow(sum + n0, data<Bf16>(y) + row * n + n0, n1 - n0);
+    }
   });
 }
 
@@ -37,11 +60,15 @@ bool can_use_own_gemm(const at::Tensor& x, const at::Tensor& w) {
 bool has_bf16_products() { return kernel_table().gemm != nullptr; }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
-  if (x.size(0) > kOwnGemmRows || bias.defined() || !can_use_own_gemm(x, w)) {
+  if (x.size(0) > kOwnGemmRows || !can_use_own_gemm(x, w)) {
     return at::linear(x, w, bias.defined() ? std::optional(bias) : std::nullopt);
   }
   at::Tensor y = at::empty({x.size(0), w.size(0)}, x.options());
-  own_gemm(x, w, nullptr, data<Bf16>(y));
+  if (bias.defined()) {
+    own_gemm_with_bias(x, w, bias, y);
+  } else {
+    own_gemm(x, w, nullptr, data<Bf16>(y));
+  }
   return y;
 }
 

@@ -1,6 +1,7 @@
 // Kernels against plain loops in double precision, for every instruction set that this CPU has.
 #include "model/kernels/kernels.h"
 
+#include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -123,6 +124,33 @@ TEST(Kernels, SmallProductsEqualPlainLoops) {
           ASSERT_NEAR(out[i], expected, 1e-4) << m << " " << k << " " << n;
         }
       }
+    }
+  }
+}
+
+// The bias is the sum's negative as bf16 has it: what is left is what a product that was rounded
+// before the bias was added would have lost. It is itself rounded to bf16, by half of 2^-8 of it.
+TEST(Kernels, ProductsWithABiasAreRoundedOnce) {
+  const int64_t k = 64, n = 37;
+  at::Tensor w = at::empty({n, k}, at::kBFloat16), bias = at::empty({n}, at::kBFloat16);
+  const auto x_values = random_values(k, 1), w_values = random_values(n * k, 2);
+  for (int64_t i = 0; i < n * k; ++i) data<Bf16>(w)[i] = rounded(w_values[i]);
+  for (const int64_t m : {1, 3, 20, 200}) {
+    at::Tensor x = at::empty({m, k}, at::kBFloat16);
+    for (int64_t i = 0; i < m * k; ++i) data<Bf16>(x)[i] = rounded(x_values[i % k]);
+    std::vector<double> left(n);
+    for (int64_t j = 0; j < n; ++j) {
+      for (int64_t i = 0; i < k; ++i) {
+        left[j] +=
+            static_cast<double>(widened(data<Bf16>(x)[i])) * widened(data<Bf16>(w)[j * k + i]);
+      }
+      data<Bf16>(bias)[j] = rounded(static_cast<float>(-left[j]));
+      left[j] += widened(data<Bf16>(bias)[j]);
+    }
+    const at::Tensor y = linear(x, w, bias);
+    for (int64_t i = 0; i < m * n; ++i) {
+      const double expected = left[i % n];
+      ASSERT_NEAR(widened(data<Bf16>(y)[i]), expected, std::abs(expected) / 256 + 1e-4) << m;
     }
   }
 }
