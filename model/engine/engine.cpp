@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/engine/scheduler.h"
+#include "model/kernels/parallel.h"
 
 namespace weft {
 
@@ -113,6 +114,7 @@ void Engine::Impl::loop() {
   while (true) {
     busy = scheduler.has_work();
     if (!busy && incoming.empty() && tasks.empty()) {
+      kernels::release_helpers();
       changed.notify_all();
       changed.wait(lock, [&] { return stopping || !incoming.empty() || !tasks.empty(); });
     }
@@ -273,6 +275,7 @@ void Engine::submit_prepared(std::vector<std::unique_ptr<EngineRequest>> request
     refused.prompt_ids = std::move(request->prompt);
     request->done(std::move(refused));
   }
+  kernels::release_helpers();
   {
     const std::lock_guard lock(impl_->mutex);
     for (auto& request : ready) impl_->incoming.push_back(std::move(request));
@@ -325,6 +328,7 @@ std::vector<std::vector<float>> Engine::score(const std::vector<ScoreRequest>& r
     if (!error.empty()) throw InputError(error);
   }
   std::promise<std::vector<std::vector<float>>> result;
+  kernels::release_helpers();
   impl_->post([&] {
     try {
       int64_t tokens = 0;

@@ -1,9 +1,11 @@
 #include "model/engine/engine.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <future>
 #include <limits>
 #include <thread>
@@ -31,6 +33,28 @@ TEST(Engine, BatchingChangesNoCompletion) {
     expect_same(together[i], engine->complete(requests[i]));
   }
   expect_idle_and_empty(*engine);
+}
+
+// Helpers of a thread that waits make libgomp put those of the engine to sleep between its loops.
+TEST(Engine, EndsTheHelpersOfTheThreadThatAsks) {
+  const auto count_threads = [] {
+    using Folder = std::filesystem::directory_iterator;
+    return std::distance(Folder("/proc/self/task"), Folder());
+  };
+  const int threads = at::get_num_threads();
+  at::set_num_threads(2);
+  const auto engine = tiny_engine();
+  const auto request = mixed_requests()[0];
+  engine->complete(request);
+  engine->wait_idle();
+  const auto before = count_threads();
+  at::parallel_for(0, 2, 1, [](int64_t, int64_t) {});
+  EXPECT_EQ(count_threads(), before + 1);
+  engine->complete(request);
+  // A thread that has been joined may be listed for a moment longer.
+  for (int i = 0; i < 1000 && count_threads() > before; ++i) std::this_thread::yield();
+  EXPECT_EQ(count_threads(), before);
+  at::set_num_threads(threads);
 }
 
 TEST(Engine, OrderOfArrivalChangesNoCompletion) {
