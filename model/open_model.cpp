@@ -35,7 +35,7 @@ void ModelOptions::validate() const {
 }
 
 void LocalOptions::validate() const {
-  if (device != "auto") resolve_device(device);
+  resolve_device(device);
   resolve_inference_dtype(dtype);
   engine.validate();
 }

@@ -90,16 +90,15 @@ void check_device_name(const std::string& name) {
 
 ComputeDevice resolve_device(const std::string& name) {
   check_device_name(name);
-  if (name == "cpu") return {};
+  if (name == "auto" || name == "cpu") return {};
   GpuSearch search;
   try {
     search = find_gpus();
   } catch (const Error& error) {
     search.reason = error.what();
   }
-  const int number = name == "auto" ? 0 : gpu_number(name);
+  const int number = gpu_number(name);
   if (number >= static_cast<int>(search.gpus.size())) {
-    if (name == "auto") return {};
     throw InputError(fmt::format("device: \"{}\" cannot be used ({})", name, found_text(search)));
   }
   const auto table = reinterpret_cast<decltype(&weft_cuda_library)>(

@@ -34,9 +34,9 @@ struct ComputeDevice {
   int index = 0;                           ///< CUDA's number of the GPU
 };
 
-/// The device of a name: "auto" (the first GPU if there is one and it works, else the CPU), "cpu",
-/// "cuda" or "cuda:N". Throws InputError for another name, and for a GPU that is not there with
-/// what was found instead.
+/// The device of a name: "auto", "cpu", "cuda" or "cuda:N". "auto" is the CPU: kernels that no GPU
+/// has run yet must be asked for by name. Throws InputError for another name, and for a GPU that is
+/// not there with what was found instead.
 ///
 /// To be called before any tensor is made: LibTorch settles at its first need of CUDA whether there
 /// is any.

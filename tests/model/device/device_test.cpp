@@ -31,8 +31,7 @@ TEST(Device, NamesAreChecked) {
   }
 }
 
-TEST(Device, AutoIsTheCpuWhereNoGpuIs) {
-  if (has_driver()) GTEST_SKIP() << "this machine has an NVIDIA driver";
+TEST(Device, AutoIsTheCpu) {
   EXPECT_EQ(resolve_device("auto").library, nullptr);
   EXPECT_EQ(resolve_device("cpu").library, nullptr);
 }
