@@ -2,7 +2,7 @@
 # The engine beside transformers, and the tokenizers beside the package of that name, in the same run.
 # Arguments go to report.py; --help lists them. The peers live in build/bench/engine and are fetched
 # on the first run (about 3 GB: PyTorch's CUDA libraries, without which its Python part does not
-# start). With WEFT_BENCH_LLAMA=1 llama.cpp is built, too, about half an hour on two cores.
+# start). With WEFT_BENCH_LLAMA=1 llama.cpp is built, too, which takes many minutes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
