@@ -146,14 +146,15 @@ at::Tensor CudaRunner::decode(const std::vector<StepSpan>& spans) {
   // The number of spans varies within a bucket, and these would move what lies behind them.
   host.row_ends.clear();
   host.context_ends.clear();
-  bucket.step = {place(host, decode_inputs_), &cache_, {}, false};
+  const CudaInputs inputs = place(host, decode_inputs_);
   const auto body = [](void* context) {
     auto* self = static_cast<Bucket*>(context);
     self->runner->logits_of(self->runner->run_layers(self->step), self->logits);
   };
   if (bucket.graph) {
-    check(library_.services.replay(bucket.graph));
+    check(library_.services.replay(bucket.graph));  // reads the places that it was recorded with
   } else {
+    bucket.step = {inputs, &cache_, {}, false};
     body(&bucket);
     if (graphs_) check(library_.services.capture(body, &bucket, &bucket.graph));
   }

@@ -122,11 +122,12 @@ TEST_F(CudaRunner, ChunkedPrefillAndNoGraphsChangeNoCompletion) {
 }
 
 // Batches grow as prompts are done and shrink as completions end, so that graphs of several sizes
-// are recorded and replayed.
+// are recorded and replayed. The first prompt fills the cache's first block, which rows beyond the
+// batch must leave alone.
 TEST_F(CudaRunner, ReplaysGraphsOfEveryBatchSize) {
   std::vector<TextRequest> requests;
   for (uint64_t i = 0; i < 11; ++i) {
-    requests.push_back(request_of(random_ids(4 + i, i), i));
+    requests.push_back(request_of(random_ids(17 + i, i), i));
     requests.back().sampling.max_tokens = static_cast<int>(2 + i / 2);
   }
   const auto engine = gpu_engine(tiny("tiny_llama"));
