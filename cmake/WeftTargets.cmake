@@ -71,6 +71,6 @@ function(weft_test room label)
     add_dependencies(threaded_tests ${name})
   endif()
   gtest_discover_tests(
-    ${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${room}/"
+    ${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX "${room}/"
     PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT})
 endfunction()
