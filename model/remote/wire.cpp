@@ -7,8 +7,8 @@
 namespace weft {
 namespace {
 
-// Some servers switch top_k off by -1, others by 0, and each refuses the other's way; all take more
-// than any vocabulary has.
+// No limit for top_k: -1 is refused by llama-cpp-python's server, and what 0 means differs. A
+// number beyond any vocabulary needs no agreement.
 constexpr int kAllTokens = 1 << 30;
 
 Json sampling_fields(const TextRequest& request, const RemoteModelOptions& options, bool chat) {
