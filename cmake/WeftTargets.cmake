@@ -74,3 +74,14 @@ function(weft_test room label)
     ${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX "${room}/"
     PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT})
 endfunction()
+
+# weft_slow_python_test(NAME MODULE SKIP): a unittest module of the calling folder over the built
+# programs; output that matches SKIP counts as skipped.
+function(weft_slow_python_test name module skip)
+  add_test(NAME ${name}
+           COMMAND ${WEFT_PYTHON} -B -m unittest -v ${module}
+           WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES
+                       LABELS slow TIMEOUT 600 SKIP_REGULAR_EXPRESSION "${skip}"
+                       ENVIRONMENT WEFT_PROGRAM_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+endfunction()
