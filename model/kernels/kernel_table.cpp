@@ -23,4 +23,13 @@ const KernelTable& kernel_table() {
   return table;
 }
 
+bool has_matrix_tiles() {
+#ifdef __x86_64__
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("amx-bf16");
+#else
+  return false;
+#endif
+}
+
 }  // namespace weft::kernels

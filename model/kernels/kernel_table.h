@@ -154,6 +154,9 @@ struct KernelTable {
 /// The best table that this CPU runs.
 const KernelTable& kernel_table();
 
+/// True where the CPU multiplies tiles of bf16 (AMX), which LibTorch uses and no table does.
+bool has_matrix_tiles();
+
 const KernelTable& table_generic();
 const KernelTable& table_avx2();
 const KernelTable& table_avx512_bf16();

@@ -12,7 +12,7 @@
 namespace weft::kernels {
 namespace {
 
-constexpr int64_t kOwnGemmRows = 96;   // above, oneDNN's reordering pays
+constexpr int64_t kTiledRows = 96;     // from here on matrix tiles are faster, where there are any
 constexpr int64_t kRowsGrain = 16384;  // elements worth a thread
 
 int64_t grain(int64_t dim) { return std::max<int64_t>(1, kRowsGrain / dim); }
@@ -60,7 +60,7 @@ bool can_use_own_gemm(const at::Tensor& x, const at::Tensor& w) {
 bool has_bf16_products() { return kernel_table().gemm != nullptr; }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
-  if (x.size(0) > kOwnGemmRows || !can_use_own_gemm(x, w)) {
+  if (!can_use_own_gemm(x, w) || (x.size(0) >= kTiledRows && has_matrix_tiles())) {
     return at::linear(x, w, bias.defined() ? std::optional(bias) : std::nullopt);
   }
   at::Tensor y = at::empty({x.size(0), w.size(0)}, x.options());

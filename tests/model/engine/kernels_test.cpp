@@ -2,6 +2,8 @@
 #include "model/kernels/kernels.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -109,8 +111,8 @@ TEST(Kernels, SmallProductsEqualPlainLoops) {
   const auto gemm = kernel_table().gemm;
   if (!gemm) GTEST_SKIP() << "this CPU has no bf16 products";
   for (const int64_t m : {1, 2, 3, 4, 5, 7, 8, 33}) {
-    for (const int64_t k : {16, 48, 64, 100}) {
-      for (const int64_t n : {1, 16, 18, 37}) {
+    for (const int64_t k : {16, 48, 64, 100, 1536}) {
+      for (const int64_t n : {1, 16, 18, 37, 70}) {
         std::vector<Bf16> x, w;
         for (float v : random_values(m * k, 1)) x.push_back(rounded(v));
         for (float v : random_values(n * k, 2)) w.push_back(rounded(v));
@@ -121,8 +123,26 @@ TEST(Kernels, SmallProductsEqualPlainLoops) {
           for (int64_t j = 0; j < k; ++j) {
             expected += static_cast<double>(widened(x[i / n * k + j])) * widened(w[i % n * k + j]);
           }
-          ASSERT_NEAR(out[i], expected, 1e-4) << m << " " << k << " " << n;
+          ASSERT_NEAR(out[i], expected, 1e-4 * std::max<int64_t>(1, k / 100))
+              << m << " " << k << " " << n;
         }
+      }
+    }
+  }
+}
+
+// Prefill, decoding and scoring multiply the same row in batches of all sizes.
+TEST(Kernels, RowsOfAProductHaveTheSameBitsInEveryBatch) {
+  if (!has_bf16_products()) GTEST_SKIP() << "this CPU has no bf16 products";
+  const int64_t rows = has_matrix_tiles() ? 64 : 131, n = 70;
+  for (const int64_t k : {100, 576, 1536}) {
+    const auto x = at::randn({rows, k}).to(at::kBFloat16), w = at::randn({n, k}).to(at::kBFloat16);
+    const at::Tensor all = linear(x, w), wide = linear_f32(x, w);
+    for (const int64_t count : {1, 2, 3, 4, 7, 8, 13, 64, 97}) {
+      for (int64_t first = 0; first + count <= rows; first += count) {
+        const at::Tensor part = x.narrow(0, first, count);
+        ASSERT_TRUE(at::equal(linear(part, w), all.narrow(0, first, count))) << k << " " << count;
+        ASSERT_TRUE(at::equal(linear_f32(part, w), wide.narrow(0, first, count))) << k;
       }
     }
   }
