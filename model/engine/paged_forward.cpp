@@ -1,9 +1,8 @@
 #include "model/engine/paged_forward.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/index_select.h>
+#include <ATen/ops/linear.h>
 
 #include "model/kernels/kernels.h"
 #include "model/transformer/ops.h"
@@ -73,7 +72,12 @@ class LayerStep {
       if (!update.a.defined()) continue;
       const int64_t begin = step_.adapters[i].begin, count = step_.adapters[i].end - begin;
       const at::Tensor inner = kernels::linear(x.narrow(0, begin, count), update.a);
-      y.narrow(0, begin, count).add_(kernels::linear(inner, update.b));
+      const at::Tensor rows = y.narrow(0, begin, count);
+      if (kernels::has_own_product(inner, update.b)) {
+        kernels::add_linear(rows, inner, update.b, rows);
+      } else {
+        rows.add_(at::linear(inner, update.b));
+      }
     }
     return y;
   }
@@ -113,8 +117,8 @@ at::Tensor paged_forward(const Transformer& model, KvCache& cache,
     delta = layer.linear(kernels::silu_mul(gate_up), w.down, w.int8.down, w.down_bias,
                          &LoraUpdates::down);
   }
-  const at::Tensor last = at::index_select(hidden, 0, step.wanted);
-  const at::Tensor normed = kernels::add_rms_norm(last, at::index_select(delta, 0, step.wanted),
+  const at::Tensor last = kernels::take_rows(hidden, step.wanted);
+  const at::Tensor normed = kernels::add_rms_norm(last, kernels::take_rows(delta, step.wanted),
                                                   model.final_norm_weight(), eps);
   return model.logits(normed);
 }

@@ -2,17 +2,29 @@
 
 #include <ATen/Parallel.h>
 
+#include "base/thread_pool.h"
 #include "model/engine/cuda_runner.h"
 #include "model/engine/score.h"
+#include "model/kernels/kernels.h"
+#include "model/kernels/parallel.h"
 
 namespace weft {
 namespace {
 
+// True where steps need none of LibTorch's products, which come with threads of their own.
+bool steps_are_our_own(const Transformer& model) {
+  return model.is_rounded() || (model.dtype() == at::kBFloat16 && kernels::has_bf16_products() &&
+                                !kernels::has_matrix_tiles());
+}
+
 class CpuRunner : public StepRunner {
  public:
-  CpuRunner(const Transformer& model, KvCache& cache) : model_(model), cache_(cache) {}
+  CpuRunner(const Transformer& model, KvCache& cache) : model_(model), cache_(cache) {
+    if (steps_are_our_own(model)) threads_ = std::make_unique<ThreadPool>(at::get_num_threads());
+  }
 
   at::Tensor forward(const std::vector<StepSpan>& spans) override {
+    const kernels::UseThreads use(threads_.get());
     return paged_forward(model_, cache_, spans);
   }
 
@@ -20,12 +32,11 @@ class CpuRunner : public StepRunner {
                                             std::vector<kernels::SampleArgs> draws) override {
     std::vector<kernels::SampleResult> results(draws.size());
     const float* first = logits.const_data_ptr<float>();
-    at::parallel_for(0, static_cast<int64_t>(draws.size()), 1, [&](int64_t b, int64_t e) {
-      for (int64_t i = b; i < e; ++i) {
-        draws[i].logits = first + i * logits.size(1);
-        draws[i].size = logits.size(1);
-        results[i] = kernels::kernel_table().sample(draws[i]);
-      }
+    const kernels::UseThreads use(threads_.get());
+    kernels::parallel_items(static_cast<int64_t>(draws.size()), [&](int64_t i) {
+      draws[i].logits = first + i * logits.size(1);
+      draws[i].size = logits.size(1);
+      results[i] = kernels::kernel_table().sample(draws[i]);
     });
     return results;
   }
@@ -39,6 +50,7 @@ class CpuRunner : public StepRunner {
  private:
   const Transformer& model_;
   KvCache& cache_;
+  std::unique_ptr<ThreadPool> threads_;
 };
 
 }  // namespace

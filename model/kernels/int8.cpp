@@ -1,6 +1,5 @@
 #include "model/kernels/int8.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "model/kernels/kernels.h"
+#include "model/kernels/parallel.h"
 
 namespace weft::kernels {
 namespace {
@@ -38,7 +38,7 @@ RoundedRows round_rows(const at::Tensor& x) {
   auto* steps = data<float>(rows.steps);
   with_row_type(x.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
-    at::parallel_for(0, m, std::max<int64_t>(1, kRoundingGrain / k), [&](int64_t b, int64_t e) {
+    parallel_ranges(m, std::max<int64_t>(1, kRoundingGrain / k), [&](int64_t b, int64_t e) {
       for (int64_t r = b; r < e; ++r) {
         int16_t* row = values + r * padded;
         row[padded - 1] = 0;
@@ -54,7 +54,7 @@ void multiply(const at::Tensor& x, const Int8Matrix& w, float* f32, Bf16* bf16) 
   const RoundedRows rows = round_rows(x);
   const int64_t m = x.size(0), blocks = w.values.size(0), pairs = w.values.size(1);
   const int64_t products = std::max<int64_t>(1, 2 * kInt8Block * pairs * m);
-  at::parallel_for(0, blocks, ceil_div(kProductsGrain, products), [&](int64_t b, int64_t e) {
+  parallel_ranges(blocks, ceil_div(kProductsGrain, products), [&](int64_t b, int64_t e) {
     kernel_table().gemm_int8({data<int16_t>(rows.values), data<float>(rows.steps),
                               data<int8_t>(w.values), data<float>(w.steps), m, w.rows, pairs, b, e,
                               f32, bf16});
@@ -73,7 +73,7 @@ Int8Matrix to_int8(const at::Tensor& w) {
   auto* steps = data<float>(matrix.steps);
   with_row_type(w.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
-    at::parallel_for(0, rows, ceil_div(kRoundingGrain, columns), [&](int64_t b, int64_t e) {
+    parallel_ranges(rows, ceil_div(kRoundingGrain, columns), [&](int64_t b, int64_t e) {
       std::vector<int16_t> rounded(columns);
       for (int64_t r = b; r < e; ++r) {
         steps[r] = row_kernels<T>().round_row(data<T>(w) + r * columns, rounded.data(), columns,

@@ -16,11 +16,24 @@ namespace weft::kernels {
 /// True where the CPU multiplies bf16 vectors (avx512_bf16).
 bool has_bf16_products();
 
+/// True for bf16 on such a CPU, but for many rows where it has matrix tiles: then `linear`
+/// multiplies by itself, and a row's result has the same bits in every batch. Else it is
+/// LibTorch's.
+bool has_own_product(const at::Tensor& x, const at::Tensor& w);
+
 /// y [m, n] = x [m, k] w [n, k]^T + bias (bias may be undefined).
 at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias = {});
 
-/// The same in fp32 whatever the dtype of x and w: [m, n] f32.
+/// out [m, n] = y [m, n] + x [m, k] w [n, k]^T, rounded once; `out` may be `y`. For tensors of
+/// which `has_own_product` is true.
+void add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w,
+                const at::Tensor& out);
+
+/// The same as `linear` in fp32 whatever the dtype of x and w: [m, n] f32.
 at::Tensor linear_f32(const at::Tensor& x, const at::Tensor& w);
+
+/// Rows `rows` [n] int64 of x [*, dim], copied.
+at::Tensor take_rows(const at::Tensor& x, const at::Tensor& rows);
 
 /// x [rows, dim] += delta (may be undefined), then y = x / rms(x) * w. Returns y; `rstd` [rows] f32
 /// is filled if given.

@@ -1,11 +1,15 @@
-/// Work sharing for items of unequal cost.
+/// Loops shared among threads: those of the calling thread's pool, or LibTorch's.
 #pragma once
 
 #include <ATen/Parallel.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <utility>
+
+#include "base/thread_pool.h"
 
 namespace weft::kernels {
 
@@ -15,9 +19,26 @@ namespace weft::kernels {
 /// a thread that lets another compute calls this first. Nothing happens inside a parallel loop.
 inline void release_helpers() { omp_pause_resource_all(omp_pause_soft); }
 
-/// Calls f(i) for i in [0, n) on LibTorch's threads, each taking the next item when it is free.
+/// The pool on which loops of the calling thread run; null: LibTorch's threads.
+inline thread_local ThreadPool* loop_threads = nullptr;
+
+/// Lets the calling thread's loops run on `pool` while this lives. For a thread none of whose work
+/// is LibTorch's own loops: two sets of threads would be in each other's way.
+class UseThreads {
+ public:
+  explicit UseThreads(ThreadPool* pool) : before_(std::exchange(loop_threads, pool)) {}
+  ~UseThreads() { loop_threads = before_; }
+  UseThreads(const UseThreads&) = delete;
+  UseThreads& operator=(const UseThreads&) = delete;
+
+ private:
+  ThreadPool* before_;
+};
+
+/// Calls f(i) for i in [0, n), each thread taking the next item when it is free.
 template <class F>
 void parallel_items(int64_t n, const F& f) {
+  if (loop_threads) return loop_threads->run(n, f);
   std::atomic<int64_t> next{0};
   const int64_t threads = n > 1 ? at::get_num_threads() : 1;
   at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
@@ -25,6 +46,15 @@ void parallel_items(int64_t n, const F& f) {
       for (int64_t i = next++; i < n; i = next++) f(i);
     }
   });
+}
+
+/// Calls f(begin, end) for ranges that together are [0, n): one for each thread, fewer where they
+/// would be shorter than `grain`.
+template <class F>
+void parallel_ranges(int64_t n, int64_t grain, const F& f) {
+  if (!loop_threads) return at::parallel_for(0, n, grain, f);
+  const int64_t parts = std::min<int64_t>(loop_threads->threads(), (n + grain - 1) / grain);
+  loop_threads->run(parts, [&](int64_t i) { f(n * i / parts, n * (i + 1) / parts); });
 }
 
 }  // namespace weft::kernels

@@ -1,7 +1,10 @@
 #include "model/transformer/ops.h"
 
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/linear.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "model/kernels/kernels.h"
@@ -87,7 +90,60 @@ struct RotaryAttention : Function<RotaryAttention> {
   }
 };
 
+// Gradients of x w^T with respect to x and w.
+variable_list product_gradients(const at::Tensor& g, const at::Tensor& x, const at::Tensor& w,
+                                bool want_gx, bool want_gw) {
+  return {want_gx ? g.mm(w) : at::Tensor(), want_gw ? g.t().mm(x) : at::Tensor()};
+}
+
+struct Linear : Function<Linear> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& w,
+                            const std::optional<at::Tensor>& bias) {
+    ctx->save_for_backward({x, w});
+    ctx->saved_data["has_bias"] = bias.has_value();
+    return kernels::linear(x, w, bias.value_or(at::Tensor()));
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& g) {
+    const auto saved = ctx->get_saved_variables();
+    auto gradients = product_gradients(g[0], saved[0], saved[1], ctx->needs_input_grad(0),
+                                       ctx->needs_input_grad(1));
+    const bool want_gb = ctx->saved_data["has_bias"].toBool() && ctx->needs_input_grad(2);
+    gradients.push_back(want_gb ? g[0].sum(0) : at::Tensor());
+    return gradients;
+  }
+};
+
+struct AddLinear : Function<AddLinear> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& y, const at::Tensor& x,
+                            const at::Tensor& w) {
+    ctx->save_for_backward({x, w});
+    at::Tensor out = at::empty_like(y);
+    kernels::add_linear(y, x, w, out);
+    return out;
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& g) {
+    const auto saved = ctx->get_saved_variables();
+    auto gradients = product_gradients(g[0], saved[0], saved[1], ctx->needs_input_grad(1),
+                                       ctx->needs_input_grad(2));
+    gradients.insert(gradients.begin(), g[0]);
+    return gradients;
+  }
+};
+
 }  // namespace
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
+  if (!at::GradMode::is_enabled()) return kernels::linear(x, w, bias);
+  const auto given = bias.defined() ? std::optional(bias) : std::nullopt;
+  return kernels::has_own_product(x, w) ? Linear::apply(x, w, given) : at::linear(x, w, given);
+}
+
+at::Tensor add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w) {
+  if (!kernels::has_own_product(x, w)) return at::addmm(y, x, w.t());
+  if (at::GradMode::is_enabled()) return AddLinear::apply(y, x, w);
+  kernels::add_linear(y, x, w, y);
+  return y;
+}
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
   if (records(x) || records(w)) return RmsNorm::apply(x, w, eps);

@@ -8,6 +8,13 @@
 
 namespace weft {
 
+/// x [T, K] w [N, K]^T + bias (may be undefined): [T, N], a row of which has the same bits here and
+/// in the engine. Gradients are LibTorch's products.
+at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias = {});
+
+/// y [T, N] + x [T, K] w [N, K]^T, rounded once. `y` may be overwritten where nothing is recorded.
+at::Tensor add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w);
+
 /// x [T, H], w [H] -> x / sqrt(mean x^2 + eps) * w. Source: arXiv:1910.07467, eq. 4. The product is
 /// rounded once, at the end (Hugging Face rounds before multiplying by w).
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps);

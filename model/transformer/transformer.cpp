@@ -1,18 +1,16 @@
 #include "model/transformer/transformer.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "base/error.h"
 #include "model/kernels/kernels.h"
+#include "model/kernels/parallel.h"
 #include "model/transformer/lora.h"
 #include "model/transformer/ops.h"
 #include "model/transformer/rope.h"
@@ -30,11 +28,8 @@ kernels::HeadShape head_shape(const TransformerConfig& config) {
 at::Tensor biased_linear(const at::Tensor& x, const at::Tensor& w, const kernels::Int8Matrix& int8,
                          const at::Tensor& bias, const LoraUpdate& update) {
   WEFT_ASSERT(!int8.defined() || !at::GradMode::is_enabled());
-  const at::Tensor y = int8.defined()
-                           ? kernels::linear(x, int8, bias)
-                           : at::linear(x, w, bias.defined() ? std::optional(bias) : std::nullopt);
-  if (!update.a.defined()) return y;
-  return at::addmm(y, at::linear(x, update.a), update.b.t());
+  const at::Tensor y = int8.defined() ? kernels::linear(x, int8, bias) : weft::linear(x, w, bias);
+  return update.a.defined() ? add_linear(y, weft::linear(x, update.a), update.b) : y;
 }
 
 }  // namespace
@@ -108,7 +103,9 @@ void Transformer::to(at::Device device) {
 
 at::Tensor Transformer::embed(const at::Tensor& ids) const {
   if (!embedding_.defined()) return kernels::take_rows(lm_head_int8_, ids, dtype_);
-  return at::embedding(embedding_, ids);
+  const bool records = at::GradMode::is_enabled() && embedding_.requires_grad();
+  const bool plain = !records && embedding_.is_cpu() && ids.scalar_type() == at::kLong;
+  return plain ? kernels::take_rows(embedding_, ids) : at::embedding(embedding_, ids);
 }
 
 at::Tensor Transformer::layer_forward(int64_t layer, const at::Tensor& hidden,
@@ -169,7 +166,7 @@ at::Tensor Transformer::token_logprobs(const at::Tensor& final_hidden,
     const at::Tensor rows_logits = logits(final_hidden.narrow(0, first, count));
     const int64_t size = rows_logits.size(1);
     const float* logit = rows_logits.const_data_ptr<float>();
-    at::parallel_for(0, count, 1, [&](int64_t b, int64_t e) {
+    kernels::parallel_ranges(count, 1, [&](int64_t b, int64_t e) {
       for (int64_t r = b; r < e; ++r) {
         out[first + r] = logit[r * size + target[first + r]] -
                          kernels::kernel_table().log_sum_exp(logit + r * size, size);

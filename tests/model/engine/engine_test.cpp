@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "model/checkpoint/hf_model.h"
+#include "model/kernels/kernels.h"
 #include "tests/model/engine/engine_support.h"
 
 namespace weft {
@@ -100,24 +101,67 @@ TEST_P(EngineOfEach, ScoreEqualsDecodedLogprobs) {
   }
 }
 
+// The logprobs of `ids` after `prompt` by the forward pass that training differentiates.
+std::vector<float> trainers_logprobs(Transformer& model, const std::vector<int32_t>& prompt,
+                                     const std::vector<int32_t>& ids, const Lora* lora = nullptr) {
+  std::vector<int64_t> all(prompt.begin(), prompt.end());
+  all.insert(all.end(), ids.begin(), ids.end());
+  const at::Tensor tokens = at::tensor(all, at::kLong);
+  const auto first = static_cast<int64_t>(prompt.size()), count = static_cast<int64_t>(ids.size());
+  for (const NamedParameter& p : model.parameters()) p.tensor->set_requires_grad(true);
+  const PackedBatch batch = PackedBatch::from_lengths(std::vector{first + count});
+  const at::Tensor hidden = model.forward_hidden(tokens, batch, lora).narrow(0, first - 1, count);
+  EXPECT_TRUE(hidden.requires_grad());
+  const at::Tensor logprobs = model.token_logprobs(hidden, tokens.narrow(0, first, count));
+  for (const NamedParameter& p : model.parameters()) p.tensor->set_requires_grad(false);
+  return {logprobs.const_data_ptr<float>(), logprobs.const_data_ptr<float>() + count};
+}
+
 TEST_P(EngineOfEach, ScoreIsBitwiseTheTrainersForward) {
   const auto engine = tiny_engine(small_options(), GetParam());
   const auto prompt = random_ids(20, 1), ids = random_ids(15, 2);
-  const auto scores = engine->score({{prompt, ids, ""}});
-  Transformer& model = engine->model();
-  std::vector<int64_t> all(prompt.begin(), prompt.end());
-  all.insert(all.end(), ids.begin(), ids.end());
-  const auto tensor = [](std::vector<int64_t> values) {
-    at::Tensor t = at::tensor(values, at::kLong);
-    return t;
-  };
-  for (const NamedParameter& p : model.parameters()) p.tensor->set_requires_grad(true);
-  const std::vector<int64_t> lengths = {static_cast<int64_t>(all.size())};
-  const PackedBatch batch = PackedBatch::from_lengths(lengths);
-  const at::Tensor hidden = model.forward_hidden(tensor(all), batch).narrow(0, 19, 15);
-  ASSERT_TRUE(hidden.requires_grad());
-  const at::Tensor logprobs = model.token_logprobs(hidden, tensor(all).narrow(0, 20, 15));
-  for (int64_t t = 0; t < 15; ++t) EXPECT_EQ(logprobs[t].item<float>(), scores[0][t]);
+  EXPECT_EQ(engine->score({{prompt, ids, ""}})[0], trainers_logprobs(engine->model(), prompt, ids));
+}
+
+// In bf16 sampling, scoring and training agree to the last bit, whatever shares the batch.
+TEST_P(EngineOfEach, Bf16IsTheSameToTheBitInRolloutAndTraining) {
+  if (!kernels::has_bf16_products() || kernels::has_matrix_tiles()) {
+    GTEST_SKIP() << "this CPU takes LibTorch's products";
+  }
+  const auto engine =
+      Engine::from_directory(test::fixture(GetParam()).string(), "bf16", small_options());
+  std::vector<TextRequest> requests;
+  for (uint64_t i = 0; i < 9; ++i) requests.push_back(request_of(random_ids(5 + 16 * i, i), 20, i));
+  const auto together = engine->complete_all(requests);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const auto alone = engine->complete(requests[i]);
+    const auto& ids = together[i].choices.at(0).ids;
+    const auto& logprobs = together[i].choices.at(0).logprobs;
+    EXPECT_EQ(alone.choices.at(0).ids, ids);
+    EXPECT_EQ(alone.choices.at(0).logprobs, logprobs);
+    EXPECT_EQ(engine->score({{together[i].prompt_ids, ids, ""}})[0], logprobs);
+    EXPECT_EQ(trainers_logprobs(engine->model(), together[i].prompt_ids, ids), logprobs);
+  }
+}
+
+TEST(Engine, Bf16AdaptersAreTheSameToTheBitInRolloutAndTraining) {
+  if (!kernels::has_bf16_products() || kernels::has_matrix_tiles()) {
+    GTEST_SKIP() << "this CPU takes LibTorch's products";
+  }
+  const auto engine =
+      Engine::from_directory(test::fixture("tiny_llama").string(), "bf16", small_options());
+  const std::shared_ptr<Lora> lora =
+      Lora::load(test::fixture("tiny_llama_lora").string(), engine->model().config());
+  engine->set_adapter("a", lora);
+  TextRequest request = request_of(random_ids(40, 1), 20);
+  const auto base = engine->complete(request);
+  request.adapter = "a";
+  const auto response = engine->complete(request);
+  const auto& ids = response.choices.at(0).ids;
+  const auto& logprobs = response.choices.at(0).logprobs;
+  EXPECT_NE(logprobs, base.choices.at(0).logprobs);
+  EXPECT_EQ(engine->score({{response.prompt_ids, ids, "a"}})[0], logprobs);
+  EXPECT_EQ(trainers_logprobs(engine->model(), response.prompt_ids, ids, lora.get()), logprobs);
 }
 
 TEST(Engine, ChoicesOfOnePromptEqualRequestsOfTheirOwn) {
