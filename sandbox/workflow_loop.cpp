@@ -345,6 +345,7 @@ void WorkflowLoop::settle(Flow& flow) {
   memory_.give_back(ended.job.budget.memory_mb);
   if (ended.lost && !stopping_) return queue_.push_front(Flow::again(std::move(ended)));
   ended.result.wall_ms = ended.wall_ms();
+  ended.fds = {};  // whoever is told finds nothing left of it
   ended.done(ended.take_result());
 }
 
