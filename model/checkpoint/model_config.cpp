@@ -59,13 +59,16 @@ void read_rope(const Json& json, const std::string& where, TransformerConfig& co
   scaling.factor = get_field<double>(rope, "factor", at);
 }
 
+// What transformers takes where a config does not say (MistralConfig, Qwen2Config, Qwen3Config).
+constexpr int64_t kUsualWindow = 4096;
+
 // Mistral has a window unless it is null, Qwen one where a switch says so.
 void read_window(const Json& json, const std::string& where, TransformerConfig& config) {
   const bool has_window = config.architecture == Architecture::kMistral ||
                           get_field_or(json, "use_sliding_window", false, where);
-  if (!has_window || !json.contains("sliding_window") || json["sliding_window"].is_null()) return;
-  config.max_positions =
-      std::min(config.max_positions, get_field<int64_t>(json, "sliding_window", where));
+  if (!has_window || (json.contains("sliding_window") && json["sliding_window"].is_null())) return;
+  const int64_t window = get_field_or(json, "sliding_window", kUsualWindow, where);
+  config.max_positions = std::min(config.max_positions, window);
 }
 
 // Which projections carry a bias: what the architecture always has, or the file says.

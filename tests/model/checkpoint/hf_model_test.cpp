@@ -112,6 +112,10 @@ TEST(HfModel, AWindowLimitsTheContext) {
   for (const char* qwen : {"tiny_qwen2", "tiny_qwen3"}) {
     EXPECT_EQ(context_of(qwen, {{"sliding_window", 128}, {"use_sliding_window", true}}), 128);
   }
+  Json unsaid = read_json_file(test::fixture("tiny_mistral") / "config.json");
+  unsaid.erase("sliding_window");
+  unsaid["max_position_embeddings"] = 32768;
+  EXPECT_EQ(TransformerConfig::from_json(unsaid, "unsaid").max_positions, 4096);
 }
 
 TEST(HfModel, CountsItsWeights) {
