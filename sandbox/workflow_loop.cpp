@@ -143,6 +143,12 @@ void WorkflowLoop::start_queued() {
 
 void WorkflowLoop::end_unstarted(Flow& flow, const std::string& reason) {
   flow.decide(Status::kInfrastructure, reason);
+  answer(flow);
+}
+
+// Whoever is told finds nothing left of the workflow.
+void WorkflowLoop::answer(Flow& flow) {
+  flow.fds = {};
   flow.done(flow.take_result());
 }
 
@@ -345,8 +351,7 @@ void WorkflowLoop::settle(Flow& flow) {
   memory_.give_back(ended.job.budget.memory_mb);
   if (ended.lost && !stopping_) return queue_.push_front(Flow::again(std::move(ended)));
   ended.result.wall_ms = ended.wall_ms();
-  ended.fds = {};  // whoever is told finds nothing left of it
-  ended.done(ended.take_result());
+  answer(ended);
 }
 
 }  // namespace weft

@@ -34,6 +34,7 @@ class WorkflowLoop {
   void start(std::unique_ptr<Flow> flow);
   void start_process(Flow& flow);
   void end_unstarted(Flow& flow, const std::string& reason);
+  void answer(Flow& flow);
   void watch(int fd, uint64_t key, uint32_t events);
   void take_replies();
   void lose_zygote(const std::string& reason);

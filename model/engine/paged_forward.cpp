@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
 
 #include "model/kernels/kernels.h"
 #include "model/transformer/ops.h"
@@ -73,11 +72,7 @@ class LayerStep {
       const int64_t begin = step_.adapters[i].begin, count = step_.adapters[i].end - begin;
       const at::Tensor inner = kernels::linear(x.narrow(0, begin, count), update.a);
       const at::Tensor rows = y.narrow(0, begin, count);
-      if (kernels::has_own_product(inner, update.b)) {
-        kernels::add_linear(rows, inner, update.b, rows);
-      } else {
-        rows.add_(at::linear(inner, update.b));
-      }
+      kernels::add_linear(rows, inner, update.b, rows);
     }
     return y;
   }

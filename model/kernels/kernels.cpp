@@ -16,7 +16,7 @@
 namespace weft::kernels {
 namespace {
 
-constexpr int64_t kTiledRows = 96;     // from here on matrix tiles are faster, where there are any
+constexpr int64_t kTiledRows = 96;     // from here on LibTorch multiplies where the CPU has matrix tiles
 constexpr int64_t kRowsGrain = 16384;  // elements worth a thread
 
 int64_t grain(int64_t dim) { return std::max<int64_t>(1, kRowsGrain / dim); }
@@ -97,7 +97,11 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bi
 
 void add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w,
                 const at::Tensor& out) {
-  TORCH_INTERNAL_ASSERT(has_own_product(x, w) && y.is_contiguous() && out.is_contiguous());
+  if (!has_own_product(x, w)) {
+    out.copy_(at::linear(x, w).add_(y));
+    return;
+  }
+  TORCH_INTERNAL_ASSERT(y.is_contiguous() && out.is_contiguous());
   own_gemm_with_sum(x, w, out, [&](int64_t row, int64_t n0, int64_t n1, float* sum) {
     const Bf16* added = data<Bf16>(y) + row * y.size(1) + n0;
     for (int64_t i = 0; i < n1 - n0; ++i) {

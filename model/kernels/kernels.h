@@ -24,15 +24,16 @@ bool has_own_product(const at::Tensor& x, const at::Tensor& w);
 /// y [m, n] = x [m, k] w [n, k]^T + bias (bias may be undefined).
 at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias = {});
 
-/// out [m, n] = y [m, n] + x [m, k] w [n, k]^T, rounded once; `out` may be `y`. For tensors of
-/// which `has_own_product` is true.
+/// out [m, n] = y [m, n] + x [m, k] w [n, k]^T; `out` may be `y`. Rounded once where
+/// `has_own_product` is true, else LibTorch's product is rounded before it is added.
 void add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w,
                 const at::Tensor& out);
 
 /// The same as `linear` in fp32 whatever the dtype of x and w: [m, n] f32.
 at::Tensor linear_f32(const at::Tensor& x, const at::Tensor& w);
 
-/// Rows `rows` [n] int64 of x [*, dim], copied.
+/// Rows `rows` [n] int64 of x [*, dim], copied on the threads of parallel.h. (LibTorch's copy starts
+/// threads of its own, which then look for work on the cores that the next loop needs.)
 at::Tensor take_rows(const at::Tensor& x, const at::Tensor& rows);
 
 /// x [rows, dim] += delta (may be undefined), then y = x / rms(x) * w. Returns y; `rstd` [rows] f32

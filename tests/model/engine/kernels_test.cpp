@@ -119,11 +119,16 @@ TEST(Kernels, SmallProductsEqualPlainLoops) {
         std::vector<float> out(m * n, -1);
         gemm(x.data(), k, w.data(), k, m, 0, n, out.data(), nullptr, n);
         for (int64_t i = 0; i < m * n; ++i) {
-          double expected = 0;
+          double expected = 0, magnitude = 0;
           for (int64_t j = 0; j < k; ++j) {
-            expected += static_cast<double>(widened(x[i / n * k + j])) * widened(w[i % n * k + j]);
+            const double product =
+                static_cast<double>(widened(x[i / n * k + j])) * widened(w[i % n * k + j]);
+            expected += product;
+            magnitude += std::abs(product);
           }
-          ASSERT_NEAR(out[i], expected, 1e-4 * std::max<int64_t>(1, k / 100))
+          // Each of 16 lanes adds k / 16 products of two, then the lanes are added: k / 16 + 8
+          // roundings at most, each of half a unit of 2^-23 of what has been added.
+          ASSERT_NEAR(out[i], expected, (k / 16 + 8) * 0x1p-24 * magnitude)
               << m << " " << k << " " << n;
         }
       }
