@@ -95,52 +95,97 @@ void forward_packed(const at::Tensor& qkv, const PackedLayout& layout, const Hea
   });
 }
 
+// Tiles of the new tokens of paged sequences.
 template <class T>
-void forward_paged(const at::Tensor& qkv, const at::Tensor& cache,
-                   const std::vector<PagedSpan>& spans, const HeadShape& shape, T* out) {
-  const auto block = [&](int64_t b, int64_t g) {
-    return data<T>(cache) + (b * shape.kv_heads + g) * shape.block_size();
-  };
-  struct Item {
-    int64_t span, kv_head, begin, end;
-  };
-  std::vector<Item> items;
-  for (size_t s = 0; s < spans.size(); ++s) {
-    for (int64_t t = 0; t < spans[s].num_tokens; t += kTileTokens) {
-      for (int64_t g = 0; g < shape.kv_heads; ++g) {
-        items.push_back(
-            {static_cast<int64_t>(s), g, t, std::min(spans[s].num_tokens, t + kTileTokens)});
+class PagedTiles {
+ public:
+  PagedTiles(const at::Tensor& qkv, const at::Tensor& cache, const std::vector<PagedSpan>& spans,
+             const HeadShape& shape)
+      : qkv_(qkv), cache_(cache), spans_(spans), shape_(shape), threads_(num_threads()) {
+    for (int64_t s = 0; s < std::ssize(spans); ++s) {
+      for (int64_t t = 0; t < spans[s].num_tokens; t += kTileTokens) {
+        for (int64_t g = 0; g < shape.kv_heads; ++g) {
+          items_.push_back({s, g, t, std::min(spans[s].num_tokens, t + kTileTokens)});
+        }
       }
     }
   }
-  const auto store = [&](const Item& item) {
-    const PagedSpan& span = spans[item.span];
-    for (int64_t t = item.begin; t < item.end; ++t) {
-      const T* k = data<T>(qkv) + (span.row + t) * shape.row_size() +
-                   (shape.heads + item.kv_head) * shape.dim;
-      const int64_t at = span.start + t;
-      row_kernels<T>().store_kv(block(span.blocks[at / kBlockTokens], item.kv_head), k,
-                                k + shape.kv_heads * shape.dim, at % kBlockTokens, shape.dim);
+
+  int64_t size() const { return std::ssize(items_); }
+  bool is_of_one_token(int64_t i) const { return span(i).num_tokens == 1; }
+
+  void store(int64_t i) const {
+    for (int64_t t = items_[i].begin; t < items_[i].end; ++t) {
+      const T* k = data<T>(qkv_) + (span(i).row + t) * shape_.row_size() +
+                   (shape_.heads + items_[i].kv_head) * shape_.dim;
+      const int64_t at = span(i).start + t;
+      row_kernels<T>().store_kv(block(i, at / kBlockTokens), k, k + shape_.kv_heads * shape_.dim,
+                                at % kBlockTokens, shape_.dim);
     }
-  };
-  const auto attend = [&](const Item& item) {
-    const PagedSpan& span = spans[item.span];
+  }
+
+  void attend(int64_t i, T* out) const {
+    const TileItem& item = items_[i];
     BlockList<T> list;
-    for (int64_t base = 0; base < span.start + item.end; base += kBlockTokens) {
-      list.add(block(span.blocks[base / kBlockTokens], item.kv_head), base, kBlockTokens);
+    list.reserve(num_blocks(i));
+    for (int64_t b = 0; b < num_blocks(i); ++b) {
+      list.add(block(i, b), b * kBlockTokens, kBlockTokens);
     }
-    QueryTile<T> tile(shape, item.kv_head, span.row + item.begin, item.end - item.begin,
-                      span.start + item.begin);
-    tile.gather(qkv);
-    tile.attend(list);
-    tile.scatter(tile.out, out, shape.heads * shape.dim);
-  };
-  parallel_items(items.size(), [&](int64_t i) {
-    store(items[i]);
-    if (spans[items[i].span].num_tokens == 1) attend(items[i]);
+    QueryTile<T> tile(shape_, item.kv_head, span(i).row + item.begin, item.end - item.begin,
+                      span(i).start + item.begin);
+    tile.gather(qkv_);
+    tile.attend(list, blocks_ahead(i).data());
+    tile.scatter(tile.out, out, shape_.heads * shape_.dim);
+  }
+
+ private:
+  const PagedSpan& span(int64_t i) const { return spans_[items_[i].sequence]; }
+
+  // Blocks that tile i reads.
+  int64_t num_blocks(int64_t i) const {
+    return (span(i).start + items_[i].end + kBlockTokens - 1) / kBlockTokens;
+  }
+
+  T* block(int64_t i, int64_t b) const {
+    return data<T>(cache_) +
+           (span(i).blocks[b] * shape_.kv_heads + items_[i].kv_head) * shape_.block_size();
+  }
+
+  // For each block of tile i the one that is read kFetchAheadBytes later, in this tile or in those
+  // that the same thread is likely to take next.
+  std::vector<const T*> blocks_ahead(int64_t i) const {
+    const int64_t block_bytes = shape_.block_size() * static_cast<int64_t>(sizeof(T));
+    const int64_t blocks = num_blocks(i);
+    std::vector<const T*> ahead(blocks, block(i, 0));
+    int64_t later = i, at = std::max<int64_t>(1, kFetchAheadBytes / block_bytes);
+    for (int64_t b = 0; b < blocks; ++b, ++at) {
+      while (later < size() && at >= num_blocks(later)) {
+        at -= num_blocks(later);
+        later += threads_;
+      }
+      if (later >= size()) break;
+      ahead[b] = block(later, at);
+    }
+    return ahead;
+  }
+
+  const at::Tensor &qkv_, &cache_;
+  const std::vector<PagedSpan>& spans_;
+  const HeadShape& shape_;
+  int64_t threads_;
+  std::vector<TileItem> items_;
+};
+
+template <class T>
+void forward_paged(const at::Tensor& qkv, const at::Tensor& cache,
+                   const std::vector<PagedSpan>& spans, const HeadShape& shape, T* out) {
+  const PagedTiles<T> tiles(qkv, cache, spans, shape);
+  parallel_items(tiles.size(), [&](int64_t i) {
+    tiles.store(i);
+    if (tiles.is_of_one_token(i)) tiles.attend(i, out);
   });
-  parallel_items(items.size(), [&](int64_t i) {
-    if (spans[items[i].span].num_tokens > 1) attend(items[i]);
+  parallel_items(tiles.size(), [&](int64_t i) {
+    if (!tiles.is_of_one_token(i)) tiles.attend(i, out);
   });
 }
 

@@ -11,6 +11,10 @@ struct Bf16 {
   uint16_t bits;
 };
 
+/// What is read from memory is fetched this long before its use: far enough to hide the memory,
+/// near enough to stay in L2.
+constexpr int64_t kFetchAheadBytes = 1 << 16;
+
 /// Tokens in one block of keys and values.
 constexpr int64_t kBlockTokens = 16;
 
@@ -31,9 +35,10 @@ struct AttendArgs {
   const int32_t* base;     ///< [num_blocks] index of the block's first token
   const int32_t* count;    ///< [num_blocks] tokens in the block
   int64_t num_blocks;
-  float scale;  ///< of the scores
-  float* out;   ///< [rows, dim]
-  float* lse;   ///< [rows] log sum exp of the scaled scores
+  float scale;              ///< of the scores
+  float* out;               ///< [rows, dim]
+  float* lse;               ///< [rows] log sum exp of the scaled scores
+  const T* const* fetched;  ///< [num_blocks] blocks to fetch into the cache meanwhile, or null
 };
 
 /// Gradient of `attend` with respect to its queries. Blocks are written by store_kv(k, k) and

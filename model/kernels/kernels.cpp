@@ -16,7 +16,8 @@
 namespace weft::kernels {
 namespace {
 
-constexpr int64_t kTiledRows = 96;     // from here on LibTorch multiplies where the CPU has matrix tiles
+constexpr int64_t kTiledRows =
+    96;  // from here on LibTorch multiplies where the CPU has matrix tiles
 constexpr int64_t kRowsGrain = 16384;  // elements worth a thread
 
 int64_t grain(int64_t dim) { return std::max<int64_t>(1, kRowsGrain / dim); }

@@ -35,12 +35,17 @@ class UseThreads {
   ThreadPool* before_;
 };
 
+/// Threads that share the calling thread's loops.
+inline int64_t num_threads() {
+  return loop_threads ? loop_threads->threads() : at::get_num_threads();
+}
+
 /// Calls f(i) for i in [0, n), each thread taking the next item when it is free.
 template <class F>
 void parallel_items(int64_t n, const F& f) {
   if (loop_threads) return loop_threads->run(n, f);
   std::atomic<int64_t> next{0};
-  const int64_t threads = n > 1 ? at::get_num_threads() : 1;
+  const int64_t threads = n > 1 ? num_threads() : 1;
   at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t i = next++; i < n; i = next++) f(i);

@@ -49,6 +49,11 @@ struct BlockList {
   std::vector<const T*> pointers;
   std::vector<int32_t> base, count;
 
+  void reserve(int64_t blocks) {
+    pointers.reserve(blocks);
+    base.reserve(blocks);
+    count.reserve(blocks);
+  }
   void add(const T* block, int64_t first, int64_t tokens) {
     pointers.push_back(block);
     base.push_back(static_cast<int32_t>(first));
@@ -82,13 +87,14 @@ class QueryTile {
   }
   void gather(const at::Tensor& x) { gather(x, q); }
 
-  void attend(const BlockList<T>& list) {
+  /// `fetched` as in AttendArgs.
+  void attend(const BlockList<T>& list, const T* const* fetched = nullptr) {
     out.resize(rows() * dim());
     lse.resize(rows());
     row_kernels<T>().attend({q.data(), limit.data(), rows(), dim(), list.pointers.data(),
                              list.base.data(), list.count.data(),
                              static_cast<int64_t>(list.pointers.size()), shape_.scale(), out.data(),
-                             lse.data()});
+                             lse.data(), fetched});
   }
 
   /// Rounds rows [rows, dim] to their heads in `to`, whose rows have `stride` elements.

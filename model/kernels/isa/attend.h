@@ -9,15 +9,21 @@ namespace {
 constexpr int64_t kChunkBlocks = 4;
 constexpr int64_t kChunkTokens = kChunkBlocks * kBlockTokens;
 
-// scores [R rows of 64] of R query rows against NB blocks.
+// scores [R rows of 64] of R query rows against NB blocks, while the keys of NB others are fetched
+// (null: none).
 template <class T, int R, int NB>
-WEFT_INLINE void block_scores(const T* q, int64_t dim, const T* const* blocks, float* scores) {
+WEFT_INLINE void block_scores(const T* q, int64_t dim, const T* const* blocks,
+                              const T* const* fetched, float* scores) {
   using D = Dot<T>;
   F32x16 acc[R][NB] = {};
   for (int64_t d = 0; d < dim; d += D::kPair) {
     typename D::Vec keys[NB];
 #pragma GCC unroll 4
     for (int j = 0; j < NB; ++j) keys[j] = D::load(blocks[j] + d * kBlockTokens);
+    if (fetched) {
+#pragma GCC unroll 4
+      for (int j = 0; j < NB; ++j) fetch_to_l2(fetched[j] + d * kBlockTokens);
+    }
 #pragma GCC unroll 4
     for (int i = 0; i < R; ++i) {
       const typename D::Vec query = D::broadcast(q + i * dim + d);
@@ -34,17 +40,21 @@ WEFT_INLINE void block_scores(const T* q, int64_t dim, const T* const* blocks, f
 
 template <class T, int R>
 WEFT_INLINE void chunk_scores(const T* q, int64_t dim, const T* const* blocks, int64_t num_blocks,
-                              float* scores) {
-  if (num_blocks == kChunkBlocks) return block_scores<T, R, kChunkBlocks>(q, dim, blocks, scores);
+                              float* scores, const T* const* fetched = nullptr) {
+  if (num_blocks == kChunkBlocks) {
+    return block_scores<T, R, kChunkBlocks>(q, dim, blocks, fetched, scores);
+  }
   for (int64_t j = 0; j < num_blocks; ++j) {
-    block_scores<T, R, 1>(q, dim, blocks + j, scores + j * kBlockTokens);
+    block_scores<T, R, 1>(q, dim, blocks + j, fetched ? fetched + j : nullptr,
+                          scores + j * kBlockTokens);
   }
 }
 
-// out [R, dim] = out * rescale + weights [R, 64] values.
+// out [R, dim] = out * rescale + weights [R, 64] values, while the values of others are fetched.
 template <class T, int R, int NV>
 WEFT_INLINE void add_values(const T* weights, const float* rescale, const T* const* blocks,
-                            int64_t num_blocks, int64_t dim, int64_t d, float* out) {
+                            int64_t num_blocks, int64_t dim, int64_t d, float* out,
+                            const T* const* fetched = nullptr) {
   using D = Dot<T>;
   constexpr int64_t p = D::kPair;
   F32x16 acc[R][NV];
@@ -59,6 +69,10 @@ WEFT_INLINE void add_values(const T* weights, const float* rescale, const T* con
       typename D::Vec v[NV];
 #pragma GCC unroll 4
       for (int j = 0; j < NV; ++j) v[j] = D::load(values + j * 16 * p);
+      if (fetched) {
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j) fetch_to_l2(fetched[b] + (values - blocks[b]) + j * 16 * p);
+      }
 #pragma GCC unroll 4
       for (int i = 0; i < R; ++i) {
         const typename D::Vec w = D::broadcast(weights + i * kChunkTokens + b * kBlockTokens + t);
@@ -123,17 +137,18 @@ void attend_rows(const AttendArgs<T>& a, int64_t row) {
   for (int64_t b = 0; b < a.num_blocks && a.base[b] < furthest; b += kChunkBlocks) {
     int64_t blocks = a.num_blocks - b < kChunkBlocks ? a.num_blocks - b : kChunkBlocks;
     while (blocks > 1 && a.base[b + blocks - 1] >= furthest) --blocks;
-    chunk_scores<T, R>(a.q + row * dim, dim, a.blocks + b, blocks, scores);
+    const T* const* fetched = a.fetched && row == 0 ? a.fetched + b : nullptr;
+    chunk_scores<T, R>(a.q + row * dim, dim, a.blocks + b, blocks, scores, fetched);
     for (int i = 0; i < R; ++i) {
       factor[i] = soften(scores + i * kChunkTokens, a, row + i, b, blocks,
                          weights + i * kChunkTokens, &peak[i], &sum[i]);
     }
     int64_t d = 0;
     for (; d + 64 <= dim; d += 64) {
-      add_values<T, R, 4>(weights, factor, a.blocks + b, blocks, dim, d, out);
+      add_values<T, R, 4>(weights, factor, a.blocks + b, blocks, dim, d, out, fetched);
     }
     for (; d < dim; d += 16) {
-      add_values<T, R, 1>(weights, factor, a.blocks + b, blocks, dim, d, out);
+      add_values<T, R, 1>(weights, factor, a.blocks + b, blocks, dim, d, out, fetched);
     }
   }
   for (int i = 0; i < R; ++i) {

@@ -54,9 +54,6 @@ struct Gemm {
   GemmOut out;
 };
 
-// Weights are fetched this long before their use: far enough to hide the memory, near enough to
-// stay in L2. Into L2 and not L1, which keeps track of too few misses to keep the memory busy.
-constexpr int64_t kAheadBytes = 1 << 16;
 // Rows of x that stay in L1 while columns pass.
 constexpr int64_t kRowsBytes = 24 << 10;
 
@@ -76,7 +73,7 @@ WEFT_INLINE void gemm_tile(const Gemm& g, int64_t row, int64_t col, int64_t firs
     for (int j = 0; j < NR; ++j) wv[j] = load(w + j * g.k + at);
 #pragma GCC unroll 16
     for (int j = 0; j < kFetched; ++j) {
-      _mm_prefetch(reinterpret_cast<const char*>(w + distance + j * g.k + at), _MM_HINT_T1);
+      fetch_to_l2(w + distance + j * g.k + at);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
@@ -140,7 +137,7 @@ void gemm_block(const Gemm& g, int64_t r0, int64_t r1, int64_t n0, int64_t n1) {
 void gemm(const Bf16* x, int64_t ldx, const Bf16* w, int64_t k, int64_t m, int64_t n0, int64_t n1,
           float* f32, Bf16* bf16, int64_t ldo) {
   const int64_t bytes = 2 * std::max<int64_t>(1, k);
-  const int64_t ahead = std::max<int64_t>(16, kAheadBytes / bytes / 16 * 16);
+  const int64_t ahead = std::max<int64_t>(16, kFetchAheadBytes / bytes / 16 * 16);
   const Gemm g{x, ldx, w, k, m, ahead, {f32, bf16, ldo}};
   if (m == 1) return gemm_columns<1, 16, 16>(g, 0, n0, n1);
   if (m == 2) return gemm_columns<2, 8, 8>(g, 0, n0, n1);

@@ -67,11 +67,21 @@ WEFT_INLINE float sum16(F32x16 v) {
   return (s[0] + s[1]) + (s[2] + s[3]);
 }
 WEFT_INLINE float max16(F32x16 v) {
-  float m = v[0];
-  for (int i = 1; i < 16; ++i) m = m < v[i] ? v[i] : m;
-  return m;
+  float lanes[16], m[4];
+  std::memcpy(lanes, &v, sizeof v);
+  const auto larger = [](float a, float b) { return a < b ? b : a; };
+  for (int i = 0; i < 4; ++i) {
+    m[i] = larger(larger(lanes[i], lanes[i + 4]), larger(lanes[i + 8], lanes[i + 12]));
+  }
+  return larger(larger(m[0], m[1]), larger(m[2], m[3]));
 }
 WEFT_INLINE F32x16 max(F32x16 a, F32x16 b) { return a < b ? b : a; }
+
+/// Into L2, not L1: that one keeps track of too few misses to keep the memory busy.
+template <class T>
+WEFT_INLINE void fetch_to_l2(const T* p) {
+  __builtin_prefetch(p, 0, 2);
+}
 
 /// e^x to 2 ulp; 0 below -87.3, about 1.6e38 above 88; NaN gives an unspecified number.
 WEFT_INLINE F32x16 exp16(F32x16 x) {

@@ -153,7 +153,7 @@ void check_attend(const RowKernels<T>& kernels, const Head<T>& head) {
   std::vector<float> out(head.rows * head.dim), lse(head.rows);
   kernels.attend({head.q.data(), head.limit.data(), head.rows, head.dim, keys.pointers.data(),
                   keys.base.data(), keys.count.data(), keys.size(), head.scale, out.data(),
-                  lse.data()});
+                  lse.data(), keys.pointers.data()});
   for (int64_t r = 0; r < head.rows; ++r) {
     EXPECT_NEAR(lse[r], head.lse(r), kScoreError);
     for (int64_t d = 0; d < head.dim; ++d) {
