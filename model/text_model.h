@@ -48,7 +48,8 @@ struct TextRequest {
   std::variant<std::vector<int32_t>, std::string, std::vector<ChatMessage>> prompt;
   int n = 1;  ///< completions wanted; they share one prefill
   SamplingParams sampling;
-  std::string adapter;  ///< name of a loaded LoRA adapter; empty: the base weights
+  std::string adapter;           ///< name of a loaded LoRA adapter; empty: the base weights
+  bool prompt_logprobs = false;  ///< also those of the prompt; of a server's model only
   CancelFlag cancelled;
   /// Called on the model's own thread for each piece of text; must not block. May be empty.
   std::function<void(const StreamDelta&)> on_delta;
@@ -87,6 +88,8 @@ struct TextResponse {
   ResponseStatus status = ResponseStatus::kOk;
   std::string error;  ///< one line; empty when kOk
   std::vector<int32_t> prompt_ids;
+  /// [prompt_ids - 1] of each id but the first, given those before; empty where not asked for.
+  std::vector<float> prompt_logprobs;
   std::vector<Completion> choices;
   TextUsage usage;
 };

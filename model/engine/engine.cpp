@@ -188,6 +188,7 @@ std::string Engine::Impl::prepare(EngineRequest& r) {
   } catch (const InputError& e) {
     return e.what();
   }
+  if (r.request.prompt_logprobs) return "prompt_logprobs: local models score sequences instead";
   std::string error = sampling_error(r.request.sampling);
   if (error.empty()) error = check_ids(r.prompt);
   if (error.empty()) r.lora = find_adapter(r.request.adapter, error);

@@ -1,11 +1,9 @@
 /// Sequences held in an engine's KV cache.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <mutex>
 
-#include "model/sequence_model.h"
+#include "model/sequence_table.h"
 
 namespace weft {
 
@@ -14,7 +12,8 @@ struct HeldText;
 
 /// A fork shares the blocks; the copy of the last, partly filled one is made when a fork is
 /// extended. Under pressure the cache lets go of the blocks that were used least recently: such a
-/// sequence is computed again when it is next extended. Scores are those of Engine::score.
+/// sequence is computed again when it is next extended. Scores are those of Engine::score: they
+/// read nothing from the cache, so that they stay equal to the trainer's to the bit.
 class EngineSequences : public SequenceModel {
  public:
   /// Borrows the engine, which must outlive it.
@@ -35,13 +34,8 @@ class EngineSequences : public SequenceModel {
     std::shared_ptr<HeldText> held;  // what the cache has of them; null: nothing
   };
 
-  SequenceId add(Sequence sequence);
-  Sequence copy(SequenceId sequence) const;
-
   Engine& engine_;
-  mutable std::mutex mutex_;
-  std::map<SequenceId, Sequence> sequences_;
-  int64_t last_id_ = 0;
+  SequenceTable<Sequence> sequences_;
 };
 
 }  // namespace weft

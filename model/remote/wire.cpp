@@ -28,6 +28,7 @@ Json sampling_fields(const TextRequest& request, const RemoteModelOptions& optio
     body["ignore_eos"] = sampling.ignore_eos;
   }
   if (options.request_ids) body["return_token_ids"] = true;
+  if (request.prompt_logprobs) body["prompt_logprobs"] = 0;
   if (options.request_logprobs) body["logprobs"] = chat ? Json(true) : Json(1);
   return body;
 }
@@ -50,6 +51,22 @@ std::vector<float> read_logprobs(const Json& choice) {
     for (const Json& logprob : *list) {
       logprobs.push_back(logprob.is_null() ? 0.0f : logprob.get<float>());
     }
+  }
+  return logprobs;
+}
+
+// vLLM's: [null, {"ID": {"logprob"}, ..}, ..], for each id of the prompt those of it and, if asked
+// for, of the likeliest.
+std::vector<float> read_prompt_logprobs(const Json& choice, const std::vector<int32_t>& prompt) {
+  std::vector<float> logprobs;
+  const auto found = choice.find("prompt_logprobs");
+  if (found == choice.end() || found->is_null()) return logprobs;
+  if (found->size() != prompt.size()) {
+    throw Error("prompt_logprobs: expected " + std::to_string(prompt.size()) + ", got " +
+                std::to_string(found->size()));
+  }
+  for (size_t i = 1; i < prompt.size(); ++i) {
+    logprobs.push_back(found->at(i).at(std::to_string(prompt[i])).at("logprob").get<float>());
   }
   return logprobs;
 }
@@ -102,6 +119,7 @@ TextResponse read_response(const Json& json, int n, const RemoteModelOptions& op
   if (response.prompt_ids.empty()) {
     response.prompt_ids = read_ids(choices[0], "prompt_token_ids");
   }
+  response.prompt_logprobs = read_prompt_logprobs(choices[0], response.prompt_ids);
   if (const auto usage = json.find("usage"); usage != json.end() && usage->is_object()) {
     response.usage.prompt_tokens = usage->value("prompt_tokens", int64_t{0});
     response.usage.completion_tokens = usage->value("completion_tokens", int64_t{0});

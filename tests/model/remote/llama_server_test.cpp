@@ -31,9 +31,9 @@ class LlamaServer : public testing::Test {
     options_.max_retries = 1;
   }
 
-  static TextRequest greedy(decltype(TextRequest::prompt) prompt, int max_tokens) {
+  static TextRequest greedy(const decltype(TextRequest::prompt)& prompt, int max_tokens) {
     TextRequest request;
-    request.prompt = std::move(prompt);
+    request.prompt = prompt;
     request.sampling.temperature = 0;
     request.sampling.max_tokens = max_tokens;
     return request;
