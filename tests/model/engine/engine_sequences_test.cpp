@@ -103,6 +103,11 @@ TEST(EngineSequences, AStopStringIsABoundaryToGoOnFrom) {
   const std::vector<int32_t> one_more(response.choices[0].ids.begin(),
                                       response.choices[0].ids.begin() + std::ssize(kept) + 1);
   EXPECT_GT(engine->tokenizer()->decode(one_more).size(), response.choices[0].text.size());
+  const SequenceId otherwise = sequences.fork(id);
+  sequences.append(otherwise, random_ids(9, 6));  // in place of the stop string's ids
+  const auto longer = sequences.ids(otherwise);
+  expect_same(sequences.extend({{otherwise, sampling(6, 8)}})[0],
+              engine->complete(request_of(longer, 6, 8)));
   const int64_t before = engine->stats().prefill_tokens;
   expect_same(sequences.extend({{id, sampling(6, 8)}})[0], engine->complete(request_of(ids, 6, 8)));
   EXPECT_LE(engine->stats().prefill_tokens - before, 1 + 16);  // the second by the prefix index
