@@ -32,8 +32,8 @@ void add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w,
 /// The same as `linear` in fp32 whatever the dtype of x and w: [m, n] f32.
 at::Tensor linear_f32(const at::Tensor& x, const at::Tensor& w);
 
-/// Rows `rows` [n] int64 of x [*, dim], copied on the threads of parallel.h. (LibTorch's copy starts
-/// threads of its own, which then look for work on the cores that the next loop needs.)
+/// Rows `rows` [n] int64 of x [*, dim], copied on the threads of parallel.h. (LibTorch's copy
+/// starts threads of its own, which then look for work on the cores that the next loop needs.)
 at::Tensor take_rows(const at::Tensor& x, const at::Tensor& rows);
 
 /// x [rows, dim] += delta (may be undefined), then y = x / rms(x) * w. Returns y; `rstd` [rows] f32
