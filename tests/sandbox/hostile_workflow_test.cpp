@@ -42,16 +42,6 @@ class HostileWorkflow : public testing::Test {
     host_.start(job, [promise](WorkflowResult r) { promise->set_value(std::move(r)); });
     return promise->get_future();
   }
-  // Longest of 20 calls one after the other, as the workflow sees it.
-  double slowest_call_ms() {
-    const auto result =
-        run("import time\nslowest = 0\nfor _ in range(20):\n    start = time.perf_counter()\n"
-            "    await self.llm.call_llm(messages=['x'])\n"
-            "    slowest = max(slowest, time.perf_counter() - start)\nreturn str(slowest), 0.0");
-    EXPECT_EQ(result.status, Status::kAnswered) << result.error;
-    return 1000 * std::strtod(result.answer.c_str(), nullptr);
-  }
-
   ScriptedWorker worker_{{}, 20};
   ScriptedWorker slow_worker_{{}, 30000};
   WorkflowHost host_{test::shared_sandbox(), test::shared_judge(), worker_};
@@ -288,10 +278,9 @@ TEST_F(HostileWorkflow, Case071ABusyLoopEndsAtTheCpuLimit) {
   EXPECT_EQ(result.error, "TIME_CPU: more than 300 ms");
 }
 
-TEST_F(HostileWorkflow, Case071ABlockedLoopEndsDuringItsCallAndSlowsNobodysCallsDown) {
-  const double quiet_ms = slowest_call_ms();
+TEST_F(HostileWorkflow, Case071ABlockedLoopEndsDuringItsCallAndHoldsNobodysCallsUp) {
   WorkflowJob job;
-  job.budget.cpu_ms = 300;
+  job.budget.cpu_ms = 3000;
   std::future<WorkflowResult> blocked[2];
   for (auto& each : blocked) {
     each = start(
@@ -299,11 +288,16 @@ TEST_F(HostileWorkflow, Case071ABlockedLoopEndsDuringItsCallAndSlowsNobodysCalls
         "await asyncio.sleep(0)\nwhile True: pass",
         job);
   }
-  // Generous, for a busy machine: a host that a busy workflow held would be late by its 300 ms.
-  EXPECT_LT(slowest_call_ms(), 5 * quiet_ms + 150);
+  const auto other =
+      run("for _ in range(10):\n    await self.llm.call_llm(messages=['x'])\nreturn 'served', 0.0");
+  EXPECT_EQ(other.answer, "served") << other.error;
+  // A host that a blocked workflow held would serve the other one only after its end.
+  for (auto& each : blocked) {
+    EXPECT_EQ(each.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  }
   for (auto& each : blocked) {
     const auto result = each.get();
-    EXPECT_EQ(result.error, "TIME_CPU: more than 300 ms");
+    EXPECT_EQ(result.error, "TIME_CPU: more than 3000 ms");
     EXPECT_EQ(result.usage.calls, 1);
   }
 }
