@@ -52,6 +52,28 @@ class SequenceTable {
   int64_t last_id_ = 0;
 };
 
+/// What is the same whoever computes. S has `ids`; forks are copies of S.
+template <class S>
+class HeldSequences : public SequenceModel {
+ public:
+  SequenceId fork(SequenceId sequence) override { return sequences_.add(sequences_.get(sequence)); }
+
+  void append(SequenceId sequence, const std::vector<int32_t>& ids) override {
+    S longer = sequences_.get(sequence);
+    longer.ids.insert(longer.ids.end(), ids.begin(), ids.end());
+    sequences_.set(sequence, std::move(longer));
+  }
+
+  std::vector<int32_t> ids(SequenceId sequence) const override {
+    return sequences_.get(sequence).ids;
+  }
+
+  void release(SequenceId sequence) override { sequences_.erase(sequence); }
+
+ protected:
+  SequenceTable<S> sequences_;
+};
+
 /// Throws InputError for a sequence that is named twice.
 void require_distinct(const std::vector<SequenceModel::Extension>& extensions);
 

@@ -18,16 +18,6 @@ SequenceId EngineSequences::open(std::vector<int32_t> ids, const std::string& ad
   return sequences_.add({std::move(ids), adapter, nullptr});
 }
 
-SequenceId EngineSequences::fork(SequenceId sequence) {
-  return sequences_.add(sequences_.get(sequence));
-}
-
-void EngineSequences::append(SequenceId sequence, const std::vector<int32_t>& ids) {
-  Sequence longer = sequences_.get(sequence);
-  longer.ids.insert(longer.ids.end(), ids.begin(), ids.end());
-  sequences_.set(sequence, std::move(longer));
-}
-
 std::vector<TextResponse> EngineSequences::extend(const std::vector<Extension>& extensions) {
   require_distinct(extensions);
   std::vector<std::unique_ptr<EngineRequest>> requests;
@@ -35,7 +25,7 @@ std::vector<TextResponse> EngineSequences::extend(const std::vector<Extension>& 
   std::latch pending(std::ssize(extensions));
   std::vector<std::shared_ptr<HeldText>> longer;
   for (size_t i = 0; i < extensions.size(); ++i) {
-    const Sequence sequence = sequences_.get(extensions[i].sequence);
+    const EngineSequence sequence = sequences_.get(extensions[i].sequence);
     longer.push_back(engine_.make_held_text());
     auto request = std::make_unique<EngineRequest>();
     request->request.prompt = sequence.ids;
@@ -55,7 +45,7 @@ std::vector<TextResponse> EngineSequences::extend(const std::vector<Extension>& 
     if (responses[i].status != ResponseStatus::kOk) continue;
     const auto& sampled = responses[i].choices[0].ids;
     const auto kept = static_cast<std::ptrdiff_t>(longer[i]->num_sampled);
-    Sequence sequence = sequences_.get(extensions[i].sequence);
+    EngineSequence sequence = sequences_.get(extensions[i].sequence);
     sequence.ids.insert(sequence.ids.end(), sampled.begin(), sampled.begin() + kept);
     sequence.held = longer[i];
     sequences_.set(extensions[i].sequence, std::move(sequence));
@@ -66,16 +56,10 @@ std::vector<TextResponse> EngineSequences::extend(const std::vector<Extension>& 
 std::vector<std::vector<float>> EngineSequences::score(const std::vector<Continuation>& texts) {
   std::vector<ScoreRequest> requests;
   for (const Continuation& text : texts) {
-    Sequence sequence = sequences_.get(text.sequence);
+    EngineSequence sequence = sequences_.get(text.sequence);
     requests.push_back({std::move(sequence.ids), text.ids, std::move(sequence.adapter)});
   }
   return engine_.score(requests);
 }
-
-std::vector<int32_t> EngineSequences::ids(SequenceId sequence) const {
-  return sequences_.get(sequence).ids;
-}
-
-void EngineSequences::release(SequenceId sequence) { sequences_.erase(sequence); }
 
 }  // namespace weft

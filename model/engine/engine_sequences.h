@@ -10,32 +10,28 @@ namespace weft {
 class Engine;
 struct HeldText;
 
+/// A sequence of EngineSequences.
+struct EngineSequence {
+  std::vector<int32_t> ids;
+  std::string adapter;
+  std::shared_ptr<HeldText> held;  ///< what the cache has of them; null: nothing
+};
+
 /// A fork shares the blocks; the copy of the last, partly filled one is made when a fork is
 /// extended. Under pressure the cache lets go of the blocks that were used least recently: such a
 /// sequence is computed again when it is next extended. Scores are those of Engine::score: they
 /// read nothing from the cache, so that they stay equal to the trainer's to the bit.
-class EngineSequences : public SequenceModel {
+class EngineSequences : public HeldSequences<EngineSequence> {
  public:
   /// Borrows the engine, which must outlive it.
   explicit EngineSequences(Engine& engine) : engine_(engine) {}
 
   SequenceId open(std::vector<int32_t> ids, const std::string& adapter = {}) override;
-  SequenceId fork(SequenceId sequence) override;
-  void append(SequenceId sequence, const std::vector<int32_t>& ids) override;
   std::vector<TextResponse> extend(const std::vector<Extension>& extensions) override;
   std::vector<std::vector<float>> score(const std::vector<Continuation>& texts) override;
-  std::vector<int32_t> ids(SequenceId sequence) const override;
-  void release(SequenceId sequence) override;
 
  private:
-  struct Sequence {
-    std::vector<int32_t> ids;
-    std::string adapter;
-    std::shared_ptr<HeldText> held;  // what the cache has of them; null: nothing
-  };
-
   Engine& engine_;
-  SequenceTable<Sequence> sequences_;
 };
 
 }  // namespace weft

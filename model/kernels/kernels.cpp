@@ -16,8 +16,8 @@
 namespace weft::kernels {
 namespace {
 
-constexpr int64_t kTiledRows =
-    96;  // from here on LibTorch multiplies where the CPU has matrix tiles
+// Where the CPU has matrix tiles, LibTorch multiplies from here on.
+constexpr int64_t kTiledRows = 96;
 constexpr int64_t kRowsGrain = 16384;  // elements worth a thread
 
 int64_t grain(int64_t dim) { return std::max<int64_t>(1, kRowsGrain / dim); }

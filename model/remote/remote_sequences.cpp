@@ -45,20 +45,14 @@ SequenceId RemoteSequences::open(std::vector<int32_t> ids, const std::string& ad
   return sequences_.add({std::move(ids), adapter});
 }
 
-SequenceId RemoteSequences::fork(SequenceId sequence) {
-  return sequences_.add(sequences_.get(sequence));
-}
-
 void RemoteSequences::append(SequenceId sequence, const std::vector<int32_t>& ids) {
   require_ids(ids);
-  Sequence longer = sequences_.get(sequence);
-  longer.ids.insert(longer.ids.end(), ids.begin(), ids.end());
-  sequences_.set(sequence, std::move(longer));
+  HeldSequences::append(sequence, ids);
 }
 
 std::vector<TextResponse> RemoteSequences::extend(const std::vector<Extension>& extensions) {
   require_distinct(extensions);
-  std::vector<Sequence> sequences;
+  std::vector<RemoteSequence> sequences;
   std::vector<TextRequest> requests;
   for (const Extension& extension : extensions) {
     sequences.push_back(sequences_.get(extension.sequence));
@@ -89,7 +83,7 @@ std::vector<std::vector<float>> RemoteSequences::score(const std::vector<Continu
   std::vector<TextRequest> requests;
   for (const Continuation& text : texts) {
     require_ids(text.ids);
-    const Sequence sequence = sequences_.get(text.sequence);
+    const RemoteSequence sequence = sequences_.get(text.sequence);
     whole.push_back(sequence.ids);
     whole.back().insert(whole.back().end(), text.ids.begin(), text.ids.end());
     requests.emplace_back();
@@ -113,11 +107,5 @@ std::vector<std::vector<float>> RemoteSequences::score(const std::vector<Continu
   }
   return scores;
 }
-
-std::vector<int32_t> RemoteSequences::ids(SequenceId sequence) const {
-  return sequences_.get(sequence).ids;
-}
-
-void RemoteSequences::release(SequenceId sequence) { sequences_.erase(sequence); }
 
 }  // namespace weft
