@@ -1,27 +1,13 @@
 #include "model/engine/kv_cache.h"
 
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros.h>
-#include <sys/mman.h>
 
 #include <numeric>
 
 #include "base/error.h"
+#include "model/kernels/mapped_tensor.h"
 
 namespace weft {
-namespace {
-
-at::Tensor map_tensor(const std::vector<int64_t>& shape, at::ScalarType dtype) {
-  size_t bytes = c10::elementSize(dtype);
-  for (int64_t d : shape) bytes *= static_cast<size_t>(d);
-  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == MAP_FAILED) throw Error(with_errno("cannot map memory for the KV cache"));
-  return at::from_blob(
-      data, shape, [bytes](void* p) { munmap(p, bytes); }, at::TensorOptions(dtype));
-}
-
-}  // namespace
 
 KvCache::KvCache(int64_t num_layers, const kernels::HeadShape& shape, at::ScalarType dtype,
                  int64_t num_blocks, at::Device device)
@@ -31,9 +17,9 @@ KvCache::KvCache(int64_t num_layers, const kernels::HeadShape& shape, at::Scalar
                           at::TensorOptions(dtype).device(device));
   }
   for (int64_t l = 0; l < num_layers; ++l) {
-    layers_.push_back(device.is_cpu()
-                          ? map_tensor({num_blocks, shape.kv_heads, shape.block_size()}, dtype)
-                          : together_.select(0, l));
+    layers_.push_back(device.is_cpu() ? kernels::mapped_tensor(
+                                            {num_blocks, shape.kv_heads, shape.block_size()}, dtype)
+                                      : together_.select(0, l));
   }
   std::iota(free_.rbegin(), free_.rend(), 0);
 }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "model/kernels/kernels.h"
+#include "model/kernels/mapped_tensor.h"
 #include "model/kernels/parallel.h"
 #include "model/transformer/lora.h"
 #include "model/transformer/ops.h"
@@ -60,10 +61,10 @@ PackedBatch PackedBatch::with_prefixes(std::span<const int64_t> lengths,
 Transformer::Transformer(const TransformerConfig& config, at::ScalarType dtype)
     : config_(config), dtype_(dtype), rope_(make_rope_table(config)) {
   WEFT_ASSERT(dtype == at::kFloat || dtype == at::kBFloat16);
-  embedding_ = at::empty({config.vocab_size, config.hidden_size}, dtype);
+  embedding_ = kernels::mapped_tensor({config.vocab_size, config.hidden_size}, dtype);
   final_norm_ = at::empty({config.hidden_size}, dtype);
   if (!config.tie_word_embeddings) {
-    lm_head_ = at::empty({config.vocab_size, config.hidden_size}, dtype);
+    lm_head_ = kernels::mapped_tensor({config.vocab_size, config.hidden_size}, dtype);
   }
   layers_.reserve(config.num_layers);
   for (int64_t l = 0; l < config.num_layers; ++l) {

@@ -3,6 +3,8 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
+#include "model/kernels/mapped_tensor.h"
+
 namespace weft {
 namespace {
 
@@ -41,7 +43,7 @@ std::vector<Slot> layer_slots(const TransformerConfig& c) {
 TransformerLayer allocate_layer(const TransformerConfig& config, at::ScalarType dtype) {
   int64_t total = 0;
   for (const Slot& slot : layer_slots(config)) total += slot.size();
-  return view_layer(config, at::empty({total}, dtype));
+  return view_layer(config, kernels::mapped_tensor({total}, dtype));
 }
 
 TransformerLayer view_layer(const TransformerConfig& config, const at::Tensor& flat) {
