@@ -9,7 +9,7 @@
 
 namespace weft {
 
-/// `auto`: bf16 where the CPU multiplies bf16 natively (avx512_bf16 or AMX), else f32. Takes
+/// `auto`: bf16 where the CPU multiplies bf16 natively (avx512_bf16), else f32. Takes
 /// "auto", "f32" or "bf16"; InputError otherwise, with the reason for "int8".
 at::ScalarType resolve_dtype(const std::string& name);
 

@@ -13,8 +13,7 @@ namespace {
 
 // True where steps need none of LibTorch's products, which come with threads of their own.
 bool steps_are_our_own(const Transformer& model) {
-  return model.is_rounded() || (model.dtype() == at::kBFloat16 && kernels::has_bf16_products() &&
-                                !kernels::has_matrix_tiles());
+  return model.is_rounded() || (model.dtype() == at::kBFloat16 && kernels::has_bf16_products());
 }
 
 class CpuRunner : public StepRunner {

@@ -125,6 +125,19 @@ struct SampleResult {
   float sampling_logprob = 0;  ///< of the distribution drawn from
 };
 
+/// Columns [n0, n1) of x w^T, added up in fp32, plus `bias` and `added` where they are given;
+/// rounded once where it goes to `bf16`.
+struct GemmArgs {
+  const Bf16* x = nullptr;  ///< [m, k], or what pack_rows made of it where that is given
+  const Bf16* w = nullptr;  ///< [n, k]
+  int64_t m = 0, n = 0, k = 0;
+  int64_t n0 = 0, n1 = 0;
+  const Bf16* bias = nullptr;   ///< [n], or null
+  const Bf16* added = nullptr;  ///< [m, n], or null; may be `bf16`
+  float* f32 = nullptr;         ///< [m, n], or null
+  Bf16* bf16 = nullptr;         ///< [m, n], or null: exactly one is given
+};
+
 /// Rows of a matrix that an int8 product computes together.
 constexpr int64_t kInt8Block = 16;
 
@@ -144,26 +157,32 @@ struct Int8GemmArgs {
   Bf16* bf16;           ///< [m, n], or null: exactly one is given
 };
 
+/// Rows and columns of a matrix are filled up to tiles of 16 x 32.
+constexpr int64_t packed_size(int64_t rows, int64_t k) {
+  return (rows + 15) / 16 * 16 * ((k + 31) / 32 * 32);
+}
+
 struct KernelTable {
   RowKernels<float> f32;
   RowKernels<Bf16> bf16;
-  /// out [m, ldo] columns n0..n1 of x [m, ldx] w [n, k]^T, fp32 accumulation; exactly one of `f32`
-  /// and `bf16` is given. Null where the CPU has no bf16 products.
-  void (*gemm)(const Bf16* x, int64_t ldx, const Bf16* w, int64_t k, int64_t m, int64_t n0,
-               int64_t n1, float* f32, Bf16* bf16, int64_t ldo);
+  /// Null where the CPU has no bf16 products.
+  void (*gemm)(const GemmArgs&);
+  /// Lays x [rows, k] out as gemm wants it: packed_size(rows, k) numbers, 64-byte aligned. 16 rows
+  /// lie together; those after a multiple of 16 rows can be packed apart. Null: gemm takes x as it
+  /// is.
+  void (*pack_rows)(const Bf16* x, int64_t rows, int64_t k, Bf16* packed);
   void (*gemm_int8)(const Int8GemmArgs&);
   float (*log_sum_exp)(const float* logits, int64_t size);
   SampleResult (*sample)(const SampleArgs&);
 };
 
-/// The best table that this CPU runs.
+/// The best table that this CPU and its kernel run.
 const KernelTable& kernel_table();
-
-/// True where the CPU multiplies tiles of bf16 (AMX), which LibTorch uses and no table does.
-bool has_matrix_tiles();
 
 const KernelTable& table_generic();
 const KernelTable& table_avx2();
 const KernelTable& table_avx512_bf16();
+/// table_avx512_bf16 with products on matrix tiles.
+const KernelTable& table_amx();
 
 }  // namespace weft::kernels

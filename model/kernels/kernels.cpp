@@ -7,78 +7,73 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
-#include <vector>
 
 #include "model/kernels/parallel.h"
 
 namespace weft::kernels {
 namespace {
 
-// Where the CPU has matrix tiles, LibTorch multiplies from here on.
-constexpr int64_t kTiledRows = 96;
-constexpr int64_t kRowsGrain = 16384;  // elements worth a thread
+constexpr int64_t kRowsGrain = 16384;        // elements worth a thread
+constexpr int64_t kPackedNumbers = 1 << 18;  // of packed rows, which stay in L2
+constexpr int64_t kSharedColumns = 32;       // of a product, that go to one thread
 
 int64_t grain(int64_t dim) { return std::max<int64_t>(1, kRowsGrain / dim); }
 
-// Calls f(n0, n1) for ranges of w's rows, which are columns of x w^T.
-template <class F>
-void parallel_columns(const at::Tensor& x, const at::Tensor& w, const F& f) {
-  const int64_t m = x.size(0), k = x.size(1), n = w.size(0);
-  const int64_t tiles = (n + 15) / 16;
-  const int64_t work = std::max<int64_t>(1, (1 << 18) / std::max<int64_t>(1, 16 * k * m));
-  parallel_ranges(tiles, work,
-                  [&](int64_t begin, int64_t end) { f(begin * 16, std::min(n, end * 16)); });
-}
+// x as gemm wants it.
+struct PackedRows {
+  explicit PackedRows(const at::Tensor& x) : rows(x.size(0)), k(x.size(1)) {}
 
-void own_gemm(const at::Tensor& x, const at::Tensor& w, float* f32, Bf16* bf16) {
-  const int64_t m = x.size(0), k = x.size(1), n = w.size(0);
-  parallel_columns(x, w, [&](int64_t n0, int64_t n1) {
-    kernel_table().gemm(data<Bf16>(x), k, data<Bf16>(w), k, m, n0, n1, f32, bf16, n);
-  });
-}
+  // Of rows [first, first + count), which stay packed until the next call.
+  const Bf16* pack(const Bf16* x, int64_t first, int64_t count) {
+    const auto pack_rows = kernel_table().pack_rows;
+    if (!pack_rows) return x + first * k;
+    if (!packed.defined()) packed = at::empty({packed_size(count, k)}, at::kBFloat16);
+    parallel_ranges((count + 15) / 16, grain(16 * k), [&](int64_t begin, int64_t end) {
+      pack_rows(x + (first + 16 * begin) * k, std::min(count, 16 * end) - 16 * begin, k,
+                data<Bf16>(packed) + packed_size(16 * begin, k));
+    });
+    return data<Bf16>(packed);
+  }
 
-// y = x w^T + what add(row, n0, n1, sums) adds to a row's products [n0, n1), which stay in fp32 and
-// in the cache until then; rounded once.
-template <class Add>
-void own_gemm_with_sum(const at::Tensor& x, const at::Tensor& w, const at::Tensor& y, Add add) {
-  constexpr int64_t kRows = 64;
-  const int64_t m = x.size(0), k = x.size(1), n = w.size(0);
-  parallel_columns(x, w, [&](int64_t n0, int64_t n1) {
-    const int64_t columns = n1 - n0;
-    std::vector<float> sums(std::min(m, kRows) * columns);
-    for (int64_t first = 0; first < m; first += kRows) {
-      const int64_t rows = std::min(kRows, m - first);
-      kernel_table().gemm(data<Bf16>(x) + first * k, k, data<Bf16>(w) + n0 * k, k, rows, 0, columns,
-                          sums.data(), nullptr, columns);
-      for (int64_t row = 0; row < rows; ++row) {
-        float* sum = sums.data() + row * columns;
-        add(first + row, n0, n1, sum);
-        kernel_table().bf16.narrow(sum, data<Bf16>(y) + (first + row) * n + n0, columns);
-      }
-    }
-  });
-}
+  int64_t rows, k;
+  at::Tensor packed;
+};
 
-void own_gemm_with_bias(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias,
-                        const at::Tensor& y) {
-  const at::Tensor wide_bias = bias.to(at::kFloat);
-  const float* added = data<float>(wide_bias);
-  own_gemm_with_sum(x, w, y, [added](int64_t, int64_t n0, int64_t n1, float* sum) {
-    for (int64_t i = n0; i < n1; ++i) sum[i - n0] += added[i];
-  });
-}
-
-bool can_use_own_gemm(const at::Tensor& x, const at::Tensor& w) {
-  return kernel_table().gemm != nullptr && x.scalar_type() == at::kBFloat16 && x.is_contiguous() &&
-         x.is_cpu() && w.is_contiguous();
+// Fills in x, w and their shapes; columns are shared among the threads, some rows at a time.
+void own_gemm(const at::Tensor& x, const at::Tensor& w, GemmArgs args) {
+  const int64_t m = x.size(0), k = x.size(1);
+  args.w = data<Bf16>(w);
+  args.n = w.size(0), args.k = k;
+  const int64_t panel =
+      kernel_table().pack_rows
+          ? std::max<int64_t>(32, kPackedNumbers / std::max<int64_t>(1, k) / 32 * 32)
+          : m;
+  PackedRows rows(x);
+  for (int64_t first = 0; first < m; first += panel) {
+    GemmArgs some = args;
+    some.m = std::min(panel, m - first);
+    some.x = rows.pack(data<Bf16>(x), first, some.m);
+    if (args.added) some.added += first * args.n;
+    if (args.f32) some.f32 += first * args.n;
+    if (args.bf16) some.bf16 += first * args.n;
+    const int64_t work =
+        std::max<int64_t>(1, (1 << 18) / std::max<int64_t>(1, kSharedColumns * k * some.m));
+    parallel_shares((args.n + kSharedColumns - 1) / kSharedColumns, work,
+                    [&](int64_t begin, int64_t end) {
+                      GemmArgs part = some;
+                      part.n0 = begin * kSharedColumns;
+                      part.n1 = std::min(args.n, end * kSharedColumns);
+                      kernel_table().gemm(part);
+                    });
+  }
 }
 
 }  // namespace
 
 bool has_own_product(const at::Tensor& x, const at::Tensor& w) {
-  return can_use_own_gemm(x, w) && (x.size(0) < kTiledRows || !has_matrix_tiles());
+  return has_bf16_products() && x.scalar_type() == at::kBFloat16 && x.is_contiguous() &&
+         x.is_cpu() && w.is_contiguous();
 }
 
 bool has_bf16_products() { return kernel_table().gemm != nullptr; }
@@ -88,11 +83,7 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bi
     return at::linear(x, w, bias.defined() ? std::optional(bias) : std::nullopt);
   }
   at::Tensor y = at::empty({x.size(0), w.size(0)}, x.options());
-  if (bias.defined()) {
-    own_gemm_with_bias(x, w, bias, y);
-  } else {
-    own_gemm(x, w, nullptr, data<Bf16>(y));
-  }
+  own_gemm(x, w, {.bias = bias.defined() ? data<Bf16>(bias) : nullptr, .bf16 = data<Bf16>(y)});
   return y;
 }
 
@@ -103,19 +94,14 @@ void add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w,
     return;
   }
   TORCH_INTERNAL_ASSERT(y.is_contiguous() && out.is_contiguous());
-  own_gemm_with_sum(x, w, out, [&](int64_t row, int64_t n0, int64_t n1, float* sum) {
-    const Bf16* added = data<Bf16>(y) + row * y.size(1) + n0;
-    for (int64_t i = 0; i < n1 - n0; ++i) {
-      sum[i] += std::bit_cast<float>(static_cast<uint32_t>(added[i].bits) << 16);
-    }
-  });
+  own_gemm(x, w, {.added = data<Bf16>(y), .bf16 = data<Bf16>(out)});
 }
 
 at::Tensor linear_f32(const at::Tensor& x, const at::Tensor& w) {
   if (x.scalar_type() == at::kFloat) return at::linear(x, w);
-  if (!can_use_own_gemm(x, w)) return at::linear(x.to(at::kFloat), w.to(at::kFloat));
+  if (!has_own_product(x, w)) return at::linear(x.to(at::kFloat), w.to(at::kFloat));
   at::Tensor y = at::empty({x.size(0), w.size(0)}, x.options().dtype(at::kFloat));
-  own_gemm(x, w, data<float>(y), nullptr);
+  own_gemm(x, w, {.f32 = data<float>(y)});
   return y;
 }
 

@@ -16,9 +16,8 @@ namespace weft::kernels {
 /// True where the CPU multiplies bf16 vectors (avx512_bf16).
 bool has_bf16_products();
 
-/// True for bf16 on such a CPU, but for many rows where it has matrix tiles: then `linear`
-/// multiplies by itself, and a row's result has the same bits in every batch. Else it is
-/// LibTorch's.
+/// True for contiguous bf16 on such a CPU: then `linear` multiplies by itself, and a row's result
+/// has the same bits in every batch. Else it is LibTorch's.
 bool has_own_product(const at::Tensor& x, const at::Tensor& w);
 
 /// y [m, n] = x [m, k] w [n, k]^T + bias (bias may be undefined).

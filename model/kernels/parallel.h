@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "base/thread_pool.h"
 
@@ -60,6 +61,62 @@ void parallel_ranges(int64_t n, int64_t grain, const F& f) {
   if (!loop_threads) return at::parallel_for(0, n, grain, f);
   const int64_t parts = std::min<int64_t>(loop_threads->threads(), (n + grain - 1) / grain);
   loop_threads->run(parts, [&](int64_t i) { f(n * i / parts, n * (i + 1) / parts); });
+}
+
+/// A range that threads share: each takes from the front of a part of its own, in ever smaller
+/// steps, and then from the back of what others have left.
+class Shares {
+ public:
+  Shares(int64_t n, int64_t num_parts) : parts_(num_parts) {
+    for (int64_t i = 0; i < num_parts; ++i) {
+      parts_[i].left = pack(n * i / num_parts, n * (i + 1) / num_parts);
+    }
+  }
+
+  /// Calls f(begin, end) until nothing is left.
+  template <class F>
+  void work(int64_t own, const F& f) {
+    const auto num_parts = static_cast<int64_t>(parts_.size());
+    int64_t begin = 0, end = 0;
+    for (int64_t i = 0; i < num_parts; ++i) {
+      while (take(parts_[(own + i) % num_parts].left, i == 0, begin, end)) f(begin, end);
+    }
+  }
+
+ private:
+  struct alignas(64) Part {
+    std::atomic<uint64_t> left;  // begin and end
+  };
+
+  static uint64_t pack(int64_t begin, int64_t end) {
+    return static_cast<uint64_t>(begin) << 32 | static_cast<uint64_t>(end);
+  }
+
+  static bool take(std::atomic<uint64_t>& left, bool is_own, int64_t& begin, int64_t& end) {
+    uint64_t seen = left.load(std::memory_order_relaxed);
+    while (true) {
+      const auto first = static_cast<int64_t>(seen >> 32),
+                 last = static_cast<int64_t>(seen & 0xffffffff);
+      if (first >= last) return false;
+      const int64_t count = (last - first + 3) / 4;
+      begin = is_own ? first : last - count;
+      end = begin + count;
+      const uint64_t rest = is_own ? pack(end, last) : pack(first, begin);
+      if (left.compare_exchange_weak(seen, rest, std::memory_order_relaxed)) return true;
+    }
+  }
+
+  std::vector<Part> parts_;
+};
+
+/// As parallel_ranges, with more and shorter ranges than threads, so that one that is slowed down
+/// leaves some of its share to the others. n < 2^31.
+template <class F>
+void parallel_shares(int64_t n, int64_t grain, const F& f) {
+  const int64_t parts = std::min(num_threads(), (n + grain - 1) / grain);
+  if (parts <= 1) return f(0, n);
+  Shares shares(n, parts);
+  parallel_items(parts, [&](int64_t i) { shares.work(i, f); });
 }
 
 }  // namespace weft::kernels

@@ -115,6 +115,10 @@ WEFT_INLINE float soften(float* scores, const AttendArgs<T>& a, int64_t row, int
     total += e;
     store16(weights + j * kBlockTokens, e);
   }
+  if (previous == now) {
+    *sum += sum16(total);
+    return 1.0f;
+  }
   const float factor = previous == kNegativeInfinity ? 0.0f : std::exp(previous - now);
   *sum = *sum * factor + sum16(total);
   *peak = now;

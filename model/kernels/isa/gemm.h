@@ -30,11 +30,14 @@ WEFT_INLINE __m512 reduce16(const __m512* v) {
   return _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x88), _mm512_shuffle_f32x4(c, d, 0xdd));
 }
 
-struct GemmOut {
-  float* f32;
-  Bf16* bf16;
-  int64_t stride;
-};
+// Rows of MR x NR numbers, as lanes.
+template <int MR, int NR, class T>
+WEFT_INLINE F32x16 load_tile(const T* from, int64_t stride) {
+  alignas(64) T values[16] = {};
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) std::memcpy(values + i * NR, from + i * stride, NR * sizeof(T));
+  return load16(values);
+}
 
 template <int MR, int NR, class T>
 WEFT_INLINE void store_tile(F32x16 sums, T* out, int64_t stride) {
@@ -44,29 +47,31 @@ WEFT_INLINE void store_tile(F32x16 sums, T* out, int64_t stride) {
   for (int i = 0; i < MR; ++i) std::memcpy(out + i * stride, values + i * NR, NR * sizeof(T));
 }
 
-struct Gemm {
-  const Bf16* x;
-  int64_t ldx;
-  const Bf16* w;
-  int64_t k;
-  int64_t m;
-  int64_t ahead;  // rows of w between one in use and the one fetched meanwhile
-  GemmOut out;
-};
+template <int MR, int NR>
+WEFT_INLINE void finish_tile(const GemmArgs& g, F32x16 sums, int64_t row, int64_t col) {
+  const int64_t at = row * g.n + col;
+  if (g.bias) sums += load_tile<MR, NR>(g.bias + col, 0);
+  if (g.added) sums += load_tile<MR, NR>(g.added + at, g.n);
+  if (g.f32) {
+    store_tile<MR, NR>(sums, g.f32 + at, g.n);
+  } else {
+    store_tile<MR, NR>(sums, g.bf16 + at, g.n);
+  }
+}
 
 // Rows of x that stay in L1 while columns pass.
 constexpr int64_t kRowsBytes = 24 << 10;
 
-// Rows row.. (MR) of x times rows col.. (NR) of w, while rows col + ahead + first.. (kFetched) of w
-// are fetched.
+// Rows row.. (MR) of x times rows col.. (NR) of w, while rows col + ahead.. (kFetched) of w are
+// fetched.
 template <int MR, int NR, int kFetched>
-WEFT_INLINE void gemm_tile(const Gemm& g, int64_t row, int64_t col, int64_t first = 0) {
+WEFT_INLINE void gemm_tile(const GemmArgs& g, int64_t row, int64_t col, int64_t ahead) {
   static_assert(MR * NR <= 16);
   __m512 acc[16];
 #pragma GCC unroll 16
   for (int i = 0; i < 16; ++i) acc[i] = _mm512_setzero_ps();
-  const Bf16 *x = g.x + row * g.ldx, *w = g.w + col * g.k;
-  const int64_t distance = (g.ahead + first) * g.k;
+  const Bf16 *x = g.x + row * g.k, *w = g.w + col * g.k;
+  const int64_t distance = ahead * g.k;
   const auto step = [&](int64_t at, auto load) __attribute__((always_inline)) {
     __m512bh wv[NR];
 #pragma GCC unroll 16
@@ -77,7 +82,7 @@ WEFT_INLINE void gemm_tile(const Gemm& g, int64_t row, int64_t col, int64_t firs
     }
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
-      const __m512bh xv = load(x + i * g.ldx + at);
+      const __m512bh xv = load(x + i * g.k + at);
 #pragma GCC unroll 16
       for (int j = 0; j < NR; ++j) acc[i * NR + j] = _mm512_dpbf16_ps(acc[i * NR + j], xv, wv[j]);
     }
@@ -95,57 +100,50 @@ WEFT_INLINE void gemm_tile(const Gemm& g, int64_t row, int64_t col, int64_t firs
           return (__m512bh)_mm512_maskz_loadu_epi16(mask, p);
         });
   }
-  if (g.out.f32) {
-    store_tile<MR, NR>((F32x16)reduce16(acc), g.out.f32 + row * g.out.stride + col, g.out.stride);
-  } else {
-    store_tile<MR, NR>((F32x16)reduce16(acc), g.out.bf16 + row * g.out.stride + col, g.out.stride);
-  }
+  finish_tile<MR, NR>(g, (F32x16)reduce16(acc), row, col);
 }
 
 template <int MR, int NR, int kFetched>
-void gemm_columns(const Gemm& g, int64_t row, int64_t n0, int64_t n1) {
+void gemm_columns(const GemmArgs& g, int64_t row, int64_t n0, int64_t n1, int64_t ahead) {
   int64_t n = n0;
-  for (; n + NR <= n1; n += NR) gemm_tile<MR, NR, kFetched>(g, row, n);
-  for (; n < n1; ++n) gemm_tile<MR, 1, 0>(g, row, n);
+  for (; n + NR <= n1; n += NR) gemm_tile<MR, NR, kFetched>(g, row, n, ahead);
+  for (; n < n1; ++n) gemm_tile<MR, 1, 0>(g, row, n, ahead);
 }
 
 // Rows [r0, r1) of x, columns [n0, n1). The first tiles of four rows share the fetching among them:
 // one line for each 16 products at most, so that it never holds up the arithmetic.
-void gemm_block(const Gemm& g, int64_t r0, int64_t r1, int64_t n0, int64_t n1) {
+void gemm_block(const GemmArgs& g, int64_t r0, int64_t r1, int64_t n0, int64_t n1, int64_t ahead) {
   const int64_t tiles = g.m / 4, last = r0 + (r1 - r0) / 4 * 4;
   int64_t n = n0;
   for (; n + 4 <= n1; n += 4) {
     for (int64_t row = r0; row < last; row += 4) {
       const int64_t tile = row / 4;
       if (tiles == 1) {
-        gemm_tile<4, 4, 4>(g, row, n);
+        gemm_tile<4, 4, 4>(g, row, n, ahead);
       } else if (tiles < 4 && tile < 2) {
-        gemm_tile<4, 4, 2>(g, row, n, 2 * tile);
+        gemm_tile<4, 4, 2>(g, row, n, ahead + 2 * tile);
       } else if (tiles >= 4 && tile < 4) {
-        gemm_tile<4, 4, 1>(g, row, n, tile);
+        gemm_tile<4, 4, 1>(g, row, n, ahead + tile);
       } else {
-        gemm_tile<4, 4, 0>(g, row, n);
+        gemm_tile<4, 4, 0>(g, row, n, ahead);
       }
     }
   }
-  for (int64_t row = r0; row < last; row += 4) gemm_columns<4, 1, 0>(g, row, n, n1);
-  if (r1 - last == 3) gemm_columns<3, 4, 0>(g, last, n0, n1);
-  if (r1 - last == 2) gemm_columns<2, 4, 0>(g, last, n0, n1);
-  if (r1 - last == 1) gemm_columns<1, 4, 0>(g, last, n0, n1);
+  for (int64_t row = r0; row < last; row += 4) gemm_columns<4, 1, 0>(g, row, n, n1, ahead);
+  if (r1 - last == 3) gemm_columns<3, 4, 0>(g, last, n0, n1, ahead);
+  if (r1 - last == 2) gemm_columns<2, 4, 0>(g, last, n0, n1, ahead);
+  if (r1 - last == 1) gemm_columns<1, 4, 0>(g, last, n0, n1, ahead);
 }
 
-void gemm(const Bf16* x, int64_t ldx, const Bf16* w, int64_t k, int64_t m, int64_t n0, int64_t n1,
-          float* f32, Bf16* bf16, int64_t ldo) {
-  const int64_t bytes = 2 * std::max<int64_t>(1, k);
-  const int64_t ahead = std::max<int64_t>(16, kFetchAheadBytes / bytes / 16 * 16);
-  const Gemm g{x, ldx, w, k, m, ahead, {f32, bf16, ldo}};
-  if (m == 1) return gemm_columns<1, 16, 16>(g, 0, n0, n1);
-  if (m == 2) return gemm_columns<2, 8, 8>(g, 0, n0, n1);
-  if (m == 3) return gemm_columns<3, 4, 4>(g, 0, n0, n1);
-  const int64_t rows = std::max<int64_t>(4, kRowsBytes / bytes / 4 * 4);
-  for (int64_t n = n0; n < n1; n += ahead) {
-    for (int64_t row = 0; row < m; row += rows) {
-      gemm_block(g, row, std::min(m, row + rows), n, std::min(n1, n + ahead));
+void gemm(const GemmArgs& g) {
+  const int64_t ahead = rows_ahead(g.k);
+  if (g.m == 1) return gemm_columns<1, 16, 16>(g, 0, g.n0, g.n1, ahead);
+  if (g.m == 2) return gemm_columns<2, 8, 8>(g, 0, g.n0, g.n1, ahead);
+  if (g.m == 3) return gemm_columns<3, 4, 4>(g, 0, g.n0, g.n1, ahead);
+  const int64_t rows = std::max<int64_t>(4, kRowsBytes / 8 / std::max<int64_t>(1, g.k) * 4);
+  for (int64_t n = g.n0; n < g.n1; n += ahead) {
+    for (int64_t row = 0; row < g.m; row += rows) {
+      gemm_block(g, row, std::min(g.m, row + rows), n, std::min(g.n1, n + ahead), ahead);
     }
   }
 }

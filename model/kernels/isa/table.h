@@ -28,8 +28,13 @@ RowKernels<T> make_row_kernels() {
 }
 
 KernelTable make_table() {
-  KernelTable table{
-      make_row_kernels<float>(), make_row_kernels<Bf16>(), nullptr, gemm_int8, log_sum_exp, sample};
+  KernelTable table{make_row_kernels<float>(),
+                    make_row_kernels<Bf16>(),
+                    nullptr,
+                    nullptr,
+                    gemm_int8,
+                    log_sum_exp,
+                    sample};
 #ifdef __AVX512BF16__
   table.gemm = gemm;
 #endif

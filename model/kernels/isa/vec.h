@@ -54,9 +54,13 @@ WEFT_INLINE F32x16 load16(const Bf16* p) {
   return (F32x16)(__builtin_convertvector(h, U32x16) << 16);
 }
 WEFT_INLINE void store16(float* p, F32x16 v) { std::memcpy(p, &v, sizeof v); }
-WEFT_INLINE void store16(Bf16* p, F32x16 v) {
+/// The bits of 16 bf16.
+WEFT_INLINE U16x16 narrow16(F32x16 v) {
   const U32x16 u = (U32x16)v;
-  const U16x16 h = __builtin_convertvector((u + 0x7fff + ((u >> 16) & 1)) >> 16, U16x16);
+  return __builtin_convertvector((u + 0x7fff + ((u >> 16) & 1)) >> 16, U16x16);
+}
+WEFT_INLINE void store16(Bf16* p, F32x16 v) {
+  const U16x16 h = narrow16(v);
   std::memcpy(p, &h, sizeof h);
 }
 
@@ -81,6 +85,13 @@ WEFT_INLINE F32x16 max(F32x16 a, F32x16 b) { return a < b ? b : a; }
 template <class T>
 WEFT_INLINE void fetch_to_l2(const T* p) {
   __builtin_prefetch(p, 0, 2);
+}
+
+/// Rows of a matrix [*, k] of bf16 between the one in use and the one to be fetched, a multiple of
+/// 16.
+WEFT_INLINE int64_t rows_ahead(int64_t k) {
+  const int64_t bytes = 2 * std::max<int64_t>(1, k);
+  return std::max<int64_t>(16, kFetchAheadBytes / bytes / 16 * 16);
 }
 
 /// e^x to 2 ulp; 0 below -87.3, about 1.6e38 above 88; NaN gives an unspecified number.

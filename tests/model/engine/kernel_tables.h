@@ -12,8 +12,10 @@ namespace weft::kernels {
 /// Every table that this CPU runs, the portable one first.
 inline std::vector<const KernelTable*> tables() {
   std::vector<const KernelTable*> found = {&table_generic()};
-  if (&kernel_table() != &table_generic()) found.push_back(&table_avx2());
-  if (&kernel_table() == &table_avx512_bf16()) found.push_back(&table_avx512_bf16());
+  for (const KernelTable* better : {&table_avx2(), &table_avx512_bf16(), &table_amx()}) {
+    if (found.back() == &kernel_table()) break;
+    found.push_back(better);
+  }
   return found;
 }
 

@@ -107,30 +107,95 @@ TEST(Kernels, SampleRefusesNan) {
   }
 }
 
+std::vector<Bf16> random_bf16(size_t n, uint64_t seed) {
+  std::vector<Bf16> values;
+  for (float v : random_values(n, seed)) values.push_back(rounded(v));
+  return values;
+}
+
+void multiply(const KernelTable& table, GemmArgs args) {
+  at::Tensor packed;
+  if (table.pack_rows) {
+    packed = at::empty({packed_size(args.m, args.k)}, at::kBFloat16);
+    table.pack_rows(args.x, args.m, args.k, data<Bf16>(packed));
+    args.x = data<Bf16>(packed);
+  }
+  table.gemm(args);
+}
+
+// x w^T + bias + added and, for each number, how far fp32 sums may be from it: a vector adds k / 16
+// products of two to each of 16 lanes and then the lanes; a tile adds products one by one, 16 times
+// at most, twice, and the two sums to what the tiles before gave. Both round k / 16 + 18 times at
+// most, and bias and added twice, each by half a unit of 2^-23 of what has been added.
+void expect_product(const GemmArgs& g, const std::vector<float>& out) {
+  for (int64_t i = 0; i < g.m * g.n; ++i) {
+    const double bias = g.bias ? widened(g.bias[i % g.n]) : 0;
+    const double added = g.added ? widened(g.added[i]) : 0;
+    double expected = bias + added, magnitude = std::abs(bias) + std::abs(added);
+    for (int64_t j = 0; j < g.k; ++j) {
+      const double product =
+          static_cast<double>(widened(g.x[i / g.n * g.k + j])) * widened(g.w[i % g.n * g.k + j]);
+      expected += product;
+      magnitude += std::abs(product);
+    }
+    ASSERT_NEAR(out[i], expected, (g.k / 16 + 20) * 0x1p-24 * magnitude)
+        << g.m << " " << g.k << " " << g.n << ": " << i;
+  }
+}
+
 TEST(Kernels, SmallProductsEqualPlainLoops) {
-  const auto gemm = kernel_table().gemm;
-  if (!gemm) GTEST_SKIP() << "this CPU has no bf16 products";
-  for (const int64_t m : {1, 2, 3, 4, 5, 7, 8, 33}) {
-    for (const int64_t k : {16, 48, 64, 100, 1536}) {
-      for (const int64_t n : {1, 16, 18, 37, 70}) {
-        std::vector<Bf16> x, w;
-        for (float v : random_values(m * k, 1)) x.push_back(rounded(v));
-        for (float v : random_values(n * k, 2)) w.push_back(rounded(v));
-        std::vector<float> out(m * n, -1);
-        gemm(x.data(), k, w.data(), k, m, 0, n, out.data(), nullptr, n);
-        for (int64_t i = 0; i < m * n; ++i) {
-          double expected = 0, magnitude = 0;
-          for (int64_t j = 0; j < k; ++j) {
-            const double product =
-                static_cast<double>(widened(x[i / n * k + j])) * widened(w[i % n * k + j]);
-            expected += product;
-            magnitude += std::abs(product);
-          }
-          // Each of 16 lanes adds k / 16 products of two, then the lanes are added: k / 16 + 8
-          // roundings at most, each of half a unit of 2^-23 of what has been added.
-          ASSERT_NEAR(out[i], expected, (k / 16 + 8) * 0x1p-24 * magnitude)
-              << m << " " << k << " " << n;
+  if (!has_bf16_products()) GTEST_SKIP() << "this CPU has no bf16 products";
+  for (const KernelTable* table : tables()) {
+    if (!table->gemm) continue;
+    for (const int64_t m : {1, 2, 3, 4, 5, 7, 8, 16, 33, 48}) {
+      for (const int64_t k : {16, 31, 48, 64, 100, 1536}) {
+        for (const int64_t n : {1, 16, 18, 37, 70, 130}) {
+          const auto x = random_bf16(m * k, 1), w = random_bf16(n * k, 2);
+          const auto bias = random_bf16(n, 3), added = random_bf16(m * n, 4);
+          std::vector<float> out(m * n, -1);
+          GemmArgs args{.x = x.data(), .w = w.data(), .m = m, .n = n, .k = k, .n1 = n};
+          args.f32 = out.data();
+          multiply(*table, args);
+          expect_product(args, out);
+          args.bias = bias.data();
+          args.added = added.data();
+          multiply(*table, args);
+          expect_product(args, out);
         }
+      }
+    }
+  }
+}
+
+// Threads share the columns of a product: each writes its own and no others.
+TEST(Kernels, AProductWritesTheColumnsItWasAskedFor) {
+  if (!has_bf16_products()) GTEST_SKIP() << "this CPU has no bf16 products";
+  const int64_t m = 37, k = 100, n = 150;
+  const auto x = random_bf16(m * k, 1), w = random_bf16(n * k, 2);
+  for (const KernelTable* table : tables()) {
+    if (!table->gemm) continue;
+    GemmArgs args{.x = x.data(), .w = w.data(), .m = m, .n = n, .k = k, .n1 = n};
+    std::vector<float> whole(m * n);
+    args.f32 = whole.data();
+    multiply(*table, args);
+    for (const auto& [n0, n1] : {std::pair<int64_t, int64_t>{0, 16},
+                                 {16, 64},
+                                 {16, 150},
+                                 {64, 69},
+                                 {5, 40},
+                                 {144, 150},
+                                 {32, 32}}) {
+      std::vector<float> part(m * n, -1);
+      std::vector<Bf16> narrow(m * n, rounded(-1));
+      args.n0 = n0, args.n1 = n1;
+      args.f32 = part.data(), args.bf16 = nullptr;
+      multiply(*table, args);
+      args.f32 = nullptr, args.bf16 = narrow.data();
+      multiply(*table, args);
+      for (int64_t i = 0; i < m * n; ++i) {
+        const float expected = i % n >= n0 && i % n < n1 ? whole[i] : -1;
+        ASSERT_EQ(part[i], expected) << n0 << " " << n1 << ": " << i;
+        ASSERT_EQ(narrow[i].bits, rounded(expected).bits) << n0 << " " << n1 << ": " << i;
       }
     }
   }
@@ -139,7 +204,7 @@ TEST(Kernels, SmallProductsEqualPlainLoops) {
 // Prefill, decoding and scoring multiply the same row in batches of all sizes.
 TEST(Kernels, RowsOfAProductHaveTheSameBitsInEveryBatch) {
   if (!has_bf16_products()) GTEST_SKIP() << "this CPU has no bf16 products";
-  const int64_t rows = has_matrix_tiles() ? 64 : 131, n = 70;
+  const int64_t rows = 131, n = 70;
   for (const int64_t k : {100, 576, 1536}) {
     const auto x = at::randn({rows, k}).to(at::kBFloat16), w = at::randn({n, k}).to(at::kBFloat16);
     const at::Tensor all = linear(x, w), wide = linear_f32(x, w);
