@@ -101,7 +101,7 @@ class PagedTiles {
  public:
   PagedTiles(const at::Tensor& qkv, const at::Tensor& cache, const std::vector<PagedSpan>& spans,
              const HeadShape& shape)
-      : qkv_(qkv), cache_(cache), spans_(spans), shape_(shape), threads_(num_threads()) {
+      : qkv_(qkv), cache_(cache), spans_(spans), shape_(shape) {
     for (int64_t s = 0; s < std::ssize(spans); ++s) {
       for (int64_t t = 0; t < spans[s].num_tokens; t += kTileTokens) {
         for (int64_t g = 0; g < shape.kv_heads; ++g) {
@@ -151,8 +151,8 @@ class PagedTiles {
            (span(i).blocks[b] * shape_.kv_heads + items_[i].kv_head) * shape_.block_size();
   }
 
-  // For each block of tile i the one that is read kFetchAheadBytes later, in this tile or in those
-  // that the same thread is likely to take next.
+  // For each block of tile i the one that is read kFetchAheadBytes later, in this tile or in the
+  // next ones.
   std::vector<const T*> blocks_ahead(int64_t i) const {
     const int64_t block_bytes = shape_.block_size() * static_cast<int64_t>(sizeof(T));
     const int64_t blocks = num_blocks(i);
@@ -161,7 +161,7 @@ class PagedTiles {
     for (int64_t b = 0; b < blocks; ++b, ++at) {
       while (later < size() && at >= num_blocks(later)) {
         at -= num_blocks(later);
-        later += threads_;
+        ++later;
       }
       if (later >= size()) break;
       ahead[b] = block(later, at);
@@ -172,7 +172,6 @@ class PagedTiles {
   const at::Tensor &qkv_, &cache_;
   const std::vector<PagedSpan>& spans_;
   const HeadShape& shape_;
-  int64_t threads_;
   std::vector<TileItem> items_;
 };
 
@@ -180,12 +179,16 @@ template <class T>
 void forward_paged(const at::Tensor& qkv, const at::Tensor& cache,
                    const std::vector<PagedSpan>& spans, const HeadShape& shape, T* out) {
   const PagedTiles<T> tiles(qkv, cache, spans, shape);
-  parallel_items(tiles.size(), [&](int64_t i) {
-    tiles.store(i);
-    if (tiles.is_of_one_token(i)) tiles.attend(i, out);
+  parallel_shares(tiles.size(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      tiles.store(i);
+      if (tiles.is_of_one_token(i)) tiles.attend(i, out);
+    }
   });
-  parallel_items(tiles.size(), [&](int64_t i) {
-    if (!tiles.is_of_one_token(i)) tiles.attend(i, out);
+  parallel_shares(tiles.size(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      if (!tiles.is_of_one_token(i)) tiles.attend(i, out);
+    }
   });
 }
 

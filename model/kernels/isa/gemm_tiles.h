@@ -87,7 +87,7 @@ class PendingSums {
 class TileBlock {
  public:
   TileBlock(const GemmArgs& g, int64_t height)
-      : g_(g), height_(height), ahead_(2 * rows_ahead(g.k)), pending_(g, height) {}
+      : g_(g), height_(height), ahead_(rows_ahead(g.k)), pending_(g, height) {}
   ~TileBlock() { pending_.finish_all(); }
 
   void multiply(int64_t n) {
@@ -99,7 +99,8 @@ class TileBlock {
     const int64_t blocks = row_tiles / 2 * ((count_ + 1) / 2) + row_tiles % 2;
     const int64_t steps = std::max<int64_t>(1, blocks * (g_.k / kTileDepth));
     fetched_ = reinterpret_cast<const char*>(g_.w + (n + ahead_) * g_.k);
-    lines_ = (columns * g_.k / kTileDepth + steps - 1) / steps;
+    stride_ = row_tiles == 1 ? 512 : 64;
+    fetches_ = (2 * columns * g_.k / stride_ + steps - 1) / steps;
     for (int64_t t = 0; t + 2 <= row_tiles; t += 2) {
       for (int64_t i = 0; i < count_; i += 2) multiply_2x2(tiles, i, t);
     }
@@ -117,15 +118,17 @@ class TileBlock {
   }
 
   // Calls step(offset in rows of w, in packed rows of x) for whole tiles. Meanwhile the rows of w
-  // are fetched that are needed 2 kFetchAheadBytes later, line after line and the same number in
-  // each step (memory gives most when it is asked all the time), and sums are finished.
+  // are fetched that are needed kFetchAheadBytes later, line after line and the same number in
+  // each step: memory gives most when it is asked all the time. (Where w passes once and quickly,
+  // the CPU fetches by itself, and a line now and then keeps it going.) And sums are finished.
   template <class Step>
   WEFT_INLINE void for_each_step(TileBlock& block, const Step& step) {
-    const int64_t lines = block.lines_, steps = block.g_.k / kTileDepth;
+    const int64_t fetches = block.fetches_, stride = block.stride_;
+    const int64_t steps = block.g_.k / kTileDepth;
     const char* fetched = block.fetched_;
     for (int64_t s = 0; s < steps; ++s) {
       step(s * kTileDepth, s * kTileSize);
-      for (int64_t i = 0; i < lines; ++i, fetched += 64) fetch_to_l2(fetched);
+      for (int64_t i = 0; i < fetches; ++i, fetched += stride) fetch_to_l2(fetched);
       if (s % 4 == 3) block.pending_.finish_one();
     }
     block.fetched_ = fetched;
@@ -227,9 +230,10 @@ class TileBlock {
 
   const GemmArgs& g_;
   int64_t height_;
-  int64_t ahead_;      // rows of w between one in use and the one fetched meanwhile
-  int64_t count_ = 0;  // of tiles of columns
-  int64_t lines_ = 0;  // to fetch in a step
+  int64_t ahead_;        // rows of w between one in use and the one fetched meanwhile
+  int64_t count_ = 0;    // of tiles of columns
+  int64_t fetches_ = 0;  // in a step
+  int64_t stride_ = 0;   // of what is fetched
   const char* fetched_ = nullptr;
   PendingSums pending_;
 };

@@ -19,6 +19,7 @@ namespace weft::kernels {
 namespace {
 
 typedef float F32x16 __attribute__((vector_size(64)));
+typedef float F32x4 __attribute__((vector_size(16)));
 typedef int32_t I32x16 __attribute__((vector_size(64)));
 typedef uint32_t U32x16 __attribute__((vector_size(64)));
 typedef int16_t I16x16 __attribute__((vector_size(32)));
@@ -65,18 +66,16 @@ WEFT_INLINE void store16(Bf16* p, F32x16 v) {
 }
 
 WEFT_INLINE float sum16(F32x16 v) {
-  float lanes[16], s[4];
-  std::memcpy(lanes, &v, sizeof v);
-  for (int i = 0; i < 4; ++i) s[i] = (lanes[i] + lanes[i + 4]) + (lanes[i + 8] + lanes[i + 12]);
+  F32x4 q[4];
+  std::memcpy(q, &v, sizeof v);
+  const F32x4 s = (q[0] + q[1]) + (q[2] + q[3]);
   return (s[0] + s[1]) + (s[2] + s[3]);
 }
 WEFT_INLINE float max16(F32x16 v) {
-  float lanes[16], m[4];
-  std::memcpy(lanes, &v, sizeof v);
-  const auto larger = [](float a, float b) { return a < b ? b : a; };
-  for (int i = 0; i < 4; ++i) {
-    m[i] = larger(larger(lanes[i], lanes[i + 4]), larger(lanes[i + 8], lanes[i + 12]));
-  }
+  F32x4 q[4];
+  std::memcpy(q, &v, sizeof v);
+  const auto larger = [](auto a, auto b) { return a < b ? b : a; };
+  const F32x4 m = larger(larger(q[0], q[1]), larger(q[2], q[3]));
   return larger(larger(m[0], m[1]), larger(m[2], m[3]));
 }
 WEFT_INLINE F32x16 max(F32x16 a, F32x16 b) { return a < b ? b : a; }
