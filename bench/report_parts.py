@@ -40,8 +40,13 @@ def requirement_table(requirements):
 
 
 def machine():
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
-                  if line.startswith("model name")), platform.machine())
+    with open("/proc/cpuinfo", encoding="ascii") as file:
+        facts = dict(reversed([[part.strip() for part in line.split(":", 1)]
+                               for line in file if ":" in line]))
+    model = facts.get("model name", platform.machine())
+    products = [flag for flag in facts.get("flags", "").split() if flag.endswith("_bf16")]
+    if products:
+        model += f" ({', '.join(products)})"
     return f"{os.cpu_count()} x {model}, Linux {platform.release()}"
 
 

@@ -1,12 +1,15 @@
-// What this machine can do at best on two threads: bytes read from memory, and products of bf16
-// matrices as LibTorch multiplies them. Google Benchmark's options; the report reads its JSON.
+// What this machine can do at best on two threads: bytes read from memory (in huge pages, as
+// weights are), and products of bf16 matrices as LibTorch multiplies them. Google Benchmark's
+// options; the report reads its JSON.
 #include <ATen/Parallel.h>
+#include <ATen/ops/fill.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/ones.h>
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
-#include <vector>
+
+#include "model/kernels/mapped_tensor.h"
 
 namespace {
 
@@ -33,12 +36,13 @@ __attribute__((target_clones("avx512f", "avx2", "default"))) uint64_t sum_of(con
 }
 
 void memory_read(benchmark::State& state) {
-  const std::vector<Lanes> memory(kReadBytes / sizeof(Lanes), Lanes{1});
-  const auto part = static_cast<int64_t>(memory.size()) / kThreads;
+  const at::Tensor memory = weft::kernels::mapped_tensor({kReadBytes}, at::kByte).fill_(1);
+  const auto* first = static_cast<const Lanes*>(memory.const_data_ptr());
+  constexpr int64_t part = kReadBytes / static_cast<int64_t>(sizeof(Lanes)) / kThreads;
   for (auto _ : state) {
     at::parallel_for(0, kThreads, 1, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
-        benchmark::DoNotOptimize(sum_of(memory.data() + t * part, part));
+        benchmark::DoNotOptimize(sum_of(first + t * part, part));
       }
     });
   }
