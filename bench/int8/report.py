@@ -1,14 +1,15 @@
 """Runs int8_bench and writes the report."""
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import report_parts as parts  # noqa: E402
 
 # Prose first: the speed rows take their prompts from the first file.
 TEXTS = ("docs/sandbox.md", "README.md", "sandbox/judge.cpp", "sandbox/runtime/recorder.py")
@@ -26,12 +27,6 @@ def run_json(command):
     if done.returncode != 0:
         raise SystemExit(f"{command[0]}: {done.stderr.strip()}")
     return json.loads(done.stdout)
-
-
-def machine():
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
-                  if line.startswith("model name")), platform.machine())
-    return f"{os.cpu_count()} x {model}, Linux {platform.release()}"
 
 
 def measure(args):
@@ -52,8 +47,7 @@ def measure(args):
 def markdown(report, command):
     results = report["results"]
     speed, loss = results["speed"], results["loss"]
-    lines = [f"# int8 weights, {report['date']}", "", f"`{command}`", "",
-             f"Machine: {report['machine']}; load before: {report['load_before']:.2f}. "
+    lines = [*parts.heading("int8 weights", report, command),
              f"Model: {report['model']}. Build: {report['preset']}.", "",
              f"bf16 and int8 in turn, {len(results['rounds'])} rounds; medians, with the least and "
              "the greatest ratio of a round.", "",
@@ -86,9 +80,7 @@ def parse_arguments():
 
 def main():
     args = parse_arguments()
-    report = {"date": datetime.date.today().isoformat(), "machine": machine(),
-              "load_before": os.getloadavg()[0], "model": args.model.name,
-              "preset": args.bin.parent.name}
+    report = {**parts.start(), "model": args.model.name, "preset": args.bin.parent.name}
     report["results"] = measure(args)
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / f"{report['date']}-int8"

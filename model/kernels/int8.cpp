@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/kernels/kernels.h"
+#include "model/kernels/mapped_tensor.h"
 #include "model/kernels/parallel.h"
 
 namespace weft::kernels {
@@ -54,7 +55,7 @@ void multiply(const at::Tensor& x, const Int8Matrix& w, float* f32, Bf16* bf16) 
   const RoundedRows rows = round_rows(x);
   const int64_t m = x.size(0), blocks = w.values.size(0), pairs = w.values.size(1);
   const int64_t products = std::max<int64_t>(1, 2 * kInt8Block * pairs * m);
-  parallel_ranges(blocks, ceil_div(kProductsGrain, products), [&](int64_t b, int64_t e) {
+  parallel_shares(blocks, ceil_div(kProductsGrain, products), [&](int64_t b, int64_t e) {
     kernel_table().gemm_int8({data<int16_t>(rows.values), data<float>(rows.steps),
                               data<int8_t>(w.values), data<float>(w.steps), m, w.rows, pairs, b, e,
                               f32, bf16});
@@ -67,7 +68,7 @@ Int8Matrix to_int8(const at::Tensor& w) {
   TORCH_INTERNAL_ASSERT(w.is_contiguous());
   const int64_t rows = w.size(0), columns = w.size(1);
   const int64_t blocks = ceil_div(rows, kInt8Block), pairs = ceil_div(columns, 2);
-  Int8Matrix matrix{at::zeros({blocks, pairs, kInt8Block, 2}, at::kChar),
+  Int8Matrix matrix{mapped_tensor({blocks, pairs, kInt8Block, 2}, at::kChar),
                     at::zeros({blocks * kInt8Block}, at::kFloat), rows, columns};
   auto* values = data<int8_t>(matrix.values);
   auto* steps = data<float>(matrix.steps);
