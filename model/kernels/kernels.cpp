@@ -20,24 +20,27 @@ constexpr int64_t kSharedColumns = 32;       // of a product, that go to one thr
 
 int64_t grain(int64_t dim) { return std::max<int64_t>(1, kRowsGrain / dim); }
 
-// x as gemm wants it.
-struct PackedRows {
-  explicit PackedRows(const at::Tensor& x) : rows(x.size(0)), k(x.size(1)) {}
+// Rows of x [*, k] as gemm wants them.
+class PackedRows {
+ public:
+  explicit PackedRows(const at::Tensor& x) : x_(data<Bf16>(x)), k_(x.size(1)) {}
 
-  // Of rows [first, first + count), which stay packed until the next call.
-  const Bf16* pack(const Bf16* x, int64_t first, int64_t count) {
+  // Rows [first, first + count), until the next call. The first call's count is the greatest.
+  const Bf16* pack(int64_t first, int64_t count) {
     const auto pack_rows = kernel_table().pack_rows;
-    if (!pack_rows) return x + first * k;
-    if (!packed.defined()) packed = at::empty({packed_size(count, k)}, at::kBFloat16);
-    parallel_ranges((count + 15) / 16, grain(16 * k), [&](int64_t begin, int64_t end) {
-      pack_rows(x + (first + 16 * begin) * k, std::min(count, 16 * end) - 16 * begin, k,
-                data<Bf16>(packed) + packed_size(16 * begin, k));
+    if (!pack_rows) return x_ + first * k_;
+    if (!packed_.defined()) packed_ = at::empty({packed_size(count, k_)}, at::kBFloat16);
+    parallel_ranges((count + 15) / 16, grain(16 * k_), [&](int64_t begin, int64_t end) {
+      pack_rows(x_ + (first + 16 * begin) * k_, std::min(count, 16 * end) - 16 * begin, k_,
+                data<Bf16>(packed_) + packed_size(16 * begin, k_));
     });
-    return data<Bf16>(packed);
+    return data<Bf16>(packed_);
   }
 
-  int64_t rows, k;
-  at::Tensor packed;
+ private:
+  const Bf16* x_;
+  int64_t k_;
+  at::Tensor packed_;
 };
 
 // Fills in x, w and their shapes; columns are shared among the threads, some rows at a time.
@@ -53,7 +56,7 @@ void own_gemm(const at::Tensor& x, const at::Tensor& w, GemmArgs args) {
   for (int64_t first = 0; first < m; first += panel) {
     GemmArgs some = args;
     some.m = std::min(panel, m - first);
-    some.x = rows.pack(data<Bf16>(x), first, some.m);
+    some.x = rows.pack(first, some.m);
     if (args.added) some.added += first * args.n;
     if (args.f32) some.f32 += first * args.n;
     if (args.bf16) some.bf16 += first * args.n;
