@@ -156,10 +156,12 @@ void check_attend(const RowKernels<T>& kernels, const Head<T>& head) {
                   lse.data(), keys.pointers.data()});
   for (int64_t r = 0; r < head.rows; ++r) {
     EXPECT_NEAR(lse[r], head.lse(r), kScoreError);
+    std::vector<double> weights;
+    for (int64_t t = 0; t < head.limit[r]; ++t) weights.push_back(head.weight(r, t));
     for (int64_t d = 0; d < head.dim; ++d) {
       Sum sum;
       for (int64_t t = 0; t < head.limit[r]; ++t) {
-        const double term = head.weight(r, t) * Rounding<T>::to(head.v[t * head.dim + d]);
+        const double term = weights[t] * Rounding<T>::to(head.v[t * head.dim + d]);
         sum.add(term, std::abs(term));
       }
       sum.expect(out[r * head.dim + d], Rounding<T>::kUnit);
@@ -246,6 +248,39 @@ TYPED_TEST(AttentionKernels, EqualPlainLoops) {
         check_gradients(kernels, head);
         if (testing::Test::HasFailure()) return;
       }
+    }
+  }
+}
+
+TYPED_TEST(AttentionKernels, ManyRowsAndWideHeadsEqualPlainLoops) {
+  for (const KernelTable* table : tables()) {
+    for (const int64_t head_dim : {64, 80, 128}) {
+      SCOPED_TRACE(testing::Message() << head_dim << " dimensions");
+      check_attend(Rounding<TypeParam>::kernels(*table), Head<TypeParam>(head_dim, 90, 37));
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+// Prompts, decoding and training attend from the same row in tiles of different rows.
+TYPED_TEST(AttentionKernels, ARowHasTheSameBitsWhateverRowsAreBesideIt) {
+  const Head<TypeParam> head(64, 150, 37);
+  for (const KernelTable* table : tables()) {
+    const auto& kernels = Rounding<TypeParam>::kernels(*table);
+    const Blocks<TypeParam> keys(kernels, head.k, head.v, head.tokens, head.dim);
+    const auto attend = [&](int64_t row, int64_t rows) {
+      std::vector<float> out(rows * head.dim), lse(rows);
+      kernels.attend({head.q.data() + row * head.dim, head.limit.data() + row, rows, head.dim,
+                      keys.pointers.data(), keys.base.data(), keys.count.data(), keys.size(),
+                      head.scale, out.data(), lse.data(), nullptr});
+      out.insert(out.end(), lse.begin(), lse.end());
+      return out;
+    };
+    const auto all = attend(0, head.rows);
+    for (int64_t r = 0; r < head.rows; ++r) {
+      const auto alone = attend(r, 1);
+      for (int64_t d = 0; d < head.dim; ++d) ASSERT_EQ(alone[d], all[r * head.dim + d]) << r;
+      ASSERT_EQ(alone[head.dim], all[head.rows * head.dim + r]) << r;
     }
   }
 }

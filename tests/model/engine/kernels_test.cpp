@@ -201,18 +201,23 @@ TEST(Kernels, AProductWritesTheColumnsItWasAskedFor) {
   }
 }
 
-// Prefill, decoding and scoring multiply the same row in batches of all sizes.
+// Prefill, decoding and scoring multiply the same row in batches of all sizes. Of 1,536 columns not
+// all 180 rows are packed at once.
 TEST(Kernels, RowsOfAProductHaveTheSameBitsInEveryBatch) {
   if (!has_bf16_products()) GTEST_SKIP() << "this CPU has no bf16 products";
-  const int64_t rows = 131, n = 70;
+  const int64_t rows = 180, n = 90;
+  const auto y = at::randn({rows, n}).to(at::kBFloat16);
   for (const int64_t k : {100, 576, 1536}) {
     const auto x = at::randn({rows, k}).to(at::kBFloat16), w = at::randn({n, k}).to(at::kBFloat16);
-    const at::Tensor all = linear(x, w), wide = linear_f32(x, w);
-    for (const int64_t count : {1, 2, 3, 4, 7, 8, 13, 64, 97}) {
+    const at::Tensor all = linear(x, w), wide = linear_f32(x, w), sum = y.clone();
+    add_linear(sum, x, w, sum);
+    for (const int64_t count : {1, 2, 3, 7, 33, 97}) {
       for (int64_t first = 0; first + count <= rows; first += count) {
-        const at::Tensor part = x.narrow(0, first, count);
+        const at::Tensor part = x.narrow(0, first, count), out = at::empty({count, n}, y.options());
         ASSERT_TRUE(at::equal(linear(part, w), all.narrow(0, first, count))) << k << " " << count;
         ASSERT_TRUE(at::equal(linear_f32(part, w), wide.narrow(0, first, count))) << k;
+        add_linear(y.narrow(0, first, count), part, w, out);
+        ASSERT_TRUE(at::equal(out, sum.narrow(0, first, count))) << k << " " << count;
       }
     }
   }
