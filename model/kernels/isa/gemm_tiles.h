@@ -96,15 +96,17 @@ class TileBlock {
     count_ = (columns + kTileRows - 1) / kTileRows;
     for (int64_t i = 0; i < 4; ++i) tiles[i] = column_tile(n + std::min(i, count_ - 1) * kTileRows);
     const int64_t row_tiles = (g_.m + kTileRows - 1) / kTileRows;
-    const int64_t blocks = row_tiles / 2 * ((count_ + 1) / 2) + row_tiles % 2;
+    const int64_t pairs = row_tiles / 2;
+    const int64_t blocks = pairs * ((count_ + 1) / 2) + row_tiles % 2 * count_;
     const int64_t steps = std::max<int64_t>(1, blocks * (g_.k / kTileDepth));
     fetched_ = reinterpret_cast<const char*>(g_.w + (n + ahead_) * g_.k);
-    stride_ = row_tiles == 1 ? 512 : 64;
-    fetches_ = (2 * columns * g_.k / stride_ + steps - 1) / steps;
-    for (int64_t t = 0; t + 2 <= row_tiles; t += 2) {
+    fetches_ = (columns * g_.k / kTileDepth + steps - 1) / steps;
+    for (int64_t t = 0; t < 2 * pairs; t += 2) {
       for (int64_t i = 0; i < count_; i += 2) multiply_2x2(tiles, i, t);
     }
-    if (row_tiles % 2) multiply_4x1(tiles, row_tiles - 1);
+    if (row_tiles % 2) {
+      for (int64_t i = 0; i < count_; ++i) multiply_1x1(tiles[i], row_tiles - 1);
+    }
   }
 
  private:
@@ -119,16 +121,14 @@ class TileBlock {
 
   // Calls step(offset in rows of w, in packed rows of x) for whole tiles. Meanwhile the rows of w
   // are fetched that are needed kFetchAheadBytes later, line after line and the same number in
-  // each step: memory gives most when it is asked all the time. (Where w passes once and quickly,
-  // the CPU fetches by itself, and a line now and then keeps it going.) And sums are finished.
+  // each step: memory gives most when it is asked all the time. And sums are finished.
   template <class Step>
   WEFT_INLINE void for_each_step(TileBlock& block, const Step& step) {
-    const int64_t fetches = block.fetches_, stride = block.stride_;
-    const int64_t steps = block.g_.k / kTileDepth;
+    const int64_t fetches = block.fetches_, steps = block.g_.k / kTileDepth;
     const char* fetched = block.fetched_;
     for (int64_t s = 0; s < steps; ++s) {
       step(s * kTileDepth, s * kTileSize);
-      for (int64_t i = 0; i < fetches; ++i, fetched += stride) fetch_to_l2(fetched);
+      for (int64_t i = 0; i < fetches; ++i, fetched += 64) fetch_to_l2(fetched);
       if (s % 4 == 3) block.pending_.finish_one();
     }
     block.fetched_ = fetched;
@@ -177,35 +177,28 @@ class TileBlock {
     }
   }
 
-  // All tiles of columns, tile t of rows.
-  void multiply_4x1(const ColumnTile* tiles, int64_t t) {
-    const Bf16* x = rows_tile(t);
-    const Bf16 *w0 = tiles[0].w, *w1 = tiles[1].w, *w2 = tiles[2].w, *w3 = tiles[3].w;
-    const auto step = [](const Bf16* w0, const Bf16* w1, const Bf16* w2, const Bf16* w3,
-                         int64_t stride, const Bf16* x) __attribute__((always_inline)) {
+  // One tile of columns, tile t of rows.
+  void multiply_1x1(const ColumnTile& tile, int64_t t) {
+    const Bf16 *w = tile.w, *x = rows_tile(t);
+    const auto step =
+        [](const Bf16* w, int64_t stride, const Bf16* x) __attribute__((always_inline)) {
+      _tile_loadd(4, w, stride);
       _tile_loadd(6, x, 64);
-      _tile_loadd(4, w0, stride);
       _tile_dpbf16ps(0, 4, 6);
-      _tile_loadd(5, w1, stride);
-      _tile_dpbf16ps(1, 5, 6);
-      _tile_loadd(4, w2, stride);
-      _tile_dpbf16ps(2, 4, 6);
-      _tile_loadd(5, w3, stride);
-      _tile_dpbf16ps(3, 5, 6);
     };
-    zero_sums();
+    _tile_zero(0);
     const int64_t stride = g_.k * static_cast<int64_t>(sizeof(Bf16));
     for_each_step(
-        *this, [&](int64_t at, int64_t packed) __attribute__((always_inline)) {
-          step(w0 + at, w1 + at, w2 + at, w3 + at, stride, x + packed);
-        });
+        *this, [&](int64_t at, int64_t packed)
+                   __attribute__((always_inline)) { step(w + at, stride, x + packed); });
     if (g_.k % kTileDepth) {
-      alignas(64) Bf16 rest[4][kTileSize];
-      for (int64_t i = 0; i < 4; ++i) load_rest(tiles[i].w, rest[i]);
-      step(rest[0], rest[1], rest[2], rest[3], 64, x + g_.k / kTileDepth * kTileSize);
+      alignas(64) Bf16 rest[kTileSize];
+      load_rest(w, rest);
+      step(rest, 64, x + g_.k / kTileDepth * kTileSize);
     }
-    store_sums();
-    for (int64_t i = 0; i < count_; ++i) add_pending(tiles[i], t);
+    pending_.finish_all();
+    _tile_stored(0, pending_.tile(0), 64);
+    add_pending(tile, t);
   }
 
   WEFT_INLINE void zero_sums() {
@@ -233,7 +226,6 @@ class TileBlock {
   int64_t ahead_;        // rows of w between one in use and the one fetched meanwhile
   int64_t count_ = 0;    // of tiles of columns
   int64_t fetches_ = 0;  // in a step
-  int64_t stride_ = 0;   // of what is fetched
   const char* fetched_ = nullptr;
   PendingSums pending_;
 };
