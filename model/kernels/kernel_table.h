@@ -173,6 +173,8 @@ struct KernelTable {
   void (*pack_rows)(const Bf16* x, int64_t rows, int64_t k, Bf16* packed);
   void (*gemm_int8)(const Int8GemmArgs&);
   float (*log_sum_exp)(const float* logits, int64_t size);
+  /// logits [size] -> scale * softmax(logits) in place, given their log_sum_exp; its entropy, nats.
+  float (*scaled_softmax)(float* logits, int64_t size, float lse, float scale);
   SampleResult (*sample)(const SampleArgs&);
 };
 

@@ -3,14 +3,13 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/sub.h>
 
 #include <algorithm>
 #include <span>
+#include <vector>
 
 #include "base/error.h"
 #include "model/kernels/kernel_table.h"
@@ -39,15 +38,21 @@ void row_statistics(const at::Tensor& logits, const at::Tensor& targets, at::Ten
   });
 }
 
-// Entropy lse - sum_v p x of each row, as one dot product a row.
-at::Tensor row_entropy(const at::Tensor& logits, const at::Tensor& lse, const at::Tensor& p) {
-  return lse - at::bmm(p.unsqueeze(1), logits.unsqueeze(2)).flatten();
-}
-
-// softmax [n, V] -> d(loss)/d(logits), in place.
-void to_logit_gradient(at::Tensor& p, const at::Tensor& targets, const at::Tensor& coefficients) {
-  p.mul_(coefficients.neg().unsqueeze(1));
-  p.scatter_add_(1, targets.unsqueeze(1), coefficients.unsqueeze(1));
+// logits [n, V] -> coefficient * (onehot(target) - softmax) of each row, in place, and the entropy
+// of each. ATen's exp would not do: two threads in its first call, of MKL, can give other bits.
+void to_logit_gradient(at::Tensor& logits, const at::Tensor& lse, const at::Tensor& targets,
+                       std::span<const float> coefficients, std::span<float> entropy) {
+  const int64_t size = logits.size(1);
+  float* x = logits.data_ptr<float>();
+  const float* sums = lse.const_data_ptr<float>();
+  const int64_t* target = targets.const_data_ptr<int64_t>();
+  at::parallel_for(0, logits.size(0), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      float* row = x + r * size;
+      entropy[r] = kernels::kernel_table().scaled_softmax(row, size, sums[r], -coefficients[r]);
+      row[target[r]] += coefficients[r];
+    }
+  });
 }
 
 }  // namespace
@@ -67,25 +72,26 @@ LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at
   if (options.entropy) result.entropy = at::empty({n}, at::kFloat);
   if (coefficients) result.hidden_grad = at::empty_like(hidden);
   const int64_t chunk = std::min(n, options.chunk_tokens);
-  at::Tensor slopes = at::empty({chunk}, at::kFloat), sums = at::empty({chunk}, at::kFloat);
+  at::Tensor sums = at::empty({chunk}, at::kFloat), entropies = at::empty({chunk}, at::kFloat);
+  std::vector<float> slopes(chunk);
 
   for (int64_t begin = 0; begin < n; begin += chunk) {
     const int64_t count = std::min(chunk, n - begin);
     const at::Tensor rows = hidden.narrow(0, begin, count);
     const at::Tensor wanted = targets.narrow(0, begin, count);
-    const at::Tensor logits = lm_head_logits(rows, weight);
+    at::Tensor logits = lm_head_logits(rows, weight);
     if (inverse != 1) logits.mul_(inverse);
     at::Tensor logp = result.logp.narrow(0, begin, count), lse = sums.narrow(0, 0, count);
     row_statistics(logits, wanted, lse, logp);
     if (!coefficients && !options.entropy) continue;
-    at::Tensor p = at::sub(logits, lse.unsqueeze(1)).exp_();
-    if (options.entropy) result.entropy.narrow(0, begin, count).copy_(row_entropy(logits, lse, p));
+    const std::span<float> slope(slopes.data(), count);
+    if (coefficients) coefficients(begin, floats(logp), slope);
+    for (float& c : slope) c *= inverse;
+    at::Tensor entropy = entropies.narrow(0, 0, count);
+    to_logit_gradient(logits, lse, wanted, slope, floats(entropy));
+    if (options.entropy) result.entropy.narrow(0, begin, count).copy_(entropy);
     if (!coefficients) continue;
-    at::Tensor slope = slopes.narrow(0, 0, count);
-    coefficients(begin, floats(logp), floats(slope));
-    if (inverse != 1) slope.mul_(inverse);
-    to_logit_gradient(p, wanted, slope);
-    const at::Tensor logit_grad = p.to(hidden.scalar_type());
+    const at::Tensor logit_grad = logits.to(hidden.scalar_type());
     result.hidden_grad.narrow(0, begin, count).copy_(at::mm(logit_grad, weight));
     if (weight_grad != nullptr) weight_grad->add_(at::mm(logit_grad.t(), rows));
   }

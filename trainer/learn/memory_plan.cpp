@@ -71,7 +71,8 @@ Json memory_plan(const MemoryPlanInput& in) {
   plan["masters"] = full && in.weight_bytes != 4 ? trained * 4 : 0;
   plan["adam"] = trained * 8;
   plan["activations"] = activation_bytes(in);
-  plan["logits_chunk"] = logit_rows * in.shape.vocab_size * (4 * 3 + in.weight_bytes);
+  const int64_t logit_bytes = 4 + (in.weight_bytes == 4 ? 0 : in.weight_bytes);
+  plan["logits_chunk"] = logit_rows * in.shape.vocab_size * logit_bytes;
   plan["kv_cache"] = in.kv_cache_bytes;
   plan["worker"] = in.worker_bytes;
   int64_t total = 0;

@@ -55,6 +55,35 @@ float log_sum_exp(const float* logits, int64_t size) {
   return top + static_cast<float>(std::log(total_mass(logits, size, top, 1.0f)));
 }
 
+// logits -> scale * softmax(logits), given their log sum exp; its entropy. A logit of -infinity
+// adds nothing to it: its log probability is cut where exp16 gives 0.
+float scaled_softmax(float* logits, int64_t size, float lse, float scale) {
+  constexpr float kLowest = -88;
+  if (!std::isfinite(lse)) {
+    std::fill_n(logits, size, __builtin_nanf(""));
+    return __builtin_nanf("");
+  }
+  double entropy = 0;
+  for (int64_t begin = 0; begin < size; begin += kSampleChunk) {
+    const int64_t end = std::min(size, begin + kSampleChunk);
+    F32x16 sums = {};
+    int64_t i = begin;
+    for (; i + 16 <= end; i += 16) {
+      const F32x16 logp = max(load16(logits + i) - lse, F32x16{} + kLowest);
+      const F32x16 p = exp16(logp);
+      sums -= p * logp;
+      store16(logits + i, scale * p);
+    }
+    for (; i < end; ++i) {
+      const float logp = std::max(logits[i] - lse, kLowest), p = std::exp(logp);
+      entropy -= p * logp;
+      logits[i] = scale * p;
+    }
+    entropy += sum16(sums);
+  }
+  return static_cast<float>(entropy);
+}
+
 // Inverse of the cumulative distribution at `target` of the whole softmax.
 int64_t draw_uncut(const SampleArgs& a, float top, float inverse_temperature, double target) {
   double before = 0;

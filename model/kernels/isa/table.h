@@ -34,6 +34,7 @@ KernelTable make_table() {
                     nullptr,
                     gemm_int8,
                     log_sum_exp,
+                    scaled_softmax,
                     sample};
 #ifdef __AVX512BF16__
   table.gemm = gemm;

@@ -35,6 +35,37 @@ TEST(Kernels, LogSumExpMatchesDoublePrecision) {
   }
 }
 
+TEST(Kernels, ScaledSoftmaxMatchesDoublePrecision) {
+  for (const size_t n : {1u, 15u, 16u, 1000u, 49152u}) {
+    auto logits = random_values(n, n, 5);
+    if (n > 1) logits[n / 2] = logits[n - 1] = -INFINITY;
+    double sum = 0, entropy = 0;
+    for (float x : logits) sum += std::exp(static_cast<double>(x));
+    const auto p = [&](size_t i) { return std::exp(static_cast<double>(logits[i])) / sum; };
+    for (size_t i = 0; i < n; ++i) entropy -= p(i) > 0 ? p(i) * std::log(p(i)) : 0;
+    for (const KernelTable* table : tables()) {
+      std::vector<float> got = logits;
+      const float lse = table->log_sum_exp(logits.data(), static_cast<int64_t>(n));
+      // The error of lse, some 2e-6, is that of every log probability.
+      EXPECT_NEAR(table->scaled_softmax(got.data(), static_cast<int64_t>(n), lse, -3), entropy,
+                  4e-6 * (1 + entropy));
+      for (size_t i = 0; i < n; ++i) ASSERT_NEAR(got[i], -3 * p(i), 4e-6 * 3 * p(i) + 1e-37) << i;
+    }
+  }
+}
+
+TEST(Kernels, ScaledSoftmaxOfRowsWithoutASumIsNan) {
+  for (const float bad : {NAN, INFINITY, -INFINITY}) {
+    for (const KernelTable* table : tables()) {
+      std::vector<float> logits(40, -INFINITY);
+      logits[17] = bad;
+      const float lse = table->log_sum_exp(logits.data(), 40);
+      EXPECT_TRUE(std::isnan(table->scaled_softmax(logits.data(), 40, lse, 1)));
+      for (const float p : logits) EXPECT_TRUE(std::isnan(p));
+    }
+  }
+}
+
 // Chi-square of 20,000 draws over 40 ids: the 0.1 % point of 39 degrees of freedom is 72.1.
 TEST(Kernels, DrawsFollowTheSoftmax) {
   const auto logits = random_values(40, 3);
