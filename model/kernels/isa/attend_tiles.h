@@ -6,7 +6,6 @@
 #include "model/kernels/isa/attend.h"
 #include "model/kernels/isa/tiles.h"
 
-#ifdef __AMX_BF16__
 namespace weft::kernels {
 namespace {
 
@@ -36,7 +35,6 @@ class AttendTiles {
         factor_[i] = soften(scores_ + i * kChunkTokens, a_, row_ + i, b, blocks,
                             weights_ + i * kChunkTokens, &peak_[i], &sum_[i]);
       }
-      before_tiles_read(weights_);
       for (int64_t d = 0; d < a_.dim; d += kTiledDims) add_values(b, blocks, d);
     }
     for (int64_t i = 0; i < rows_; ++i) {
@@ -48,6 +46,8 @@ class AttendTiles {
   }
 
  private:
+  static constexpr int64_t kBytes = sizeof(Bf16);
+
   TileShapes shapes() const {
     TileShapes shapes;
     for (int i = 0; i < 6; ++i) shapes.rows[i] = static_cast<uint8_t>(rows_);
@@ -57,99 +57,48 @@ class AttendTiles {
   }
 
   // Lines of the block that is fetched while block b is read.
-  WEFT_INLINE void fetch(const Bf16* const* fetched, int64_t b, int64_t first, int64_t lines) {
-    if (!fetched) return;
-    for (int64_t i = 0; i < lines; ++i) fetch_to_l2(fetched[b] + (first + i) * 32);
+  void fetch(int64_t b, int64_t first, int64_t lines) {
+    if (!fetched_) return;
+    for (int64_t i = 0; i < lines; ++i) fetch_to_l2(fetched_[b] + (first + i) * 32);
   }
 
   // Scores of four blocks, or as many as there are, in tiles 0 to 3.
   void score(int64_t b, int64_t blocks) {
-    const Bf16* const* keys = a_.blocks + b;
-    const Bf16* q = a_.q + row_ * a_.dim;
-    const int64_t stride = a_.dim * static_cast<int64_t>(sizeof(Bf16));
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    for_four_tiles([](auto i) { tile_zero<i>(); });
     int64_t d = 0;
-    for (; d + kTileDepth <= a_.dim; d += kTileDepth) {
-      const int64_t at = d * kBlockTokens;
-      _tile_loadd(4, q + d, stride);
-      _tile_loadd(6, keys[0] + at, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      if (blocks > 1) {
-        _tile_loadd(6, keys[1] + at, 64);
-        _tile_dpbf16ps(1, 4, 6);
-      }
-      if (blocks > 2) {
-        _tile_loadd(6, keys[2] + at, 64);
-        _tile_dpbf16ps(2, 4, 6);
-      }
-      if (blocks > 3) {
-        _tile_loadd(6, keys[3] + at, 64);
-        _tile_dpbf16ps(3, 4, 6);
-      }
-      for (int64_t j = 0; j < blocks; ++j) fetch(fetched_, b + j, d / 2, 16);
-    }
-    if (d < a_.dim) {
-      const int64_t at = d * kBlockTokens;
-      _tile_loadd(5, q + d, stride);
-      _tile_loadd(7, keys[0] + at, 64);
-      _tile_dpbf16ps(0, 5, 7);
-      if (blocks > 1) {
-        _tile_loadd(7, keys[1] + at, 64);
-        _tile_dpbf16ps(1, 5, 7);
-      }
-      if (blocks > 2) {
-        _tile_loadd(7, keys[2] + at, 64);
-        _tile_dpbf16ps(2, 5, 7);
-      }
-      if (blocks > 3) {
-        _tile_loadd(7, keys[3] + at, 64);
-        _tile_dpbf16ps(3, 5, 7);
-      }
-      for (int64_t j = 0; j < blocks; ++j) fetch(fetched_, b + j, d / 2, 8);
-    }
-    constexpr int64_t row_bytes = kChunkTokens * sizeof(float);
-    _tile_stored(0, scores_, row_bytes);
-    _tile_stored(1, scores_ + 16, row_bytes);
-    _tile_stored(2, scores_ + 32, row_bytes);
-    _tile_stored(3, scores_ + 48, row_bytes);
+    for (; d + kTileDepth <= a_.dim; d += kTileDepth) add_scores<4, 6>(b, blocks, d);
+    if (d < a_.dim) add_scores<5, 7>(b, blocks, d);
+    for_four_tiles([&](auto i) { tile_store<i>(scores_ + i * 16, kChunkTokens * sizeof(float)); });
+  }
+
+  // Adds what the dimensions from d on, as many as the tiles are deep, give.
+  template <int kQueries, int kKeys>
+  void add_scores(int64_t b, int64_t blocks, int64_t d) {
+    tile_load<kQueries>(a_.q + row_ * a_.dim + d, a_.dim * kBytes);
+    for_four_tiles([&](auto i) {
+      if (i >= blocks) return;
+      tile_load<kKeys>(a_.blocks[b + i] + d * kBlockTokens, 64);
+      tile_multiply<i, kQueries, kKeys>();
+    });
+    for (int64_t j = 0; j < blocks; ++j) fetch(b + j, d / 2, std::min(kTileDepth, a_.dim - d) / 2);
   }
 
   // out = out * factor + weights values, for 64 dimensions from d on, or as many as there are.
   void add_values(int64_t b, int64_t blocks, int64_t d) {
     const int64_t dims = std::min(kTiledDims, a_.dim - d);
-    const int64_t stride = 2 * a_.dim * static_cast<int64_t>(sizeof(Bf16));
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    for_four_tiles([](auto i) { tile_zero<i>(); });
     for (int64_t j = 0; j < blocks; ++j) {
       const Bf16* values = a_.blocks[b + j] + a_.dim * kBlockTokens + 2 * d;
-      _tile_loadd(5, weights_ + j * kBlockTokens, kChunkTokens * sizeof(Bf16));
-      _tile_loadd(7, values, stride);
-      _tile_dpbf16ps(0, 5, 7);
-      if (dims > 16) {
-        _tile_loadd(7, values + 32, stride);
-        _tile_dpbf16ps(1, 5, 7);
-      }
-      if (dims > 32) {
-        _tile_loadd(7, values + 64, stride);
-        _tile_dpbf16ps(2, 5, 7);
-      }
-      if (dims > 48) {
-        _tile_loadd(7, values + 96, stride);
-        _tile_dpbf16ps(3, 5, 7);
-      }
+      tile_load<5>(weights_ + j * kBlockTokens, kChunkTokens * kBytes);
+      for_four_tiles([&](auto i) {
+        if (16 * i >= dims) return;
+        tile_load<7>(values + 32 * i, 2 * a_.dim * kBytes);
+        tile_multiply<i, 5, 7>();
+      });
       // The values' half of a block has as many lines as the keys'.
-      fetch(fetched_, b + j, (a_.dim + d) / 2, dims / 2);
+      fetch(b + j, (a_.dim + d) / 2, dims / 2);
     }
-    constexpr int64_t row_bytes = kTiledDims * sizeof(float);
-    _tile_stored(0, sums_, row_bytes);
-    _tile_stored(1, sums_ + 16, row_bytes);
-    _tile_stored(2, sums_ + 32, row_bytes);
-    _tile_stored(3, sums_ + 48, row_bytes);
+    for_four_tiles([&](auto i) { tile_store<i>(sums_ + i * 16, kTiledDims * sizeof(float)); });
     for (int64_t i = 0; i < rows_; ++i) {
       float* out = a_.out + (row_ + i) * a_.dim + d;
       for (int64_t at = 0; at < dims; at += 16) {
@@ -169,7 +118,6 @@ class AttendTiles {
 };
 
 void attend_tiles(const AttendArgs<Bf16>& a) {
-  before_tiles_read(a.q);
   for (int64_t row = 0; row < a.rows; row += kTileRows) {
     AttendTiles(a, row, std::min(kTileRows, a.rows - row)).run();
   }
@@ -177,4 +125,3 @@ void attend_tiles(const AttendArgs<Bf16>& a) {
 
 }  // namespace
 }  // namespace weft::kernels
-#endif

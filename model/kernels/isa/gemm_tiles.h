@@ -6,7 +6,6 @@
 
 #include "model/kernels/isa/tiles.h"
 
-#ifdef __AMX_BF16__
 namespace weft::kernels {
 namespace {
 
@@ -141,7 +140,6 @@ class TileBlock {
     for (int64_t i = 0; i < height_; ++i) {
       std::memcpy(rest + i * kTileDepth, w + i * g_.k + whole, (g_.k - whole) * sizeof(Bf16));
     }
-    before_tiles_read(rest);
   }
 
   // Tiles i and i + 1 of columns, t and t + 1 of rows.
@@ -149,16 +147,16 @@ class TileBlock {
     const Bf16 *w0 = tiles[i].w, *w1 = tiles[i + 1].w, *x0 = rows_tile(t), *x1 = rows_tile(t + 1);
     const auto step = [](const Bf16* w0, const Bf16* w1, int64_t stride, const Bf16* x0,
                          const Bf16* x1) __attribute__((always_inline)) {
-      _tile_loadd(4, w0, stride);
-      _tile_loadd(6, x0, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_loadd(7, x1, 64);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_loadd(5, w1, stride);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
+      tile_load<4>(w0, stride);
+      tile_load<6>(x0, 64);
+      tile_multiply<0, 4, 6>();
+      tile_load<7>(x1, 64);
+      tile_multiply<1, 4, 7>();
+      tile_load<5>(w1, stride);
+      tile_multiply<2, 5, 6>();
+      tile_multiply<3, 5, 7>();
     };
-    zero_sums();
+    for_four_tiles([](auto i) { tile_zero<i>(); });
     const int64_t stride = g_.k * static_cast<int64_t>(sizeof(Bf16));
     for_each_step(
         *this, [&](int64_t at, int64_t packed) __attribute__((always_inline)) {
@@ -171,7 +169,8 @@ class TileBlock {
       const int64_t packed = g_.k / kTileDepth * kTileSize;
       step(rest[0], rest[1], 64, x0 + packed, x1 + packed);
     }
-    store_sums();
+    pending_.finish_all();
+    for_four_tiles([&](auto i) { tile_store<i>(pending_.tile(i), 64); });
     for (int64_t j = 0; j < 4 && i + j / 2 < count_; ++j) {
       add_pending(tiles[i + j / 2], t + j % 2);
     }
@@ -182,11 +181,11 @@ class TileBlock {
     const Bf16 *w = tile.w, *x = rows_tile(t);
     const auto step =
         [](const Bf16* w, int64_t stride, const Bf16* x) __attribute__((always_inline)) {
-      _tile_loadd(4, w, stride);
-      _tile_loadd(6, x, 64);
-      _tile_dpbf16ps(0, 4, 6);
+      tile_load<4>(w, stride);
+      tile_load<6>(x, 64);
+      tile_multiply<0, 4, 6>();
     };
-    _tile_zero(0);
+    tile_zero<0>();
     const int64_t stride = g_.k * static_cast<int64_t>(sizeof(Bf16));
     for_each_step(
         *this, [&](int64_t at, int64_t packed)
@@ -197,23 +196,8 @@ class TileBlock {
       step(rest, 64, x + g_.k / kTileDepth * kTileSize);
     }
     pending_.finish_all();
-    _tile_stored(0, pending_.tile(0), 64);
+    tile_store<0>(pending_.tile(0), 64);
     add_pending(tile, t);
-  }
-
-  WEFT_INLINE void zero_sums() {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  }
-
-  void store_sums() {
-    pending_.finish_all();
-    _tile_stored(0, pending_.tile(0), 64);
-    _tile_stored(1, pending_.tile(1), 64);
-    _tile_stored(2, pending_.tile(2), 64);
-    _tile_stored(3, pending_.tile(3), 64);
   }
 
   void add_pending(const ColumnTile& columns, int64_t t) {
@@ -233,7 +217,6 @@ class TileBlock {
 void gemm_tiles(const GemmArgs& g) {
   if (g.n0 >= g.n1) return;
   const int64_t height = std::min(kTileRows, g.n1 - g.n0);
-  before_tiles_read(g.x);
   TileShapes shapes;
   for (int i = 0; i < 6; ++i) shapes.rows[i] = static_cast<uint8_t>(height);
   const TileState state(shapes);
@@ -243,4 +226,3 @@ void gemm_tiles(const GemmArgs& g) {
 
 }  // namespace
 }  // namespace weft::kernels
-#endif

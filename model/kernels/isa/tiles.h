@@ -1,9 +1,10 @@
 /// Matrix tiles (AMX): their shape, rows packed for them and back.
 #pragma once
 
+#include <type_traits>
+
 #include "model/kernels/isa/vec.h"
 
-#ifdef __AMX_BF16__
 namespace weft::kernels {
 namespace {
 
@@ -39,9 +40,34 @@ WEFT_INLINE void transpose16(__m512i* v) {
   }
 }
 
-// What loads tiles or their shape does not tell the compiler which memory it reads.
-WEFT_INLINE void before_tiles_read(const void* written) {
-  asm volatile("" ::"r"(written) : "memory");
+// The instructions on tiles. GCC's intrinsics do not say that they read memory, so that a store
+// before them may be dropped.
+template <int kTile>
+WEFT_INLINE void tile_zero() {
+  asm volatile("tilezero\t%%tmm%c0" ::"i"(kTile));
+}
+template <int kTile>
+WEFT_INLINE void tile_load(const Bf16* rows, int64_t row_bytes) {
+  asm volatile("tileloadd\t(%0,%1,1), %%tmm%c2" ::"r"(rows), "r"(row_bytes), "i"(kTile) : "memory");
+}
+// Sums += left right, in fp32.
+template <int kSums, int kLeft, int kRight>
+WEFT_INLINE void tile_multiply() {
+  asm volatile("tdpbf16ps\t%%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kLeft), "i"(kRight));
+}
+template <int kTile>
+WEFT_INLINE void tile_store(float* rows, int64_t row_bytes) {
+  asm volatile("tilestored\t%%tmm%c2, (%0,%1,1)" ::"r"(rows), "r"(row_bytes), "i"(kTile)
+               : "memory");
+}
+
+// Calls f with the numbers of the first four tiles, which are constants.
+template <class F>
+WEFT_INLINE void for_four_tiles(const F& f) {
+  f(std::integral_constant<int, 0>());
+  f(std::integral_constant<int, 1>());
+  f(std::integral_constant<int, 2>());
+  f(std::integral_constant<int, 3>());
 }
 
 // The shapes of the eight tiles: rows, and bytes of a row.
@@ -54,11 +80,8 @@ struct alignas(64) TileShapes {
 // The thread has tiles of such shapes while this lives.
 class TileState {
  public:
-  explicit TileState(const TileShapes& shapes) {
-    before_tiles_read(&shapes);
-    _tile_loadconfig(&shapes);
-  }
-  ~TileState() { _tile_release(); }
+  explicit TileState(const TileShapes& shapes) { asm volatile("ldtilecfg\t%0" ::"m"(shapes)); }
+  ~TileState() { asm volatile("tilerelease"); }
   TileState(const TileState&) = delete;
   TileState& operator=(const TileState&) = delete;
 };
@@ -85,4 +108,3 @@ void pack_rows(const Bf16* x, int64_t rows, int64_t k, Bf16* packed) {
 
 }  // namespace
 }  // namespace weft::kernels
-#endif
