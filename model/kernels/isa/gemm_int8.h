@@ -71,7 +71,15 @@ WEFT_INLINE void add_tile(const Int8GemmArgs& a, int64_t row, int64_t block, int
   Sums acc[kChains][MR][kVectors] = {};
   const int16_t* x = a.x + row * 2 * a.pairs;
   const int8_t* w = a.w + block * 2 * kInt8Block * a.pairs;
+  // The first rows of x fetch the weights for all: one line for each two pairs of a block.
+  const bool fetches = row == 0;
   const auto step = [&](int64_t p, int chain) __attribute__((always_inline)) {
+    if (fetches && p % 2 == 0) {
+#pragma GCC unroll 4
+      for (int b = 0; b < NB; ++b) {
+        fetch_to_l2(w + (b * a.pairs + p) * 2 * kInt8Block + kFetchAheadBytes);
+      }
+    }
     Words weights[kVectors];
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
