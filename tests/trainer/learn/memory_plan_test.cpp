@@ -46,6 +46,16 @@ TEST(MemoryPlan, CountsTheStatesOfA7BFullRun) {
   EXPECT_LT(gb(plan, "activations"), 12);
 }
 
+// 256 rows of 152,064 logits, which become their gradient in place and then the weights' dtype.
+TEST(MemoryPlan, HoldsAChunkOfLogitsOnceInEachDtype) {
+  MemoryPlanInput in = full_7b();
+  EXPECT_EQ(memory_plan(in)["logits_chunk"], 256 * 152064 * (4 + 2));
+  in.weight_bytes = 4;
+  EXPECT_EQ(memory_plan(in)["logits_chunk"], 256 * 152064 * 4);
+  in.learn.tokens_per_microbatch = 100;
+  EXPECT_EQ(memory_plan(in)["logits_chunk"], 100 * 152064 * 4);
+}
+
 TEST(MemoryPlan, ShrinksToTheAdapterWithLora) {
   MemoryPlanInput in = full_7b();
   in.shape = qwen2(48, 5120, 40, 8, 13824);
