@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "sandbox/value.h"
 
@@ -9,39 +10,6 @@ namespace {
 
 using Kind = PythonValue::Kind;
 constexpr int64_t kExactInJson = int64_t{1} << 53;
-constexpr char kBase64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-std::string base64_encode(const std::string& bytes) {
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    for (size_t k = 0; k < 3; ++k) {
-      group = (group << 8) | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0);
-    }
-    for (size_t k = 0; k < 4; ++k) {
-      out += i + k <= bytes.size() ? kBase64[(group >> (18 - 6 * k)) & 63] : '=';
-    }
-  }
-  return out;
-}
-
-std::string base64_decode(const std::string& text, const std::string& where) {
-  std::string out;
-  uint32_t group = 0;
-  int bits = 0;
-  for (const char c : text) {
-    if (c == '=') break;
-    const char* found = c ? std::char_traits<char>::find(kBase64, 64, c) : nullptr;
-    if (!found) throw InputError(where + ": \"$bytes\" is not base64");
-    group = (group << 6) | static_cast<uint32_t>(found - kBase64);
-    bits += 6;
-    if (bits >= 8) {
-      bits -= 8;
-      out += static_cast<char>(group >> bits);
-    }
-  }
-  return out;
-}
 
 [[noreturn]] void throw_shape(const std::string& where, const std::string& tag,
                               const char* expected) {
@@ -109,7 +77,9 @@ PythonValue tagged(const std::string& tag, const Json& body, const std::string& 
   if (tag == "$bytes") {
     need_string();
     value.kind = Kind::kBytes;
-    value.text = base64_decode(body.get<std::string>(), where);
+    auto bytes = base64_decode(body.get<std::string>());
+    if (!bytes) throw InputError(where + ": \"$bytes\" is not base64");
+    value.text = std::move(*bytes);
     return value;
   }
   if (tag == "$complex") {

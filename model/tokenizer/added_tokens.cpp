@@ -43,6 +43,18 @@ size_t leading_space(std::string_view text) {
 
 }  // namespace
 
+AddedToken read_added_token(const Json& json, const std::string& where) {
+  AddedToken token;
+  token.id = get_field<int>(json, "id", where);
+  token.content = get_field<std::string>(json, "content", where);
+  token.special = get_field_or<bool>(json, "special", false, where);
+  token.normalized = get_field_or<bool>(json, "normalized", !token.special, where);
+  token.lstrip = get_field_or<bool>(json, "lstrip", false, where);
+  token.rstrip = get_field_or<bool>(json, "rstrip", false, where);
+  token.single_word = get_field_or<bool>(json, "single_word", false, where);
+  return token;
+}
+
 AddedTokenFinder::AddedTokenFinder(const std::vector<AddedToken>& tokens)
     : tokens_(tokens), first_(256, -1) {
   for (size_t index = 0; index < tokens_.size(); ++index) {

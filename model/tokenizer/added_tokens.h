@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
+
 namespace weft {
 
 struct AddedToken {
@@ -17,6 +19,9 @@ struct AddedToken {
   bool rstrip = false;       ///< takes the white space after it
   bool single_word = false;  ///< only where no word character touches it
 };
+
+/// An object of `added_tokens` in a tokenizer.json. Throws InputError opening with `where`.
+AddedToken read_added_token(const Json& json, const std::string& where);
 
 /// Finds added tokens, leftmost first and longest of those. Immutable; may be used from any thread.
 class AddedTokenFinder {

@@ -39,13 +39,14 @@ Bpe::Bpe(std::unordered_map<std::string, int32_t> ids, const std::vector<BpeMerg
     : ids_(std::move(ids)),
       table_(std::bit_ceil(std::max<size_t>(16, merges.size() * 2))),
       options_(std::move(options)) {
-  for (size_t rank = 0; rank < merges.size(); ++rank) {
-    const uint64_t pair = pair_key(merges[rank].left, merges[rank].right);
+  for (size_t i = 0; i < merges.size(); ++i) {
+    const BpeMerge& merge = merges[i];
+    const uint64_t pair = pair_key(merge.left, merge.right);
     size_t slot = hash_pair(pair) & (table_.size() - 1);
     while (table_[slot].rank >= 0 && table_[slot].pair != pair) {
       slot = (slot + 1) & (table_.size() - 1);
     }
-    table_[slot] = {pair, static_cast<int32_t>(rank), merges[rank].merged};
+    table_[slot] = {pair, merge.rank < 0 ? static_cast<int32_t>(i) : merge.rank, merge.merged};
   }
 }
 

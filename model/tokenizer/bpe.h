@@ -16,6 +16,7 @@ struct BpeMerge {
   int32_t left = 0;
   int32_t right = 0;
   int32_t merged = 0;
+  int32_t rank = -1;  ///< the lowest merges first; below 0: its place in the list
 };
 
 struct BpeOptions {
@@ -36,7 +37,7 @@ class BpeCache;
 /// Immutable; may be used from any thread.
 class Bpe {
  public:
-  /// `ids` maps the content of a token (raw bytes) to its id. Earlier merges come first.
+  /// `ids` maps the content of a token (raw bytes) to its id.
   Bpe(std::unordered_map<std::string, int32_t> ids, const std::vector<BpeMerge>& merges,
       BpeOptions options);
 

@@ -3,24 +3,38 @@
 #include "base/error.h"
 #include "model/tokenizer/json_tokenizer.h"
 #include "model/tokenizer/sentencepiece_tokenizer.h"
+#include "model/tokenizer/tiktoken.h"
 #include "model/tokenizer/unicode.h"
 
 namespace weft {
 
-std::unique_ptr<Tokenizer> Tokenizer::load(const std::filesystem::path& path) {
-  std::filesystem::path file = path;
-  if (std::filesystem::is_directory(path)) {
-    file = path / "tokenizer.json";
-    if (!std::filesystem::exists(file)) file = path / "tokenizer.model";
-    if (!std::filesystem::exists(file)) {
-      throw InputError(path.string() +
-                       ": expected tokenizer.json or tokenizer.model, found neither");
-    }
+namespace {
+
+// The file to read of a model's folder.
+std::filesystem::path tokenizer_file(const std::filesystem::path& folder) {
+  for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
+    if (std::filesystem::exists(folder / name)) return folder / name;
   }
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".tiktoken") return entry.path();
+  }
+  throw InputError(folder.string() +
+                   ": expected tokenizer.json, tokenizer.model or a .tiktoken file, found none");
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> Tokenizer::load(const std::filesystem::path& path) {
+  const std::filesystem::path file =
+      std::filesystem::is_directory(path) ? tokenizer_file(path) : path;
   if (!std::filesystem::exists(file)) throw InputError(file.string() + ": no such file");
-  if (file.extension() == ".json") return std::make_unique<JsonTokenizer>(file);
-  if (file.extension() == ".model") return std::make_unique<SentencePieceTokenizer>(file);
-  throw InputError(file.string() + ": expected a folder, a .json or a .model file");
+  if (file.extension() == ".json") return load_json_tokenizer(file);
+  if (file.extension() == ".tiktoken") return load_tiktoken(file);
+  if (file.extension() == ".model") {
+    if (is_tiktoken_file(file)) return load_tiktoken(file);
+    return std::make_unique<SentencePieceTokenizer>(file);
+  }
+  throw InputError(file.string() + ": expected a folder, a .json, a .model or a .tiktoken file");
 }
 
 StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)

@@ -17,13 +17,15 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  /// `path` is a model's folder (tokenizer.json is preferred to tokenizer.model) or one of the two
-  /// files. Throws InputError naming the file and the component that is broken or unknown.
+  /// `path` is a model's folder (of tokenizer.json, tokenizer.model and a .tiktoken file the first
+  /// that is there) or one of these files. Throws InputError naming the file and the component that
+  /// is broken or unknown.
   ///
   /// tokenizer.json is read as Hugging Face `tokenizers` does, except that its `truncation` and
   /// `padding` are not applied. A sentencepiece `.model` gives what `tokenizers` gives after
   /// conversion; BOS is put first and EOS last as `add_bos_token` (default true) and
-  /// `add_eos_token` (default false) of a tokenizer_config.json beside it say.
+  /// `add_eos_token` (default false) of a tokenizer_config.json beside it say. tiktoken's ranks, in
+  /// a .tiktoken or .model file, are read as model/tokenizer/tiktoken.h says.
   static std::unique_ptr<Tokenizer> load(const std::filesystem::path& path);
 
   /// Ids of `text`; invalid UTF-8 counts as U+FFFD. `add_special` adds what the post-processor adds

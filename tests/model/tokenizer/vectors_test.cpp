@@ -14,6 +14,7 @@
 namespace weft {
 namespace {
 
+namespace fs = std::filesystem;
 using Ids = std::vector<int32_t>;
 
 struct Vector {
@@ -45,6 +46,17 @@ std::string gunzip(const std::filesystem::path& file) {
   const auto run = test::run_program({"/bin/gzip", "-dc", file.string()});
   if (run.exit_code != 0) throw Error(run.err);
   return run.out;
+}
+
+// Texts and ids of one column of the fixture.
+std::vector<Vector> fixture_vectors(const char* column) {
+  std::vector<Vector> vectors;
+  const Json fixture = read_json_file(test::fixture("tokenizer_vectors.json"));
+  for (const Json& item : fixture["cases"]) {
+    vectors.push_back({item["text"].get<std::string>(), item[column].get<Ids>()});
+  }
+  EXPECT_EQ(vectors.size(), 20u);
+  return vectors;
 }
 
 void expect_equal(const Tokenizer& tokenizer, const std::vector<Vector>& vectors) {
@@ -82,18 +94,24 @@ class TokenizerVectors : public ::testing::Test {
     return Tokenizer::load(dir_.path());
   }
 
+  Json added_tokens(const std::string& config_file) {
+    Json added = Json::array();
+    const Json config = read_json_file(data_ / config_file);
+    for (const auto& [id, token] : config["added_tokens_decoder"].items()) {
+      added.push_back(token);
+      added.back()["id"] = std::stoi(id);
+    }
+    return added;
+  }
+
   // Qwen2's vocabulary and merges, put together as its tokenizer.json is.
-  std::unique_ptr<Tokenizer> qwen2() {
+  std::unique_ptr<Tokenizer> qwen(const Json& added) {
     Json json = {{"normalizer", {{"type", "NFC"}}}, {"decoder", {{"type", "ByteLevel"}}}};
     json["pre_tokenizer"]["type"] = "Sequence";
     json["pre_tokenizer"]["pretokenizers"] = {
         {{"type", "Split"}, {"pattern", {{"Regex", kQwen2Regex}}}, {"behavior", "Isolated"}},
         {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}};
-    const Json config = read_json_file(data_ / "qwen2.5-tokenizer_config.json");
-    for (const auto& [id, token] : config["added_tokens_decoder"].items()) {
-      json["added_tokens"].push_back(token);
-      json["added_tokens"].back()["id"] = std::stoi(id);
-    }
+    json["added_tokens"] = added;
     Json merges = Json::array();
     std::istringstream lines(gunzip(data_ / "derived-qwen2-merges.txt.gz"));
     for (std::string line; std::getline(lines, line);) {
@@ -107,6 +125,16 @@ class TokenizerVectors : public ::testing::Test {
     return Tokenizer::load(dir_.path());
   }
 
+  std::unique_ptr<Tokenizer> qwen2() { return qwen(added_tokens("qwen2.5-tokenizer_config.json")); }
+
+  // The same vocabulary as tiktoken's ranks, with Qwen2.5's added tokens beside it.
+  std::unique_ptr<Tokenizer> qwen2_ranks(const std::string& name) {
+    fs::create_directory(dir_ / "ranks");
+    write_file_atomically(dir_ / "ranks" / name, gunzip(data_ / "qwen.tiktoken.gz"));
+    fs::copy_file(data_ / "qwen2.5-tokenizer_config.json", dir_ / "ranks/tokenizer_config.json");
+    return Tokenizer::load(dir_ / "ranks");
+  }
+
   std::filesystem::path data_;
   test::TempDir dir_;
 };
@@ -118,24 +146,7 @@ TEST_F(TokenizerVectors, Gpt2EqualsLlamaCpp) {
 }
 
 TEST_F(TokenizerVectors, Gpt2EqualsTiktoken) {
-  expect_equal(
-      *unpack("gpt2-tokenizer.json.gz"),
-      {{"", {}},
-       {"  ", {220, 220}},
-       {"Hello, y'all! How are you \U0001F601 "
-        "?\u6211\u60F3\u5728apple\u5DE5\u4F5C1314151\u5929\uFF5E",
-        {15496, 11,    331,   6,    439,   0,     1374,  389, 345,   30325,
-         223,   5633,  22755, 239,  46349, 111,   28839, 101, 18040, 32432,
-         98,    43291, 1485,  1415, 24309, 25465, 171,   121, 252}},
-       {"I'LL  don'T\r\n\r\n x", {40, 6, 3069, 220, 836, 6, 51, 201, 198, 201, 198, 2124}},
-       {"1234567 3.14 \u2460\u2163\u00BD \u0663",
-        {10163, 2231, 3134, 513, 13, 1415, 2343, 239, 254, 158, 227, 96, 23141, 18923, 96}},
-       {"a\u00A0b\u2003"
-        "c\u3000"
-        "d",
-        {64, 1849, 65, 447, 225, 66, 5099, 222, 67}},
-       {"\u017F'\u017F 'S K'\u212A", {129, 123, 6, 129, 123, 705, 50, 509, 6, 158, 226, 103}},
-       {"\r\n \r\n\t\n", {201, 198, 220, 201, 198, 197, 198}}});
+  expect_equal(*unpack("gpt2-tokenizer.json.gz"), fixture_vectors("gpt2"));
 }
 
 TEST_F(TokenizerVectors, Qwen2EqualsLlamaCpp) {
@@ -144,20 +155,58 @@ TEST_F(TokenizerVectors, Qwen2EqualsLlamaCpp) {
   expect_equal(*qwen2(), vectors);
 }
 
-TEST_F(TokenizerVectors, Qwen2EqualsHuggingFace) {
-  const auto tokenizer = qwen2();
-  expect_equal(*tokenizer, {{"  ", {256}},
-                            {"e\u0301 \u00E9 \u212B \uFB01", {963, 3958, 79252, 32495, 70731}},
-                            {"a\u00A0b\u2003"
-                             "c\u3000"
-                             "d",
-                             {64, 4102, 65, 378, 225, 66, 22441, 67}},
-                            {"<|im_start|> <|im_end |>", {151644, 82639, 318, 6213, 58721}},
-                            {"\u017F'\u017F 'S K'\u212A", {144815, 6, 144815, 364, 50, 730, 6, 42}},
-                            {"   leading and trailing   ", {256, 6388, 323, 27748, 262}},
-                            {"\r\n \r\n\t\n", {319, 2529, 1572}}});
+TEST_F(TokenizerVectors, Qwen3EqualsHuggingFace) {
+  const auto tokenizer = qwen(added_tokens("qwen3-tokenizer_config.json"));
+  expect_equal(*tokenizer, fixture_vectors("qwen3"));
   EXPECT_EQ(tokenizer->decode(Ids{151644, 872, 198}, false), "<|im_start|>user\n");
   EXPECT_EQ(tokenizer->decode(Ids{151644, 872, 198}, true), "user\n");
+}
+
+// DeepSeek-R1-Distill-Qwen: Qwen2's vocabulary with other special tokens, of which only the first
+// and fourth are hidden.
+TEST_F(TokenizerVectors, DistillEqualsLlamaCpp) {
+  const char* contents[] = {"<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
+                            "<\uFF5CUser\uFF5C>",
+                            "<\uFF5CAssistant\uFF5C>",
+                            "<\uFF5Cbegin\u2581of\u2581sentence\uFF5C>",
+                            "<|EOT|>",
+                            "<think>",
+                            "</think>"};
+  Json added = Json::array();
+  for (int i = 0; i < 7; ++i) {
+    added.push_back({{"id", 151643 + i},
+                     {"content", contents[i]},
+                     {"special", i == 0 || i == 3},
+                     {"normalized", false}});
+  }
+  const auto tokenizer = qwen(added);
+  const auto vectors = read_vectors(data_ / "ggml-vocab-deepseek-r1-qwen.gguf");
+  EXPECT_GE(vectors.size(), 40u);
+  expect_equal(*tokenizer, vectors);
+  const std::string chat = std::string(contents[1]) + "hi" + contents[2] + "<think>\n";
+  const Ids ids = tokenizer->encode(contents[3] + chat, false);
+  EXPECT_EQ(ids, (Ids{151646, 151644, 6023, 151645, 151648, 198}));
+  EXPECT_EQ(tokenizer->decode(ids, true), chat);
+}
+
+TEST_F(TokenizerVectors, TiktokenRanksEqualTheirMerges) {
+  const auto ranks = qwen2_ranks("qwen.tiktoken"), merges = qwen2();
+  expect_equal(*ranks, read_vectors(data_ / "ggml-vocab-qwen2.gguf"));
+  std::istringstream lines(read_file(data_ / "sentencepiece-botchan.txt"));
+  for (std::string line; std::getline(lines, line);) {
+    ASSERT_EQ(ranks->encode(line), merges->encode(line)) << line;
+  }
+  for (int32_t id = 0; id < merges->vocab_size(); ++id) {
+    ASSERT_EQ(ranks->token_bytes(id), merges->token_bytes(id)) << id;
+  }
+  EXPECT_EQ(ranks->vocab_size(), merges->vocab_size());
+  EXPECT_EQ(ranks->encode("<|im_start|>user"), (Ids{151644, 872}));
+  EXPECT_TRUE(ranks->is_special(151644));
+}
+
+// The name that Llama-3's ranks have.
+TEST_F(TokenizerVectors, TiktokenRanksAreToldFromASentencePieceModel) {
+  EXPECT_EQ(qwen2_ranks("tokenizer.model")->encode(" Hello world"), (Ids{21927, 1879}));
 }
 
 TEST_F(TokenizerVectors, LlamaSentencePieceEqualsLlamaCpp) {
