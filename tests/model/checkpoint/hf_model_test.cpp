@@ -67,6 +67,29 @@ TEST(HfModel, SavedBf16IsNamedInTheConfig) {
   EXPECT_EQ(TransformerConfig::from_directory((dir / "bf16").string()).stored_dtype, "bfloat16");
 }
 
+// Every number of the file is one that fp32 holds exactly; bf16 rounds it.
+TEST(HfModel, WeightsOfEveryDtypeLoad) {
+  for (const at::ScalarType stored : {at::kHalf, at::kBFloat16, at::kFloat}) {
+    const ModelCopy model;
+    const fs::path file = model.path() / "model.safetensors";
+    const auto original = load_transformer(model.path().string(), at::kFloat);
+    std::vector<std::pair<std::string, at::Tensor>> tensors;
+    for (const auto& [name, view] : original->hugging_face_views()) {
+      tensors.emplace_back(name, view.to(stored));
+    }
+    fs::remove(file);
+    write_safetensors(file.string(), tensors);
+    for (const at::ScalarType wanted : {at::kFloat, at::kBFloat16}) {
+      const auto loaded = load_transformer(model.path().string(), wanted);
+      const auto views = loaded->hugging_face_views();
+      ASSERT_EQ(views.size(), tensors.size());
+      for (size_t i = 0; i < views.size(); ++i) {
+        EXPECT_TRUE(at::equal(views[i].second, tensors[i].second.to(wanted))) << views[i].first;
+      }
+    }
+  }
+}
+
 TEST(HfModel, SavingNeverOverwrites) {
   const test::TempDir dir;
   const std::string source = test::fixture("tiny_llama").string();
