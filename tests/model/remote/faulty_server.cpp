@@ -3,6 +3,7 @@
 #include <httplib.h>
 
 #include <chrono>
+#include <set>
 #include <thread>
 
 namespace weft::test {
@@ -13,9 +14,15 @@ struct FaultyServer::State {
   std::thread thread;
   int port = 0;
   std::atomic<int> count = 0, in_flight = 0, most = 0;
+  std::mutex ports_mutex;
+  std::set<int> ports;  // of clients
 
   void handle(const httplib::Request& request, httplib::Response& response) {
     const int number = count++;
+    {
+      const std::lock_guard lock(ports_mutex);
+      ports.insert(request.remote_port);
+    }
     const int now = ++in_flight;
     for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
     }
@@ -61,6 +68,11 @@ std::string FaultyServer::base_url() const {
 }
 
 int FaultyServer::num_requests() const { return state_->count; }
+
+int FaultyServer::num_connections() const {
+  const std::lock_guard lock(state_->ports_mutex);
+  return static_cast<int>(state_->ports.size());
+}
 
 int FaultyServer::max_in_flight() const { return state_->most; }
 

@@ -37,7 +37,8 @@ class FaultyServer {
 
   std::string base_url() const;
   int num_requests() const;
-  int max_in_flight() const;  ///< most requests ever answered at the same time
+  int num_connections() const;  ///< that requests have come over
+  int max_in_flight() const;    ///< most requests ever answered at the same time
 
  private:
   struct State;

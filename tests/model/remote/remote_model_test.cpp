@@ -57,6 +57,14 @@ Reply status(int code, std::string body = "") {
   return reply;
 }
 
+TEST(RemoteModel, KeepsItsConnection) {
+  FaultyServer server(first(0, {}));
+  RemoteModel model(options_for(server));
+  for (int i = 0; i < 4; ++i) ASSERT_EQ(model.complete(chat("x")).status, ResponseStatus::kOk);
+  EXPECT_EQ(server.num_requests(), 4);
+  EXPECT_EQ(server.num_connections(), 1);
+}
+
 TEST(RemoteModel, AnswersChatsAndCountsTheCost) {
   FaultyServer server([](int, const std::string& path, const Json& body, const std::string&) {
     return completion_reply(body, path + " " + body["messages"][0]["content"].get<std::string>());
