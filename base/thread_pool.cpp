@@ -70,8 +70,11 @@ void ThreadPool::run_items(int64_t n, void (*call)(const void*, int64_t), const 
 }
 
 void ThreadPool::help() {
-  while (!stopping_.load(std::memory_order_acquire)) {
+  while (true) {
+    // In this order: the end is announced by a change, so that it is either in `seen` already, and
+    // then to be seen here, or still to come, and ends the wait.
     const int seen = changes_.load(std::memory_order_acquire);
+    if (stopping_.load(std::memory_order_acquire)) return;
     work();
     wait_for_change(seen);
   }

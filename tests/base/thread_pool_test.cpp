@@ -23,6 +23,16 @@ TEST(ThreadPool, CallsEachItemOnce) {
   }
 }
 
+// Helpers that have just begun, or just looked for a loop, see the end.
+TEST(ThreadPool, EndsAtAnyTime) {
+  for (int i = 0; i < 3000; ++i) {
+    ThreadPool pool(4);
+    std::atomic<int> calls{0};
+    pool.run(i % 3, [&](int64_t) { ++calls; });
+    EXPECT_EQ(calls, i % 3);
+  }
+}
+
 // Loops follow each other faster than helpers come back from the one before: none may take an item
 // of a loop by the function of another, and what a loop has written is there when it ends.
 TEST(ThreadPool, ShortLoopsOneAfterTheOther) {
