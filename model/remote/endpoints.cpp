@@ -10,9 +10,9 @@ constexpr int kLongestTimeOutS = 60;
 
 }  // namespace
 
-Endpoints::Endpoints(std::vector<std::string> urls, int max_concurrent)
-    : max_concurrent_(max_concurrent) {
-  for (std::string& url : urls) all_.push_back({std::move(url), 0, 0, {}});
+Endpoints::Endpoints(std::vector<std::string> urls, int max_concurrent, Clock::duration spacing)
+    : max_concurrent_(max_concurrent), spacing_(spacing) {
+  for (std::string& url : urls) all_.push_back({std::move(url), 0, 0, {}, {}});
 }
 
 bool Endpoints::all_alone(Clock::time_point now) const {
@@ -21,10 +21,11 @@ bool Endpoints::all_alone(Clock::time_point now) const {
   });
 }
 
-bool Endpoints::takes(const Endpoint& endpoint, bool all_alone, Clock::time_point now) const {
-  if (endpoint.active >= max_concurrent_) return false;
-  if (all_alone || !endpoint.is_sick()) return true;
-  return now >= endpoint.alone_until && endpoint.active == 0;
+// When it takes a request if none of its own ends before; time_point::max(): not before one ends.
+Endpoints::Clock::time_point Endpoints::takes_from(const Endpoint& endpoint, bool all_alone) const {
+  const bool recovers = endpoint.is_sick() && !all_alone;
+  if (endpoint.active >= (recovers ? 1 : max_concurrent_)) return Clock::time_point::max();
+  return recovers ? std::max(endpoint.alone_until, endpoint.spaced_until) : endpoint.spaced_until;
 }
 
 int Endpoints::acquire(Clock::time_point now, int avoid) {
@@ -33,7 +34,7 @@ int Endpoints::acquire(Clock::time_point now, int avoid) {
   for (size_t i = 1; i <= all_.size(); ++i) {
     const auto at = static_cast<int>((last_ + i) % all_.size());
     const Endpoint& endpoint = all_[static_cast<size_t>(at)];
-    if (!takes(endpoint, alone, now)) continue;
+    if (takes_from(endpoint, alone) > now) continue;
     const auto rank = [&](int e) {
       return std::pair(e == avoid, all_[static_cast<size_t>(e)].active);
     };
@@ -42,6 +43,7 @@ int Endpoints::acquire(Clock::time_point now, int avoid) {
   if (best < 0) return -1;
   last_ = static_cast<size_t>(best);
   ++all_[last_].active;
+  all_[last_].spaced_until = now + spacing_;
   return best;
 }
 
@@ -60,20 +62,13 @@ bool Endpoints::release(int endpoint, End end, Clock::time_point now) {
   return ended.is_sick() && !was_sick;
 }
 
-bool Endpoints::has_room(Clock::time_point now) const {
-  const bool alone = all_alone(now);
-  return std::any_of(all_.begin(), all_.end(),
-                     [&](const Endpoint& endpoint) { return takes(endpoint, alone, now); });
-}
+bool Endpoints::has_room(Clock::time_point now) const { return next_room(now) <= now; }
 
-Endpoints::Clock::time_point Endpoints::next_recovery(Clock::time_point now) const {
+Endpoints::Clock::time_point Endpoints::next_room(Clock::time_point now) const {
+  const bool alone = all_alone(now);
   auto next = Clock::time_point::max();
-  for (const Endpoint& endpoint : all_) {
-    if (endpoint.is_sick() && endpoint.alone_until > now && endpoint.active == 0) {
-      next = std::min(next, endpoint.alone_until);
-    }
-  }
-  return next;
+  for (const Endpoint& endpoint : all_) next = std::min(next, takes_from(endpoint, alone));
+  return std::max(next, now);
 }
 
 }  // namespace weft

@@ -15,8 +15,9 @@ class Endpoints {
 
   static constexpr int kSickAfter = 3;  ///< attempts in a row that failed
 
-  /// `urls`: at least one. At most `max_concurrent` requests are at each at a time.
-  Endpoints(std::vector<std::string> urls, int max_concurrent);
+  /// `urls`: at least one. At most `max_concurrent` requests are at each at a time, and each gets
+  /// them at least `spacing` apart.
+  Endpoints(std::vector<std::string> urls, int max_concurrent, Clock::duration spacing = {});
 
   /// The endpoint with the fewest requests under way among those that take one, counted for it;
   /// -1 when none does. `avoid` (-1: none) is only taken where no other is: it failed last time.
@@ -34,9 +35,9 @@ class Endpoints {
   /// Whether acquire would give one.
   bool has_room(Clock::time_point now) const;
 
-  /// When a sick endpoint takes a request again, the earliest of them; time_point::max() if none
-  /// will by waiting alone.
-  Clock::time_point next_recovery(Clock::time_point now) const;
+  /// When acquire will give one though no request ends before: `now` if it would already,
+  /// time_point::max() if waiting alone does not help.
+  Clock::time_point next_room(Clock::time_point now) const;
 
   const std::string& url(int endpoint) const { return all_[static_cast<size_t>(endpoint)].url; }
   std::chrono::seconds time_out(int endpoint) const;  ///< how long it is left alone when sick
@@ -47,15 +48,17 @@ class Endpoints {
     int active = 0;
     int failures = 0;  // in a row
     Clock::time_point alone_until{};
+    Clock::time_point spaced_until{};
 
     bool is_sick() const { return failures >= kSickAfter; }
   };
 
-  bool takes(const Endpoint& endpoint, bool all_alone, Clock::time_point now) const;
+  Clock::time_point takes_from(const Endpoint& endpoint, bool all_alone) const;
   bool all_alone(Clock::time_point now) const;
 
   std::vector<Endpoint> all_;
   const int max_concurrent_;
+  const Clock::duration spacing_;
   size_t last_ = 0;  // where the search for the next one starts, so that equals take turns
 };
 

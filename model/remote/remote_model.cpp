@@ -61,6 +61,13 @@ std::vector<std::string> urls_of(const RemoteModelOptions& options) {
   return urls;
 }
 
+// Rounded up, so that no minute holds one more. A replay waits for nobody.
+Clock::duration spacing_of(const RemoteModelOptions& options) {
+  const int limit = options.replay.empty() ? options.max_requests_per_minute : 0;
+  if (limit == 0) return {};
+  return (Clock::duration(std::chrono::minutes(1)) + Clock::duration(limit - 1)) / limit;
+}
+
 bool never_works(CURLcode code) {
   return code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
 }
@@ -77,6 +84,7 @@ void RemoteModelOptions::validate() const {
   }
   require(timeout_s > 0, "timeout_s: expected a number > 0");
   require(max_concurrent > 0, "max_concurrent: expected an integer > 0");
+  require(max_requests_per_minute >= 0, "max_requests_per_minute: expected an integer >= 0");
   require(max_retries >= 0, "max_retries: expected an integer >= 0");
   require(backoff_base_s >= 0 && backoff_cap_s >= 0, "backoff: expected numbers >= 0");
   require(usd_per_mtok_in >= 0 && usd_per_mtok_out >= 0, "usd_per_mtok: expected numbers >= 0");
@@ -91,7 +99,7 @@ class RemoteModel::Loop {
   explicit Loop(RemoteModelOptions options)
       : options_(std::move(options)),
         key_(key_from_environment(options_)),
-        endpoints_(urls_of(options_), options_.max_concurrent),
+        endpoints_(urls_of(options_), options_.max_concurrent, spacing_of(options_)),
         rng_(options_.backoff_seed),
         recorder_(options_.record.empty() ? nullptr
                                           : std::make_unique<AnswerRecorder>(options_.record)),
@@ -352,8 +360,7 @@ class RemoteModel::Loop {
   int wait_ms() const {
     const auto now = Clock::now();
     auto next = now + std::chrono::milliseconds(kPollMs);
-    // While no server has room, the end of a request wakes the thread, or a server's recovery.
-    const auto room = endpoints_.has_room(now) ? now : endpoints_.next_recovery(now);
+    const auto room = endpoints_.next_room(now);  // the end of a request wakes the thread as well
     double ms = kPollMs;
     for (const Job& job : jobs_) {
       if (job.request.cancelled) ms = kPollCancellableMs;

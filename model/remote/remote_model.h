@@ -15,15 +15,16 @@ struct RemoteModelOptions {
   std::string base_url = "http://127.0.0.1:8000/v1";
   std::vector<std::string> more_base_urls;  ///< further servers of the same model
   std::string model;
-  std::string api_key_env;        ///< name of the environment variable, never the key itself
-  double timeout_s = 300;         ///< of one attempt, connecting included
-  int max_concurrent = 16;        ///< requests in flight at each server; more wait in a queue
-  int max_retries = 6;            ///< attempts after the first one
-  double backoff_base_s = 0.5;    ///< full jitter: the k-th wait is uniform in [0, base * 2^k]
-  double backoff_cap_s = 60;      ///< ... and never longer than this
-  uint64_t backoff_seed = 0;      ///< of the jitter
-  double usd_per_mtok_in = 0;     ///< price of a million prompt tokens
-  double usd_per_mtok_out = 0;    ///< price of a million completion tokens
+  std::string api_key_env;          ///< name of the environment variable, never the key itself
+  double timeout_s = 300;           ///< of one attempt, connecting included
+  int max_concurrent = 16;          ///< requests in flight at each server; more wait in a queue
+  int max_requests_per_minute = 0;  ///< attempts begun at each server, evenly spaced; 0: no limit
+  int max_retries = 6;              ///< attempts after the first one
+  double backoff_base_s = 0.5;      ///< full jitter: the k-th wait is uniform in [0, base * 2^k]
+  double backoff_cap_s = 60;        ///< ... and never longer than this
+  uint64_t backoff_seed = 0;        ///< of the jitter
+  double usd_per_mtok_in = 0;       ///< price of a million prompt tokens
+  double usd_per_mtok_out = 0;      ///< price of a million completion tokens
   int64_t max_total_tokens = 0;   ///< of all requests together, prompt and completion; 0: no limit
   double max_total_usd = 0;       ///< of all requests together; 0: no limit
   bool strict_openai = false;     ///< leave out top_k, min_p, repetition_penalty and ignore_eos
@@ -41,6 +42,8 @@ struct RemoteModelOptions {
     v("api_key_env", api_key_env, "environment variable that holds the API key; empty: no key");
     v("timeout_s", timeout_s, "seconds for one attempt, connecting included");
     v("max_concurrent", max_concurrent, "requests in flight at each server; more wait in a queue");
+    v("max_requests_per_minute", max_requests_per_minute,
+      "attempts begun at each server, evenly spaced; 0: no limit");
     v("max_retries", max_retries, "attempts after the first one");
     v("backoff_base_s", backoff_base_s, "seconds; the k-th wait is uniform in [0, base * 2^k]");
     v("backoff_cap_s", backoff_cap_s, "longest wait in seconds, unless the server asks for more");
@@ -71,6 +74,9 @@ struct RemoteModelOptions {
 /// (key, address, quota) is kFailed at once. A request that could exceed the budget is
 /// kOutOfBudget before it is sent; the budget counts the usage of the answers and, of requests
 /// under way, n * max_tokens.
+///
+/// No server gets more than `max_requests_per_minute` attempts in any minute: they begin at least
+/// 60 s / max_requests_per_minute apart, so none is a burst that a server's own limit would refuse.
 ///
 /// With several servers a request goes to the one with the fewest under way, its next attempt to
 /// another; one that fails three times in a row is left alone for a while

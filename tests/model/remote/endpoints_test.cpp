@@ -54,7 +54,7 @@ TEST(Endpoints, ASickOneIsLeftAloneThenTriedWithOneRequest) {
   fail(endpoints, 0, Endpoints::kSickAfter, kStart);
   for (int i = 0; i < 4; ++i) EXPECT_EQ(endpoints.acquire(kStart), 1);
   EXPECT_EQ(endpoints.acquire(kStart), -1);
-  EXPECT_EQ(endpoints.next_recovery(kStart), kStart + seconds(1));
+  EXPECT_EQ(endpoints.next_room(kStart), kStart + seconds(1));
   const auto later = kStart + seconds(1);
   EXPECT_EQ(endpoints.acquire(later), 0);
   EXPECT_EQ(endpoints.acquire(later), -1);
@@ -67,11 +67,12 @@ TEST(Endpoints, ASickOneIsLeftAloneThenTriedWithOneRequest) {
 
 TEST(Endpoints, TheTimeOutGrowsToAMinute) {
   Endpoints endpoints({"a", "b"}, 1);
+  EXPECT_EQ(endpoints.acquire(kStart), 1);
   auto now = kStart;
   fail(endpoints, 0, Endpoints::kSickAfter, now);
   for (const int expected : {1, 2, 4, 8, 16, 32, 60, 60}) {
     EXPECT_EQ(endpoints.time_out(0), seconds(expected));
-    EXPECT_EQ(endpoints.next_recovery(now), now + seconds(expected));
+    EXPECT_EQ(endpoints.next_room(now), now + seconds(expected));
     now += seconds(expected);
     fail(endpoints, 0, 1, now);
   }
@@ -84,7 +85,29 @@ TEST(Endpoints, ToldToWaitIsNotSick) {
     EXPECT_FALSE(endpoints.release(endpoint, End::kUnknown, kStart));
   }
   EXPECT_TRUE(endpoints.has_room(kStart));
-  EXPECT_EQ(endpoints.next_recovery(kStart), Endpoints::Clock::time_point::max());
+}
+
+TEST(Endpoints, EachGetsItsRequestsSpaced) {
+  Endpoints endpoints({"a", "b"}, 3, seconds(10));
+  EXPECT_EQ(endpoints.acquire(kStart), 1);
+  EXPECT_EQ(endpoints.acquire(kStart + seconds(4)), 0);
+  EXPECT_FALSE(endpoints.has_room(kStart + seconds(4)));
+  EXPECT_EQ(endpoints.acquire(kStart + seconds(4)), -1);
+  EXPECT_EQ(endpoints.next_room(kStart + seconds(4)), kStart + seconds(10));
+  EXPECT_EQ(endpoints.acquire(kStart + seconds(10)), 1);
+  EXPECT_EQ(endpoints.next_room(kStart + seconds(10)), kStart + seconds(14));
+}
+
+TEST(Endpoints, ASickOneIsLeftAloneAndSpaced) {
+  Endpoints endpoints({"a", "b"}, 1, seconds(10));
+  EXPECT_EQ(endpoints.acquire(kStart), 1);
+  auto now = kStart;
+  for (const int expected : {10, 10, 10, 10, 10, 10, 16, 32}) {
+    EXPECT_EQ(endpoints.acquire(now), 0);
+    endpoints.release(0, End::kFailed, now);
+    EXPECT_EQ(endpoints.next_room(now), now + seconds(expected));
+    now = endpoints.next_room(now);
+  }
 }
 
 TEST(Endpoints, WhereAllAreSickNoneIsLeftAlone) {

@@ -206,6 +206,21 @@ TEST(RemoteModel, KeepsTheConcurrencyCap) {
   EXPECT_EQ(server.max_in_flight(), 3);
 }
 
+TEST(RemoteModel, SpacesItsAttempts) {
+  FaultyServer server([](int number, const std::string&, const Json& body, const std::string&) {
+    return number == 2 ? status(500) : completion_reply(body);
+  });
+  RemoteModelOptions options = options_for(server);
+  options.max_requests_per_minute = 1500;
+  RemoteModel model(options);
+  const auto start = Clock::now();
+  for (const TextResponse& r : model.complete_all(std::vector<TextRequest>(6, chat("x")))) {
+    EXPECT_EQ(r.status, ResponseStatus::kOk) << r.error;
+  }
+  EXPECT_EQ(server.num_requests(), 7);
+  EXPECT_GE(seconds_since(start), 6 * 60.0 / 1500);
+}
+
 TEST(RemoteModel, SpreadsRequestsOverItsServers) {
   const auto answer = [](int, const std::string&, const Json& body, const std::string&) {
     Reply reply = completion_reply(body);
@@ -275,6 +290,7 @@ TEST(RemoteModel, AReplayAnswersAsTheServerDid) {
   EXPECT_EQ(read_file(dir / "answers.jsonl").find("secret-key"), std::string::npos);
   unsetenv("WEFT_TEST_REMOTE_KEY");
   options.replay = std::exchange(options.record, "");
+  options.max_requests_per_minute = 1;  // counts where requests are sent
   RemoteModel replay(options);
   for (size_t i = 0; i < requests.size(); ++i) {
     const TextResponse again = replay.complete(requests[i]);
