@@ -52,6 +52,7 @@ class Transformers:
         self.torch, self.transformers = torch, transformers
         self.model = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16)
         self.model.eval()
+        self.model.generation_config.eos_token_id = None  # else taken for what a call leaves out
         self.warm = set()
 
     def versions(self):
@@ -70,7 +71,7 @@ class Transformers:
             sampling = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0,
                         "num_return_sequences": samples}
         config = self.transformers.GenerationConfig(
-            max_new_tokens=new_tokens, eos_token_id=None, pad_token_id=0, **sampling)
+            max_new_tokens=new_tokens, pad_token_id=0, **sampling)
         out = self.model.generate(ids, attention_mask=self.torch.ones_like(ids),
                                   generation_config=config, streamer=streamer)
         assert out.shape == (len(ids) * (samples or 1), ids.shape[1] + new_tokens), out.shape
