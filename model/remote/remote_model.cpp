@@ -236,7 +236,7 @@ class RemoteModel::Loop {
 
   // Why the request does not fit the budget; empty when it does.
   std::string reserve_budget(Job& job) {
-    const int64_t wanted = int64_t{job.request.n} * job.request.sampling.max_tokens;
+    const int64_t wanted = int64_t{job.wire.n} * job.request.sampling.max_tokens;
     const std::lock_guard lock(mutex_);
     const int64_t spent = total_.prompt_tokens + total_.completion_tokens;
     const int64_t tokens = spent + reserved_tokens_ + wanted;
@@ -280,7 +280,7 @@ class RemoteModel::Loop {
       // The key is taken out of an error before that is cut to length.
       const bool ok = result.http_status == 200;
       answer = decode_answer(result.http_status, ok ? result.body : without(result.body, key_),
-                             job->request.n, options_);
+                             job->wire.n, options_);
     } else {
       answer.kind = never_works(result.code) ? WireAnswer::Kind::kFailed : WireAnswer::Kind::kRetry;
       answer.response.error = one_line(result.error);
@@ -329,6 +329,7 @@ class RemoteModel::Loop {
       total_.completion_tokens += response.usage.completion_tokens;
       total_.usd += response.usage.usd;
     }
+    response.choices.resize(static_cast<size_t>(job->request.n), Completion(response.choices[0]));
     if (job->request.on_delta) {
       for (size_t i = 0; i < response.choices.size(); ++i) {
         const Completion& choice = response.choices[i];

@@ -66,14 +66,15 @@ struct RemoteModelOptions {
 /// Requests run on one thread of its own over libcurl's multi interface. Messages go to
 /// /chat/completions, text and ids to /completions. Every sampling parameter is sent, neutral ones
 /// too: servers take their defaults from the model's generation_config.json. With `strict_openai`
-/// those that OpenAI's own API does not know stay away.
+/// those that OpenAI's own API does not know stay away. At temperature 0 one choice is asked for
+/// and given `n` times, at the cost of one: vLLM refuses to repeat itself.
 ///
 /// 408, 429 and 5xx, broken connections, timeouts, cut or empty answers are tried again: after what
 /// Retry-After says, else after an exponential wait with full jitter. When the attempts are used up
 /// the answer is kFailed with one line. 400, 413, 414 and 422 are kRefused at once; any other 4xx
 /// (key, address, quota) is kFailed at once. A request that could exceed the budget is
 /// kOutOfBudget before it is sent; the budget counts the usage of the answers and, of requests
-/// under way, n * max_tokens.
+/// under way, max_tokens of each choice asked for.
 ///
 /// No server gets more than `max_requests_per_minute` attempts in any minute: they begin at least
 /// 60 s / max_requests_per_minute apart, so none is a burst that a server's own limit would refuse.

@@ -11,10 +11,16 @@ namespace {
 // number beyond any vocabulary needs no agreement.
 constexpr int kAllTokens = 1 << 30;
 
+// vLLM refuses more than one choice where all would be the same.
+int choices_to_ask(const TextRequest& request, const RemoteModelOptions& options) {
+  const bool greedy = request.sampling.temperature == 0;
+  return greedy && !options.extra_body.contains("temperature") ? 1 : request.n;
+}
+
 Json sampling_fields(const TextRequest& request, const RemoteModelOptions& options, bool chat) {
   const SamplingParams& sampling = request.sampling;
   Json body = {{"model", request.adapter.empty() ? options.model : request.adapter},
-               {"n", request.n},
+               {"n", choices_to_ask(request, options)},
                {"temperature", sampling.temperature},
                {"top_p", sampling.top_p},
                {"max_tokens", sampling.max_tokens},
@@ -174,6 +180,7 @@ std::string one_line(const std::string& text, size_t max_bytes) {
 WireRequest encode_request(const TextRequest& request, const RemoteModelOptions& options) {
   WireRequest wire;
   const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt);
+  wire.n = choices_to_ask(request, options);
   wire.path = messages ? "/chat/completions" : "/completions";
   Json body = sampling_fields(request, options, messages != nullptr);
   if (messages) {

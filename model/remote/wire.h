@@ -10,6 +10,7 @@ namespace weft {
 struct WireRequest {
   std::string path;  ///< below the base URL: "/chat/completions" or "/completions"
   std::string body;
+  int n = 1;  ///< choices that it asks for: one where greedy choices would all be the same
 };
 
 WireRequest encode_request(const TextRequest& request, const RemoteModelOptions& options);
@@ -26,8 +27,8 @@ struct WireAnswer {
   TextResponse response;  ///< kAnswer: status kOk; else `error` says why in one line
 };
 
-/// Reads the answer of the server. `n` choices are expected; fewer, an answer without text fields
-/// or broken JSON mean kRetry.
+/// Reads the answer of the server. `n` choices are expected (WireRequest::n); fewer, an answer
+/// without text fields or broken JSON mean kRetry.
 WireAnswer decode_answer(long http_status, const std::string& body, int n,
                          const RemoteModelOptions& options);
 

@@ -78,6 +78,7 @@ TEST_F(LlamaServer, WhatItCannotDoIsSaid) {
   EXPECT_NE(ids.status, ResponseStatus::kOk);
   EXPECT_FALSE(ids.error.empty());
   TextRequest two = greedy(std::string("Once"), 4);
+  two.sampling.temperature = 1;
   two.n = 2;
   const TextResponse response = model.complete(two);
   EXPECT_NE(response.status, ResponseStatus::kOk);

@@ -1,5 +1,5 @@
 // Sequences over a model that keeps none: an engine used as a server's model would be, and a server
-// on loopback that answers in vLLM's form (vLLM itself cannot be had here).
+// on loopback that answers in vLLM's form, also where vLLM would not.
 #include "model/remote/remote_sequences.h"
 
 #include <gtest/gtest.h>

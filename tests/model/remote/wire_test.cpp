@@ -40,6 +40,19 @@ TEST(Wire, ChoosesThePathByTheKindOfPrompt) {
   EXPECT_EQ(Json::parse(encode_request(request, {}).body)["prompt"], "text");
 }
 
+TEST(Wire, AsksForOneGreedyChoice) {
+  TextRequest request = chat_request();
+  request.n = 4;
+  EXPECT_EQ(Json::parse(encode_request(request, {}).body)["n"], 4);
+  request.sampling.temperature = 0;
+  const WireRequest greedy = encode_request(request, {});
+  EXPECT_EQ(Json::parse(greedy.body)["n"], 1);
+  EXPECT_EQ(greedy.n, 1);
+  RemoteModelOptions warm;
+  warm.extra_body = {{"temperature", 0.5}};
+  EXPECT_EQ(encode_request(request, warm).n, 4);
+}
+
 TEST(Wire, PutsExtraFieldsIn) {
   RemoteModelOptions options;
   options.extra_body = {{"temperature", 0.5}, {"user", "x"}};
