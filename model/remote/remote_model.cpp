@@ -329,6 +329,7 @@ class RemoteModel::Loop {
       total_.completion_tokens += response.usage.completion_tokens;
       total_.usd += response.usage.usd;
     }
+    // One greedy choice stands for all (WireRequest::n).
     response.choices.resize(static_cast<size_t>(job->request.n), Completion(response.choices[0]));
     if (job->request.on_delta) {
       for (size_t i = 0; i < response.choices.size(); ++i) {

@@ -76,8 +76,8 @@ struct RemoteModelOptions {
 /// kOutOfBudget before it is sent; the budget counts the usage of the answers and, of requests
 /// under way, max_tokens of each choice asked for.
 ///
-/// No server gets more than `max_requests_per_minute` attempts in any minute: they begin at least
-/// 60 s / max_requests_per_minute apart, so none is a burst that a server's own limit would refuse.
+/// No more than `max_requests_per_minute` attempts are begun at a server in any minute: they begin
+/// at least 60 s / max_requests_per_minute apart.
 ///
 /// With several servers a request goes to the one with the fewest under way, its next attempt to
 /// another; one that fails three times in a row is left alone for a while

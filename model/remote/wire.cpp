@@ -17,10 +17,11 @@ int choices_to_ask(const TextRequest& request, const RemoteModelOptions& options
   return greedy && !options.extra_body.contains("temperature") ? 1 : request.n;
 }
 
-Json sampling_fields(const TextRequest& request, const RemoteModelOptions& options, bool chat) {
+Json sampling_fields(const TextRequest& request, const RemoteModelOptions& options, int n,
+                     bool chat) {
   const SamplingParams& sampling = request.sampling;
   Json body = {{"model", request.adapter.empty() ? options.model : request.adapter},
-               {"n", choices_to_ask(request, options)},
+               {"n", n},
                {"temperature", sampling.temperature},
                {"top_p", sampling.top_p},
                {"max_tokens", sampling.max_tokens},
@@ -182,7 +183,7 @@ WireRequest encode_request(const TextRequest& request, const RemoteModelOptions&
   const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt);
   wire.n = choices_to_ask(request, options);
   wire.path = messages ? "/chat/completions" : "/completions";
-  Json body = sampling_fields(request, options, messages != nullptr);
+  Json body = sampling_fields(request, options, wire.n, messages != nullptr);
   if (messages) {
     body["messages"] = Json::array();
     for (const ChatMessage& message : *messages) {

@@ -182,6 +182,17 @@ TEST(RemoteModel, SendsTheKeyAndNeverShowsIt) {
   EXPECT_EQ(dump_json(config_to_json(options)).find(key), std::string::npos);
 }
 
+TEST(RemoteModel, RefusesALimitBelowZero) {
+  RemoteModelOptions options;
+  options.max_requests_per_minute = -1;
+  try {
+    RemoteModel model(options);
+    FAIL() << "it is taken";
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("max_requests_per_minute"), std::string::npos);
+  }
+}
+
 TEST(RemoteModel, RefusesToStartWithoutItsKey) {
   unsetenv("WEFT_TEST_KEY_UNSET");
   RemoteModelOptions options;
@@ -347,6 +358,21 @@ TEST(RemoteModel, StaysWithinItsTokenBudget) {
   }
   EXPECT_EQ(answered, 3);
   EXPECT_EQ(server.num_requests(), 3);
+}
+
+TEST(RemoteModel, SeveralGreedyChoicesCostOne) {
+  FaultyServer server(first(0, {}));
+  RemoteModelOptions options = options_for(server);
+  options.max_total_tokens = 8;  // what one choice may take
+  RemoteModel model(options);
+  TextRequest request = chat("x", 3);
+  EXPECT_EQ(model.complete(request).status, ResponseStatus::kOutOfBudget);
+  request.sampling.temperature = 0;
+  const TextResponse response = model.complete(request);
+  ASSERT_EQ(response.status, ResponseStatus::kOk) << response.error;
+  ASSERT_EQ(response.choices.size(), 3u);
+  for (const Completion& choice : response.choices) EXPECT_EQ(choice.text, "ok");
+  EXPECT_EQ(response.usage.completion_tokens, 5);
 }
 
 TEST(RemoteModel, StaysWithinItsMoneyBudget) {
