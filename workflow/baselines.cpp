@@ -50,12 +50,13 @@ std::string workflow_text(const Form& form, const std::string& steps) {
       form.parameters, steps);
 }
 
-std::string single_call(const Form& form, const char* instructions, const char* ending) {
+std::string single_call(const Form& form, double temperature, const char* instructions,
+                        const char* ending) {
   return workflow_text(
       form, fmt::format("        # Step 1: answer\n"
-                        "        answer = (await self.llm.call_llm([problem], 0.7, 1, \"{}\", "
+                        "        answer = (await self.llm.call_llm([problem], {}, 1, \"{}\", "
                         "\"{}\"))[0]\n{}",
-                        form.role, instructions, ending));
+                        temperature, form.role, instructions, ending));
 }
 
 /// qa answers end in their last line when reasoning comes before it.
@@ -69,18 +70,22 @@ CodeForm code_form(const Task& task) {
   return task.entry_point.empty() ? CodeForm::kProgram : CodeForm::kFunction;
 }
 
-std::string io_workflow(TaskKind kind, CodeForm code) {
+std::string io_workflow(TaskKind kind, CodeForm code, double temperature) {
   const Form form = form_of(kind, code);
-  return single_call(form, form.plain, "");
+  return single_call(form, temperature, form.plain, "");
 }
 
-std::string cot_workflow(TaskKind kind, CodeForm code) {
+std::string cot_workflow(TaskKind kind, CodeForm code, double temperature) {
   const Form form = form_of(kind, code);
-  return single_call(form, form.reasoned, last_line(kind));
+  return single_call(form, temperature, form.reasoned, last_line(kind));
 }
 
-std::string cot_sc_workflow(TaskKind kind, int samples, CodeForm code) {
+std::string cot_sc_workflow(TaskKind kind, int samples, CodeForm code, double temperature) {
   if (samples < 1) throw InputError(fmt::format("cot_sc: expected samples >= 1, got {}", samples));
+  if (samples > 1 && temperature == 0) {
+    throw InputError(fmt::format(
+        "cot_sc: expected a temperature above 0, where {} drafts differ, got 0", samples));
+  }
   const Form form = form_of(kind, code);
   const char* lines = kind == TaskKind::kQa
                           ? "        answers = [a.strip().split(\"\\n\")[-1] for a in answers]\n"
@@ -88,12 +93,12 @@ std::string cot_sc_workflow(TaskKind kind, int samples, CodeForm code) {
   return workflow_text(
       form,
       fmt::format("        # Step 1: sample answers\n"
-                  "        answers = await self.llm.call_llm([problem], 0.7, {}, \"{}\", \"{}\")\n"
+                  "        answers = await self.llm.call_llm([problem], {}, {}, \"{}\", \"{}\")\n"
                   "{}"
                   "        # Step 2: vote\n"
                   "        keys = [{} for a in answers]\n"
                   "        answer = answers[keys.index(max(keys, key=keys.count))]\n",
-                  samples, form.role, form.reasoned, lines, form.vote_key));
+                  temperature, samples, form.role, form.reasoned, lines, form.vote_key));
 }
 
 }  // namespace weft

@@ -26,6 +26,24 @@ TEST(Baselines, SampleAsOftenAsAsked) {
   EXPECT_THROW(cot_sc_workflow(TaskKind::kCode, 0), InputError);
 }
 
+TEST(Baselines, CallAtTheTemperatureThatTheyAreGiven) {
+  const CodeForm form = CodeForm::kFunction;
+  for (const TaskKind kind : kAllKinds) {
+    for (const auto& code : {io_workflow(kind), cot_workflow(kind)}) {
+      EXPECT_NE(code.find("call_llm([problem], 0.7, 1, "), std::string::npos) << code;
+    }
+    for (const auto& code : {io_workflow(kind, form, 0), cot_workflow(kind, form, 0)}) {
+      EXPECT_NE(code.find("call_llm([problem], 0, 1, "), std::string::npos) << code;
+    }
+    EXPECT_NE(cot_sc_workflow(kind, 3, form, 0.25).find("[problem], 0.25, 3, "), std::string::npos);
+  }
+}
+
+TEST(Baselines, SeveralGreedyDraftsAreRefused) {
+  EXPECT_THROW(cot_sc_workflow(TaskKind::kMath, 2, CodeForm::kFunction, 0), InputError);
+  EXPECT_NO_THROW(cot_sc_workflow(TaskKind::kMath, 1, CodeForm::kFunction, 0));
+}
+
 TEST(Baselines, UseNoTests) {
   for (const TaskKind kind : kAllKinds) {
     for (const auto& code : {io_workflow(kind), cot_workflow(kind), cot_sc_workflow(kind, 3)}) {
