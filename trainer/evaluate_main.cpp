@@ -1,7 +1,6 @@
 /// Methods side by side on tasks, scored on hidden tests. See program.h.
 #include <filesystem>
 
-#include "base/log.h"
 #include "model/open_model.h"
 #include "trainer/evaluate/program.h"
 #include "trainer/usage_file.h"
@@ -24,6 +23,5 @@ int main(int argc, char** argv) {
           return weft::MetaModel{opened.model, opened.adapter};
         };
         weft::run_evaluate(config, args, models.open(config.worker), meta_model);
-        weft::log::info("report in {0}/report.md, {0}/report.html, {0}/report.json", config.out);
       });
 }

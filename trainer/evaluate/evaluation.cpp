@@ -18,7 +18,6 @@
 #include "base/progress.h"
 #include "base/stop.h"
 #include "data/trajectory_store.h"
-#include "workflow/baselines.h"
 #include "workflow/pool.h"
 
 namespace weft {
@@ -174,8 +173,7 @@ void Run::start_fixed(size_t method) {
     const auto [at, is_new] = workflows.try_emplace({like.kind, code_form(like)});
     Workflow& workflow = at->second;
     if (is_new) {
-      workflow =
-          backend_.check(fixed_workflow_code(plan_.methods[method], like, options_.cot_sc_samples));
+      workflow = backend_.check(fixed_workflow_code(plan_.methods[method], like, options_));
       if (!workflow.valid) {
         throw InputError(fmt::format("methods: {}: expected a valid workflow, got: {}",
                                      plan_.methods[method].spec, workflow.problem));
@@ -351,17 +349,26 @@ EnumTable<ScoreRule> enum_table(ScoreRule) {
   return {{ScoreRule::kAllTests, "all_tests"}, {ScoreRule::kPassRate, "pass_rate"}};
 }
 
-std::string fixed_workflow_code(const Method& method, const Task& task, int cot_sc_samples) {
+std::string fixed_workflow_code(const Method& method, const Task& task,
+                                const EvaluationOptions& options) {
   const CodeForm code = code_form(task);
-  if (method.spec == "io") return io_workflow(task.kind, code);
-  if (method.spec == "cot") return cot_workflow(task.kind, code);
-  if (method.spec == "cot_sc") return cot_sc_workflow(task.kind, cot_sc_samples, code);
+  if (method.spec == "io") return io_workflow(task.kind, code, options.io_temperature);
+  if (method.spec == "io_greedy") return io_workflow(task.kind, code, 0);
+  if (method.spec == "cot") return cot_workflow(task.kind, code, options.cot_temperature);
+  if (method.spec == "cot_greedy") return cot_workflow(task.kind, code, 0);
+  if (method.spec == "cot_sc") {
+    return cot_sc_workflow(task.kind, options.cot_sc_samples, code, options.cot_sc_temperature);
+  }
   return read_file(method.source);
 }
 
 void EvaluationOptions::validate() const {
   require_at_least("samples_per_task", samples_per_task, 1);
+  require_at_least("io_temperature", io_temperature, 0);
+  require_at_least("cot_temperature", cot_temperature, 0);
   require_at_least("cot_sc_samples", cot_sc_samples, 1);
+  if (cot_sc_samples > 1) require_above("cot_sc_temperature", cot_sc_temperature, 0);
+  require_at_least("cot_sc_temperature", cot_sc_temperature, 0);
   require_at_least("meta_temperature", meta_temperature, 0);
   require_above("meta_top_p", meta_top_p, 0);
   require_share("meta_top_p", meta_top_p);

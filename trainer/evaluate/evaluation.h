@@ -12,6 +12,7 @@
 #include "model/text_model.h"
 #include "trainer/evaluate/methods.h"
 #include "trainer/evaluate/results.h"
+#include "workflow/baselines.h"
 #include "workflow/meta_agent.h"
 #include "workflow/run_workflow.h"
 #include "workflow/workflow.h"
@@ -29,6 +30,9 @@ struct EvaluationOptions {
   uint64_t seed = 0;
   int samples_per_task = 1;  ///< per method; averaged within a task before anything else
   ScoreRule score = ScoreRule::kAllTests;
+  double io_temperature = kBaselineTemperature;      ///< of io's call; io_greedy's is at 0
+  double cot_temperature = kBaselineTemperature;     ///< of cot's call; cot_greedy's is at 0
+  double cot_sc_temperature = kBaselineTemperature;  ///< > 0 where it draws more than one draft
   int cot_sc_samples = 5;
   double meta_temperature = 0.7;  ///< of the meta-agent's sampling; 0 writes one workflow a query
   double meta_top_p = 1.0;        ///< in (0, 1]
@@ -40,6 +44,9 @@ struct EvaluationOptions {
   void visit(V& v) {
     v("samples_per_task", samples_per_task, "runs of each method on each task");
     v("score", score, "all_tests (pass@1) or pass_rate, for code tasks");
+    v("io_temperature", io_temperature, "sampling of io; io_greedy's is 0");
+    v("cot_temperature", cot_temperature, "sampling of cot; cot_greedy's is 0");
+    v("cot_sc_temperature", cot_sc_temperature, "sampling of cot_sc's drafts");
     v("cot_sc_samples", cot_sc_samples, "drafts of cot_sc");
     v("meta_temperature", meta_temperature, "sampling of the meta-agents");
     v("meta_top_p", meta_top_p, "nucleus of the meta-agents");
@@ -51,7 +58,8 @@ struct EvaluationOptions {
 };
 
 /// Code of a kFixed method for tasks like this one. Throws InputError when its file cannot be read.
-std::string fixed_workflow_code(const Method& method, const Task& task, int cot_sc_samples);
+std::string fixed_workflow_code(const Method& method, const Task& task,
+                                const EvaluationOptions& options);
 
 /// A meta-agent's weights.
 struct MetaModel {

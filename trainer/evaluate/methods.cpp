@@ -14,15 +14,16 @@ namespace weft {
 namespace {
 
 constexpr const char* kForms =
-    "io, cot, cot_sc, workflow:FILE, meta:DIR, hybrid:STORE,DIR or shuffled:NAME, each with an "
-    "optional NAME= before it";
+    "io, io_greedy, cot, cot_greedy, cot_sc, workflow:FILE, meta:DIR, hybrid:STORE,DIR or "
+    "shuffled:NAME, each with an optional NAME= before it";
 
 [[noreturn]] void throw_bad_method(const std::string& text) {
   throw InputError(fmt::format("methods: expected {}, got \"{}\"", kForms, text));
 }
 
 bool is_baseline(const std::string& spec) {
-  return spec == "io" || spec == "cot" || spec == "cot_sc";
+  return spec == "io" || spec == "io_greedy" || spec == "cot" || spec == "cot_greedy" ||
+         spec == "cot_sc";
 }
 
 /// Splits "NAME=SPEC"; an '=' behind a ':' belongs to a path.

@@ -8,7 +8,7 @@
 namespace weft {
 
 enum class MethodKind {
-  kFixed,    ///< one workflow for every query of a kind: io, cot, cot_sc, workflow:FILE
+  kFixed,    ///< one workflow for every query of a kind: a baseline or workflow:FILE
   kMeta,     ///< written for the query by a meta-agent: meta:DIR
   kHybrid,   ///< from the pool where a stored query is near enough, else by the meta-agent
   kShuffled  ///< control: what another method wrote for another query
@@ -25,9 +25,9 @@ struct Method {
   std::string store;   ///< hybrid: trajectory store whose best workflows make the pool
 };
 
-/// `[NAME=]SPEC` with SPEC one of io, cot, cot_sc, workflow:FILE, meta:DIR, hybrid:STORE,DIR and
-/// shuffled:NAME. Without NAME it is named after the spec: the file's stem, the folder's last part,
-/// "hybrid", "shuffled_NAME". Throws InputError.
+/// `[NAME=]SPEC` with SPEC one of io, io_greedy, cot, cot_greedy, cot_sc, workflow:FILE, meta:DIR,
+/// hybrid:STORE,DIR and shuffled:NAME. Without NAME it is named after the spec: the file's stem,
+/// the folder's last part, "hybrid", "shuffled_NAME". Throws InputError.
 Method parse_method(const std::string& text);
 
 /// All of them; throws InputError also when a name comes twice, when shuffled:NAME names no meta or

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/run_dir.h"
 #include "data/hidden_tests.h"
+#include "trainer/evaluate/failures.h"
 #include "trainer/evaluate/report.h"
 
 namespace weft {
@@ -112,6 +113,8 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args, TextMod
   const Json report =
       make_report(plan.methods, plan.tasks, rows, report_options(config, plan, args, worker));
   write_reports(run, report);
+  log::info("report in {0}/report.md, {0}/report.html, {0}/report.json", config.out);
+  require_scored_rows(plan.methods, rows);
   return report;
 }
 

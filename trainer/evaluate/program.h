@@ -19,7 +19,7 @@ struct EvaluateConfig {
   std::string tasks;
   std::string out;
   uint64_t seed = 0;
-  std::vector<std::string> methods = {"io", "cot", "cot_sc"};
+  std::vector<std::string> methods = {"io", "io_greedy", "cot", "cot_sc"};
   int64_t max_tasks = 0;  ///< the first so many; 0: all
   EvaluationOptions evaluation;
   BootstrapOptions bootstrap;
@@ -36,7 +36,8 @@ struct EvaluateConfig {
     v("out", out, "folder of the run");
     v("seed", seed, "of workflows, runs, controls and examples");
     v("methods", methods,
-      "io, cot, cot_sc, workflow:FILE, meta:DIR, hybrid:STORE,DIR, shuffled:NAME; NAME= before it");
+      "io, io_greedy, cot, cot_greedy, cot_sc, workflow:FILE, meta:DIR, hybrid:STORE,DIR, "
+      "shuffled:NAME; NAME= before it");
     v("max_tasks", max_tasks, "only the first so many tasks; 0: all");
     evaluation.visit(v);
     v("bootstrap", bootstrap, "the intervals");
@@ -51,9 +52,10 @@ struct EvaluateConfig {
 };
 
 /// Runs the program into its run directory: results.jsonl, report.json, report.md, report.html.
-/// Returns the report. With args.resume it goes on from results.jsonl. `worker` answers the calls
-/// of every method; `meta_model` finds the weights of meta and hybrid methods and is called on this
-/// thread. Throws InputError, Error, Interrupted; what was finished is kept.
+/// Returns the report; when a method was not evaluated (failures.h), throws Error once it is
+/// written. With args.resume it goes on from results.jsonl. `worker` answers the calls of every
+/// method; `meta_model` finds the weights of meta and hybrid methods and is called on this thread.
+/// Throws InputError, Error, Interrupted; what was finished is kept.
 Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args, TextModel& worker,
                   const std::function<MetaModel(const Method&)>& meta_model);
 

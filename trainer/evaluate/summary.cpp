@@ -3,6 +3,8 @@
 #include <cmath>
 #include <set>
 
+#include "base/reasons.h"
+
 namespace weft {
 
 namespace {
@@ -19,8 +21,10 @@ struct Totals {
   int64_t rows = 0, valid = 0, workflow_errors = 0, limits = 0, invalid = 0, infra_errors = 0;
   double tokens = 0, meta_tokens = 0, calls = 0, usd = 0, pass_rate = 0;
   std::map<std::string, std::set<std::string>> fingerprints;  ///< per task with a valid workflow
+  ReasonCounts reasons;  ///< of every row that no answer was scored in
 
   void add(const ResultRow& row) {
+    if (row.status != RowStatus::kScored) reasons.add(row.error);
     if (row.status == RowStatus::kInfrastructure) {
       ++infra_errors;
       return;
@@ -72,7 +76,8 @@ Json summarise(const Method& method, const Totals& totals, const Estimate& score
                {"calls_mean", number(totals.mean(totals.calls))},
                {"meta_tokens_mean", number(totals.mean(totals.meta_tokens))},
                {"limits", totals.limits},
-               {"invalid", totals.invalid}};
+               {"invalid", totals.invalid},
+               {"reasons", totals.reasons.to_json()}};
   if (method.kind == MethodKind::kMeta || method.kind == MethodKind::kHybrid) {
     json["distinct_per_query"] = number(totals.distinct_per_query());
     json["distinct_overall"] = totals.distinct_overall();

@@ -12,6 +12,7 @@ namespace {
 
 TEST(Methods, NameComesFromTheSpec) {
   EXPECT_EQ(parse_method("cot_sc").name, "cot_sc");
+  EXPECT_EQ(parse_method("io_greedy").name, "io_greedy");
   EXPECT_EQ(parse_method("workflow:a/best_fixed.py").name, "best_fixed");
   EXPECT_EQ(parse_method("meta:runs/grpo/").name, "grpo");
   EXPECT_EQ(parse_method("hybrid:s.sqlite,runs/grpo").name, "hybrid");

@@ -72,6 +72,17 @@ TEST_F(Summary, TokensCountWorkerAndMetaAgent) {
   EXPECT_DOUBLE_EQ(list_[1]["calls_mean"].get<double>(), 2);
 }
 
+TEST_F(Summary, ReasonsOfInvalidFailedAndMissingRunsAreCounted) {
+  auto rows = rows_;
+  rows[2].error = rows[3].error = "worker: HTTP 503";
+  rows[6].error = "number of tokens exceeds the budget of 10";
+  rows[7].error = "no class Workflow";
+  const Json list = summarise_methods(methods_, scores_, rows, {});
+  EXPECT_EQ(list[0]["reasons"], Json({{"worker: HTTP 503", 2}}));
+  EXPECT_EQ(list[1]["reasons"],
+            Json({{"no class Workflow", 1}, {"number of tokens exceeds the budget of 10", 1}}));
+}
+
 TEST_F(Summary, PairsUseTheTasksThatBothHave) {
   const Json pairs = summarise_pairs(methods_, scores_, {});
   ASSERT_EQ(pairs.size(), 1u);

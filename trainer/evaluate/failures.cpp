@@ -1,0 +1,65 @@
+#include "trainer/evaluate/failures.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/reasons.h"
+
+namespace weft {
+
+namespace {
+
+/// Whether a run says something about its method: the models that it asked answered.
+bool is_evaluated(const ResultRow& row) {
+  switch (row.status) {
+    case RowStatus::kScored:
+      return true;
+    case RowStatus::kInvalid:
+      return row.meta_tokens > 0 || row.origin == "pool";
+    case RowStatus::kWorkflowError:
+    case RowStatus::kLimit:
+      return row.calls == 0 || row.worker_tokens > 0;
+    case RowStatus::kInfrastructure:
+      break;
+  }
+  return false;
+}
+
+struct Tally {
+  bool evaluated = false, scored = false;
+  ReasonCounts reasons;
+
+  void add(const ResultRow& row) {
+    evaluated = evaluated || is_evaluated(row);
+    scored = scored || row.status == RowStatus::kScored;
+    if (row.status != RowStatus::kScored) reasons.add(row.error);
+  }
+};
+
+}  // namespace
+
+void require_scored_rows(const std::vector<Method>& methods, const std::vector<ResultRow>& rows) {
+  std::map<std::string, Tally> tallies;
+  bool any_scored = false;
+  for (const ResultRow& row : rows) {
+    tallies[row.method].add(row);
+    any_scored = any_scored || row.status == RowStatus::kScored;
+  }
+  std::string failed;
+  for (const Method& method : methods) {
+    const Tally& tally = tallies[method.name];
+    if (tally.scored) continue;
+    const std::string line = fmt::format("{} ({})", method.name, tally.reasons.to_string());
+    if (any_scored && tally.evaluated) {
+      log::warn("no answer of {} could be scored, its score is 0", line);
+    } else {
+      failed += (failed.empty() ? "" : ", ") + line;
+    }
+  }
+  if (!failed.empty()) throw Error("evaluate: nothing was scored of " + failed);
+}
+
+}  // namespace weft
