@@ -18,7 +18,8 @@ Json episode_to_json(int64_t step, const Episode& episode) {
           {"text", episode.text},
           {"prompt_ids", episode.prompt_ids},
           {"completion_ids", episode.completion_ids},
-          {"logprobs", episode.logprobs}};
+          {"temperature", episode.temperature},
+          {"sampling_logprobs", episode.sampling_logprobs}};
 }
 
 }  // namespace weft

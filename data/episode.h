@@ -15,9 +15,11 @@ struct Episode {
   uint64_t group = 0;  ///< samples of one prompt in one step share it
   std::vector<int32_t> prompt_ids;
   std::vector<int32_t> completion_ids;  ///< every one was sampled and is trained on
-  /// [completion_ids] natural logarithms of the policy's distribution at temperature 1, recorded
-  /// while decoding.
-  std::vector<float> logprobs;
+  /// [completion_ids] natural logarithms in the distribution that was sampled from, softmax(logits
+  /// / temperature), recorded while decoding. At a temperature other than 1 they are not the raw
+  /// model's logprobs.
+  std::vector<float> sampling_logprobs;
+  double temperature = 1;  ///< of that distribution, > 0
   std::string text;
   double reward = 0;
   double reward_pass = 0;

@@ -58,7 +58,7 @@ int64_t count_live_groups(const std::vector<Episode>& episodes) {
     rewards.push_back(e.reward);
     groups.push_back(e.group);
   }
-  const auto a = group_advantages(rewards, groups, AdvantageKind::kDrGrpo);
+  const auto a = group_advantages(rewards, groups, AdvantageKind::kCentered);
   return a.num_groups - a.zero_std_groups;
 }
 

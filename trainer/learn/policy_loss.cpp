@@ -24,9 +24,9 @@ void group_values(AdvantageKind kind, bool population_std, const std::vector<siz
   double squares = 0;
   for (size_t i : members) squares += (rewards[i] - mean) * (rewards[i] - mean);
   double scale = 1;
-  if (kind == AdvantageKind::kGrpo) {
+  if (kind == AdvantageKind::kNormalized) {
     scale = 1 / (std::sqrt(squares / (population_std ? n : n - 1)) + kStdEpsilon);
-  } else if (kind == AdvantageKind::kRloo) {
+  } else if (kind == AdvantageKind::kLeaveOneOut) {
     scale = n / (n - 1);
   }
   for (size_t i : members) out[i] = (rewards[i] - mean) * scale;
@@ -60,9 +60,9 @@ void check_tokens(const PolicyTokens& t, const PolicyLossOptions& options, size_
 }  // namespace
 
 EnumTable<AdvantageKind> enum_table(AdvantageKind) {
-  return {{AdvantageKind::kGrpo, "grpo"},
-          {AdvantageKind::kDrGrpo, "dr_grpo"},
-          {AdvantageKind::kRloo, "rloo"}};
+  return {{AdvantageKind::kNormalized, "normalized"},
+          {AdvantageKind::kCentered, "centered"},
+          {AdvantageKind::kLeaveOneOut, "leave_one_out"}};
 }
 
 EnumTable<TokenMean> enum_table(TokenMean) {

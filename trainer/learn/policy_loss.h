@@ -11,11 +11,12 @@
 
 namespace weft {
 
-/// What a reward is compared with.
+/// What a reward is compared with. Named for the formula, not for a method: GRPO, Dr.GRPO and RLOO
+/// are each an advantage together with a way to sum over tokens.
 enum class AdvantageKind {
-  kGrpo,    ///< (R - mean) / (std + 1e-6) over the group; arXiv:2402.03300, §4.1.2
-  kDrGrpo,  ///< R - mean; arXiv:2503.20783
-  kRloo,    ///< R - mean of the others in the group; arXiv:2402.14740
+  kNormalized,   ///< (R - mean) / (std + 1e-6) over the group, GRPO's; arXiv:2402.03300, §4.1.2
+  kCentered,     ///< R - mean, Dr.GRPO's; arXiv:2503.20783
+  kLeaveOneOut,  ///< R - mean of the others in the group, RLOO's; arXiv:2402.14740
 };
 EnumTable<AdvantageKind> enum_table(AdvantageKind);
 
@@ -43,8 +44,8 @@ struct Advantages {
 /// Advantages within explicit groups. `group[i]` is any id; samples of a group need not be
 /// adjacent.
 ///
-/// kGrpo divides by the sample deviation (n - 1), or with `population_std` by the one over n. A
-/// group of one gets 0 (verl would give it R). Throws std::invalid_argument if sizes differ or a
+/// kNormalized divides by the sample deviation (n - 1), or with `population_std` by the one over n.
+/// A group of one gets 0 (verl would give it R). Throws std::invalid_argument if sizes differ or a
 /// reward is not finite.
 Advantages group_advantages(std::span<const double> rewards, std::span<const uint64_t> group,
                             AdvantageKind kind, bool population_std = false);

@@ -15,6 +15,7 @@ struct Sample {
   const Episode* episode = nullptr;
   double advantage = 0;
   double weight = 0;             // of each token
+  bool masked = false;           // counts in the weights' denominators, has no loss itself
   std::vector<float> reference;  // [completion_ids] or empty
 };
 
@@ -29,7 +30,7 @@ struct Rows {
   Rows(const Microbatch& microbatch, const std::vector<Sample>& samples) {
     for (const CompletionSpan& span : microbatch.spans) {
       const Sample& s = samples[span.sequence];
-      const auto& recorded = s.episode->logprobs;
+      const auto& recorded = s.episode->sampling_logprobs;
       behaviour.insert(behaviour.end(), recorded.begin(), recorded.end());
       reference.insert(reference.end(), s.reference.begin(), s.reference.end());
       advantage.insert(advantage.end(), recorded.size(), static_cast<float>(s.advantage));
@@ -63,7 +64,7 @@ std::vector<Sample> make_samples(const std::vector<Episode>& episodes,
   std::vector<uint64_t> groups;
   for (const Episode& e : episodes) {
     if (e.infra_error || e.completion_ids.empty()) continue;
-    samples.push_back({&e, 0, 0, {}});
+    samples.push_back({&e, 0, 0, options.mask_truncated && e.truncated, {}});
     rewards.push_back(e.reward);
     groups.push_back(e.group);
   }
@@ -74,9 +75,6 @@ std::vector<Sample> make_samples(const std::vector<Episode>& episodes,
   for (size_t i = 0; i < samples.size(); ++i) {
     const double advantage = advantages.values[i];
     samples[i].advantage = advantage < 0 ? advantage * options.negative_weight : advantage;
-  }
-  if (options.mask_truncated) {
-    std::erase_if(samples, [](const Sample& s) { return s.episode->truncated; });
   }
   return samples;
 }
@@ -97,16 +95,18 @@ std::vector<std::vector<Sample>> minibatches(std::vector<Sample> samples, int64_
   return result;
 }
 
-/// Sets the weights; then drops what has no gradient.
+/// Sets the weights, over all samples, masked ones too; then drops what has no gradient.
 void weigh(std::vector<Sample>& samples, const PolicyLossOptions& loss) {
   int64_t num_tokens = 0;
-  for (const Sample& s : samples) num_tokens += static_cast<int64_t>(s.episode->logprobs.size());
+  for (const Sample& s : samples)
+    num_tokens += static_cast<int64_t>(s.episode->sampling_logprobs.size());
   for (Sample& s : samples) {
-    s.weight = token_weight(loss.mean, static_cast<int64_t>(s.episode->logprobs.size()),
+    s.weight = token_weight(loss.mean, static_cast<int64_t>(s.episode->sampling_logprobs.size()),
                             static_cast<int64_t>(samples.size()), num_tokens);
   }
-  if (loss.kl_coefficient > 0) return;
-  std::erase_if(samples, [](const Sample& s) { return s.advantage == 0; });
+  const bool has_kl = loss.kl_coefficient > 0;
+  std::erase_if(samples,
+                [&](const Sample& s) { return s.masked || (!has_kl && s.advantage == 0); });
 }
 
 std::vector<std::vector<float>> score_reference(Learner& learner, const Reference& reference,
@@ -127,20 +127,24 @@ double k3_sum(const std::vector<float>& logp, const std::vector<float>& referenc
 /// the first samples only. Recorded logprobs stand for the policy's own.
 double measure_kl(Learner& learner, const Reference& reference, std::vector<Sample>& samples,
                   const PolicyLossOptions& loss) {
-  if (reference.kind == Reference::Kind::kNone || samples.empty()) return 0;
+  if (reference.kind == Reference::Kind::kNone) return 0;
+  std::vector<Sample*> chosen;
   std::vector<TrainSequence> sequences;
   int64_t tokens = 0;
-  for (const Sample& s : samples) {
+  for (Sample& s : samples) {
+    if (s.masked) continue;
     if (loss.kl_coefficient == 0 && tokens > learner.tokens_per_microbatch()) break;
+    chosen.push_back(&s);
     sequences.push_back(sequence_of(*s.episode));
     tokens += static_cast<int64_t>(sequences.back().completion_ids.size());
   }
+  if (sequences.empty()) return 0;
   const auto logps = score_reference(learner, reference, sequences);
   double sum = 0, count = 0;
   for (size_t i = 0; i < logps.size(); ++i) {
-    sum += k3_sum(samples[i].episode->logprobs, logps[i]);
+    sum += k3_sum(chosen[i]->episode->sampling_logprobs, logps[i]);
     count += static_cast<double>(logps[i].size());
-    if (loss.kl_coefficient > 0) samples[i].reference = logps[i];
+    if (loss.kl_coefficient > 0) chosen[i]->reference = logps[i];
   }
   return sum / count;
 }
@@ -179,7 +183,7 @@ void measure_mismatch(Learner& learner, const std::vector<Episode>& episodes, Mi
     tokens += static_cast<int64_t>(e.completion_ids.size());
   }
   const auto logps = learner.score(sequences, learner.lora());
-  for (size_t i = 0; i < logps.size(); ++i) mismatch.add(logps[i], chosen[i]->logprobs);
+  for (size_t i = 0; i < logps.size(); ++i) mismatch.add(logps[i], chosen[i]->sampling_logprobs);
 }
 
 }  // namespace

@@ -12,22 +12,24 @@
 namespace weft {
 
 struct PolicyUpdateOptions {
-  AdvantageKind advantage = AdvantageKind::kGrpo;
-  bool population_std = false;  ///< kGrpo: deviation over n, not n - 1
+  AdvantageKind advantage = AdvantageKind::kNormalized;
+  bool population_std = false;  ///< kNormalized: deviation over n, not n - 1
   /// Factor on negative advantages, in [0, 1]. Pushing down what a policy of little entropy wrote
   /// spreads its mass over whatever else there is. 1: GRPO; 0: only the better ones of a group
   /// teach (RAFT, arXiv:2504.11343); between, asymmetric REINFORCE (arXiv:2506.20520).
   double negative_weight = 1;
-  bool mask_truncated = false;    ///< leave truncated episodes out of the loss
+  /// Truncated episodes have no loss. They count in the denominators of `loss.mean` as the others
+  /// do, so that masking one does not weigh up the rest (TRL's mask_truncated_completions).
+  bool mask_truncated = false;
   int64_t updates_per_batch = 1;  ///< optimizer steps, each over a share of the prompts
   PolicyLossOptions loss;
 
   template <class V>
   void visit(V& v) {
-    v("advantage", advantage, "grpo, dr_grpo or rloo");
-    v("population_std", population_std, "grpo: deviation over n instead of n - 1");
+    v("advantage", advantage, "normalized, centered or leave_one_out");
+    v("population_std", population_std, "normalized: deviation over n instead of n - 1");
     v("negative_weight", negative_weight, "factor on negative advantages, 0 to 1");
-    v("mask_truncated", mask_truncated, "leave truncated episodes out of the loss");
+    v("mask_truncated", mask_truncated, "truncated episodes have no loss, but count in its mean");
     v("updates_per_batch", updates_per_batch, "optimizer steps for each batch of rollouts");
     v("loss", loss, "clipping, mean and KL");
   }

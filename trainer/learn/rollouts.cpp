@@ -50,7 +50,7 @@ void fill(Episode& episode, const TextResponse& response, const Completion& comp
   episode.prompt_ids = response.prompt_ids;
   episode.completion_ids = completion.ids;
   const bool raw = completion.sampling_logprobs.empty();
-  episode.logprobs = raw ? completion.logprobs : completion.sampling_logprobs;
+  episode.sampling_logprobs = raw ? completion.logprobs : completion.sampling_logprobs;
   episode.text = completion.text;
   episode.truncated = completion.finish == FinishReason::kLength;
 }
@@ -102,6 +102,7 @@ void Collection::on_response(size_t prompt, TextResponse response) {
         continue;
       }
       fill(episode, response, response.choices[k]);
+      episode.temperature = options.temperature;
       batch.completion_tokens += static_cast<int64_t>(episode.completion_ids.size());
       if (options.overlap && !streams[first + k].submitted) unscored.push_back(k);
     }

@@ -38,22 +38,25 @@ void expect_near(const std::vector<double>& got, const std::vector<double>& expe
 }
 
 TEST(GroupAdvantages, MatchTheGoldenVectorsOfBothDeviations) {
-  expect_near(advantages({1, 0, .5, .5}, AdvantageKind::kGrpo, true), {1.414214, -1.414214, 0, 0});
-  expect_near(advantages({1, 0, .5, .5}, AdvantageKind::kGrpo), {1.224745, -1.224745, 0, 0});
+  expect_near(advantages({1, 0, .5, .5}, AdvantageKind::kNormalized, true),
+              {1.414214, -1.414214, 0, 0});
+  expect_near(advantages({1, 0, .5, .5}, AdvantageKind::kNormalized), {1.224745, -1.224745, 0, 0});
 }
 
 TEST(GroupAdvantages, WithoutDeviationAreDifferencesToTheMean) {
-  expect_near(advantages({1, 0, .5, .5}, AdvantageKind::kDrGrpo), {.5, -.5, 0, 0});
+  expect_near(advantages({1, 0, .5, .5}, AdvantageKind::kCentered), {.5, -.5, 0, 0});
 }
 
 TEST(GroupAdvantages, LeaveOneOutComparesWithTheOthers) {
-  expect_near(advantages({1, 0, 0, 0}, AdvantageKind::kRloo), {1, -1.0 / 3, -1.0 / 3, -1.0 / 3});
+  expect_near(advantages({1, 0, 0, 0}, AdvantageKind::kLeaveOneOut),
+              {1, -1.0 / 3, -1.0 / 3, -1.0 / 3});
 }
 
 TEST(GroupAdvantages, AreZeroInAGroupOfEqualRewardsAndInAGroupOfOne) {
   const std::vector<double> rewards = {.3, .3, .9, 1, 0};
   const std::vector<uint64_t> group = {1, 1, 2, 3, 3};
-  for (const auto kind : {AdvantageKind::kGrpo, AdvantageKind::kDrGrpo, AdvantageKind::kRloo}) {
+  for (const auto kind :
+       {AdvantageKind::kNormalized, AdvantageKind::kCentered, AdvantageKind::kLeaveOneOut}) {
     const auto result = group_advantages(rewards, group, kind);
     EXPECT_EQ(result.num_groups, 3);
     EXPECT_EQ(result.zero_std_groups, 2);
@@ -66,11 +69,11 @@ TEST(GroupAdvantages, AreZeroInAGroupOfEqualRewardsAndInAGroupOfOne) {
 TEST(GroupAdvantages, DoNotNeedGroupsToBeAdjacent) {
   const std::vector<double> rewards = {1, 10, 0, 20};
   const std::vector<uint64_t> group = {5, 6, 5, 6};
-  expect_near(group_advantages(rewards, group, AdvantageKind::kDrGrpo).values, {.5, -5, -.5, 5});
+  expect_near(group_advantages(rewards, group, AdvantageKind::kCentered).values, {.5, -5, -.5, 5});
 }
 
 TEST(GroupAdvantages, RefuseARewardThatIsNotFinite) {
-  EXPECT_THROW(advantages({1, std::nan("")}, AdvantageKind::kGrpo), std::invalid_argument);
+  EXPECT_THROW(advantages({1, std::nan("")}, AdvantageKind::kNormalized), std::invalid_argument);
 }
 
 // Ratios are 1.5 and 0.9 with A = 2. The first is held at 1.28, so it gets no gradient; the second

@@ -32,7 +32,7 @@ struct Bench {
       result[i].group = i / 3;
       result[i].prompt_ids = sequences[i].prompt_ids;
       result[i].completion_ids = sequences[i].completion_ids;
-      result[i].logprobs = logps[i];
+      result[i].sampling_logprobs = logps[i];
       result[i].reward = static_cast<double>(i % 3);
     }
     return result;
@@ -74,7 +74,7 @@ TEST(PolicyUpdate, LearnsNothingFromEqualRewardsButReportsTheMismatch) {
   Bench b;
   auto episodes = b.episodes();
   for (auto& e : episodes) e.reward = .5;
-  for (auto& x : episodes[0].logprobs) x += .25f;
+  for (auto& x : episodes[0].sampling_logprobs) x += .25f;
   const at::Tensor before = b.lora->flat(0).clone();
   const auto result = update_policy(b.learner, episodes, b.base, 1e-2, {});
   EXPECT_EQ(result.zero_std_groups, 4);
@@ -138,10 +138,58 @@ TEST(PolicyUpdate, NegativeWeightIsAShare) {
   EXPECT_THROW(options.validate(), InputError);
 }
 
+// TRL's rule: a masked response has no loss and still counts, so that the others weigh what they
+// would. At ratio 1 the loss is minus the weighted mean of the advantages, here -1, 0, 1 a group.
+TEST(PolicyUpdate, MaskedTruncatedEpisodesCountInTheDenominator) {
+  for (const TokenMean mean : {TokenMean::kPerSequence, TokenMean::kPerBatch}) {
+    Bench b;
+    auto episodes = b.episodes();
+    episodes[2].truncated = true;  // the best of its group
+    PolicyUpdateOptions options;
+    options.mask_truncated = true;
+    options.loss.mean = mean;
+    double all = 0, expected = 0, trained = 0;
+    for (size_t i = 0; i < episodes.size(); ++i) {
+      const auto length = static_cast<double>(episodes[i].completion_ids.size());
+      const double share = mean == TokenMean::kPerSequence ? 1 : length;
+      all += share;
+      if (i == 2) continue;
+      expected -= share * (episodes[i].reward - 1);
+      if (episodes[i].reward != 1) trained += length;
+    }
+    const auto result = update_policy(b.learner, episodes, b.base, 1e-3, options);
+    EXPECT_NEAR(result.sums.loss, expected / all, 1e-5);
+    EXPECT_EQ(result.trained_tokens, static_cast<int64_t>(trained));
+  }
+}
+
+TEST(PolicyUpdate, ABatchOfMaskedEpisodesOnlyTeachesNothing) {
+  Bench b;
+  auto episodes = b.episodes();
+  for (Episode& e : episodes) e.truncated = true;
+  PolicyUpdateOptions options;
+  options.mask_truncated = true;
+  options.loss.kl_coefficient = .1;
+  const at::Tensor before = b.lora->flat(0).clone();
+  const auto result = update_policy(b.learner, episodes, b.base, 1e-2, options);
+  EXPECT_EQ(result.skipped_updates, 1);
+  EXPECT_EQ(result.trained_tokens, 0);
+  EXPECT_TRUE(b.lora->flat(0).equal(before));
+}
+
+// "dr_grpo" with a token mean is not Dr.GRPO: an advantage is called by its formula.
+TEST(PolicyUpdate, RefusesAMethodsNameForAnAdvantage) {
+  for (const char* name : {"grpo", "dr_grpo", "rloo"}) {
+    EXPECT_THROW(load_config<PolicyUpdateOptions>({{"advantage", name}}), InputError) << name;
+  }
+  EXPECT_EQ(load_config<PolicyUpdateOptions>({{"advantage", "centered"}}).advantage,
+            AdvantageKind::kCentered);
+}
+
 TEST(PolicyUpdate, SkipsAStepWithALogprobThatIsNotFinite) {
   Bench b;
   auto episodes = b.episodes();
-  episodes[2].logprobs[0] = std::nanf("");
+  episodes[2].sampling_logprobs[0] = std::nanf("");
   const at::Tensor before = b.lora->flat(0).clone();
   const auto result = update_policy(b.learner, episodes, b.base, 1e-2, {});
   EXPECT_EQ(result.skipped_updates, 1);

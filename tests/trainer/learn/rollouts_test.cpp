@@ -75,7 +75,7 @@ TEST(Rollouts, KeepTheOrderOfPromptsAndSamples) {
     EXPECT_EQ(batch.episodes[i].text, expected[i]);
     EXPECT_EQ(batch.episodes[i].reward, static_cast<double>(expected[i].size()));
     EXPECT_EQ(batch.episodes[i].group, 100 + i / 3);
-    EXPECT_EQ(batch.episodes[i].completion_ids.size(), batch.episodes[i].logprobs.size());
+    EXPECT_EQ(batch.episodes[i].completion_ids.size(), batch.episodes[i].sampling_logprobs.size());
   }
   EXPECT_EQ(batch.worker_calls, 12);
   for (const auto& [what, count] : scorer.num_scored) EXPECT_EQ(count, 1) << what;
@@ -120,9 +120,11 @@ TEST(Rollouts, RecordLogprobsOfTheDistributionSampledFrom) {
   test::ScriptedModel model([](const test::ScriptedPrompt&) { return "x"; });
   EchoScorer scorer;
   RolloutOptions options;
-  EXPECT_EQ(collect(model, scorer, make_tasks({"a"}), options).episodes[0].logprobs[0], -1);
+  EXPECT_EQ(collect(model, scorer, make_tasks({"a"}), options).episodes[0].sampling_logprobs[0],
+            -1);
   options.temperature = 0.7;
-  EXPECT_EQ(collect(model, scorer, make_tasks({"a"}), options).episodes[0].logprobs[0], -2);
+  EXPECT_EQ(collect(model, scorer, make_tasks({"a"}), options).episodes[0].sampling_logprobs[0],
+            -2);
 }
 
 TEST(Rollouts, KeepInfrastructureErrorsOutOfTheRewards) {
