@@ -94,6 +94,9 @@ const char* projection_name(Projection p) { return kNames[static_cast<int>(p)]; 
 
 void LoraConfig::validate() const {
   if (rank < 1) throw InputError("lora.rank: expected at least 1, got " + std::to_string(rank));
+  if (!(alpha > 0) || !std::isfinite(alpha)) {
+    throw InputError("lora.alpha: expected a number > 0, got " + std::to_string(alpha));
+  }
   if (targets.empty()) throw InputError("lora.targets: expected at least one, got none");
   for (const std::string& t : targets) {
     if (std::find(std::begin(kNames), std::end(kNames), t) == std::end(kNames)) {
@@ -102,6 +105,13 @@ void LoraConfig::validate() const {
           "or down_proj, got \"" +
           t + "\"");
     }
+  }
+}
+
+void LoraConfig::require_fits(const TransformerConfig& model) const {
+  if (rank > model.hidden_size) {
+    throw InputError("lora.rank: expected at most the model's hidden size of " +
+                     std::to_string(model.hidden_size) + ", got " + std::to_string(rank));
   }
 }
 
@@ -118,6 +128,7 @@ struct Lora::Cache {
 Lora::Lora(const TransformerConfig& model, const LoraConfig& config)
     : config_(config), model_(model), cache_(std::make_unique<Cache>()) {
   config.validate();
+  config.require_fits(model);
   const int64_t r = config.rank;
   cache_->layers.resize(model.num_layers);
   for (int64_t l = 0; l < model.num_layers; ++l) {

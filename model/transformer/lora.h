@@ -22,8 +22,8 @@ constexpr int kNumProjections = 7;
 const char* projection_name(Projection p);
 
 struct LoraConfig {
-  int64_t rank = 16;  ///< r; >= 1
-  double alpha = 32;  ///< the update is scaled by alpha / r
+  int64_t rank = 16;  ///< r; >= 1, at most the model's hidden size
+  double alpha = 32;  ///< the update is scaled by alpha / r; > 0
   std::vector<std::string> targets = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                       "gate_proj", "up_proj", "down_proj"};
 
@@ -36,6 +36,8 @@ struct LoraConfig {
       "down_proj");
   }
   void validate() const;
+  /// Throws InputError where the update would not be of low rank.
+  void require_fits(const TransformerConfig& model) const;
 };
 
 /// Adapters of one layer, both [7] by Projection; undefined where the projection has none.

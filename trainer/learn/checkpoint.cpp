@@ -95,7 +95,7 @@ void CheckpointSet::save(int64_t step, Learner& learner, const Json& state) {
   remove_entries(folder_, std::string(".") + kPrefix);  // of a run that was killed while it wrote
   try {
     if (learner.lora() != nullptr) {
-      learner.lora()->save(temporary, model_dir_);
+      learner.lora()->save(temporary, base_model_name());
     } else {
       save_transformer(learner.model(), model_dir_, temporary);
     }
@@ -112,6 +112,11 @@ void CheckpointSet::save(int64_t step, Learner& learner, const Json& state) {
   write_file_atomically(folder_ / "latest", name + "\n");
   const auto all = list();
   for (size_t i = 0; i + options_.keep < all.size(); ++i) fs::remove_all(all[i].second);
+}
+
+std::string CheckpointSet::base_model_name() const {
+  if (!options_.base_model_name.empty()) return options_.base_model_name;
+  return fs::absolute(model_dir_).lexically_normal().string();
 }
 
 Json CheckpointSet::restore(const fs::path& dir, Learner& learner) {

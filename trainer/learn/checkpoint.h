@@ -17,11 +17,15 @@ namespace weft {
 struct CheckpointOptions {
   int64_t every_steps = 50;  ///< steps between checkpoints; 0: only at the end and when stopped
   int64_t keep = 2;          ///< newest ones kept; >= 1
+  /// `base_model_name_or_path` of adapters, say the base's name on a hub; empty: the absolute path
+  /// of the base model's folder.
+  std::string base_model_name;
 
   template <class V>
   void visit(V& v) {
     v("every_steps", every_steps, "steps between checkpoints, 0: only at the end");
     v("keep", keep, "newest checkpoints kept");
+    v("base_model_name", base_model_name, "the base's name in adapters; empty: its absolute path");
   }
   /// Throws InputError naming the field.
   void validate() const;
@@ -31,7 +35,7 @@ struct CheckpointOptions {
 class CheckpointSet {
  public:
   /// `model_dir` is where the base model came from: its config and tokenizer files are copied into
-  /// full-weight checkpoints, its path is written into adapters.
+  /// full-weight checkpoints, its name or absolute path is written into adapters.
   CheckpointSet(std::filesystem::path run_dir, std::string model_dir,
                 const CheckpointOptions& options);
 
@@ -56,6 +60,7 @@ class CheckpointSet {
   void publish_final() const;
 
  private:
+  std::string base_model_name() const;
   std::vector<std::pair<int64_t, std::filesystem::path>> list() const;
 
   std::filesystem::path run_dir_, folder_;

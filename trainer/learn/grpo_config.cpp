@@ -47,9 +47,11 @@ void GrpoConfig::validate() const {
   check_at_least("samples_per_prompt", samples_per_prompt, 1);
   check_at_least("max_completion_tokens", max_completion_tokens, 1);
   check_at_least("refill_rounds", refill_rounds, 0);
+  if (steps > 0) learn.schedule.require_warmup_within(steps);
   check_at_least("sandbox_slots", sandbox_slots, 1);
-  if (!(temperature > 0) || !std::isfinite(temperature)) {
-    throw InputError(fmt::format("temperature: expected a number > 0, got {}", temperature));
+  if (!(temperature >= 0.01 && temperature <= 100)) {
+    throw InputError(
+        fmt::format("temperature: expected a number in [0.01, 100], got {}", temperature));
   }
   if (reference != "base" && reference != "init") {
     throw InputError("reference: expected base or init, got " + reference);

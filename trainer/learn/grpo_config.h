@@ -56,8 +56,8 @@ struct GrpoConfig {
   int64_t prompts_per_step = 8;
   int64_t samples_per_prompt = 8;
   int64_t max_completion_tokens = 512;
-  /// Of rollouts and validation, > 0. The policy that is trained is softmax(logits / temperature),
-  /// the one that is sampled from, so that the update stays on-policy.
+  /// Of rollouts and validation, in [0.01, 100]. The policy that is trained is softmax(logits /
+  /// temperature), the one that is sampled from, so that the update stays on-policy.
   double temperature = 1;
   /// Decode first, score then: see rollouts.h; needs engine.kv_mb. With runner.max_concurrent = 1 a
   /// run is then the same to the bit however often it is interrupted (tested in f32 with LoRA and

@@ -14,11 +14,18 @@ EnumTable<LrDecay> enum_table(LrDecay) {
 }
 
 void LrScheduleOptions::validate() const {
-  if (!(lr >= 0)) {
-    throw InputError("lr: expected a number >= 0, got " + std::to_string(lr));
+  if (!(lr >= 0 && lr <= 1)) {
+    throw InputError("lr: expected a number in [0, 1], got " + std::to_string(lr));
   }
   if (warmup_steps < 0) {
     throw InputError("warmup_steps: expected >= 0, got " + std::to_string(warmup_steps));
+  }
+}
+
+void LrScheduleOptions::require_warmup_within(int64_t total_steps) const {
+  if (warmup_steps > total_steps) {
+    throw InputError("learn.schedule.warmup_steps: expected at most the run's " +
+                     std::to_string(total_steps) + " steps, got " + std::to_string(warmup_steps));
   }
 }
 

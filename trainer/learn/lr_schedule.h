@@ -15,7 +15,7 @@ enum class LrDecay {
 EnumTable<LrDecay> enum_table(LrDecay);
 
 struct LrScheduleOptions {
-  double lr = 1e-4;          ///< peak, per step
+  double lr = 1e-4;          ///< peak, per step; in [0, 1]
   int64_t warmup_steps = 0;  ///< steps of a straight rise; the first uses lr / warmup_steps
   LrDecay decay = LrDecay::kConstant;
 
@@ -27,6 +27,8 @@ struct LrScheduleOptions {
   }
   /// Throws InputError naming the field.
   void validate() const;
+  /// Throws InputError where a run of so many steps would end before the peak is reached.
+  void require_warmup_within(int64_t total_steps) const;
 };
 
 /// Rate of step `step` (from 0) of `total_steps`. The decay starts after the warm-up and would

@@ -60,6 +60,7 @@ int64_t num_trained_parameters(const TransformerConfig& shape, const LearnOption
 
 Json memory_plan(const MemoryPlanInput& in) {
   const bool full = in.learn.full_weights;
+  if (!full && in.learn.init_adapter.empty()) in.learn.lora.require_fits(in.shape);
   const int64_t num_parameters = in.shape.num_parameters();
   const int64_t trained = num_trained_parameters(in.shape, in.learn);
   const int64_t logit_rows = std::min(in.learn.loss_chunk_tokens, in.learn.tokens_per_microbatch);

@@ -36,8 +36,10 @@ int64_t total_size(const std::vector<NamedParameter>& parameters) {
 void AdamWOptions::validate() const {
   check_range("beta1", beta1, 0, 1);
   check_range("beta2", beta2, 0, 1);
-  check_range("eps", eps, 0, 1);
-  check_range("weight_decay", weight_decay, 0, 1e6);
+  if (!(eps > 0 && eps <= 1)) {
+    throw InputError("eps: expected a number in (0, 1], got " + std::to_string(eps));
+  }
+  check_range("weight_decay", weight_decay, 0, 1);
   if (!(max_grad_norm > 0)) {
     throw InputError("max_grad_norm: expected a number > 0, got " + std::to_string(max_grad_norm));
   }

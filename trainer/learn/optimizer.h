@@ -17,8 +17,9 @@ namespace weft {
 struct AdamWOptions {
   double beta1 = 0.9;
   double beta2 = 0.999;
-  double eps = 1e-8;
-  double weight_decay = 0;   ///< decoupled, per step, times the learning rate; matrices only
+  double eps = 1e-8;  ///< in (0, 1]: a gradient that was always 0 divides by it
+  double weight_decay =
+      0;  ///< decoupled, per step, times the learning rate, in [0, 1); matrices only
   double max_grad_norm = 1;  ///< gradients of a larger global norm are scaled down to it; > 0
 
   template <class V>

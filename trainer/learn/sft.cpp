@@ -68,6 +68,7 @@ class SftRun {
       summary_ = summary_of(CheckpointSet::restore(*latest, learner_), *latest);
       log::info("going on from {}", latest->string());
     }
+    config.learn.schedule.require_warmup_within(schedule_.num_steps());
     saved_step_ = summary_.steps;
     if (data_.num_too_long > 0) {
       log::warn("{} examples are longer than data.max_tokens or the model's context and left out",
@@ -83,8 +84,8 @@ class SftRun {
         throw_if_stopped();
         const Json values = step();
         metrics.write(summary_.steps, values);
-        progress.advance();
         progress.note(fmt::format("loss {:.3f}", summary_.last_loss));
+        progress.advance();
         if (checkpoints_.due(summary_.steps)) save();
       }
     } catch (const Interrupted&) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace weft {
 namespace {
 
@@ -29,8 +31,15 @@ TEST(LrSchedule, LinearFallsToZero) {
   EXPECT_DOUBLE_EQ(learning_rate(s, 4, 4), 0);
 }
 
-TEST(LrSchedule, RefusesANegativeRate) {
-  EXPECT_THROW((LrScheduleOptions{-1, 0, LrDecay::kConstant}.validate()), InputError);
+TEST(LrSchedule, RefusesARateOutsideZeroToOne) {
+  for (const double lr : {-1.0, 1.5, 100.0, std::nan("")}) {
+    EXPECT_THROW((LrScheduleOptions{lr, 0, LrDecay::kConstant}.validate()), InputError) << lr;
+  }
+}
+
+TEST(LrSchedule, RefusesAWarmUpThatOutlastsTheRun) {
+  EXPECT_NO_THROW(schedule(LrDecay::kCosine, 10).require_warmup_within(10));
+  EXPECT_THROW(schedule(LrDecay::kCosine, 11).require_warmup_within(10), InputError);
 }
 
 }  // namespace

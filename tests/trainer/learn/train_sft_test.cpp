@@ -160,6 +160,11 @@ TEST_F(TrainSft, SaysWhatIsWrongWithItsInput) {
   } cases[] = {
       {{"--set", "data.jsonl=" + (dir_ / "bad.jsonl").string()}, "bad.jsonl"},
       {{"--set", "learn.schedule.lr=-1"}, "learn.schedule"},
+      {{"--set", "learn.schedule.lr=100"}, "expected a number in [0, 1], got 100"},
+      {{"--set", "learn.schedule.warmup_steps=21"}, "at most the run's 20 steps, got 21"},
+      {{"--set", "learn.lora.alpha=-3"}, "lora.alpha: expected a number > 0"},
+      {{"--set", "learn.lora.rank=100000"}, "lora.rank: expected at most the model's hidden size"},
+      {{"--set", "learn.adamw.eps=0"}, "eps: expected a number in (0, 1]"},
       {{"--set", "learn.lora.targets=[\"no_proj\"]"}, "no_proj"},
       {{"--set", "data.jsonl="}, "store"},
       {{"--set", "data.jsonl=", "--set", "data.tasks=[\"" + tasks + "\"]", "--set",
@@ -175,6 +180,33 @@ TEST_F(TrainSft, SaysWhatIsWrongWithItsInput) {
     EXPECT_NE(run.err.find(c.expected), std::string::npos) << run.err;
   }
   EXPECT_FALSE(fs::exists(dir_ / "typo.sqlite"));
+}
+
+// peft and others look for the base from wherever they run.
+TEST_F(TrainSft, AnAdapterNamesItsBaseByAbsolutePathOrByItsHubName) {
+  const fs::path base = test::fixture("tiny_llama");
+  const std::string relative = fs::relative(base).string();
+  const auto named = [&](const std::string& out) {
+    const fs::path adapter = dir_ / out / "final" / "adapter_config.json";
+    return read_json_file(adapter)["base_model_name_or_path"].get<std::string>();
+  };
+  auto run =
+      test::run_program(command("run", {"--set", "max_steps=1", "--set", "model=" + relative}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(named("run"), base.lexically_normal().string());
+  run = test::run_program(
+      command("hub", {"--set", "max_steps=1", "--set", "checkpoint.base_model_name=someone/tiny"}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(named("hub"), "someone/tiny");
+}
+
+TEST_F(TrainSft, DryRunRefusesARankAboveTheHiddenSize) {
+  const auto run =
+      test::run_program({test::program("train_sft"), "--dry-run", "--set",
+                         "model_shape=" + test::fixture("tiny_llama/config.json").string(), "--set",
+                         "learn.lora.rank=100000"});
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_NE(run.err.find("lora.rank"), std::string::npos) << run.err;
 }
 
 TEST_F(TrainSft, DryRunPrintsTheMemoryPlanWithoutWeights) {
