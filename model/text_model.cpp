@@ -9,6 +9,10 @@ void TextModel::submit_all(std::vector<Submission> submissions) {
   for (auto& one : submissions) submit(std::move(one.request), std::move(one.done));
 }
 
+std::string Completion::text_with_reasoning() const {
+  return reasoning.empty() ? text : "<think>\n" + reasoning + "\n</think>\n\n" + text;
+}
+
 TextResponse TextModel::complete(TextRequest request) {
   std::vector<TextRequest> one;
   one.push_back(std::move(request));

@@ -60,11 +60,17 @@ enum class FinishReason { kStop, kLength };
 struct Completion {
   std::vector<int32_t> ids;  ///< sampled ids, the end-of-text token included when it was sampled
   std::string text;          ///< decoded without special tokens, cut at a stop string
+  /// What a server kept apart from its text (`reasoning_content`); empty for local models, whose
+  /// reasoning stands in the text.
+  std::string reasoning;
   /// [ids] natural logarithms in fp32 of the raw distribution (temperature 1, nothing cut).
   std::vector<float> logprobs;
   /// [ids] of the distribution sampled from; empty where it is the raw one or unknown.
   std::vector<float> sampling_logprobs;
   FinishReason finish = FinishReason::kLength;
+
+  /// The text with its reasoning before it as "<think>..</think>", in one form for all models.
+  std::string text_with_reasoning() const;
 };
 
 /// What came of a request. All but kOk and kRefused say nothing about the request: never to be

@@ -255,11 +255,12 @@ WorkflowService::Written WorkflowService::write(const WorkflowCall& call, const 
   if (response.status != ResponseStatus::kOk || response.choices.empty()) {
     throw ApiError(502, "meta-agent: " + response.error);
   }
-  Written written{backend_.parse(response.choices[0].text), "meta", response.usage};
+  const std::string text = response.choices[0].text_with_reasoning();
+  Written written{backend_.parse(text), "meta", response.usage};
   if (!written.workflow.valid && response.choices[0].finish == FinishReason::kLength) {
     written.workflow.problem += " (cut at max_tokens)";
   }
-  if (written.workflow.code.empty()) written.workflow.reasoning = response.choices[0].text;
+  if (written.workflow.code.empty()) written.workflow.reasoning = text;
   return written;
 }
 

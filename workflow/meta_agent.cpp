@@ -62,8 +62,12 @@ MetaAgent::MetaAgent(PythonAnalyser& analyser, MetaAgentOptions options)
 
 std::string MetaAgent::render_completion(const std::string& reasoning,
                                          const std::string& code) const {
+  return trimmed(reasoning) + "\n" + render_code(code);
+}
+
+std::string MetaAgent::render_code(const std::string& code) const {
   const bool ends_line = !code.empty() && code.back() == '\n';
-  return fmt::format("{}\n```python\n{}{}```", trimmed(reasoning), code, ends_line ? "" : "\n");
+  return fmt::format("```python\n{}{}```", code, ends_line ? "" : "\n");
 }
 
 Workflow MetaAgent::parse(const std::string& completion) const {

@@ -46,7 +46,12 @@ class MetaAgent {
 
   /// The completion that a model is trained to give, without the end-of-text token:
   ///   reasoning, newline, "```python", newline, code, "```".
+  /// A model whose chat template gives reasoning a part of its own is trained on the same two parts
+  /// in that form (model/tokenizer/reasoning_form.h).
   std::string render_completion(const std::string& reasoning, const std::string& code) const;
+
+  /// Its second part: "```python", newline, code, "```".
+  std::string render_code(const std::string& code) const;
 
   /// Strict inverse of render_completion. One reasoning part, one ```python block, nothing after
   /// it. Text up to "</think>" counts as reasoning and may hold anything. Whatever else is found

@@ -78,12 +78,23 @@ std::vector<float> read_prompt_logprobs(const Json& choice, const std::vector<in
   return logprobs;
 }
 
+// DeepSeek, SGLang, llama.cpp and vLLM: "reasoning_content"; newer vLLM and OpenRouter:
+// "reasoning".
+std::string read_reasoning(const Json& message) {
+  for (const char* key : {"reasoning_content", "reasoning"}) {
+    const auto found = message.find(key);
+    if (found != message.end() && found->is_string()) return found->get<std::string>();
+  }
+  return "";
+}
+
 Completion read_choice(const Json& choice) {
   Completion completion;
   const auto message = choice.find("message");
   if (message != choice.end()) {
     const Json& content = message->at("content");
     if (!content.is_null()) completion.text = content.get<std::string>();
+    completion.reasoning = read_reasoning(*message);
   } else {
     completion.text = choice.at("text").get<std::string>();
   }
@@ -103,7 +114,9 @@ TextUsage estimated_usage(const TextResponse& response) {
   TextUsage usage;
   usage.prompt_tokens = static_cast<int64_t>(response.prompt_ids.size());
   for (const Completion& choice : response.choices) {
-    const size_t estimate = choice.ids.empty() ? choice.text.size() / 4 + 1 : choice.ids.size();
+    const size_t estimate = choice.ids.empty()
+                                ? (choice.reasoning.size() + choice.text.size()) / 4 + 1
+                                : choice.ids.size();
     usage.completion_tokens += static_cast<int64_t>(estimate);
   }
   return usage;

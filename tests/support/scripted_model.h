@@ -50,6 +50,9 @@ class ScriptedModel : public TextModel {
     thread_.join();
   }
 
+  /// What each completion carries apart from its text. Before the first request only.
+  void set_reasoning(std::string reasoning) { reasoning_ = std::move(reasoning); }
+
   std::string name() const override { return "scripted"; }
 
   void submit(TextRequest request, std::function<void(TextResponse)> done) override {
@@ -109,6 +112,7 @@ class ScriptedModel : public TextModel {
       prompt.choice = i;
       Completion completion;
       completion.text = answer_(prompt);
+      completion.reasoning = reasoning_;
       completion.ids.assign(completion.text.begin(), completion.text.end());
       completion.logprobs.assign(completion.ids.size(), -1.0f);
       if (request.sampling.temperature != 1) {
@@ -146,6 +150,7 @@ class ScriptedModel : public TextModel {
 
   Answer answer_;
   Status status_;
+  std::string reasoning_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;

@@ -245,7 +245,7 @@ void Run::take_response(size_t method, size_t task, const TextResponse& response
     Workflow workflow;
     if (response.status == ResponseStatus::kOk && size_t(sample) < response.choices.size()) {
       const Completion& choice = response.choices[size_t(sample)];
-      workflow = backend_.parse(choice.text);
+      workflow = backend_.parse(choice.text_with_reasoning());
       const size_t prompt = response.prompt_ids.empty() ? size_t(response.usage.prompt_tokens)
                                                         : response.prompt_ids.size();
       facts.meta_tokens = int64_t(prompt + choice.ids.size());

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <map>
+#include <stdexcept>
 
 #include "base/error.h"
 #include "base/jsonl.h"
 #include "data/task.h"
 #include "data/trajectory_store.h"
+#include "workflow/completion_form.h"
 
 namespace weft {
 namespace {
@@ -27,6 +29,15 @@ void check_not_empty(const SftData& data, const std::string& source) {
   }
 }
 
+std::string reasoning_of(const Json& turn, const std::string& where) {
+  std::string reasoning;
+  for (const char* key : {"reasoning_content", "reasoning"}) {
+    if (turn.contains(key) && turn[key].is_null()) continue;
+    if (reasoning.empty()) reasoning = get_field_or<std::string>(turn, key, "", where);
+  }
+  return reasoning;
+}
+
 TrainSequence encode_messages(const Json& messages, const std::string& where,
                               const ExampleEncoder& encoder) {
   std::vector<ChatMessage> turns;
@@ -37,9 +48,14 @@ TrainSequence encode_messages(const Json& messages, const std::string& where,
   if (turns.size() < 2 || turns.back().role != "assistant") {
     throw InputError(where + ": \"messages\": expected turns that end with one of the assistant");
   }
-  const std::string target = turns.back().content;
+  AssistantTurn target{reasoning_of(messages.back(), where), turns.back().content};
   turns.pop_back();
-  return encoder.encode(turns, target);
+  try {
+    return target.reasoning.empty() ? encoder.encode(turns, target.content)
+                                    : encoder.encode(turns, target);
+  } catch (const std::invalid_argument& error) {
+    throw InputError(where + ": " + error.what());
+  }
 }
 
 TrainSequence encode_line(const Json& line, const std::string& where,
@@ -76,6 +92,7 @@ ExampleEncoder::ExampleEncoder(const Tokenizer& tokenizer, const ChatTemplate* c
                                std::vector<int32_t> eos_ids)
     : tokenizer_(tokenizer), chat_template_(chat_template), eos_ids_(std::move(eos_ids)) {
   if (eos_ids_.empty()) throw InputError("the model's config names no end-of-text token");
+  if (chat_template_ != nullptr) reasoning_form_.emplace(*chat_template_);
   turn_end_ = chat_template_ != nullptr ? turn_end() : eos_ids_.front();
 }
 
@@ -98,12 +115,18 @@ std::vector<int32_t> ExampleEncoder::completion_ids(const std::string& text, int
 }
 
 TrainSequence ExampleEncoder::encode(const std::vector<ChatMessage>& prompt,
-                                     const std::string& completion) const {
-  if (chat_template_ == nullptr) {
+                                     const AssistantTurn& turn) const {
+  if (!reasoning_form_) {
     throw InputError("the model has no chat template: \"messages\" cannot be used with it");
   }
   return {tokenizer_.encode(chat_template_->render(prompt, true), /*add_special=*/false),
-          completion_ids(completion, turn_end_)};
+          completion_ids(reasoning_form_->target(turn), turn_end_)};
+}
+
+TrainSequence ExampleEncoder::encode(const std::vector<ChatMessage>& prompt,
+                                     const std::string& completion) const {
+  const bool lay_out = reasoning_form_ && reasoning_form_->has_part();
+  return encode(prompt, lay_out ? split_reasoning(completion) : AssistantTurn{"", completion});
 }
 
 TrainSequence ExampleEncoder::encode(const std::string& prompt,
@@ -143,7 +166,7 @@ SftData load_store_examples(const SftDataOptions& options, const ExampleEncoder&
     }
     append(data,
            encoder.encode(meta_agent.prompt(task->second),
-                          meta_agent.render_completion(t.reasoning, t.code)),
+                          AssistantTurn{trimmed(t.reasoning), meta_agent.render_code(t.code)}),
            options);
   }
   check_not_empty(data, options.store);

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/config.h"
 #include "model/text_model.h"
 #include "model/tokenizer/chat_template.h"
+#include "model/tokenizer/reasoning_form.h"
 #include "model/tokenizer/tokenizer.h"
 #include "trainer/learn/packing.h"
 #include "workflow/meta_agent.h"
@@ -53,8 +55,14 @@ class ExampleEncoder {
   ExampleEncoder(const Tokenizer& tokenizer, const ChatTemplate* chat_template,
                  std::vector<int32_t> eos_ids);
 
-  /// Prompt through the chat template with the generation prompt; completion without special
-  /// tokens, closed by the end-of-text token that the template puts after an assistant's turn.
+  /// Prompt through the chat template with the generation prompt; completion in the template's form
+  /// (ReasoningForm) without special tokens, closed by the end-of-text token that the template puts
+  /// after an assistant's turn.
+  TrainSequence encode(const std::vector<ChatMessage>& prompt, const AssistantTurn& turn) const;
+
+  /// The same for a text as somebody stored it: its "<think>..</think>" is laid out anew where the
+  /// template gives reasoning a part of its own, else kept as it stands. Throws
+  /// std::invalid_argument where that part is not closed.
   TrainSequence encode(const std::vector<ChatMessage>& prompt, const std::string& completion) const;
 
   /// Plain text; the prompt gets the tokenizer's special tokens, the completion ends with the
@@ -68,11 +76,13 @@ class ExampleEncoder {
   const Tokenizer& tokenizer_;
   const ChatTemplate* chat_template_;
   std::vector<int32_t> eos_ids_;
+  std::optional<ReasoningForm> reasoning_form_;  ///< where there is a template
   int32_t turn_end_ = -1;
 };
 
 /// Examples of JSON lines. In "messages" the last turn must be the assistant's and is the target;
-/// what is before it is the prompt. Throws InputError naming file and line.
+/// what is before it is the prompt. The target's reasoning stands in its content or in a field
+/// "reasoning_content" (or "reasoning"). Throws InputError naming file and line.
 SftData load_jsonl_examples(const SftDataOptions& options, const ExampleEncoder& encoder);
 
 /// Examples of a store: prompt and target as the meta-agent renders them, in the order of their

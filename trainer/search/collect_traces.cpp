@@ -54,7 +54,8 @@ class Collection {
             {"queries", queries_.size()},
             {"done", done_.load()},
             {"traces", traces_.load()},
-            {"no_valid_workflow", done_.load() - traces_.load()},
+            {"no_valid_workflow", done_.load() - traces_.load() - no_reasoning_.load()},
+            {"no_reasoning", no_reasoning_.load()},
             {"failed", failed_.load()},
             {"spent", budget_.spent().to_json()},
             {"budget_exhausted", budget_.exhausted()}};
@@ -97,7 +98,9 @@ class Collection {
       }
       if (!add_round(*query.task, progress)) return;
     }
-    traces_ += progress.finish();
+    const TraceProgress::End end = progress.finish();
+    traces_ += end == TraceProgress::End::kTrace;
+    no_reasoning_ += end == TraceProgress::End::kNoReasoning;
     ++done_;
     progress_->advance();
   }
@@ -152,7 +155,7 @@ class Collection {
   std::vector<Query> queries_;
   std::optional<Progress> progress_;
   std::atomic<size_t> next_{0};
-  std::atomic<int64_t> done_{0}, traces_{0}, failed_{0}, failures_in_a_row_{0};
+  std::atomic<int64_t> done_{0}, traces_{0}, no_reasoning_{0}, failed_{0}, failures_in_a_row_{0};
   std::atomic<bool> stopped_{false};
   std::mutex mutex_;
   std::exception_ptr error_;

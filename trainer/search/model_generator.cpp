@@ -77,7 +77,7 @@ Candidate candidate_of(const TextResponse& response, const StepPrefix& prefix) {
   candidate.calls = 1;
   if (has_failed(response, candidate)) return candidate;
   const Completion& choice = response.choices.front();
-  const CompletionParts reply = read_reply(choice.text, false);
+  const CompletionParts reply = read_reply(choice.text_with_reasoning(), false);
   candidate.reasoning = reply.reasoning;
   candidate.problem = reply.problem;
   if (choice.finish == FinishReason::kLength) candidate.problem = "the reply was cut at max_tokens";
@@ -100,7 +100,7 @@ NextStep step_of(const TextResponse& response, size_t number) {
   step.calls = 1;
   if (response.status != ResponseStatus::kOk || response.choices.empty()) return step;
   const Completion& choice = response.choices.front();
-  const CompletionParts reply = read_reply(choice.text, true);
+  const CompletionParts reply = read_reply(choice.text_with_reasoning(), true);
   const auto numbers = step_numbers(reply.code);
   const bool whole = choice.finish == FinishReason::kStop;
   if (whole && reply.problem.empty() && numbers == std::vector<int>{static_cast<int>(number)}) {

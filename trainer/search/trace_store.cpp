@@ -61,13 +61,13 @@ void TraceProgress::add(const Candidate& candidate, const Evaluation& evaluation
   rows_.push_back(std::move(row));
 }
 
-bool TraceProgress::finish() {
-  if (done_) return has_trace_;
+TraceProgress::End TraceProgress::finish() {
+  if (done_) return end_;
   done_ = true;
   const JoinedTrace joined = join_rounds(rounds_);
-  has_trace_ = joined.chosen >= 0 && !joined.reasoning.empty();
+  if (joined.chosen >= 0) end_ = joined.reasoning.empty() ? End::kNoReasoning : End::kTrace;
   std::vector<Trajectory> rows;
-  if (has_trace_) {
+  if (end_ == End::kTrace) {
     Trajectory trace = rows_[static_cast<size_t>(joined.chosen)];
     trace.parent = trace.id;
     trace.origin = tools_.generator.origin();
@@ -76,14 +76,18 @@ bool TraceProgress::finish() {
         {"rounds", rounds_.size()}, {"chosen_round", joined.chosen + 1}, {"cached", true}};
     rows.push_back(std::move(trace));
   }
-  tools_.store.commit(rows, key_, {{"done", done_}, {"has_trace", has_trace_}});
-  return has_trace_;
+  tools_.store.commit(rows, key_,
+                      {{"done", done_},
+                       {"has_trace", end_ == End::kTrace},
+                       {"no_reasoning", end_ == End::kNoReasoning}});
+  return end_;
 }
 
 void TraceProgress::restore() {
   if (const auto state = tools_.store.get_state(key_)) {
     done_ = get_field<bool>(*state, "done", key_);
-    has_trace_ = get_field<bool>(*state, "has_trace", key_);
+    if (get_field<bool>(*state, "has_trace", key_)) end_ = End::kTrace;
+    if (get_field_or<bool>(*state, "no_reasoning", false, key_)) end_ = End::kNoReasoning;
   }
   if (done_) return;
   TrajectoryFilter filter;

@@ -26,8 +26,15 @@ class TraceProgress {
   /// Stores a round: one row, which is all that a later run needs to know of it.
   void add(const Candidate& candidate, const Evaluation& evaluation, const std::string& feedback);
 
-  /// Stores the joined trace, once, in one transaction with the state. True when the query has one.
-  bool finish();
+  /// What a query ended with.
+  enum class End {
+    kTrace,
+    kNoValidWorkflow,
+    kNoReasoning,  ///< a valid workflow of a teacher that tells nothing of its reasoning
+  };
+
+  /// Stores the joined trace, once, in one transaction with the state.
+  End finish();
 
  private:
   uint64_t round_seed() const;
@@ -39,7 +46,8 @@ class TraceProgress {
   SearchTarget target_;
   std::vector<TraceRound> rounds_;
   std::vector<Trajectory> rows_;  ///< [rounds] as stored
-  bool done_ = false, has_trace_ = false;
+  bool done_ = false;
+  End end_ = End::kNoValidWorkflow;
 };
 
 }  // namespace weft

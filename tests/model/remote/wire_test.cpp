@@ -92,6 +92,19 @@ TEST(Wire, ReadsIdsAndLogprobsOfBothInterfaces) {
   EXPECT_EQ(answer.response.choices[0].finish, FinishReason::kStop);
 }
 
+TEST(Wire, KeepsReasoningThatAServerGivesApart) {
+  for (const char* key : {"reasoning_content", "reasoning"}) {
+    const Json message = {{"content", "x = 1"}, {key, "because"}};
+    const Json body = {{"choices", {{{"message", message}, {"finish_reason", "stop"}}}}};
+    const auto answer = decode_answer(200, dump_json(body), 1, {});
+    ASSERT_EQ(answer.kind, WireAnswer::Kind::kAnswer);
+    EXPECT_EQ(answer.response.choices[0].reasoning, "because") << key;
+    EXPECT_EQ(answer.response.choices[0].text, "x = 1");
+    EXPECT_EQ(answer.response.choices[0].text_with_reasoning(),
+              "<think>\nbecause\n</think>\n\nx = 1");
+  }
+}
+
 TEST(Wire, OrdersChoicesByIndex) {
   const auto answer = decode_answer(
       200, R"({"choices": [{"index": 1, "text": "b"}, {"index": 0, "text": "a"}]})", 2, {});

@@ -54,6 +54,32 @@ TEST(SftData, ReadsMessagesAndPlainPairs) {
   EXPECT_EQ(f.tokenizer->decode(data.sequences[1].completion_ids), "d<|im_end|>");
 }
 
+/// Targets of one conversation whose assistant's turn has these fields, under a template whose
+/// prompt ends in an open "<think>".
+std::string target_after_open_think(const Json& fields) {
+  Fixture f;
+  const ChatTemplate opens(
+      "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+      "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}");
+  const ExampleEncoder encoder(*f.tokenizer, &opens, {2});
+  Json turn = fields;
+  turn["role"] = "assistant";
+  const Json line = {{"messages", {{{"role", "user"}, {"content", "a"}}, turn}}};
+  const auto data = load_jsonl_examples(f.lines(dump_json(line) + "\n"), encoder);
+  return f.tokenizer->decode(data.sequences.at(0).completion_ids);
+}
+
+TEST(SftData, ClosesTheThinkPartThatThePromptOpenedOnce) {
+  const std::string expected = "R\n</think>\n\nC<|im_end|>";
+  EXPECT_EQ(target_after_open_think({{"content", "<think>\nR\n</think>\n\nC"}}), expected);
+  EXPECT_EQ(target_after_open_think({{"content", "R\n</think>\n\nC"}}), expected);
+  EXPECT_EQ(target_after_open_think({{"content", "C"}, {"reasoning_content", "R"}}), expected);
+  EXPECT_EQ(target_after_open_think({{"content", "C"}, {"reasoning", "R"}}), expected);
+  EXPECT_EQ(target_after_open_think({{"content", "C"}, {"reasoning_content", nullptr}}),
+            "\n</think>\n\nC<|im_end|>");
+  EXPECT_THROW(target_after_open_think({{"content", "<think> and so on"}}), InputError);
+}
+
 TEST(SftData, LeavesOutAndCountsWhatIsTooLong) {
   Fixture f;
   auto options = f.lines(

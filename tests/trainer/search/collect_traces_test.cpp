@@ -199,6 +199,36 @@ TEST(CollectTraces, GivesUpOnATeacherThatAlwaysFails) {
   EXPECT_THROW(bench.run(teacher), Error);
 }
 
+// A reasoning teacher behind a server gives its reasoning apart from the text, one on our own
+// engine within it.
+TEST(CollectTraces, KeepsTheReasoningOfBothFormsOfTeacher) {
+  const std::string code = "```python\n# Step 1: x\n```";
+  for (const bool apart : {true, false}) {
+    Bench bench;
+    ScriptedModel model(apart ? code : "First a draft.\n</think>\n\n" + code);
+    if (apart) model.set_reasoning("First a draft.");
+    ModelGenerator teacher(model, "teacher:m");
+    const Json report = bench.run(teacher);
+    EXPECT_EQ(report["traces"], 3);
+    ASSERT_EQ(bench.rows("teacher:m").size(), 3u);
+    for (const auto& round : bench.rows("teacher:m/round")) {
+      EXPECT_EQ(round.reasoning, "First a draft.");
+    }
+  }
+}
+
+TEST(CollectTraces, CountsAValidWorkflowWithoutReasoningAsWhatItIs) {
+  Bench bench;
+  ScriptedModel model("```python\n# Step 1: x\n```");
+  ModelGenerator teacher(model, "teacher:m");
+  for (int run = 0; run < 2; ++run) {  // the second reads it from the store
+    const Json report = bench.run(teacher);
+    EXPECT_EQ(report["no_reasoning"], 3);
+    EXPECT_EQ(report["no_valid_workflow"], 0);
+    EXPECT_EQ(report["traces"], 0);
+  }
+}
+
 TEST(CollectTraces, StoresNoTraceOfAMalformedReply) {
   Bench bench;
   ScriptedModel model("I would rather not.");
