@@ -1,12 +1,24 @@
 #!/usr/bin/env bash
 # Runs every test that needs no GPU and no hour: format check, the rooms without LibTorch under
-# ASan + UBSan and the threaded ones under TSan, then the whole suite. Closes with CTest's summary.
+# ASan + UBSan and the threaded ones under TSan, then the whole suite. Prints what each step took; the
+# last one's time is in CTest's summary, with which this closes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 labels='unit|parity|e2e|hostile'
 jobs=$(nproc)
-step() { printf '\n== %s\n' "$*"; }
+
+# step NAME: prints what the step before it took, and begins this one.
+name="" begun=0 times=""
+step() {
+  if [ -n "$name" ]; then
+    printf -v took '%4d:%02d  %s' $(((SECONDS - begun) / 60)) $(((SECONDS - begun) % 60)) "$name"
+    times+="$took"$'\n'
+    echo "took $took"
+  fi
+  name=$1 begun=$SECONDS
+  printf '\n== %s\n' "$name"
+}
 
 step "set-up"
 scripts/bootstrap.sh --tests
@@ -38,4 +50,5 @@ for label in slow gpu; do
 done
 
 step "all tests of the labels $labels"
+printf 'min:s by step so far\n%s%4d:%02d  in all\n' "$times" $((SECONDS / 60)) $((SECONDS % 60))
 ctest --preset test -L "$labels" -j "$jobs" --output-on-failure
