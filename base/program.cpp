@@ -17,6 +17,7 @@ constexpr int kDone = 0, kFailed = 1, kUsage = 2, kSignalBase = 128;
 
 struct CommandLine {
   std::string config_file;
+  std::string section;
   std::vector<std::string> overrides;
   std::map<std::string, std::string> aliases;  ///< config key -> text
   bool resume = false;
@@ -28,6 +29,8 @@ void declare_flags(CLI::App& app, const ProgramSpec& spec, const Json& defaults,
   app.set_version_flag("--version", std::string(spec.name) + " (weft) " WEFT_VERSION);
   app.add_option("--config", line.config_file,
                  "config file, JSON with comments; may hold a section for each program");
+  app.add_option("--section", line.section,
+                 "section of the config file to take in place of the one named as the program");
   app.add_option("--set", line.overrides, "KEY.PATH=VALUE, overrides the config file; repeatable")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -53,19 +56,29 @@ void declare_flags(CLI::App& app, const ProgramSpec& spec, const Json& defaults,
 }
 
 /// The config for this program: one file may hold the whole line, a section for each program by
-/// its name and "common" for all; a file with neither is the program's config itself.
-Json read_config(const std::string& path, const char* program) {
+/// its name and "common" for all; a file with neither is the program's config itself. `section`
+/// names another section to take; it has to be there.
+Json read_config(const std::string& path, const char* program, const std::string& section) {
   Json file = read_json_file(path);
-  if (!file.is_object() || !(file.contains(program) || file.contains("common"))) return file;
+  if (!section.empty() && !(file.is_object() && file.contains(section))) {
+    throw InputError("--section: expected the name of a section of " + path + ", got \"" + section +
+                     "\"");
+  }
+  const std::string name = section.empty() ? program : section;
+  if (!file.is_object() || !(file.contains(name) || file.contains("common"))) return file;
   Json json = file.value("common", Json::object());
-  json.merge_patch(file.value(program, Json::object()));
+  json.merge_patch(file.value(name, Json::object()));
   return json;
 }
 
 /// Config file, then flags, then --set. A flag's text stays text where the config wants a string:
 /// --out 3 names a folder "3".
 Json collect_overrides(const CommandLine& line, const char* program, const Json& defaults) {
-  Json json = line.config_file.empty() ? Json::object() : read_config(line.config_file, program);
+  if (!line.section.empty() && line.config_file.empty()) {
+    throw InputError("--section: expected a --config FILE that holds it, got none");
+  }
+  Json json = line.config_file.empty() ? Json::object()
+                                       : read_config(line.config_file, program, line.section);
   for (const auto& [key, text] : line.aliases) {
     if (text.empty()) continue;
     const auto found = defaults.find(key);

@@ -22,7 +22,7 @@ struct ProgramSpec {
   const char* name;
   const char* summary;
   std::vector<FlagAlias>
-      flags;  ///< beside --config --set --out --resume --dry-run --help --version
+      flags;  ///< beside --config --section --set --out --resume --dry-run --help --version
   bool resumable =
       false;  ///< has --resume: goes on where an earlier run of the same config stopped
 };
@@ -53,8 +53,8 @@ concept HasMemoryPlan = requires(const Config c) {
 };
 
 /// Config file: either this program's config, or an object with a section for each program under
-/// its name, or one named "common", over which the program's own is merged. Flags lie over
-/// the file, --set over flags.
+/// its name, or one named "common", over which the program's own is merged, or the one that
+/// --section names where a program runs twice. Flags lie over the file, --set over flags.
 ///
 /// Parses, resolves the config, runs `body` and turns exceptions into one line on standard error
 /// and an exit code. The flag --out exists for configs with an "out" key.

@@ -59,6 +59,20 @@ TEST(Program, TakesItsSectionOfASharedConfigFile) {
   EXPECT_EQ(seen.out, "shared");
 }
 
+TEST(Program, TakesTheSectionThatItIsTold) {
+  test::TempDir dir;
+  std::ofstream(dir / "c.json")
+      << R"({"common": {"out": "shared"}, "demo": {"steps": 5}, "again": {"steps": 9}})";
+  Config seen;
+  EXPECT_EQ(call({"--config", dir / "c.json", "--section", "again"},
+                 [&](const Config& config) { seen = config; }),
+            0);
+  EXPECT_EQ(seen.steps, 9);
+  EXPECT_EQ(seen.out, "shared");
+  EXPECT_EQ(call({"--config", dir / "c.json", "--section", "agian"}, [](const Config&) {}), 2);
+  EXPECT_EQ(call({"--section", "again"}, [](const Config&) {}), 2);
+}
+
 TEST(Program, ExitCodesFollowTheContract) {
   const auto nothing = [](const Config&) {};
   EXPECT_EQ(call({}, nothing), 0);
