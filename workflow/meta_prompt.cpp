@@ -46,7 +46,7 @@ class Workflow:
 
     async def __call__(self, problem, entry_point):
         # Step 1: drafts
-        codes = await self.llm.call_llm([problem], 0.6, 3, "Python programmer", "Write only the function is_leap.")
+        codes = await self.llm.call_llm([problem], 0.6, 3, "Python programmer", f"Write only the function {entry_point}.")
         # Step 2: keep a passing draft
         code = next((c for c in codes if exec_code(c, entry_point) == "no error"), codes[0])
         return code, self.llm.get_usage_summary()["total_cost"]

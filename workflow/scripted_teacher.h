@@ -1,6 +1,7 @@
-/// A teacher without a model: a grammar that writes workflows of many kinds with parameters, role
-/// prompts and reasoning that refer to the query. It stands in for a teacher API where none is at
-/// hand; what it writes is stored with origin "scripted" and is never called a model's work.
+/// A teacher without a model: a grammar that writes workflows of many kinds with parameters and
+/// role prompts, and a reasoning that refers to the query. The code holds none of the query's
+/// words: it reads them from its arguments. It stands in for a teacher API where none is at hand;
+/// what it writes is stored with origin "scripted" and is never called a model's work.
 #pragma once
 
 #include <string>

@@ -64,7 +64,7 @@ void add_call_changes(const std::smatch& call, size_t offset, const std::string&
 
 std::vector<Change> changes_of(const Draft& parent, const StepWriter& writer) {
   static const std::regex kCall(
-      R"re(call_llm\((\[[^\n"]*?), (\d\.\d|t), (\d+), "([^"\n]*)", "([^"\n]*)"\))re");
+      R"re(call_llm\((\[[^\n"]*?), (\d\.\d|t), (\d+), "([^"\n]*)", (f?"[^"\n]*")\))re");
   std::vector<Change> changes;
   size_t offset = 0;
   for (const auto& step : parent.steps) {

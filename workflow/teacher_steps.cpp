@@ -85,6 +85,9 @@ Names names_of(TaskKind kind) {
   return {"answer", "answers", "End with: the answer is X."};
 }
 
+/// Source of a Python string.
+std::string literal(const std::string& text) { return "\"" + text + "\""; }
+
 }  // namespace
 
 const std::vector<WorkflowKind>& workflow_kinds(TaskKind kind) {
@@ -188,13 +191,14 @@ std::string StepWriter::reasoning(const std::vector<StepType>& types) {
 
 std::vector<std::string> StepWriter::roles(StepType type) const {
   const bool is_code = task_.kind == TaskKind::kCode;
+  const char* expert = is_code ? "Python expert" : "expert";
   switch (type) {
     case kPlan:
     case kParts:
-      return {"planner", "software architect", words_.topic + " expert"};
+      return {"planner", "software architect", expert};
     case kExamples:
     case kEdges:
-      return {"teacher", "careful tester", words_.topic + " expert"};
+      return {"teacher", "careful tester", expert};
     case kJudge:
       return {"strict judge", "judge"};
     case kRepair:
@@ -206,8 +210,8 @@ std::vector<std::string> StepWriter::roles(StepType type) const {
     default:
       break;
   }
-  if (!is_code) return {"careful solver", "patient teacher", "expert"};
-  return {"Python programmer", "careful programmer", words_.topic + " expert"};
+  if (!is_code) return {"careful solver", "patient teacher", expert};
+  return {"Python programmer", "careful programmer", expert};
 }
 
 std::vector<std::string> StepWriter::answer_instructions(StepType type) const {
@@ -239,46 +243,58 @@ std::vector<std::string> StepWriter::answer_instructions(StepType type) const {
   return {format, "Think step by step. " + format, "Be brief. " + format};
 }
 
+std::string StepWriter::about_entry(const std::string& before, const std::string& after) const {
+  if (task_.entry_point.empty()) return literal(before + "the program" + after);
+  return "f" + literal(before + "{entry_point}" + after);
+}
+
 std::vector<std::string> StepWriter::instructions(StepType type) const {
-  if (task_.kind != TaskKind::kCode) return answer_instructions(type);
-  const std::string& entry = words_.entry;
+  if (task_.kind != TaskKind::kCode) {
+    std::vector<std::string> literals;
+    for (const auto& text : answer_instructions(type)) literals.push_back(literal(text));
+    return literals;
+  }
   switch (type) {
     case kPlan:
-      return {fmt::format("List the steps of {}.", entry), "Make a short plan. No code."};
+      return {about_entry("List the steps of ", "."), literal("Make a short plan. No code.")};
     case kExamples:
-      return {fmt::format("Work out two examples of {}.", entry), "Explain two small examples."};
+      return {about_entry("Work out two examples of ", "."),
+              literal("Explain two small examples.")};
     case kEdges:
-      return {fmt::format("List the edge cases of {}.", entry), "Name inputs that could go wrong."};
+      return {about_entry("List the edge cases of ", "."),
+              literal("Name inputs that could go wrong.")};
     case kParts:
-      return {fmt::format("Split {} into two parts, one a line.", entry),
-              "Name two subtasks, one a line."};
+      return {about_entry("Name two parts of ", ", one a line."),
+              literal("Name two subtasks, one a line.")};
     case kCodeParts:
-      return {fmt::format("Write a helper for this part of {}.", entry),
-              "Write code for this part."};
+      return {about_entry("Write a helper for this part of ", "."),
+              literal("Write code for this part.")};
     case kCombine:
-      return {fmt::format("Combine these parts into {}. Code only.", entry),
-              fmt::format("Write {} from these parts.", words_.call)};
+      return {about_entry("Combine these parts into ", ". Code only."),
+              about_entry("From these parts write ", ".")};
     case kJudge:
-      return {fmt::format("Which {} is correct? Reply with its number.", entry),
-              "Reply with the number of the best."};
+      return {about_entry("Which draft of ", " is correct? Reply with its number."),
+              literal("Reply with the number of the best.")};
     case kRepair:
     case kRepairLoop:
-      return {fmt::format("Fix {}. Code only.", entry), "Fix the bug. Code only."};
+      return {about_entry("Correct the code of ", ". Code only."),
+              literal("Fix the bug. Code only.")};
     case kReview:
-      return {fmt::format("Name one bug in {}.", entry), "Say what is wrong in this code."};
+      return {about_entry("Name one bug in ", "."), literal("Say what is wrong in this code.")};
     case kRevise:
-      return {fmt::format("Rewrite {} without the bug.", entry), "Write the corrected code only."};
+      return {about_entry("Remove the bug from ", ". Code only."),
+              literal("Write the corrected code only.")};
     case kDebate:
-      return {fmt::format("Some of these are wrong. Write a correct {}.", entry),
-              fmt::format("Find the mistakes and write {}.", entry)};
+      return {about_entry("Some of these are wrong. Write a correct ", "."),
+              about_entry("Find the mistakes and write ", ".")};
     default:
       break;
   }
-  const char* function = task_.entry_point.empty() ? "" : "the function ";
-  return {fmt::format("Write only {}{}.", function, entry),
-          fmt::format("Write {}. Code only.", words_.call),
-          words_.is_predicate ? fmt::format("{} {}. Code only.", entry, words_.phrase)
-                              : fmt::format("Write {} in Python.", entry)};
+  const bool program = task_.entry_point.empty();
+  return {about_entry(program ? "Write only " : "Write only the function ", "."),
+          about_entry("Reply with the Python code of ", "."),
+          literal(program ? "Write only the program. No text." : "Write only the function."),
+          literal("Solve the task. Code only.")};
 }
 
 std::string StepWriter::temperature(StepType type) {
@@ -313,7 +329,7 @@ std::string StepWriter::call(const std::string& messages, const std::string& tem
                              StepType type) {
   const std::string role = pick(roles(type));
   const std::string instruction = pick(instructions(type));
-  return fmt::format(R"(self.llm.call_llm({}, {}, {}, "{}", "{}"))", messages, temperature, n, role,
+  return fmt::format(R"(self.llm.call_llm({}, {}, {}, "{}", {}))", messages, temperature, n, role,
                      instruction);
 }
 

@@ -56,7 +56,10 @@ std::string workflow_header(TaskKind kind);
 /// "        return code, ...\n".
 std::string return_line(TaskKind kind);
 
-/// Writes steps for one task; draws parameters, roles and instructions.
+/// Writes steps; draws parameters, roles and instructions. What it writes is the same for every
+/// task of a kind that names an entry point, and for every one that names none: a step speaks of
+/// its query through the arguments `problem` and `entry_point` alone, so that the workflow may be
+/// given another query. Only the reasoning refers to the query's words.
 class StepWriter {
  public:
   StepWriter(const Task& task, Rng& rng) : task_(task), words_(words_of(task)), rng_(rng) {}
@@ -68,9 +71,11 @@ class StepWriter {
   std::string reasoning(const std::vector<StepType>& types);
 
   std::vector<std::string> roles(StepType type) const;
+  /// Sources of Python strings, with their quotes, some of them f-strings of `entry_point`.
   std::vector<std::string> instructions(StepType type) const;
 
  private:
+  std::string about_entry(const std::string& before, const std::string& after) const;
   std::string call(const std::string& messages, const std::string& temperature, int n,
                    StepType type);
   std::string call(const std::string& messages, StepType type);

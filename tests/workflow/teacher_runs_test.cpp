@@ -71,6 +71,30 @@ TEST(TeacherRuns, EveryPromptOpensWithTheProblem) {
   }
 }
 
+// The grammar's own words speak of the function through the argument: a workflow that was written
+// for `double` asks for the function of the query that it is given.
+TEST(TeacherRuns, AWorkflowAsksForTheFunctionOfTheQueryItIsGiven) {
+  const Task source = double_task();
+  Task other = source;
+  other.entry_point = "halve";
+  other.prompt = "Write halve(n).";
+  Rng rng(11);
+  size_t named = 0;
+  for (const auto& kind : ScriptedTeacher::kinds()) {
+    for (int i = 0; i < 3; ++i) {
+      ScriptedModel model("```python\ndef halve(n):\n    return n // 2\n```");
+      run(model, other, ScriptedTeacher().draft(source, kind, rng));
+      for (const auto& request : model.requests()) {
+        const auto& system = std::get<std::vector<ChatMessage>>(request.prompt).front().content;
+        EXPECT_EQ(system.find("double"), std::string::npos) << system;
+        EXPECT_EQ(system.find("entry_point"), std::string::npos) << system;
+        named += system.find("halve") != std::string::npos;
+      }
+    }
+  }
+  EXPECT_GT(named, 20u);
+}
+
 TEST(TeacherRuns, RefinedAndCompletedWorkflowsRunToo) {
   const ScriptedTeacher teacher;
   const Task task = double_task();
