@@ -4,7 +4,9 @@
 #
 #   scripts/quickstart.sh [--seed N] [--out DIR] [--config FILE] [--controls] [--help]
 #
-# Leaves DIR/{search,sft,grpo,evaluate}/, DIR/report.json and DIR/report.html (DIR: runs/quickstart).
+# Leaves DIR/{search,search_task_level,sft,grpo,evaluate}/, DIR/report.json and DIR/report.html (DIR:
+# runs/quickstart). search looks for a workflow for each training task, search_task_level for the best
+# single one, on the validation tasks.
 # Interrupted, it goes on where it was when it is called again. --controls adds the negative control:
 # the same reinforcement with rewards permuted within each batch. WEFT_PROGRAM_DIR=DIR takes the
 # programs from there instead of building them.
@@ -94,13 +96,14 @@ stage() {
 }
 
 stage search sample_workflows
+stage search_task_level sample_workflows --section search_task_level
 stage sft train_sft --set "data.store=$out/search/store.sqlite"
 stage grpo train_grpo --set "init_adapter=$out/sft/final"
 if [ "$controls" = yes ]; then
   stage control train_grpo --set "init_adapter=$out/sft/final" --set control.permute_rewards=true
 fi
 stage evaluate evaluate \
-  --set "methods=[\"io\",\"cot\",\"cot_sc\",\"best_fixed=workflow:$out/search/best_workflow.py\",\"sft=meta:$out/sft/final\",\"grpo=meta:$out/grpo/final\",\"other_query=shuffled:grpo\"]" \
+  --set "methods=[\"io\",\"cot\",\"cot_sc\",\"best_fixed=workflow:$out/search_task_level/best_workflow.py\",\"sft=meta:$out/sft/final\",\"grpo=meta:$out/grpo/final\",\"other_query=shuffled:grpo\"]" \
   --set "curves=[\"sft=$out/sft/metrics.jsonl\",\"grpo=$out/grpo/metrics.jsonl\"]"
 
 say "serve"

@@ -13,7 +13,8 @@ import shutil
 import sys
 from pathlib import Path
 
-STAGES = ("search", "sft", "grpo", "control", "evaluate")
+SEARCHES = ("search", "search_task_level")
+STAGES = (*SEARCHES, "sft", "grpo", "control", "evaluate")
 RESAMPLES = 10000
 
 
@@ -27,6 +28,13 @@ def stage_report(run, name):
     return {"seconds": measured["seconds"], "peak_mb": measured["peak_mb"],
             "decoded_tokens": read(run / name / "usage.json").get("decoded_tokens", 0),
             "trained_tokens": summary.get("trained_tokens", 0)}
+
+
+def search_report(run, name):
+    """What a search was allowed and what it spent: the limits, 0 for none, beside calls and tokens."""
+    report = read(run / name / "report.json")
+    return {"tasks": read(run / name / "config.json").get("tasks"),
+            **{key: report.get(key) for key in ("scope", "generator", "budget", "spent")}}
 
 
 def prompt_means(side):
@@ -73,6 +81,16 @@ def number(value, digits=3):
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def print_searches(searches):
+    print(f"\n{'search':<18} {'scope':<11} {'workflows':>9} {'calls':>7} {'tokens':>9}  limits (0: none)")
+    for name, search in searches.items():
+        spent, limits = search["spent"], search["budget"]
+        print(f"{name:<18} {search['scope']:<11} {spent['workflows']:>9} "
+              f"{spent['generator_calls'] + spent['worker_calls']:>7} "
+              f"{spent['prompt_tokens'] + spent['completion_tokens']:>9}  {limits['workflows']} "
+              f"workflows, {limits['calls']} calls, {limits['tokens']} tokens")
+
+
 def print_table(report):
     print(f"\n{'method':<14} {'score':>7}  {'95 % interval':<16} {'tokens':>8} {'valid':>6}")
     for method in report["methods"]:
@@ -88,9 +106,10 @@ def print_table(report):
               f"{run['before']['valid']:.3f} -> {run['after']['valid']:.3f}, reward {run['before']['reward']:.3f} -> "
               f"{run['after']['reward']:.3f} after {run['steps']} steps, paired gain "
               f"{run['gain']['reward']:+.3f} [{low:+.3f}, {high:+.3f}]")
-    print(f"\n{'stage':<10} {'seconds':>8} {'decoded':>9} {'trained':>9} {'peak MB':>8}")
+    print_searches(report["searches"])
+    print(f"\n{'stage':<18} {'seconds':>8} {'decoded':>9} {'trained':>9} {'peak MB':>8}")
     for name, stage in report["stages"].items():
-        print(f"{name:<10} {stage['seconds']:>8.0f} {stage['decoded_tokens']:>9} "
+        print(f"{name:<18} {stage['seconds']:>8.0f} {stage['decoded_tokens']:>9} "
               f"{stage['trained_tokens']:>9} {stage['peak_mb']:>8.0f}")
 
 
@@ -107,6 +126,7 @@ def main():
         "peak_mb": max(stage["peak_mb"] for stage in stages.values()),
         "stages": stages,
         "teacher": read(run / "search" / "config.json")["generator"]["kind"],
+        "searches": {name: search_report(run, name) for name in SEARCHES if name in stages},
         "methods": evaluation["methods"],
         "pairs": evaluation["pairs"],
         "grpo": reinforcement(run, "grpo"),

@@ -104,10 +104,10 @@ def print_seeds(report):
         print(f"{seed:<5} {grpo['before']['valid']:>9.3f} {grpo['before']['reward']:>14.3f} "
               f"{grpo['after']['reward']:>6.3f} {control['after']['reward']:>8.3f}               "
               + " ".join(f"{score(run, name):>{max(5, len(name))}.3f}" for name in columns))
-    print(f"\n{'seed':<5} {'stage':<10} {'seconds':>8} {'decoded':>9} {'trained':>9} {'peak MB':>8}")
+    print(f"\n{'seed':<5} {'stage':<18} {'seconds':>8} {'decoded':>9} {'trained':>9} {'peak MB':>8}")
     for seed, run in zip(report["seeds"], report["runs"]):
         for name, stage in run["stages"].items():
-            print(f"{seed:<5} {name:<10} {stage['seconds']:>8.0f} {stage['decoded_tokens']:>9} "
+            print(f"{seed:<5} {name:<18} {stage['seconds']:>8.0f} {stage['decoded_tokens']:>9} "
                   f"{stage['trained_tokens']:>9} {stage['peak_mb']:>8.0f}")
 
 

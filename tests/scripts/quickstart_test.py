@@ -13,11 +13,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 QUICKSTART = ROOT / "scripts" / "quickstart.sh"
 
-# A search that lasts until it is told to stop, the first time; and a train_sft that fails.
+# A first search that lasts until it is told to stop, the first time, a second one that ends at once,
+# and a train_sft that fails.
 SEARCH = """#!/usr/bin/env bash
 echo "search $*" >> "$NOTES"
 while [ $# -gt 0 ]; do [ "$1" = --out ] && out=$2; shift; done
 [ -f "$out/config.json" ] && exit 0
+case $out in *_task_level) exit 0 ;; esac
 mkdir -p "$out" && touch "$out/config.json"
 trap 'exit 143' TERM
 while :; do sleep 0.05; done
@@ -68,10 +70,11 @@ class Quickstart(unittest.TestCase):
         self.assertEqual(self.interrupt_search(signal.SIGTERM), 143)
         self.assertFalse((self.out / ".search.done").exists())
         code, _ = self.call("--seed", "7")
-        first, second, sft = self.notes()
+        first, second, task_level, sft = self.notes()
         self.assertIn("--set seed=7", first)
         self.assertNotIn("--resume", first)
         self.assertIn("--resume", second)
+        self.assertIn("--section search_task_level", task_level)
         self.assertIn(f"data.store={self.out}/search/store.sqlite", sft)
         self.assertEqual(code, 1, "train_sft's exit code")
         self.assertTrue((self.out / ".search.done").exists())

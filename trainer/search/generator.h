@@ -14,6 +14,10 @@
 
 namespace weft {
 
+/// Task::entry_point of a query that stands for many: each has its own, and a workflow finds it in
+/// the argument of this name.
+inline constexpr const char* kEntryArgument = "entry_point";
+
 /// One further step of a prefix.
 struct NextStep {
   std::string text;  ///< empty: the prefix is whole, or the reply had not the form asked for

@@ -21,6 +21,15 @@ std::string fenced(const std::string& code) { return "```python\n" + code + "```
 
 std::string with_notes(const std::string& notes) { return notes.empty() ? "" : notes + "\n\n"; }
 
+std::string query_text(const Task& task) {
+  const std::string query = "Task: " + task.prompt;
+  if (task.entry_point.empty()) return query;
+  if (task.entry_point == kEntryArgument) {
+    return query + "\nThe answer must define the function that the argument entry_point names.";
+  }
+  return query + "\nThe answer must define `" + task.entry_point + "`.";
+}
+
 std::string extension_prompt(const StepPrefix& prefix) {
   const size_t next = prefix.size() + 1;
   if (prefix.empty()) {
@@ -125,11 +134,9 @@ ModelGenerator::ModelGenerator(TextModel& model, std::string origin, ModelGenera
 
 TextRequest ModelGenerator::request(const Task& task, const std::string& user,
                                     uint64_t seed) const {
-  std::string query = "Task: " + task.prompt;
-  if (!task.entry_point.empty()) query += "\nThe answer must define `" + task.entry_point + "`.";
   TextRequest request;
   request.prompt = std::vector<ChatMessage>{{"system", contract_text(task.kind)},
-                                            {"user", query + "\n\n" + user}};
+                                            {"user", query_text(task) + "\n\n" + user}};
   request.sampling.temperature = options_.temperature;
   request.sampling.top_p = options_.top_p;
   request.sampling.max_tokens = options_.max_tokens;

@@ -48,11 +48,15 @@ std::vector<const Task*> used_tasks(const SampleOptions& options, const std::vec
   return used;
 }
 
-/// The query that stands for all tasks of a set: its kind, and a few of its queries.
+/// The query that stands for all tasks of a set: its kind, and a few of its queries. It has no test
+/// and no answer, and in place of an entry point the name of the argument that holds it.
 Task task_of_set(const SampleOptions& options, const std::vector<const Task*>& tasks) {
-  Task set = *tasks.front();
-  set.id = "set:" + (set.dataset.empty() ? std::string("tasks") : set.dataset);
-  set.answer.clear();
+  const Task& first = *tasks.front();
+  Task set;
+  set.id = "set:" + (first.dataset.empty() ? std::string("tasks") : first.dataset);
+  set.dataset = first.dataset;
+  set.kind = first.kind;
+  if (!first.entry_point.empty()) set.entry_point = kEntryArgument;
   set.prompt = options.task_description;
   if (set.prompt.empty()) {
     set.prompt = "Any query of a set of " + std::string(to_string(set.kind)) + " tasks such as:";
@@ -266,6 +270,7 @@ Json sample_workflows(const SampleOptions& options, const std::vector<Task>& tas
                  {"worker", tools.worker_name},
                  {"searches", reports.size()},
                  {"counts", counts_of(rows, reports)},
+                 {"budget", config_to_json(options.budget)},
                  {"spent", budget.spent().to_json()},
                  {"budget_exhausted", exhausted},
                  {"curve", reward_curve(reports)},

@@ -94,6 +94,35 @@ TEST(SampleWorkflows, ScoresOneWorkflowOnManyTasksAtTaskLevel) {
   for (const auto& [task, code] : bench.stored()) EXPECT_EQ(task, "set:made_up");
 }
 
+// The generator of a search for all tasks sees queries of the set, but no name that one of them
+// asks for, as if every answer had to define it.
+TEST(SampleWorkflows, NamesNoEntryPointOfASingleTaskAtTaskLevel) {
+  Bench bench;
+  bench.options.scope = SearchScope::kTaskLevel;
+  for (auto& task : bench.tasks) task.entry_point = "name_of_" + task.id;
+  TrajectoryStore store(bench.dir / "store.sqlite");
+  const SearchTools tools{bench.generator, bench.scorer, store,
+                          [](const Task& task) { return "Entry point: " + task.entry_point; },
+                          "worker"};
+  const auto targets = make_targets(bench.options, bench.tasks, tools);
+  ASSERT_EQ(targets.size(), 1u);
+  EXPECT_EQ(targets[0].task.entry_point, "entry_point");
+  EXPECT_EQ(targets[0].prompt, "Entry point: entry_point");
+  EXPECT_TRUE(targets[0].task.public_tests.empty());
+  EXPECT_TRUE(targets[0].task.val_tests.empty());
+}
+
+TEST(SampleWorkflows, StatesItsBudgetBesideWhatItSpent) {
+  Bench bench;
+  bench.options.budget.workflows = 1000;
+  bench.options.budget.tokens = 2000000;
+  const Json report = bench.run();
+  EXPECT_EQ(report["budget"]["workflows"], 1000);
+  EXPECT_EQ(report["budget"]["tokens"], 2000000);
+  EXPECT_EQ(report["budget"]["calls"], 0);
+  EXPECT_EQ(report["spent"]["workflows"], bench.scorer.codes.size() - 3);
+}
+
 TEST(SampleWorkflows, RefusesATaskLevelSearchOverMixedKinds) {
   Bench bench;
   bench.options.scope = SearchScope::kTaskLevel;
