@@ -56,7 +56,10 @@ std::vector<std::vector<Scored<Sampled>>> BayesflowSearch::complete(
 
 std::optional<Scored<Sampled>> BayesflowSearch::refine(const Scored<Sampled>& parent, int64_t round,
                                                        int64_t index) {
-  if (evaluator_.exhausted()) return std::nullopt;
+  if (evaluator_.exhausted()) {
+    evaluator_.skip();
+    return std::nullopt;
+  }
   const Sampled& from = parent.item;
   Candidate edited = evaluator_.generator().refine(
       evaluator_.target().task, from.candidate, {*parent.reward, from.evaluation.error, ""},

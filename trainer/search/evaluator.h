@@ -79,6 +79,8 @@ class Evaluator {
   const Sampled* best() const { return best_.row > 0 ? &best_ : nullptr; }
   int64_t num_cached() const { return num_cached_; }
   int64_t num_skipped() const { return num_skipped_; }  ///< candidates that the budget left out
+  /// Counts a candidate that was not even asked for, as the budget is spent.
+  void skip() { ++num_skipped_; }
   /// Counts what a generator used beside candidates.
   void spend(const Spent& spent) { budget_.add(spent); }
   bool exhausted() const { return budget_.exhausted(); }
