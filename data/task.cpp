@@ -20,6 +20,15 @@ TaskKind parse_kind(const std::string& name, const std::string& where) {
       "{}: field \"kind\": expected one of code, math, qa, choice, got \"{}\"", where, name));
 }
 
+void require_known_lists(const Json& tests, const std::string& where) {
+  for (const auto& [name, list] : tests.items()) {
+    if (name == "public" || name == "val" || name == "hidden" || name == "official") continue;
+    throw InputError(
+        fmt::format("{}: tests: expected lists named public, val, hidden and official, got \"{}\"",
+                    where, name));
+  }
+}
+
 std::vector<Json> parse_tests(const Json& tests, const char* split, const std::string& where) {
   const Json list = get_field_or<Json>(tests, split, Json::array(), where + ": tests");
   if (!list.is_array()) throw_field_error(where + ": tests", split, "an array", &list);
@@ -59,8 +68,10 @@ Task parse_task(const Json& json, const std::string& where) {
     task.answer = get_field<std::string>(json, "answer", where);
     return task;
   }
+  task.setup = get_field_or<std::string>(json, "setup", "", where);
   const Json tests = get_field<Json>(json, "tests", where);
   if (!tests.is_object()) throw_field_error(where, "tests", "an object", &tests);
+  require_known_lists(tests, where);
   task.public_tests = parse_tests(tests, "public", where);
   task.val_tests = parse_tests(tests, "val", where);
   return task;

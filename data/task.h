@@ -14,20 +14,22 @@ enum class TaskKind { kCode, kMath, kQa, kChoice };
 /// "code", "math", "qa", "choice".
 const char* to_string(TaskKind kind);
 
-/// A task as workflows, search and training see it: hidden tests are not part of it, and no field
-/// leads to them (see data/hidden_tests.h).
+/// A task as workflows, search and training see it: hidden and official tests are not part of it,
+/// and no field leads to them (see data/hidden_tests.h).
 struct Task {
   std::string id;
   std::string dataset;
   TaskKind kind = TaskKind::kCode;
   std::string prompt;
   std::string entry_point;         ///< name of the function; code tasks only
+  std::string setup;               ///< Python run before an answer's; code tasks only
   std::string answer;              ///< gold answer; other tasks only
   std::vector<Json> public_tests;  ///< may be shown to a workflow
   std::vector<Json> val_tests;     ///< give rewards
 };
 
-/// Throws InputError naming `where` when a field is missing or wrong, or tests are of two forms.
+/// Throws InputError naming `where` when a field is missing or wrong, a list of tests has another
+/// name than docs/formats.md gives, or tests are of two forms.
 /// Whether its tests can be passed is asked by who scores it (data/task_tests.h).
 Task parse_task(const Json& json, const std::string& where);
 

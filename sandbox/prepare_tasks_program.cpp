@@ -1,6 +1,7 @@
 #include "sandbox/prepare_tasks_program.h"
 
 #include <algorithm>
+#include <set>
 #include <sstream>
 
 #include "base/error.h"
@@ -28,6 +29,18 @@ std::vector<std::string> texts_of(const Json& row, const char* key, const std::s
   return texts;
 }
 
+// The imports and helpers of a prompt, which an answer that is only the function takes as given.
+std::string before_entry_point(const std::string& prompt, const std::string& entry_point) {
+  const std::string header = "def " + entry_point + "(";
+  size_t place = prompt.find(header);
+  while (place != std::string::npos && place > 0 && prompt[place - 1] != '\n') {
+    place = prompt.find(header, place + 1);
+  }
+  const std::string setup = prompt.substr(0, place == std::string::npos ? 0 : place);
+  const size_t last = setup.find_last_not_of(" \t\r\n");
+  return last == std::string::npos ? "" : setup.substr(0, last + 1) + "\n";
+}
+
 // HumanEval, and HumanEval+ and MBPP+ as EvalPlus gives them: with lists of inputs, or with a
 // check.
 BenchmarkRow parse_humaneval(const Json& row, const std::string& where) {
@@ -37,6 +50,7 @@ BenchmarkRow parse_humaneval(const Json& row, const std::string& where) {
   ReferenceTask& reference = parsed.reference;
   reference.code = parsed.prompt + text_of(row, "canonical_solution", where);
   reference.entry_point = text_of(row, "entry_point", where);
+  parsed.setup = before_entry_point(parsed.prompt, reference.entry_point);
   if (row.contains("base_input")) {
     reference.form = Form::kInputs;
     for (const char* key : {"base_input", "plus_input"}) {
@@ -116,7 +130,10 @@ Verdict Preparer::judge_reference(const BenchmarkRow& row, const Recording& reco
 
 Json Preparer::prepare(const BenchmarkRow& row, std::string& problem) {
   const Recording recording = recorder_.record(row.reference);
-  for (const auto& left_out : recording.problems) log::warn("{}: {}", row.id, left_out);
+  if (!recording.problems.empty()) {
+    problem = "not every test of the benchmark could be recorded: " + recording.problems.front();
+    return {};
+  }
   if (recording.tests.empty()) {
     problem = "no test could be recorded";
     return {};
@@ -126,12 +143,35 @@ Json Preparer::prepare(const BenchmarkRow& row, std::string& problem) {
     problem = "the reference does not pass its own tests: " + verdict.row_verdict();
     return {};
   }
-  return {{"id", row.id},
-          {"dataset", config_.dataset},
-          {"kind", "code"},
-          {"prompt", row.prompt},
-          {"entry_point", recording.entry_point},
-          {"tests", split_tests(recording.tests)}};
+  Json tests = split_tests(recording.tests);
+  tests["official"] = recording.tests;
+  Json task{
+      {"id", row.id},         {"dataset", config_.dataset},           {"kind", "code"},
+      {"prompt", row.prompt}, {"entry_point", recording.entry_point}, {"tests", std::move(tests)}};
+  if (!row.setup.empty()) task["setup"] = row.setup;
+  return task;
+}
+
+// What a test runs, whatever it expects: two tests of one identity are the same test.
+std::string identity_of(const Json& test) {
+  Json what = test;
+  for (const char* key : {"expected", "compare", "output"}) what.erase(key);
+  return dump_json(what);
+}
+
+bool has_one_value(const std::vector<Json>& tests) {
+  return std::all_of(tests.begin(), tests.end(),
+                     [&](const Json& test) { return test["expected"] == tests[0]["expected"]; });
+}
+
+// A constant passes val where all of it expects one value: its last test then changes places with a
+// hidden one that expects another.
+void make_room_for_another_value(std::vector<Json>& val, std::vector<Json>& hidden) {
+  if (val.size() < 2 || !has_one_value(val)) return;
+  const auto other = std::find_if(hidden.begin(), hidden.end(), [&](const Json& test) {
+    return test["expected"] != val[0]["expected"];
+  });
+  if (other != hidden.end()) std::swap(val.back(), *other);
 }
 
 std::vector<std::string> split_at_commas(const std::string& text) {
@@ -162,14 +202,19 @@ BenchmarkRow parse_benchmark_row(const std::string& dataset, const Json& row,
 }
 
 Json split_tests(const std::vector<Json>& tests) {
-  Json split{{"public", Json::array()}, {"val", Json::array()}, {"hidden", Json::array()}};
-  const size_t count = tests.size();
-  if (count > 0) split["public"].push_back(tests[0]);
-  if (count == 1 || count == 2) split["val"].push_back(tests[0]);
-  if (count == 1 || count == 2) split["hidden"].push_back(tests[count - 1]);
-  for (size_t i = 1; count > 2 && i < count; ++i) {
-    split[i % 2 == 1 ? "val" : "hidden"].push_back(tests[i]);
+  std::vector<const Json*> distinct;
+  std::set<std::string> seen;
+  for (const auto& test : tests) {
+    if (seen.insert(identity_of(test)).second) distinct.push_back(&test);
   }
+  const size_t count = distinct.size();
+  std::vector<Json> val, hidden;
+  for (size_t i = count > 1 ? 1 : 0; i < count; ++i) {
+    (i % 2 == 1 || count == 1 ? val : hidden).push_back(*distinct[i]);
+  }
+  make_room_for_another_value(val, hidden);
+  Json split{{"public", Json::array()}, {"val", val}, {"hidden", hidden}};
+  if (count > 1) split["public"].push_back(*distinct[0]);
   return split;
 }
 

@@ -34,6 +34,7 @@ struct PrepareTasksConfig {
 struct BenchmarkRow {
   std::string id;
   std::string prompt;
+  std::string setup;  ///< of the prompt: what stands before the entry point
   ReferenceTask reference;
 };
 
@@ -41,10 +42,11 @@ struct BenchmarkRow {
 BenchmarkRow parse_benchmark_row(const std::string& dataset, const Json& row,
                                  const std::string& where);
 
-/// {"public":[..],"val":[..],"hidden":[..]}: the first test is public; of the others the first,
-/// third,
-/// ... are val, the rest hidden. With one test all three hold it, with two public and val share
-/// one.
+/// {"public":[..],"val":[..],"hidden":[..]} of the distinct tests: the first is public; of the
+/// others the first, third, ... are val, the rest hidden, and where val would expect one value
+/// only, one of its tests changes places with a hidden one that expects another. Two tests none of
+/// which differs in more than what is expected are one. No list repeats another's: a single test is
+/// val, of two the second.
 Json split_tests(const std::vector<Json>& tests);
 
 /// Records every row's tests by running its reference, judges the reference by them, and writes the

@@ -91,6 +91,7 @@ void WorkflowLoop::exec_code(Flow& flow, uint32_t id, const FlowRequest& request
   const std::string& declared = flow.job.entry_point;
   auto judged = exec_request(request.solution, declared.empty() ? request.entry_point : declared,
                              flow.job.public_tests);
+  judged.setup = flow.job.setup;
   flow.exec = {id, std::make_shared<std::atomic<bool>>(false)};
   judged.cancelled = flow.exec->cancelled;
   ++num_execs_;

@@ -39,6 +39,7 @@ struct WorkflowJob {
   std::string code;
   std::string problem;
   std::string entry_point;         ///< empty: only for a `__call__` that cannot do without
+  std::string setup;               ///< Python that exec_code runs before a solution
   std::string dataset;             ///< passed as DatasetType
   std::vector<Json> public_tests;  ///< what exec_code runs; none: see exec_request
   WorkflowBudget budget;

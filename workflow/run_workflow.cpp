@@ -36,6 +36,7 @@ WorkflowJob job_of(const RunRequest& request, const WorkflowBudget& budget) {
   job.code = request.workflow->code;
   job.problem = request.task->prompt;
   job.entry_point = request.task->entry_point;
+  job.setup = request.task->setup;
   job.dataset = request.task->dataset;
   job.public_tests = request.task->public_tests;
   job.budget = budget;
@@ -87,6 +88,7 @@ JudgeRequest judge_request(const Task& task, std::string answer, const std::vect
   JudgeRequest request;
   request.code = std::move(answer);
   request.entry_point = task.entry_point;
+  request.setup = task.setup;
   request.mode = are_stdio_tests(tests) ? Mode::kStdio : Mode::kCall;
   request.tests = tests;
   request.limits = limits;

@@ -74,8 +74,8 @@ struct RunnerOptions {
   void validate() const;  ///< throws InputError
 };
 
-/// An answer to a code task with the tests it is to pass: those with an "input" are run as a
-/// program, others by calls of the entry point. `tests` must not be empty.
+/// An answer to a code task, after the task's setup, with the tests it is to pass: those with an
+/// "input" are run as a program, others by calls of the entry point. `tests` must not be empty.
 JudgeRequest judge_request(const Task& task, std::string answer, const std::vector<Json>& tests,
                            const Limits& limits = {});
 

@@ -58,7 +58,7 @@ def run_judge(binaries, data, pairs, timeout):
                     "id": number,
                     "code": prompt + sample,
                     "entry_point": problem["entry_point"],
-                    "tests": once_each(tests[problem["task_id"]]),
+                    "tests": tests[problem["task_id"]]["official"],
                     "limits": {"cpu_ms": int(1000 * timeout), "memory_mb": 1024},
                 }
                 file.write(json.dumps(row) + "\n")
@@ -76,18 +76,6 @@ def time_judge(binaries, path):
     if done.returncode != 0:
         raise RuntimeError(done.stderr[-2000:])
     return done.stdout.rstrip("\n").split("\n"), time.perf_counter() - start
-
-
-def once_each(split):
-    """Tests in the order of their recording, without those that two parts share."""
-    seen, tests = set(), []
-    for part in ("public", "val", "hidden"):
-        for test in split[part]:
-            text = json.dumps(test)
-            if text not in seen:
-                seen.add(text)
-                tests.append(test)
-    return tests
 
 
 def compare(binaries, data, per_task, seed=0, timeout=3.0):

@@ -97,5 +97,19 @@ TEST(Layout, HiddenTestsAreReadByEvaluationAlone) {
   }
 }
 
+// The lists are JSON: nobody else may take them by their names either.
+TEST(Layout, FinalScoresAreNamedByEvaluationAndPreparationAlone) {
+  for (const char* folder : {"trainer/search", "trainer/learn", "workflow", "serve", "model"}) {
+    for (const auto& entry : fs::recursive_directory_iterator(test::source_dir() / folder)) {
+      if (!entry.is_regular_file()) continue;
+      std::ifstream file(entry.path());
+      const std::string text((std::istreambuf_iterator<char>(file)), {});
+      for (const char* name : {"\"hidden\"", "\"official\""}) {
+        EXPECT_EQ(text.find(name), std::string::npos) << entry.path() << " names " << name;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weft

@@ -37,6 +37,28 @@ TEST(Task, HidesItsHiddenTests) {
   EXPECT_EQ(load_hidden_tests(dir / "t.jsonl").at("a")[0]["expected"], 6);
 }
 
+TEST(Task, KeepsTheSetupOfItsAnswers) {
+  Json json = parse_json(kGood, "t");
+  EXPECT_EQ(parse_task(json, "t").setup, "");
+  json["setup"] = "import math\n";
+  EXPECT_EQ(parse_task(json, "t").setup, "import math\n");
+  json["setup"] = 3;
+  EXPECT_THROW(parse_task(json, "t"), InputError);
+}
+
+TEST(Task, RefusesAListOfTestsWithAnotherName) {
+  Json json = parse_json(kGood, "t");
+  json["tests"]["official"] = json["tests"]["hidden"];
+  EXPECT_NO_THROW(parse_task(json, "t"));
+  json["tests"]["offical"] = json["tests"]["hidden"];
+  try {
+    parse_task(json, "t");
+    FAIL() << "taken";
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("got \"offical\""), std::string::npos) << error.what();
+  }
+}
+
 TEST(Task, NamesFileLineAndFieldOfABrokenTask) {
   EXPECT_NE(
       error_of(std::string(kGood) + "\n{\"id\":\"b\"}\n").find("t.jsonl:2: field \"dataset\""),

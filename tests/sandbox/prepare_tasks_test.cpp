@@ -45,6 +45,10 @@ TEST(PrepareTasks, WritesTasksAndReportsRowsWithoutOne) {
   EXPECT_EQ(tasks[0]["tests"]["public"].dump(), R"([{"args":[1],"expected":2}])");
   EXPECT_EQ(tasks[0]["tests"]["val"].dump(), R"([{"args":[2],"expected":4}])");
   EXPECT_EQ(tasks[0]["tests"]["hidden"].dump(), R"([{"args":["a"],"expected":"aa"}])");
+  EXPECT_EQ(
+      tasks[0]["tests"]["official"].dump(),
+      R"([{"args":[1],"expected":2},{"args":[2],"expected":4},{"args":["a"],"expected":"aa"}])");
+  EXPECT_FALSE(tasks[0].contains("setup"));
   EXPECT_NE(run.err.find("T/1"), std::string::npos) << run.err;
   EXPECT_NE(run.err.find(":3"), std::string::npos) << run.err;
 }
@@ -71,18 +75,33 @@ TEST(PrepareTasks, ReadsTheFormsOfMbppAndEvalPlus) {
   EXPECT_THROW(parse_benchmark_row("mbpp", Json{{"task_id", 1}}, "t"), InputError);
 }
 
-TEST(PrepareTasks, EveryTestHasAPlaceAndEveryPlaceATest) {
-  for (size_t count = 1; count <= 7; ++count) {
+Json call_of(int argument, const Json& expected) {
+  return {{"args", {argument}}, {"expected", expected}};
+}
+
+TEST(PrepareTasks, EveryTestHasOnePlace) {
+  for (int count = 1; count <= 7; ++count) {
     std::vector<Json> tests;
-    for (size_t i = 0; i < count; ++i) tests.push_back(i);
+    for (int i = 0; i < count; ++i) tests.push_back(call_of(i, i));
+    for (int i = 0; i < count; ++i) tests.push_back(call_of(i, i));  // as benchmarks repeat them
     const Json split = split_tests(tests);
-    std::set<size_t> seen;
+    std::multiset<int> seen;
     for (const auto& [name, part] : split.items()) {
-      EXPECT_FALSE(part.empty()) << count << name;
-      for (const auto& test : part) seen.insert(test.get<size_t>());
+      for (const auto& test : part) seen.insert(test["args"][0].get<int>());
     }
-    EXPECT_EQ(seen.size(), count);
+    EXPECT_EQ(seen.size(), std::set<int>(seen.begin(), seen.end()).size()) << split;
+    EXPECT_EQ(seen.size(), static_cast<size_t>(count));
+    EXPECT_FALSE(split["val"].empty()) << count;
+    EXPECT_EQ(split["public"].size(), count > 1 ? 1u : 0u);
+    EXPECT_EQ(split["hidden"].empty(), count < 3);
   }
+}
+
+TEST(PrepareTasks, ValExpectsTwoValuesWhereItHasRoomForThem) {
+  const Json split = split_tests(
+      {call_of(1, true), call_of(2, true), call_of(3, false), call_of(4, true), call_of(5, true)});
+  ASSERT_EQ(split["val"].size(), 2u);
+  EXPECT_NE(split["val"][0]["expected"], split["val"][1]["expected"]);
 }
 
 TEST(PrepareTasks, RefusesUnknownDatasets) {

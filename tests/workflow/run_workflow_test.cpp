@@ -371,9 +371,28 @@ TEST(WorkflowRunner, ItsEndCancelsTheCallsInFlight) {
   EXPECT_EQ(promise.get_future().get().kind, Kind::kInfrastructure);
 }
 
+// What the task's prompt defines before the function: exec_code and the score run it first.
+TEST(WorkflowRunner, AnswersAndDraftsFindTheTasksSetup) {
+  Task task = double_task();
+  const std::string answer = "def double(n):\n    return math.floor(twice(n))\n";
+  ScriptedModel model(
+      [&](const ScriptedPrompt& prompt) { return prompt.choice == 1 ? answer : kWrong; });
+  EXPECT_EQ(run_on(model, first_passing_of(3), task).passed, 2);  // of the last draft: n * n
+  task.setup = "import math\n\ndef twice(n):\n    return n + n\n";
+  const Outcome outcome = run_on(model, first_passing_of(3), task);
+  EXPECT_EQ(outcome.pass_rate, 1.0) << outcome.error;
+  EXPECT_EQ(outcome.usage.execs, 2);
+  ScriptedModel continued(task.setup +
+                          answer);  // an answer that repeats the prompt goes on passing
+  const Outcome repeated = run_on(continued, checked(io_workflow(TaskKind::kCode)), task);
+  EXPECT_EQ(repeated.pass_rate, 1.0) << repeated.error;
+}
+
 TEST(JudgeRequest, TestsWithAnInputAreRunAsAProgram) {
   Task task = double_task();
+  task.setup = "import math";
   EXPECT_EQ(judge_request(task, "x", task.val_tests).mode, Mode::kCall);
+  EXPECT_EQ(judge_request(task, "x", task.val_tests).setup, "import math");
   const std::vector<Json> tests = {Json{{"input", "1\n"}, {"output", "2\n"}}};
   const JudgeRequest request = judge_request(task, "x", tests);
   EXPECT_EQ(request.mode, Mode::kStdio);
