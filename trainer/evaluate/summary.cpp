@@ -4,17 +4,13 @@
 #include <set>
 
 #include "base/reasons.h"
+#include "trainer/evaluate/headlines.h"
 
 namespace weft {
 
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-/// null for NaN, which JSON does not have.
-Json number(double value) { return std::isnan(value) ? Json() : Json(value); }
-
-Json interval(const Interval& ci) { return Json::array({number(ci.low), number(ci.high)}); }
 
 /// Sums over the rows of one method; infrastructure errors count nowhere else.
 struct Totals {
@@ -60,26 +56,25 @@ struct Totals {
 };
 
 Json summarise(const Method& method, const Totals& totals, const Estimate& score) {
-  Json json = {{"name", method.name},
-               {"n", score.n},
-               {"score", number(score.mean)},
-               {"ci95", interval(score.ci)},
-               {"tokens_mean", number(totals.mean(totals.tokens))},
-               {"usd_mean", number(totals.mean(totals.usd))},
-               {"valid", number(totals.mean(static_cast<double>(totals.valid)))},
+  Json json = {{"name", method.name}};
+  add_estimate(json, "score", score);
+  json.update({{"tokens_mean", number_or_null(totals.mean(totals.tokens))},
+               {"usd_mean", number_or_null(totals.mean(totals.usd))},
+               {"valid", number_or_null(totals.mean(static_cast<double>(totals.valid)))},
                {"workflow_errors", totals.workflow_errors + totals.limits},
                {"infra_errors", totals.infra_errors},
                {"kind", to_string(method.kind)},
+               {"class", method_class(method)},
                {"spec", method.spec},
                {"samples", totals.rows},
-               {"pass_rate", number(totals.mean(totals.pass_rate))},
-               {"calls_mean", number(totals.mean(totals.calls))},
-               {"meta_tokens_mean", number(totals.mean(totals.meta_tokens))},
+               {"pass_rate", number_or_null(totals.mean(totals.pass_rate))},
+               {"calls_mean", number_or_null(totals.mean(totals.calls))},
+               {"meta_tokens_mean", number_or_null(totals.mean(totals.meta_tokens))},
                {"limits", totals.limits},
                {"invalid", totals.invalid},
-               {"reasons", totals.reasons.to_json()}};
+               {"reasons", totals.reasons.to_json()}});
   if (method.kind == MethodKind::kMeta || method.kind == MethodKind::kHybrid) {
-    json["distinct_per_query"] = number(totals.distinct_per_query());
+    json["distinct_per_query"] = number_or_null(totals.distinct_per_query());
     json["distinct_overall"] = totals.distinct_overall();
   }
   return json;
@@ -112,8 +107,8 @@ Json summarise_methods(const std::vector<Method>& methods, const ScoreTable& sco
   for (const ResultRow& row : rows) totals[row.method].add(row);
   Json list = Json::array();
   for (size_t i = 0; i < methods.size(); ++i) {
-    list.push_back(
-        summarise(methods[i], totals[methods[i].name], bootstrap_mean(scores[i], bootstrap)));
+    list.push_back(summarise(methods[i], totals[methods[i].name],
+                             estimate_mean(one_each(scores[i]), bootstrap)));
   }
   return list;
 }
@@ -123,12 +118,12 @@ Json summarise_pairs(const std::vector<Method>& methods, const ScoreTable& score
   Json list = Json::array();
   for (size_t a = 1; a < methods.size(); ++a) {
     for (size_t b = 0; b < a; ++b) {
-      const Estimate diff = bootstrap_paired_difference(scores[b], scores[a], bootstrap);
-      list.push_back({{"a", methods[a].name},
-                      {"b", methods[b].name},
-                      {"diff", number(diff.mean)},
-                      {"ci95", interval(diff.ci)},
-                      {"n", diff.n}});
+      const Estimate diff =
+          estimate_difference(one_each(scores[a]), one_each(scores[b]), bootstrap);
+      Json pair = {{"a", methods[a].name}, {"b", methods[b].name}};
+      add_estimate(pair, "diff", diff);
+      pair["reading"] = reading_of(diff.ci);
+      list.push_back(std::move(pair));
     }
   }
   return list;

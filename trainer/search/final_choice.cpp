@@ -106,7 +106,7 @@ Json reevaluate(const std::vector<Trajectory>& shortlist, const std::vector<cons
   }
   double best = 0;
   for (size_t i = 0; i < shortlist.size(); ++i) {
-    const Estimate estimate = bootstrap_mean(evaluations[i].task_rewards);
+    const Estimate estimate = estimate_mean(one_each(evaluations[i].task_rewards), {}, kNoBounds);
     Json entry = {{"row", shortlist[i].id},
                   {"kind", shortlist[i].kind},
                   {"origin", shortlist[i].origin},
@@ -114,10 +114,8 @@ Json reevaluate(const std::vector<Trajectory>& shortlist, const std::vector<cons
                   {"search_pass_rate", shortlist[i].pass_rate}};
     if (estimate.n > 0) {
       const auto& evaluation = evaluations[i];
-      entry["reward"] = estimate.mean;
-      entry["ci95"] = {estimate.ci.low, estimate.ci.high};
+      add_estimate(entry, "reward", estimate);
       entry["pass_rate"] = evaluation.pass_rate;
-      entry["n"] = estimate.n;
       entry["repeats"] = options.final.repeats;
       const double value = objective == Objective::kReward ? estimate.mean : evaluation.pass_rate;
       if (out["best"].is_null() || value > best) {

@@ -15,10 +15,11 @@ std::vector<Trajectory> shortlist(const std::vector<Trajectory>& rows, Objective
                                   size_t count);
 
 /// Runs the shortlist on `tasks` with seeds that no search used. Returns {"candidates": [{"row",
-/// "kind","origin","search_reward","search_pass_rate","reward"?,"ci95"?,"pass_rate"?,"n"?,
-/// "repeats"?}...], "best": index, "spent"} with percentile bootstrap intervals over tasks; "best"
-/// is null when nothing could be scored. What it uses is added to `budget`; where calls, tokens or
-/// money are spent before, nothing is run and the best is the first of the shortlist.
+/// "kind","origin","search_reward","search_pass_rate","n"?,"reward"?,"ci95"?,"ci_method"?,
+/// "ci_note"?,"pass_rate"?,"repeats"?}...], "best": index, "spent"} with intervals over tasks
+/// (trainer/evaluate/statistics.h); "best" is null when nothing could be scored. What it uses is
+/// added to `budget`; where calls, tokens or money are spent before, nothing is run and the best is
+/// the first of the shortlist.
 Json reevaluate(const std::vector<Trajectory>& shortlist, const std::vector<const Task*>& tasks,
                 const SampleOptions& options, SearchScorer& scorer, Budget& budget);
 

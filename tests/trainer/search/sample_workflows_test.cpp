@@ -77,8 +77,8 @@ TEST(SampleWorkflows, LooksAtTheBestAgainOnFreshSeeds) {
   ASSERT_EQ(final["candidates"].size(), 2u);
   const auto& best = final["candidates"][final["best"].get<size_t>()];
   EXPECT_EQ(best["n"], 4);
-  EXPECT_LE(best["ci95"][0].get<double>(), best["reward"].get<double>());
-  EXPECT_GE(best["ci95"][1].get<double>(), best["reward"].get<double>());
+  EXPECT_EQ(best["ci_method"], "none") << "four equal rewards say nothing of their spread";
+  EXPECT_TRUE(best["ci95"][0].is_null());
   const auto code = read_file(bench.dir / "best_workflow.py");
   EXPECT_EQ(FakeScorer::reward_of(code), best["reward"].get<double>());
   const auto& seeds = bench.scorer.seeds;
