@@ -76,7 +76,7 @@ install_torch() {
 
 fetch_model() {
   if "$python" scripts/fetch_default_model.py "$model" --check; then
-    say "default model: $model is there"
+    "$python" scripts/fetch_default_model.py "$model"  # adds the label that an older one lacks
     return
   fi
   # shellcheck disable=SC2086

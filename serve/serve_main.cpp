@@ -1,5 +1,6 @@
 /// The OpenAI-compatible server and the meta-agent behind it. See program.h.
 #include <algorithm>
+#include <utility>
 
 #include "base/program.h"
 #include "model/open_model.h"
@@ -49,7 +50,8 @@ int main(int argc, char** argv) {
         const auto meta = config.adapter.empty() ? weft::OpenedModel{&models.base(), ""}
                                                  : models.open_checkpoint(config.adapter);
         auto& engine = dynamic_cast<weft::Engine&>(*meta.model);
-        weft::run_serve(config, served_by(engine, config.local.engine.max_context), meta.adapter,
-                        models.open(config.worker));
+        weft::ServedModel served = served_by(engine, config.local.engine.max_context);
+        served.adapter_dir = config.adapter;
+        weft::run_serve(config, std::move(served), meta.adapter, models.open(config.worker));
       });
 }

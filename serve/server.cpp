@@ -285,6 +285,7 @@ void Server::Impl::models(const httplib::Request& request, httplib::Response& re
   const auto card = [this](const ServedName& name) -> Json {
     Json json = {{"id", name.id}, {"object", "model"}, {"created", 0}, {"owned_by", "weft"}};
     json["parent"] = name.adapter.empty() ? Json() : Json(served.names.front().id);
+    if (!name.description.empty()) json["description"] = name.description;
     if (served.max_context > 0) json["max_model_len"] = served.max_context;
     return json;
   };

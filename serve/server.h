@@ -45,7 +45,8 @@ struct HttpOptions {
 /// A name that clients may give as `model`.
 struct ServedName {
   std::string id;
-  std::string adapter;  ///< empty: the base weights
+  std::string adapter;      ///< empty: the base weights
+  std::string description;  ///< what it is, for readers; may be empty
 };
 
 /// What is served. Everything is borrowed.
@@ -54,6 +55,7 @@ struct ServedModel {
   std::vector<ServedName> names;         ///< at least one; the first is the default
   const Tokenizer* tokenizer = nullptr;  ///< null: no /tokenize, lengths are not checked here
   const ChatTemplate* chat_template = nullptr;
+  std::string adapter_dir;          ///< of the adapter that writes workflows; empty: none
   int64_t max_context = 0;          ///< tokens; 0: unknown
   std::function<ModelLoad()> load;  ///< may be empty
 };

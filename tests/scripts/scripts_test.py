@@ -43,6 +43,24 @@ class FetchDefaultModel(unittest.TestCase):
     def test_names_a_missing_file(self):
         self.refuses("no_such_file.gguf", "no_such_file.gguf")
 
+    def test_a_directory_of_before_gets_its_label(self):
+        sys.path.insert(0, str(ROOT / "scripts"))
+        import fetch_default_model as fetch
+
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for file in fetch.FILES:
+                (folder / file).write_text("x")
+            record = {**fetch.source_record(), "bytes": {file: 1 for file in fetch.FILES}}
+            (folder / "source.json").write_text(json.dumps(record))
+            script = ROOT / "scripts" / "fetch_default_model.py"
+            self.assertEqual(run(script, folder).returncode, 0)
+            self.assertEqual(json.loads((folder / "source.json").read_text()),
+                             {**record, "label": "SmolLM2-135M-Instruct, dequantised from 4 bits"})
+            self.assertEqual(run(script, folder, "--check").returncode, 0)
+            (folder / "config.json").write_text("longer")
+            self.assertEqual(run(script, folder, "--check").returncode, 1)
+
 
 class BuiltinTasks(unittest.TestCase):
     def test_files_are_what_the_tables_give(self):

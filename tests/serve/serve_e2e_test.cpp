@@ -121,11 +121,17 @@ TEST_F(ServeProgram, PromptBeyondTheContextIs400WithBothNumbers) {
   EXPECT_THAT(reply->body, HasSubstr("603"));
 }
 
-TEST_F(ServeProgram, AdapterIsServedUnderItsOwnName) {
-  start({"workflows=false", "adapter=" + test::fixture("tiny_llama_lora").string()});
+TEST_F(ServeProgram, AdapterIsServedUnderItsOwnNameWithWhoTaughtIt) {
+  const auto adapter = dir_ / "adapter";
+  std::filesystem::copy(test::fixture("tiny_llama_lora"), adapter);
+  std::ofstream(adapter / "source.json") << R"({"teachers": ["scripted"]})";
+  start({"workflows=false", "adapter=" + adapter.string()});
   const Json list = parse_json(client_->Get("/v1/models")->body, "");
   ASSERT_EQ(list["data"].size(), 2u);
+  EXPECT_EQ(list["data"][0]["description"], "tiny_llama");
   EXPECT_EQ(list["data"][1]["id"], "meta-agent");
+  EXPECT_THAT(list["data"][1]["description"].get<std::string>(),
+              HasSubstr("taught by scripted teacher"));
   const Json body = {{"prompt", {5, 9, 40, 7}}, {"temperature", 0},         {"max_tokens", 16},
                      {"ignore_eos", true},      {"return_token_ids", true}, {"logprobs", 1}};
   Json with = body;

@@ -29,7 +29,7 @@ class HttpServer : public ::testing::Test {
         pause_ms);
     ServedModel served;
     served.model = model_.get();
-    served.names = {{"base", ""}, {"policy", "adapter"}};
+    served.names = {{"base", "", "a small model"}, {"policy", "adapter", ""}};
     options.port = 0;
     options.drain_s = 5;
     server_ = std::make_unique<Server>(served, nullptr, WorkflowBudget{}, options);
@@ -158,8 +158,10 @@ TEST_F(HttpServer, ModelsAreListed) {
   start();
   const Json list = parse_json(client_->Get("/v1/models")->body, "");
   ASSERT_EQ(list["data"].size(), 2u);
+  EXPECT_EQ(list["data"][0]["description"], "a small model");
   EXPECT_EQ(list["data"][1]["id"], "policy");
   EXPECT_EQ(list["data"][1]["parent"], "base");
+  EXPECT_FALSE(list["data"][1].contains("description"));
   EXPECT_EQ(parse_json(client_->Get("/v1/models/policy")->body, "")["id"], "policy");
   EXPECT_EQ(client_->Get("/v1/models/other")->status, 404);
 }
@@ -261,7 +263,7 @@ TEST_F(HttpServer, PortInUseIsOneClearError) {
   start();
   ServedModel served;
   served.model = model_.get();
-  served.names = {{"base", ""}};
+  served.names = {{"base", "", ""}};
   HttpOptions options;
   options.port = server_->port();
   Server second(served, nullptr, {}, options);

@@ -15,6 +15,7 @@
 #include "base/stop.h"
 #include "data/task_tests.h"
 #include "model/checkpoint/hf_model.h"
+#include "model/provenance.h"
 #include "trainer/learn/policy.h"
 #include "trainer/learn/workflow_scorer.h"
 #include "trainer/usage_file.h"
@@ -159,6 +160,9 @@ class GrpoRun {
     }
     save();
     checkpoints_.publish_final();
+    const LearnOptions& learn = config_.learn;
+    write_teachers(dir_.file("final"),
+                   learn.init_adapter.empty() ? config_.model : learn.init_adapter, {});
     validate_after();
     write_file_atomically(dir_.file("summary.json"), dump_json_pretty(trainer_.state().to_json()));
     return trainer_.state();

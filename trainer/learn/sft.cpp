@@ -13,6 +13,7 @@
 #include "base/run_dir.h"
 #include "base/stop.h"
 #include "model/checkpoint/hf_model.h"
+#include "model/provenance.h"
 #include "trainer/learn/memory_plan.h"
 #include "trainer/learn/policy.h"
 
@@ -94,6 +95,9 @@ class SftRun {
     }
     save();
     checkpoints_.publish_final();
+    const LearnOptions& learn = config_.learn;
+    write_teachers(dir_.file("final"),
+                   learn.init_adapter.empty() ? config_.model : learn.init_adapter, data_.teachers);
     write_file_atomically(dir_.file("summary.json"), dump_json_pretty(state_of(summary_)));
     return summary_;
   }

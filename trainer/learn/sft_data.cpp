@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <stdexcept>
 
 #include "base/error.h"
@@ -159,7 +160,9 @@ SftData load_store_examples(const SftDataOptions& options, const ExampleEncoder&
   filter.max_per_task = options.max_per_task;
   const TrajectoryStore store(options.store, StoreAccess::kRead);
   SftData data;
+  std::set<std::string> teachers;
   for (const Trajectory& t : store.select(filter)) {
+    teachers.insert(t.origin);
     const auto task = tasks.find(t.task_id);
     if (task == tasks.end()) {
       throw InputError(options.store + ": task \"" + t.task_id + "\" is in none of the task files");
@@ -170,6 +173,7 @@ SftData load_store_examples(const SftDataOptions& options, const ExampleEncoder&
            options);
   }
   check_not_empty(data, options.store);
+  data.teachers.assign(teachers.begin(), teachers.end());
   return data;
 }
 

@@ -44,7 +44,8 @@ struct SftDataOptions {
 
 struct SftData {
   std::vector<TrainSequence> sequences;
-  int64_t num_too_long = 0;  ///< left out
+  int64_t num_too_long = 0;           ///< left out
+  std::vector<std::string> teachers;  ///< origins of a store's examples, each once, sorted
 };
 
 /// Turns conversations and texts into ids as the engine does, so that what is trained on is what
