@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -11,6 +12,8 @@
 #include "base/log.h"
 #include "base/run_dir.h"
 #include "data/hidden_tests.h"
+#include "data/trajectory_store.h"
+#include "model/provenance.h"
 #include "trainer/evaluate/failures.h"
 #include "trainer/evaluate/report.h"
 
@@ -39,12 +42,29 @@ bool has_method(const EvaluationPlan& plan, const std::string& name) {
                      [&](const Method& method) { return method.name == name; });
 }
 
+/// Who wrote the workflows that the meta-agents of the plan learnt from, and those of its pools.
+std::vector<std::string> teachers_of(const EvaluationPlan& plan) {
+  std::set<std::string> origins;
+  for (const Method& method : plan.methods) {
+    if (method.kind != MethodKind::kMeta && method.kind != MethodKind::kHybrid) continue;
+    const auto teachers = provenance_of(method.source).teachers;
+    origins.insert(teachers.begin(), teachers.end());
+    if (method.store.empty()) continue;
+    for (const Trajectory& row : TrajectoryStore(method.store, StoreAccess::kRead).select()) {
+      origins.insert(row.origin);
+    }
+  }
+  std::vector<std::string> words;
+  for (const std::string& origin : origins) words.push_back(teacher_words(origin));
+  return words;
+}
+
 ReportOptions report_options(const EvaluateConfig& config, const EvaluationPlan& plan,
                              const ProgramArgs& args, const TextModel& worker) {
   ReportOptions options;
   options.title = config.title;
-  const fs::path worker_path = fs::path(worker.name()).lexically_normal();
-  options.worker = worker_path.filename().empty() ? worker.name() : worker_path.filename().string();
+  options.worker = provenance_of(worker.name()).label;
+  options.teachers = teachers_of(plan);
   options.bootstrap = config.bootstrap;
   options.curves = config.curves;
   options.example_before = config.example_before;

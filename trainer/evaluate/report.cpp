@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/jsonl.h"
 #include "base/rng.h"
+#include "trainer/evaluate/headlines.h"
 #include "trainer/evaluate/summary.h"
 
 namespace weft {
@@ -95,26 +96,44 @@ std::string today() {
 const char* score_meaning(const std::string& rule) {
   return rule == "pass_rate"
              ? "Score: mean share of hidden tests passed (or the scorer's value), averaged over a "
-               "task's samples, then over tasks. Whiskers: 95 % bootstrap intervals over tasks."
+               "task's samples, then over tasks. Whiskers: 95 % intervals over tasks."
              : "Score: share of answers that pass every hidden test (or the scorer's value), "
-               "averaged over a task's samples, then over tasks. Whiskers: 95 % bootstrap "
-               "intervals over tasks.";
+               "averaged over a task's samples, then over tasks. Whiskers: 95 % intervals over "
+               "tasks.";
 }
 
 Json notes(const Json& methods, const ReportOptions& options) {
   Json list = Json::array();
   list.push_back(fmt::format(
-      "Intervals are percentile bootstrap intervals over tasks, {} resamples, seed {}. They hold "
-      "for queries like these, with this worker and these weights.",
+      "The unit of every interval is the task. One 0/1 score a task: Wilson's score interval "
+      "(wilson), Newcombe's for paired differences (newcombe). Other scores: BCa bootstrap over "
+      "tasks (bca), {} resamples, seed {}; where that is undefined, an exact bound if all are "
+      "equal "
+      "(equal_bound), else the score interval with the largest variance that the scores can have "
+      "(score_bound). They hold for queries like these, with this worker and these weights.",
       options.bootstrap.resamples, options.bootstrap.seed));
   list.push_back(
-      "Pairs are not corrected for their number: of twenty intervals one is expected to miss zero "
-      "by chance.");
+      "An interval of a difference that holds 0 is inconclusive: it does not show that two methods "
+      "are equal. Pairs are not corrected for their number: of twenty intervals one is expected to "
+      "miss 0 by chance.");
+  list.push_back(
+      "Headlines compare the last meta-agent of the list with the method of each class that scored "
+      "highest on these same tasks. Choosing it after the fact favours it, so headlines err "
+      "against "
+      "the meta-agent.");
   int64_t infra = 0;
   bool shuffled = false;
+  std::vector<std::string> substitutes;
   for (const Json& method : methods) {
     infra += method["infra_errors"].get<int64_t>();
     shuffled = shuffled || method["kind"] == "shuffled";
+    if (!method.contains("ci_note")) continue;
+    substitutes.push_back(fmt::format("{} ({})", method["name"].get<std::string>(),
+                                      method["ci_note"].get<std::string>()));
+  }
+  if (!substitutes.empty()) {
+    list.push_back(
+        fmt::format("Intervals not of the usual kind: {}.", fmt::join(substitutes, "; ")));
   }
   list.push_back(infra == 0 ? "No infrastructure errors."
                             : fmt::format("{} runs are missing because of infrastructure errors; "
@@ -139,20 +158,34 @@ std::string format_signed(const Json& value) {
   return value.is_number() ? fmt::format("{:+.3f}", value.get<double>()) : "-";
 }
 
+/// " The meta-agents learnt from workflows of ...", or "".
+std::string taught_by(const Json& teachers) {
+  const auto names = teachers.get<std::vector<std::string>>();
+  if (names.empty()) return "";
+  return fmt::format(" The meta-agents learnt from workflows by: {}.", fmt::join(names, "; "));
+}
+
 std::string counted(const Json& count, const char* noun) {
   const auto n = count.get<int64_t>();
   return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
 }
 
+std::string range(const Json& ci, std::string (*format)(const Json&)) {
+  return ci[0].is_number() ? format(ci[0]) + " to " + format(ci[1]) : "-";
+}
+
+std::string format_score(const Json& value) { return format_number(value, 3); }
+
 std::string markdown_methods(const Json& report) {
   std::string text =
-      "| method | score | 95 % interval | tasks | tokens / query | calls | valid | distinct / "
-      "query | distinct in all | workflow errors | infra errors |\n"
-      "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
+      "| method | score | 95 % interval | kind of interval | tasks | tokens / query | calls | "
+      "valid "
+      "| distinct / query | distinct in all | workflow errors | infra errors |\n"
+      "|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|\n";
   for (const Json& m : report["methods"]) {
-    text += fmt::format("| {} | {} | {} to {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
-                        m["name"].get<std::string>(), format_number(m["score"], 3),
-                        format_number(m["ci95"][0], 3), format_number(m["ci95"][1], 3),
+    text += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+                        m["name"].get<std::string>(), format_score(m["score"]),
+                        range(m["ci95"], format_score), m["ci_method"].get<std::string>(),
                         m["n"].get<int64_t>(), format_number(m["tokens_mean"], 0),
                         format_number(m["calls_mean"], 1), format_number(m["valid"], 2),
                         format_number(m.value("distinct_per_query", Json()), 2),
@@ -162,15 +195,51 @@ std::string markdown_methods(const Json& report) {
   return text;
 }
 
+std::string markdown_headlines(const Json& report) {
+  std::string text;
+  for (const Json& h : report["headlines"]) {
+    text += "- " + h["words"].get<std::string>() + "\n";
+  }
+  return text.empty() ? "" : "\n## Headlines\n\n" + text;
+}
+
+/// Why runs of a method were not scored, failed or have no valid workflow; "" where all went well.
+std::string markdown_reasons(const Json& report) {
+  std::string text;
+  for (const Json& m : report["methods"]) {
+    const Json reasons = m.value("reasons", Json::object());
+    for (const auto& [reason, count] : reasons.items()) {
+      text += fmt::format("| {} | {} | {} |\n", m["name"].get<std::string>(), reason,
+                          count.get<int64_t>());
+    }
+  }
+  if (text.empty()) return "";
+  return "\n## Failures\n\n| method | reason | runs |\n|---|---|---:|\n" + text;
+}
+
 std::string markdown_pairs(const Json& report) {
-  std::string text = "| a | b | a - b | 95 % interval | tasks |\n|---|---|---:|---:|---:|\n";
+  if (report["pairs"].empty()) return "";
+  std::string text =
+      "\n## Paired differences\n\n| a | b | a - b | 95 % interval | kind of interval | tasks | a "
+      "is "
+      "|\n|---|---|---:|---:|---|---:|---|\n";
   for (const Json& p : report["pairs"]) {
-    text += fmt::format("| {} | {} | {} | {} to {} | {} |\n", p["a"].get<std::string>(),
+    text += fmt::format("| {} | {} | {} | {} | {} | {} | {} |\n", p["a"].get<std::string>(),
                         p["b"].get<std::string>(), format_signed(p["diff"]),
-                        format_signed(p["ci95"][0]), format_signed(p["ci95"][1]),
-                        p["n"].get<int64_t>());
+                        range(p["ci95"], format_signed), p["ci_method"].get<std::string>(),
+                        p["n"].get<int64_t>(), p["reading"].get<std::string>());
   }
   return text;
+}
+
+/// A workflow, or why there is none.
+std::string markdown_side(const Json& row) {
+  const auto error = row["error"].get<std::string>(), code = row["workflow"].get<std::string>();
+  std::string text = fmt::format(
+      "\n{} ({}):", row["method"].get<std::string>(),
+      row["valid"] == true ? "score " + format_number(row["score"], 2) : "not valid, score 0");
+  if (!error.empty()) text += " " + error;
+  return text + (code.empty() ? "\n" : fmt::format("\n\n```python\n{}\n```\n", code));
 }
 
 std::string markdown_examples(const Json& report) {
@@ -179,9 +248,7 @@ std::string markdown_examples(const Json& report) {
     text += fmt::format("\n### {}\n", example["task"].get<std::string>());
     for (const char* side : {"before", "after"}) {
       const Json& row = example[side];
-      text +=
-          fmt::format("\n{} (score {}):\n\n```python\n{}\n```\n", row["method"].get<std::string>(),
-                      format_number(row["score"], 2), row["workflow"].get<std::string>());
+      text += markdown_side(row);
     }
   }
   return text;
@@ -215,6 +282,7 @@ Json make_report(const std::vector<Method>& methods, const std::vector<Task>& ta
   const ScoreTable scores = score_table(methods, ids, rows);
   Json report;
   report["methods"] = summarise_methods(methods, scores, rows, options.bootstrap);
+  report["headlines"] = summarise_headlines(methods, scores, report["methods"], options.bootstrap);
   report["pairs"] = summarise_pairs(methods, scores, options.bootstrap);
   Json& per_task = report["tasks"] = Json::object();
   for (size_t task = 0; task < ids.size(); ++task) {
@@ -227,6 +295,7 @@ Json make_report(const std::vector<Method>& methods, const std::vector<Task>& ta
                        {"tasks", tasks.size()},
                        {"samples_per_task", options.samples_per_task},
                        {"worker", options.worker},
+                       {"teachers", options.teachers},
                        {"date", today()},
                        {"score_meaning", score_meaning(options.score_rule)}};
   report["curves"] = Json::array();
@@ -246,12 +315,14 @@ Json make_report(const std::vector<Method>& methods, const std::vector<Task>& ta
 
 std::string markdown_report(const Json& report) {
   const Json& summary = report["summary"];
-  std::string text = fmt::format(
-      "# {}\n\n{}, {} per task and method, worker {}, {}.\n\n{}\n\n",
-      summary["title"].get<std::string>(), counted(summary["tasks"], "task"),
-      counted(summary["samples_per_task"], "sample"), summary["worker"].get<std::string>(),
-      summary["date"].get<std::string>(), summary["score_meaning"].get<std::string>());
-  text += markdown_methods(report) + "\n## Paired differences\n\n" + markdown_pairs(report);
+  std::string text =
+      fmt::format("# {}\n\n{}, {} per task and method, {}.\n\nWorker: {}.{}\n\n{}\n\n",
+                  summary["title"].get<std::string>(), counted(summary["tasks"], "task"),
+                  counted(summary["samples_per_task"], "sample"),
+                  summary["date"].get<std::string>(), summary["worker"].get<std::string>(),
+                  taught_by(summary["teachers"]), summary["score_meaning"].get<std::string>());
+  text += markdown_methods(report) + markdown_headlines(report) + markdown_reasons(report) +
+          markdown_pairs(report);
   if (!report["examples"].empty()) {
     text += fmt::format("\n## Workflows\n\n{}\n", report["examples_note"].get<std::string>());
     text += markdown_examples(report);

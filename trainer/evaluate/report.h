@@ -17,7 +17,8 @@ namespace weft {
 /// Everything a report shows beside the rows.
 struct ReportOptions {
   std::string title = "Evaluation";
-  std::string worker;  ///< name of the worker model
+  std::string worker;                 ///< what the worker model is (model/provenance.h)
+  std::vector<std::string> teachers;  ///< who wrote what its meta-agents learnt from, in words
   BootstrapOptions bootstrap;
   std::vector<std::string> curves;  ///< metrics.jsonl of training runs, NAME= before it
   std::string example_before;       ///< meta methods whose workflows are shown side by side;
@@ -29,10 +30,11 @@ struct ReportOptions {
   Json settings;           ///< resolved config
 };
 
-/// {"methods": [...], "pairs": [...], "tasks": {...}} as in docs/formats.md, and beside that
-/// summary, curves, examples, notes, settings. A method's score is the mean over tasks of the mean
-/// over samples; a task whose samples are all infrastructure errors is left out, never counted as
-/// 0. ci95 resamples tasks. pairs: diff = score(a) - score(b) over the tasks that both have.
+/// {"methods": [...], "headlines": [...], "pairs": [...], "tasks": {...}} as in docs/formats.md,
+/// and beside that summary, curves, examples, notes, settings. A method's score is the mean over
+/// tasks of the mean over samples; a task whose samples are all infrastructure errors is left out,
+/// never counted as 0. ci95: see statistics.h; headlines: see headlines.h. pairs: diff = score(a) -
+/// score(b) over the tasks that both have.
 /// distinct_per_query: mean number of different valid ASTs among the samples of a query;
 /// distinct_overall: different valid ASTs in all (meta and hybrid methods).
 /// Throws InputError when a curve's file or an example's method is missing.

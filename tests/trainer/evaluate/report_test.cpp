@@ -124,8 +124,8 @@ class Report : public ::testing::Test {
 TEST_F(Report, HasTheAgreedFields) {
   const Json json = report();
   ASSERT_EQ(json["methods"].size(), 7u);
-  for (const char* key : {"name", "n", "score", "ci95", "tokens_mean", "usd_mean", "valid",
-                          "workflow_errors", "infra_errors"}) {
+  for (const char* key : {"name", "n", "score", "ci95", "ci_method", "class", "tokens_mean",
+                          "usd_mean", "valid", "workflow_errors", "infra_errors"}) {
     EXPECT_TRUE(json["methods"][0].contains(key)) << key;
   }
   EXPECT_EQ(json["pairs"].size(), 21u);
@@ -170,6 +170,104 @@ TEST_F(Report, MarkdownShowsEveryMethodAndPair) {
   const std::string text = markdown_report(report());
   for (const Method& method : methods_) EXPECT_THAT(text, HasSubstr("| " + method.name + " |"));
   EXPECT_THAT(text, HasSubstr("## Paired differences"));
+}
+
+TEST_F(Report, HeadlinesCompareTheLastMetaAgentWithTheStrongestOfEachClass) {
+  const Json json = report();
+  std::vector<std::string> classes;
+  for (const Json& headline : json["headlines"]) {
+    classes.push_back(headline["class"]);
+    EXPECT_EQ(headline["method"], "grpo");
+    EXPECT_THAT(markdown_report(json), HasSubstr(headline["words"].get<std::string>()));
+  }
+  EXPECT_EQ(classes, (std::vector<std::string>{"single_call", "repeated_calls", "one_workflow",
+                                               "other_query"}));
+}
+
+TEST_F(Report, SaysWhatTheWorkerIsAndWhoTaught) {
+  options_.worker = "Small, dequantised from 4 bits";
+  options_.teachers = {"scripted teacher (a grammar)"};
+  const Json json = report();
+  for (const std::string& text : {markdown_report(json), html_report(json)}) {
+    EXPECT_THAT(text, HasSubstr("Small, dequantised from 4 bits"));
+    EXPECT_THAT(text, HasSubstr("scripted teacher (a grammar)"));
+  }
+}
+
+/// One row for each task.
+std::vector<ResultRow> rows_of(const std::string& method, const std::vector<Task>& tasks,
+                               RowStatus status, double score, const std::string& error) {
+  std::vector<ResultRow> rows;
+  for (const Task& task : tasks) {
+    ResultRow row;
+    row.method = method;
+    row.task = task.id;
+    row.status = status;
+    row.score = row.pass_rate = score;
+    row.error = error;
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+// What a run may end with: nothing solved, nothing valid, nothing measured, one method or task.
+TEST_F(Report, NothingOfEightIsNoPointInAnyReport) {
+  const auto tasks = some_tasks(8);
+  const auto methods = parse_methods({"io"});
+  ReportOptions options;
+  const Json json =
+      make_report(methods, tasks, rows_of("io", tasks, RowStatus::kScored, 0, ""), options);
+  EXPECT_EQ(json["methods"][0]["ci_method"], "wilson");
+  const std::string text = markdown_report(json);
+  EXPECT_THAT(text, HasSubstr("| io | 0.000 | 0.000 to 0.324 | wilson | 8 |"));
+  EXPECT_THAT(text, Not(HasSubstr("Paired differences")));
+  EXPECT_TRUE(json["headlines"].empty());
+}
+
+TEST_F(Report, WithoutAnyScoreHasNullsAndNoInterval) {
+  const auto tasks = some_tasks(3);
+  const auto methods = parse_methods({"io", "m=meta:dir"});
+  for (const auto& rows : {rows_of("io", tasks, RowStatus::kInfrastructure, 0, "HTTP 503"),
+                           std::vector<ResultRow>{}}) {
+    const Json json = make_report(methods, tasks, rows, {});
+    EXPECT_TRUE(json["methods"][0]["score"].is_null());
+    EXPECT_EQ(json["methods"][0]["ci_method"], "none");
+    EXPECT_EQ(json["pairs"][0]["reading"], "inconclusive");
+    EXPECT_THAT(markdown_report(json), HasSubstr("| io | - | - | none | 0 |"));
+  }
+}
+
+TEST_F(Report, AnInvalidExampleShowsWhyInsteadOfAnEmptyBox) {
+  const auto methods = parse_methods({"sft=meta:a", "grpo=meta:b"});
+  auto rows = rows_of("sft", tasks_, RowStatus::kInvalid, 0, "no class Workflow");
+  const auto more = rows_of("grpo", tasks_, RowStatus::kInvalid, 0, "cut at meta_max_tokens");
+  rows.insert(rows.end(), more.begin(), more.end());
+  const std::string text = markdown_report(make_report(methods, tasks_, rows, options_));
+  EXPECT_THAT(text, HasSubstr("sft (not valid, score 0): no class Workflow"));
+  EXPECT_THAT(text, Not(HasSubstr("```python\n\n```")));
+}
+
+TEST_F(Report, CountedReasonsAreShown) {
+  Json json = report();
+  json["methods"][5]["reasons"] = {{"no class Workflow", 7}};
+  EXPECT_THAT(markdown_report(json), HasSubstr("| grpo | no class Workflow | 7 |"));
+}
+
+TEST_F(Report, NeverReadsAnIntervalWithZeroAsNoDifference) {
+  const Json json = report();
+  for (const std::string& text : {markdown_report(json), html_report(json)}) {
+    EXPECT_THAT(text, Not(HasSubstr("no difference")));
+    EXPECT_THAT(text, HasSubstr("inconclusive"));
+  }
+}
+
+TEST_F(Report, NamesIntervalsThatAreNotOfTheUsualKind) {
+  const auto tasks = some_tasks(2);
+  const auto methods = parse_methods({"io"});
+  const Json json =
+      make_report(methods, tasks, rows_of("io", tasks, RowStatus::kScored, 0.5, ""), {});
+  EXPECT_EQ(json["methods"][0]["ci_method"], "equal_bound");
+  EXPECT_THAT(markdown_report(json), HasSubstr("io (the values of all 2 tasks are equal"));
 }
 
 TEST_F(Report, PageIsSelfContained) {
