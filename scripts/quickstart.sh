@@ -103,7 +103,7 @@ if [ "$controls" = yes ]; then
   stage control train_grpo --set "init_adapter=$out/sft/final" --set control.permute_rewards=true
 fi
 stage evaluate evaluate \
-  --set "methods=[\"io\",\"cot\",\"cot_sc\",\"best_fixed=workflow:$out/search_task_level/best_workflow.py\",\"sft=meta:$out/sft/final\",\"grpo=meta:$out/grpo/final\",\"other_query=shuffled:grpo\"]" \
+  --set "methods=[\"io\",\"io_greedy\",\"cot\",\"cot_greedy\",\"cot_sc\",\"best_fixed=workflow:$out/search_task_level/best_workflow.py\",\"sft=meta:$out/sft/final\",\"grpo=meta:$out/grpo/final\",\"other_query=shuffled:grpo\"]" \
   --set "curves=[\"sft=$out/sft/metrics.jsonl\",\"grpo=$out/grpo/metrics.jsonl\"]"
 
 say "serve"
@@ -112,5 +112,5 @@ run /usr/bin/python3 scripts/ask_server.py "$out" "$bin/serve" --config "$config
   --set "adapter=$out/grpo/final" || served=$?
 [ "$served" -eq 0 ] || echo "quickstart: the server did not answer, see $out/serve.log" >&2
 
-/usr/bin/python3 scripts/quickstart_report.py "$out" "$bin/serve" "$config"
+WEFT_PROGRAM_DIR=$bin /usr/bin/python3 scripts/quickstart_report.py "$out" "$bin/serve" "$config"
 exit "$served"

@@ -4,22 +4,38 @@ the table.
 
     quickstart_report.py RUN_DIR [SERVE_PROGRAM CONFIG]
 
-Every number is read from a stage's own files; nothing is computed here but sums and the bootstrap
-intervals of the rewards before and after reinforcement.
+Every number is read from a stage's own files or comes from the program `estimate`, which computes
+intervals as `evaluate` does. It is taken from WEFT_PROGRAM_DIR, or build/release/bin.
 """
 import json
-import random
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
 SEARCHES = ("search", "search_task_level")
-STAGES = (*SEARCHES, "sft", "grpo", "control", "evaluate")
-RESAMPLES = 10000
 
 
 def read(path):
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def estimates(rows):
+    """The answers of `estimate` to {id: row}, by id."""
+    program = Path(os.environ.get("WEFT_PROGRAM_DIR") or ROOT / "build/release/bin") / "estimate"
+    lines = "".join(json.dumps({"id": key, **row}) + "\n" for key, row in rows.items())
+    done = subprocess.run([program, "--in", "-", "--out", "-"], input=lines, stdout=subprocess.PIPE,
+                          text=True, check=True)
+    answers = map(json.loads, done.stdout.splitlines())
+    return {answer.pop("id"): answer for answer in answers}
+
+
+def stage_names(run):
+    """Stages that are done, in the order in which they were."""
+    done = sorted(run.glob(".*.done"), key=lambda path: path.stat().st_mtime_ns)
+    return [path.name[1:-len(".done")] for path in done]
 
 
 def stage_report(run, name):
@@ -38,27 +54,15 @@ def search_report(run, name):
 
 
 def prompt_means(side):
-    return {task["id"]: sum(task["rewards"]) / len(task["rewards"])
-            for task in side["tasks"] if task["rewards"]}
+    """{prompt: mean reward of its samples, or None where none has one}"""
+    return {task["id"]: sum(task["rewards"]) / len(task["rewards"]) if task["rewards"] else None
+            for task in side["tasks"]}
 
 
-def pooled_mean(values):
-    """Mean over all values of {prompt: [value, ...]} with a 95 % percentile bootstrap that draws
-    whole prompts, since values of one prompt (from several seeds) are not independent."""
-    clusters = list(values.values())
-    generator = random.Random(0)
-
-    def mean(drawn):
-        return sum(map(sum, drawn)) / sum(map(len, drawn))
-
-    means = sorted(mean(generator.choices(clusters, k=len(clusters))) for _ in range(RESAMPLES))
-    return {"mean": mean(clusters), "n": sum(map(len, clusters)),
-            "ci95": [means[int(0.025 * RESAMPLES)], means[int(0.975 * RESAMPLES) - 1]]}
-
-
-def differences(after, before):
-    """Paired by prompt; a prompt that one side lacks is left out of both."""
-    return {key: [after[key] - before[key]] for key in after if key in before}
+def reward_bounds(config):
+    """Least and greatest reward (workflow/reward.h), or None where the run does not say."""
+    weights = config.get("reward")
+    return weights and [-weights["w_complexity"], weights["w_pass"] + weights["w_diversity"]]
 
 
 def reinforcement(run, name):
@@ -66,19 +70,55 @@ def reinforcement(run, name):
     measured = read(run / name / "before_after.json")
     if not measured:
         return {}
-    report = {"steps": read(run / name / "summary.json").get("step")}
     means = {side: prompt_means(measured[side]) for side in ("before", "after")}
-    for side in ("before", "after"):
-        spread = pooled_mean({key: [value] for key, value in means[side].items()})
-        report[side] = {"reward": measured[side]["reward"], "n": measured[side]["n"],
-                        "valid": measured[side]["valid"], "ci95": spread["ci95"]}
-    gain = pooled_mean(differences(means["after"], means["before"]))
-    report["gain"] = {"reward": gain["mean"], "ci95": gain["ci95"]}
-    return report
+    prompts = list(means["before"])
+    values = {side: [means[side].get(prompt) for prompt in prompts] for side in means}
+    bounds = reward_bounds(read(run / name / "config.json"))
+    rows = {side: {"values": values[side], "bounds": bounds} for side in values}
+    rows["gain"] = {"values": values["after"], "minus": values["before"], "bounds": bounds}
+    answers = estimates(rows)
+    for side, answer in answers.items():
+        answer["reward"] = answer.pop("mean")
+        if side in measured:
+            answer["valid"] = measured[side]["valid"]
+    return {"steps": read(run / name / "summary.json").get("step"), **answers}
 
 
-def number(value, digits=3):
-    return "-" if value is None else f"{value:.{digits}f}"
+def number(value, digits=3, sign=""):
+    return "-" if value is None else f"{value:{sign}.{digits}f}"
+
+
+def interval(estimate, sign=""):
+    low, high = (number(limit, sign=sign) for limit in estimate["ci95"])
+    return f"[{low}, {high}]" if low != "-" else "no interval"
+
+
+def print_methods(report):
+    origin = [f"Worker: {report['worker']}."]
+    if report["teachers"]:
+        origin.append(f"Taught by: {'; '.join(report['teachers'])}.")
+    print("\n" + " ".join(origin))
+    width = max(14, *(len(method["name"]) for method in report["methods"]))
+    print(f"\n{'method':<{width}} {'score':>7}  {'95 % interval':<16} {'kind':<11} {'tasks':>5} "
+          f"{'tokens':>8} {'valid':>6}")
+    for method in report["methods"]:
+        print(f"{method['name']:<{width}} {number(method['score']):>7}  {interval(method):<16} "
+              f"{method['ci_method']:<11} {method['n']:>5} {number(method['tokens_mean'], 0):>8} "
+              f"{number(method.get('valid')):>6}")
+    for method in report["methods"]:
+        for reason, count in method.get("reasons", {}).items():
+            print(f"{method['name']}: {count} x {reason}")
+    print()
+    for headline in report["headlines"]:
+        print(headline["words"])
+
+
+def print_reinforcement(name, run):
+    before, after, gain = run["before"], run["after"], run["gain"]
+    print(f"\n{name}: on {gain['n']} validation prompts valid {before['valid']:.3f} -> "
+          f"{after['valid']:.3f}, reward {number(before['reward'])} -> {number(after['reward'])} after "
+          f"{run['steps']} steps, paired gain {number(gain['reward'], sign='+')} "
+          f"{interval(gain, '+')}, {gain['reading']}")
 
 
 def print_searches(searches):
@@ -92,20 +132,10 @@ def print_searches(searches):
 
 
 def print_table(report):
-    print(f"\n{'method':<14} {'score':>7}  {'95 % interval':<16} {'tokens':>8} {'valid':>6}")
-    for method in report["methods"]:
-        low, high = map(number, method["ci95"] or (None, None))
-        print(f"{method['name']:<14} {number(method['score']):>7}  {f'[{low}, {high}]':<16} "
-              f"{number(method['tokens_mean'], 0):>8} {number(method.get('valid')):>6}")
+    print_methods(report)
     for name in ("grpo", "control"):
-        if name not in report or not report[name]:
-            continue
-        run = report[name]
-        low, high = run["gain"]["ci95"]
-        print(f"\n{name}: on {run['before']['n']} validation prompts valid "
-              f"{run['before']['valid']:.3f} -> {run['after']['valid']:.3f}, reward {run['before']['reward']:.3f} -> "
-              f"{run['after']['reward']:.3f} after {run['steps']} steps, paired gain "
-              f"{run['gain']['reward']:+.3f} [{low:+.3f}, {high:+.3f}]")
+        if report.get(name):
+            print_reinforcement(name, report[name])
     print_searches(report["searches"])
     print(f"\n{'stage':<18} {'seconds':>8} {'decoded':>9} {'trained':>9} {'peak MB':>8}")
     for name, stage in report["stages"].items():
@@ -119,7 +149,7 @@ def main():
     run = Path(sys.argv[1])
     serve, config = sys.argv[2:] or ("build/release/bin/serve", "configs/quickstart.json")
     evaluation = read(run / "evaluate" / "report.json")
-    stages = {name: stage_report(run, name) for name in STAGES if (run / f".{name}.done").exists()}
+    stages = {name: stage_report(run, name) for name in stage_names(run)}
     served = read(run / "served.json")
     report = {
         "seconds": round(sum(stage["seconds"] for stage in stages.values())),
@@ -127,7 +157,10 @@ def main():
         "stages": stages,
         "teacher": read(run / "search" / "config.json")["generator"]["kind"],
         "searches": {name: search_report(run, name) for name in SEARCHES if name in stages},
+        "worker": evaluation["summary"]["worker"],
+        "teachers": evaluation["summary"]["teachers"],
         "methods": evaluation["methods"],
+        "headlines": evaluation["headlines"],
         "pairs": evaluation["pairs"],
         "grpo": reinforcement(run, "grpo"),
         "control": reinforcement(run, "control"),

@@ -5,8 +5,9 @@ what it must.
     quickstart_seeds.py [--seeds 1 2 3] [--out DIR] [--config FILE]
 
 DIR (runs/seeds) gets a folder for each seed and report.json. Called again, it goes on where it was.
-Intervals pool the seeds: a task's paired differences of all seeds are drawn together. Exit code 1
-when a claim is not shown; the table is printed all the same.
+Intervals pool the seeds: a task's values of all seeds are one unit. Exit code 1 when a claim is not
+shown; the table is printed all the same. An interval that holds 0 shows nothing: the control's gain
+is no claim, that reinforcement ends above its control is one.
 """
 import argparse
 import json
@@ -14,10 +15,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from quickstart_report import differences, pooled_mean, prompt_means, read
+from quickstart_report import estimates, interval, number, prompt_means, read, reward_bounds
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAST_VALID = 0.9
+CLAIMS = ("grpo_gain", "grpo_minus_control", "grpo_minus_single_call")  # each above 0
 
 
 def arguments():
@@ -37,73 +39,69 @@ def run_seed(out, seed, config):
                     "--config", config, "--out", folder(out, seed)], cwd=ROOT, check=True)
 
 
-def add(pooled, more):
-    for key, values in more.items():
-        pooled.setdefault(key, []).extend(values)
+def together(sides):
+    """[{key: value} of each run] as one list of the runs' values for each key."""
+    keys = dict.fromkeys(key for side in sides for key in side)
+    return {key: [side.get(key) for side in sides] for key in keys}
 
 
-def pooled_gain(runs, stage):
-    """Gain in validation reward, pooled over seeds."""
-    pooled = {}
-    for run in runs:
-        measured = read(run / stage / "before_after.json")
-        add(pooled, differences(prompt_means(measured["after"]), prompt_means(measured["before"])))
-    return pooled_mean(pooled)
+def reward_rows(runs):
+    """Gain in validation reward, and what the control lacks: a prompt's values of all seeds are one
+    unit, since they are not independent."""
+    def side(stage, when):
+        return [prompt_means(read(run / stage / "before_after.json")[when]) for run in runs]
+
+    def row(ours, theirs):
+        ours, theirs = together(ours), together(theirs)
+        unknown = [None] * len(runs)
+        return {"values": list(ours.values()),
+                "minus": [theirs.get(prompt, unknown) for prompt in ours],
+                "bounds": reward_bounds(read(runs[0] / "grpo" / "config.json"))}
+
+    return {"grpo_gain": row(side("grpo", "after"), side("grpo", "before")),
+            "control_gain": row(side("control", "after"), side("control", "before")),
+            "grpo_minus_control": row(side("grpo", "after"), side("control", "after"))}
 
 
-def pooled_score(runs, method, other):
-    """Difference of two methods' scores on the test tasks, pooled over seeds."""
-    pooled = {}
-    for run in runs:
-        tasks = read(run / "evaluate" / "report.json")["tasks"]
-        sides = [{task: scores[name] for task, scores in tasks.items()
-                  if scores.get(name) is not None} for name in (method, other)]
-        add(pooled, differences(*sides))
-    return pooled_mean(pooled)
+def headline_rows(runs):
+    """The meta-agent against the strongest of each class that `evaluate` names, the seeds' scores of
+    a task as one unit."""
+    evaluations = [read(run / "evaluate" / "report.json") for run in runs]
 
+    def scores(name):
+        return list(together([{task: row.get(name) for task, row in evaluation["tasks"].items()}
+                              for evaluation in evaluations]).values())
 
-def excludes_zero_above(estimate):
-    return estimate["ci95"][0] > 0
-
-
-def includes_zero(estimate):
-    return estimate["ci95"][0] <= 0 <= estimate["ci95"][1]
+    return {f"{headline['method']}_minus_{headline['class']}": {
+                "values": scores(headline["method"]),
+                "minus_strongest": [{"name": name, "values": scores(name)}
+                                    for name in headline["among"]]}
+            for headline in evaluations[0]["headlines"]}
 
 
 def study(out, seeds):
     runs = [folder(out, seed) for seed in seeds]
     reports = [read(run / "report.json") for run in runs]
     valid = [report["grpo"]["before"]["valid"] for report in reports]
-    claims = {
-        "grpo_gain": pooled_gain(runs, "grpo"),
-        "grpo_minus_io": pooled_score(runs, "grpo", "io"),
-        "grpo_minus_best_fixed": pooled_score(runs, "grpo", "best_fixed"),
-        "control_gain": pooled_gain(runs, "control"),
-        "grpo_minus_other_query": pooled_score(runs, "grpo", "other_query"),
-    }
-    shown = {
-        "sft_valid": sum(valid) / len(valid) >= LEAST_VALID,
-        "grpo_gain": excludes_zero_above(claims["grpo_gain"]),
-        "grpo_minus_io": excludes_zero_above(claims["grpo_minus_io"]),
-        "control_gain": includes_zero(claims["control_gain"]),
-    }
-    return {"seeds": seeds, "sft_valid": valid, "estimates": claims, "shown": shown,
+    found = estimates({**reward_rows(runs), **headline_rows(runs)})
+    shown = {claim: found.get(claim, {}).get("reading") == "higher" for claim in CLAIMS}
+    shown["sft_valid"] = sum(valid) / len(valid) >= LEAST_VALID
+    return {"seeds": seeds, "sft_valid": valid, "estimates": found, "shown": shown,
             "runs": reports}
 
 
-def score(report, name):
-    return next(method["score"] for method in report["methods"] if method["name"] == name)
-
-
 def print_seeds(report):
-    columns = ("io", "cot", "cot_sc", "best_fixed", "sft", "grpo", "other_query")
+    names = [method["name"] for method in report["runs"][0]["methods"]]
+    print(f"\nWorker: {report['runs'][0]['worker']}. Taught by: "
+          f"{'; '.join(report['runs'][0]['teachers']) or 'nobody'}.")
     print(f"\n{'seed':<5} {'SFT valid':>9} {'reward before':>14} {'after':>6} {'control':>8}   "
-          "test score: " + " ".join(columns))
+          "test score: " + " ".join(names))
     for seed, run in zip(report["seeds"], report["runs"]):
         grpo, control = run["grpo"], run["control"]
-        print(f"{seed:<5} {grpo['before']['valid']:>9.3f} {grpo['before']['reward']:>14.3f} "
-              f"{grpo['after']['reward']:>6.3f} {control['after']['reward']:>8.3f}               "
-              + " ".join(f"{score(run, name):>{max(5, len(name))}.3f}" for name in columns))
+        print(f"{seed:<5} {grpo['before']['valid']:>9.3f} {number(grpo['before']['reward']):>14} "
+              f"{number(grpo['after']['reward']):>6} {number(control['after']['reward']):>8}               "
+              + " ".join(f"{number(method['score']):>{max(5, len(method['name']))}}"
+                         for method in run["methods"]))
     print(f"\n{'seed':<5} {'stage':<18} {'seconds':>8} {'decoded':>9} {'trained':>9} {'peak MB':>8}")
     for seed, run in zip(report["seeds"], report["runs"]):
         for name, stage in run["stages"].items():
@@ -115,11 +113,12 @@ def print_claims(report):
     valid = report["sft_valid"]
     said = {True: "shown", False: "NOT shown", None: "for comparison"}
     print(f"\npooled over seeds {report['seeds']}, 95 % intervals:")
-    print(f"  {'sft_valid':<24} {sum(valid) / len(valid):+.3f}  at least {LEAST_VALID}"
-          f"{'':<10} {said[report['shown']['sft_valid']]}")
-    for name, estimate in report["estimates"].items():
-        low, high = estimate["ci95"]
-        print(f"  {name:<24} {estimate['mean']:+.3f}  [{low:+.3f}, {high:+.3f}]  n {estimate['n']:<5}"
+    print(f"  {'sft_valid':<28} {sum(valid) / len(valid):+.3f}  at least {LEAST_VALID}: "
+          f"{said[report['shown']['sft_valid']]}")
+    for name, found in report["estimates"].items():
+        rival = f", against {found['against']}" if "against" in found else ""
+        print(f"  {name:<28} {number(found['mean'], sign='+')}  {interval(found, '+'):<18} "
+              f"{found['ci_method']:<11} n {found['n']:<4} {found['reading']}{rival}: "
               f"{said[report['shown'].get(name)]}")
 
 

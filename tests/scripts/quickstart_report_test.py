@@ -18,6 +18,7 @@ import quickstart_report as one  # noqa: E402
 import quickstart_seeds as many  # noqa: E402
 
 NUM_PROMPTS = 40
+RIVALS = ["io", "io_greedy", "cot"]
 
 
 def side(rewards, valid=1.0):
@@ -26,68 +27,163 @@ def side(rewards, valid=1.0):
             "tasks": tasks}
 
 
+def write(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+def evaluation(grpo_score):
+    """Of the rivals io_greedy is the strongest."""
+    tasks = {f"t{i}": {"io": 0, "io_greedy": int(i % 3 == 0), "cot": int(i % 5 == 0),
+                       "best_fixed": 1, "other_query": 0, "grpo": grpo_score(i)}
+             for i in range(NUM_PROMPTS)}
+    headlines = [{"method": "grpo", "class": name, "among": among, "words": f"grpo and {name}"}
+                 for name, among in (("single_call", RIVALS), ("one_workflow", ["best_fixed"]),
+                                     ("other_query", ["other_query"]))]
+    methods = [{"name": name, "n": NUM_PROMPTS, "score": 0.0, "ci95": [0.0, 0.088],
+                "ci_method": "wilson", "tokens_mean": 100.0, "valid": None, "class": "single_call",
+                "reasons": {"no class Workflow": 3} if name == "grpo" else {}}
+               for name in (*RIVALS, "best_fixed", "grpo", "other_query")]
+    return {"tasks": tasks, "headlines": headlines, "methods": methods, "pairs": [],
+            "summary": {"worker": "Small, dequantised from 4 bits", "teachers": ["scripted teacher"]}}
+
+
 def make_run(folder, gain, control_gain, grpo_score, valid):
     """A finished seed: rewards of `before` spread over the prompts, the others shifted from it."""
     before = [(7 * i % NUM_PROMPTS) / NUM_PROMPTS for i in range(NUM_PROMPTS)]
+    weights = {"w_pass": 1.0, "w_complexity": 0.1, "w_diversity": 0.1}
     for stage, shift in (("grpo", gain), ("control", control_gain)):
-        (folder / stage).mkdir(parents=True)
-        after = [r + shift(i) for i, r in enumerate(before)]
-        (folder / stage / "before_after.json").write_text(
-            json.dumps({"before": side(before, valid), "after": side(after)}))
-    tasks = {f"t{i}": {"io": i % 3 == 0, "best_fixed": 1, "other_query": 0, "grpo": grpo_score(i)}
-             for i in range(NUM_PROMPTS)}
-    (folder / "evaluate").mkdir()
-    (folder / "evaluate" / "report.json").write_text(json.dumps({"tasks": tasks}))
-    report = {name: one.reinforcement(folder, name) for name in ("grpo", "control")}
-    (folder / "report.json").write_text(json.dumps(report))
+        after = [min(1.1, max(-0.1, r + shift(i))) for i, r in enumerate(before)]
+        write(folder / stage / "before_after.json",
+              {"before": side(before, valid), "after": side(after)})
+        write(folder / stage / "config.json", {"reward": weights})
+        write(folder / stage / "summary.json", {"step": 6})
+    write(folder / "evaluate" / "report.json", evaluation(grpo_score))
+    (folder / "evaluate" / "report.html").write_text("page")
+    write(folder / "search" / "config.json", {"generator": {"kind": "scripted"}})
+    spent = dict.fromkeys(("workflows", "generator_calls", "worker_calls", "prompt_tokens",
+                           "completion_tokens"), 1)
+    write(folder / "search" / "report.json",
+          {"scope": "per_query", "spent": spent, "budget": {"workflows": 0, "calls": 0, "tokens": 0}})
+    for stage in ("search", "grpo", "control", "evaluate"):
+        write(folder / f".{stage}.measured", {"seconds": 10, "peak_mb": 100})
+        (folder / f".{stage}.done").touch()
 
 
 def alternating(size):
     return lambda i: size if i % 2 else -size
 
 
-class PooledMean(unittest.TestCase):
-    def test_is_exact_where_nothing_varies(self):
-        self.assertEqual(one.pooled_mean({"a": [0.25, 0.25], "b": [0.25]}),
-                         {"mean": 0.25, "n": 3, "ci95": [0.25, 0.25]})
-
-    def test_draws_whole_prompts(self):
-        """Copies of a prompt's value add nothing: the interval stays that of the prompts."""
-        single = one.pooled_mean({f"p{i}": [i % 5] for i in range(30)})
-        copied = one.pooled_mean({f"p{i}": [i % 5] * 9 for i in range(30)})
-        self.assertEqual(single["ci95"], copied["ci95"])
-        self.assertEqual(copied["n"], 270)
-
-    def test_interval_is_that_of_the_normal_limit(self):
-        values = {f"p{i}": [i % 2] for i in range(400)}
-        low, high = one.pooled_mean(values)["ci95"]
-        # 1.96 * 0.5 / sqrt(400); the bootstrap's own error with 10,000 draws is below 0.003.
-        self.assertAlmostEqual(low, 0.5 - 0.049, delta=0.004)
-        self.assertAlmostEqual(high, 0.5 + 0.049, delta=0.004)
-
-    def test_pairs_need_both_sides(self):
-        self.assertEqual(one.differences({"a": 1, "b": 2}, {"a": 0.5, "c": 1}), {"a": [0.5]})
+def report_of(folder):
+    """report.json of a run and what is printed."""
+    done = subprocess.run([sys.executable, "-B", ROOT / "scripts" / "quickstart_report.py", folder],
+                          capture_output=True, text=True, check=True)
+    return json.loads((folder / "report.json").read_text()), done.stdout
 
 
-class Claims(unittest.TestCase):
-    def shown(self, **changes):
+class Report(unittest.TestCase):
+    def setUp(self):
+        place = tempfile.TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        self.run = Path(place.name)
+
+    def make(self, **changes):
+        made = {"gain": lambda i: 0.1, "control_gain": alternating(0.1),
+                "grpo_score": lambda i: 1, "valid": 0.95} | changes
+        make_run(self.run, **made)
+        return report_of(self.run)
+
+    def test_says_what_the_worker_is_who_taught_and_what_failed(self):
+        report, text = self.make()
+        self.assertEqual(report["worker"], "Small, dequantised from 4 bits")
+        for words in ("Small, dequantised from 4 bits", "scripted teacher", "grpo and single_call",
+                      "grpo: 3 x no class Workflow", "[0.000, 0.088]   wilson"):
+            self.assertIn(words, text)
+
+    def test_gain_is_paired_by_prompt_and_names_its_interval(self):
+        report, _ = self.make(gain=lambda i: 0.05 if i % 2 else 0.03)
+        gain = report["grpo"]["gain"]
+        self.assertAlmostEqual(gain["reward"], 0.04)
+        self.assertEqual((gain["n"], gain["ci_method"], gain["reading"]),
+                         (NUM_PROMPTS, "bca", "higher"))
+        self.assertLess(gain["ci95"][1] - gain["ci95"][0], 0.01)
+
+    def test_a_gain_whose_interval_holds_zero_is_inconclusive(self):
+        report, text = self.make(gain=alternating(0.1))
+        self.assertEqual(report["grpo"]["gain"]["reading"], "inconclusive")
+        self.assertIn("inconclusive", text)
+
+    def test_equal_rewards_are_no_point(self):
+        report, _ = self.make()
+        write(self.run / "grpo" / "before_after.json",
+              {"before": side([0.0] * 8), "after": side([0.0] * 8)})
+        for name in ("before", "after", "gain"):
+            low, high = one.reinforcement(self.run, "grpo")[name]["ci95"]
+            self.assertGreater(high - low, 0.1)
+
+    def test_prompts_without_a_reward_are_left_out_of_both_sides(self):
+        self.make()
+        before, after = side([0.1] * 9), side([0.2] * 9)
+        before["tasks"][0]["rewards"] = []
+        after["tasks"][1]["rewards"] = []
+        write(self.run / "grpo" / "before_after.json", {"before": before, "after": after})
+        found = one.reinforcement(self.run, "grpo")
+        self.assertEqual([found[name]["n"] for name in ("before", "after", "gain")], [8, 8, 7])
+
+    def test_a_run_without_any_score_is_told_all_the_same(self):
+        self.make()
+        empty = evaluation(lambda i: None)
+        for method in empty["methods"]:
+            method.update(n=0, score=None, ci95=[None, None], ci_method="none", tokens_mean=None)
+        write(self.run / "evaluate" / "report.json", empty | {"headlines": []})
+        nothing = {"reward": None, "valid": 0.0, "n": 8,
+                   "tasks": [{"id": f"p{i}", "rewards": []} for i in range(8)]}
+        write(self.run / "grpo" / "before_after.json", {"before": nothing, "after": nothing})
+        report, text = report_of(self.run)
+        self.assertIn("no interval", text)
+        self.assertIsNone(report["grpo"]["gain"]["reward"])
+
+
+class Seeds(unittest.TestCase):
+    def study(self, **changes):
         made = {"gain": lambda i: 0.1, "control_gain": alternating(0.1),
                 "grpo_score": lambda i: 1, "valid": 0.95} | changes
         with tempfile.TemporaryDirectory() as name:
             for seed in (1, 2):
                 make_run(many.folder(Path(name), seed), **made)
-            return many.study(Path(name), [1, 2])["shown"]
+                report_of(many.folder(Path(name), seed))
+            return many.study(Path(name), [1, 2])
 
-    def test_are_shown_where_they_hold(self):
-        self.assertEqual(set(self.shown().values()), {True})
+    def test_claims_are_shown_where_they_hold(self):
+        self.assertEqual(set(self.study()["shown"].values()), {True})
 
-    def test_each_can_fail_alone(self):
+    def test_each_claim_can_fail_alone(self):
         for claim, change in (("sft_valid", {"valid": 0.85}),
-                              ("grpo_gain", {"gain": alternating(0.1)}),
-                              ("grpo_minus_io", {"grpo_score": lambda i: i % 3 == 1}),
-                              ("control_gain", {"control_gain": lambda i: 0.1})):
-            failed = {name for name, held in self.shown(**change).items() if not held}
-            self.assertEqual(failed, {claim})
+                              ("grpo_minus_single_call", {"grpo_score": lambda i: i % 3 == 1}),
+                              ("grpo_minus_control", {"control_gain": lambda i: 0.1})):
+            shown = self.study(**change)["shown"]
+            self.assertEqual({name for name, held in shown.items() if not held}, {claim})
+
+    def test_a_gain_that_the_interval_does_not_show_is_none(self):
+        self.assertFalse(self.study(gain=alternating(0.1))["shown"]["grpo_gain"])
+
+    def test_the_strongest_of_a_class_is_the_rival(self):
+        found = self.study()["estimates"]["grpo_minus_single_call"]
+        self.assertEqual(found["against"], "io_greedy")
+        self.assertEqual(found["among"], RIVALS)
+
+    def test_the_seeds_of_a_task_are_one_unit(self):
+        """Two equal seeds are as much as one: forty tasks, not eighty."""
+        found = self.study(grpo_score=lambda i: i % 2)["estimates"]["grpo_minus_single_call"]
+        single = one.estimates({"x": {"values": [[i % 2, i % 2] for i in range(NUM_PROMPTS)],
+                                      "minus": [[int(i % 3 == 0)] * 2 for i in range(NUM_PROMPTS)]}})
+        self.assertEqual(found["n"], NUM_PROMPTS)
+        self.assertEqual(found["ci95"], single["x"]["ci95"])
+
+    def test_no_script_computes_an_interval_of_its_own(self):
+        for script in (ROOT / "scripts").glob("quickstart*.py"):
+            for word in ("random", "resampl", "statistics", "sqrt"):
+                self.assertNotIn(word, script.read_text(), script.name)
 
 
 class Measure(unittest.TestCase):
