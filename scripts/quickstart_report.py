@@ -71,7 +71,7 @@ def reinforcement(run, name):
     if not measured:
         return {}
     means = {side: prompt_means(measured[side]) for side in ("before", "after")}
-    prompts = list(means["before"])
+    prompts = {**means["before"], **means["after"]}
     values = {side: [means[side].get(prompt) for prompt in prompts] for side in means}
     bounds = reward_bounds(read(run / name / "config.json"))
     rows = {side: {"values": values[side], "bounds": bounds} for side in values}
