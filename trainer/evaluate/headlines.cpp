@@ -42,14 +42,13 @@ std::string words_of(const Json& headline) {
   }
   text += "): ";
   if (!headline["ci95"][0].is_number()) return text + "inconclusive, no interval";
-  const auto reading = headline["reading"].get<std::string>();
-  text += fmt::format("{} {:+.3f}, 95 % interval {:+.3f} to {:+.3f}, {} tasks",
-                      reading == "inconclusive" ? "inconclusive," : reading + " by",
-                      headline["diff"].get<double>(), headline["ci95"][0].get<double>(),
-                      headline["ci95"][1].get<double>(), headline["n"].get<int64_t>());
+  text += fmt::format("{:+.3f}, {} (95 % interval {:+.3f} to {:+.3f}, {} tasks",
+                      headline["diff"].get<double>(), headline["reading"].get<std::string>(),
+                      headline["ci95"][0].get<double>(), headline["ci95"][1].get<double>(),
+                      headline["n"].get<int64_t>());
   const Json& ratio = headline["tokens_ratio"];
-  return ratio.is_number() ? text + fmt::format(", {:.1f} times the tokens", ratio.get<double>())
-                           : text;
+  if (ratio.is_number()) text += fmt::format(", {:.1f} times the tokens", ratio.get<double>());
+  return text + ")";
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "trainer/evaluate/headlines.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -8,6 +9,9 @@
 
 namespace weft {
 namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
@@ -71,6 +75,11 @@ TEST_F(HeadlinesOfAReport, NameTheRivalItsClassAndTheCost) {
   EXPECT_EQ(single["among"], Json({"io", "cot"}));
   EXPECT_DOUBLE_EQ(single["tokens_ratio"].get<double>(), 2.5);
   EXPECT_EQ(single["ci_method"], "newcombe");
+  EXPECT_THAT(
+      single["words"].get<std::string>(),
+      AllOf(HasSubstr("grpo against cot (single call of the worker, the strongest of io, cot): "
+                      "+0.250, inconclusive"),
+            HasSubstr("4 tasks, 2.5 times the tokens")));
   EXPECT_EQ(fixed["against"], "best_fixed");
   EXPECT_DOUBLE_EQ(fixed["diff"].get<double>(), -0.25);
   EXPECT_EQ(fixed["reading"], "inconclusive");
