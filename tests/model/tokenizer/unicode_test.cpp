@@ -5,28 +5,6 @@
 namespace weft {
 namespace {
 
-TEST(Unicode, ReplacesEachMaximalInvalidSequenceOnce) {
-  EXPECT_EQ(to_valid_utf8("a\xFF"
-                          "b"),
-            "a\uFFFDb");
-  EXPECT_EQ(to_valid_utf8("\xE2\x82"
-                          "x"),
-            "\uFFFDx");
-  EXPECT_EQ(to_valid_utf8("\xF0\x9F\x98"), "\uFFFD");
-  EXPECT_EQ(to_valid_utf8("\xED\xA0\x80"), "\uFFFD\uFFFD\uFFFD");
-  EXPECT_EQ(to_valid_utf8("\xC0\xAF"), "\uFFFD\uFFFD");
-}
-
-TEST(Unicode, FindsOnlySuffixesThatMayStillBecomeACharacter) {
-  EXPECT_EQ(incomplete_utf8_suffix("a\xF0\x9F\x98"), 3u);
-  EXPECT_EQ(incomplete_utf8_suffix("a\xE2"), 1u);
-  EXPECT_EQ(incomplete_utf8_suffix("a\xC3\xA9"), 0u);
-  EXPECT_EQ(incomplete_utf8_suffix("a\x80\x80"), 0u);
-  EXPECT_EQ(incomplete_utf8_suffix("a\xFF"), 0u);
-  EXPECT_EQ(incomplete_utf8_suffix("\xE0\x80"), 0u);
-  EXPECT_EQ(incomplete_utf8_suffix(""), 0u);
-}
-
 TEST(Unicode, ClassesFollowUnicode16) {
   EXPECT_EQ(char_class(U'A'), CharClass::kLetter);
   EXPECT_EQ(char_class(0x6211), CharClass::kLetter);
