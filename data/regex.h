@@ -9,7 +9,9 @@
 
 namespace weft {
 
-/// A compiled pattern; may be shared by threads. Text that is no valid UTF-8 never matches.
+/// A compiled pattern; may be shared by threads. Invalid bytes of a text count as U+FFFD. Every
+/// method takes time linear in the text where the pattern itself does, and throws Error when the
+/// pattern backtracks beyond PCRE2's limit: no match is never a guess.
 class Regex {
  public:
   /// Throws InputError naming pattern and fault.

@@ -1,177 +1,143 @@
 #include "data/score.h"
 
-#include <fmt/format.h>
+#include <utf8proc.h>
 
 #include <algorithm>
-#include <cmath>
+#include <cctype>
+#include <cstdlib>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "base/error.h"
-#include "data/regex.h"
+#include "base/utf8.h"
 
 namespace weft {
 namespace {
 
-std::string replace_all(std::string text, std::string_view from, std::string_view to) {
-  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
-    text.replace(at, from.size(), to);
-  }
-  return text;
+/// The part of an answer that is read: its last kMaxAnswerBytes, from a word's beginning on.
+std::string_view answer_end(std::string_view answer) {
+  constexpr const char* kBlank = " \t\r\n";
+  if (answer.size() <= kMaxAnswerBytes) return answer;
+  const size_t blank = answer.find_first_of(kBlank, answer.size() - kMaxAnswerBytes);
+  return blank == std::string_view::npos ? std::string_view{} : answer.substr(blank);
 }
 
-/// LaTeX without what does not change the value: spaces, \left, \right, \!, $, degrees, d/tfrac.
-std::string normalise_latex(std::string text) {
-  static constexpr std::pair<const char*, const char*> kRules[] = {{"\\left", ""},
-                                                                   {"\\right", ""},
-                                                                   {"\\!", ""},
-                                                                   {"\\,", ""},
-                                                                   {"\\$", ""},
-                                                                   {"$", ""},
-                                                                   {"^\\circ", ""},
-                                                                   {"^{\\circ}", ""},
-                                                                   {"\\tfrac", "\\frac"},
-                                                                   {"\\dfrac", "\\frac"},
-                                                                   {"\\%", "%"},
-                                                                   {" ", ""},
-                                                                   {"\n", ""}};
-  for (const auto& [from, to] : kRules) text = replace_all(std::move(text), from, to);
-  while (!text.empty() && text.back() == '.') text.pop_back();
-  return text;
-}
-
-/// The value of a text that is a number as a whole: 1,234.5, -3/4, \frac{3}{4}, 12%.
-std::optional<double> number_of(std::string text) {
-  static const Regex kNumber(
-      R"(^([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)(?:/([0-9]*\.?[0-9]+))?(%?)$)");
-  static const Regex kFraction(R"(^([-+]?)\\frac\{([-+]?[0-9.]+)\}\{([-+]?[0-9.]+)\}$)");
-  static const Regex kThousands(R"(,(?=[0-9]{3}(?![0-9])))");
-  text = kThousands.replace(text, "");
-  if (const auto match = kFraction.match(text)) {
-    text = match->at(1) + match->at(2) + "/" + match->at(3);
-  }
-  const auto match = kNumber.match(text);
-  if (!match) return std::nullopt;
-  double value = std::strtod(match->at(1).c_str(), nullptr);
-  if (!match->at(2).empty()) value /= std::strtod(match->at(2).c_str(), nullptr);
-  if (!match->at(3).empty()) value /= 100;
-  if (!std::isfinite(value)) return std::nullopt;
-  return value;
-}
-
-std::optional<std::string> last_number(std::string_view text) {
-  static const Regex kNumbers(
-      R"((?:(?<!\w)[-+])?(?:(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)(?:/[0-9]+)?%?)");
-  const auto all = kNumbers.find_all(text);
-  if (all.empty()) return std::nullopt;
-  return all.back();
-}
-
-/// Whether two answers, each a value as a whole, are equal.
-bool values_equal(const std::string& prediction, const std::string& gold) {
-  const auto a = normalise_latex(prediction), b = normalise_latex(gold);
-  if (a == b) return true;
-  const auto x = number_of(a), y = number_of(b);
-  if (!x || !y) return false;
-  return std::abs(*x - *y) <= std::max(1e-3, 1e-9 * std::max(std::abs(*x), std::abs(*y)));
-}
-
-std::vector<std::string> split(std::string_view text, char separator) {
-  std::vector<std::string> parts(1);
-  for (const char c : text) {
-    if (c == separator) {
-      parts.emplace_back();
-    } else {
-      parts.back() += c;
-    }
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find(separator, at), text.size());
+    parts.push_back(text.substr(at, end - at));
+    at = end + 1;
   }
   return parts;
 }
 
-std::vector<std::string> qa_tokens(std::string_view text) {
-  std::string cleaned;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const bool decimal_point = c == '.' && i > 0 && i + 1 < text.size() && isdigit(text[i - 1]) &&
-                               isdigit(static_cast<unsigned char>(text[i + 1]));
-    if (std::ispunct(c) && !decimal_point) continue;
-    cleaned += static_cast<char>(std::tolower(c));
-  }
-  std::vector<std::string> tokens;
-  for (const auto& line : split(replace_all(replace_all(cleaned, "\n", " "), "\t", " "), ' ')) {
-    if (!line.empty() && line != "a" && line != "an" && line != "the") tokens.push_back(line);
-  }
-  return tokens;
+/// Unicode's canonical caseless form.
+std::string folded(std::string_view text) {
+  const std::string valid = to_valid_utf8(text);
+  utf8proc_uint8_t* mapped = nullptr;
+  const auto length = utf8proc_map(
+      reinterpret_cast<const utf8proc_uint8_t*>(valid.data()),
+      static_cast<utf8proc_ssize_t>(valid.size()), &mapped,
+      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD));
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owned(mapped, &std::free);
+  if (length < 0) throw Error(std::string("case folding: ") + utf8proc_errmsg(length));
+  return {reinterpret_cast<const char*>(mapped), static_cast<size_t>(length)};
 }
 
-double f1_of_pair(const std::string& prediction, const std::string& gold) {
-  const auto predicted = qa_tokens(prediction), wanted = qa_tokens(gold);
-  std::map<std::string, int> left;
-  for (const auto& token : wanted) ++left[token];
+bool is_space(char32_t code) {
+  if (code < 0x80) return std::isspace(static_cast<int>(code)) != 0;
+  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
+  return category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
+         category == UTF8PROC_CATEGORY_ZP;
+}
+
+/// Whether the point or minus at `at` belongs to a number: 2.5, .5, -5, but not U.S., 1990-1995.
+bool is_of_number(std::string_view text, size_t at) {
+  const auto is = [&](size_t i, int (*is_class)(int)) {
+    return i < text.size() && is_class(static_cast<unsigned char>(text[i])) != 0;
+  };
+  const auto before = at == 0 ? ' ' : static_cast<unsigned char>(text[at - 1]);
+  const bool opens =
+      before < 0x80 && std::isalnum(before) == 0 &&
+      std::string_view(").]}").find(static_cast<char>(before)) == std::string_view::npos;
+  if (text[at] == '.') return is(at + 1, std::isdigit) && (opens || is(at - 1, std::isdigit));
+  const bool precedes = is(at + 1, std::isdigit) ||
+                        (at + 1 < text.size() && text[at + 1] == '.' && is(at + 2, std::isdigit));
+  return text[at] == '-' && precedes && opens;
+}
+
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words(1);
+  for (size_t at = 0; at < text.size();) {
+    const Utf8Char c = decode_utf8(text, at);
+    const bool is_punctuation = c.code < 0x80 && std::ispunct(static_cast<int>(c.code)) != 0;
+    if (is_space(c.code)) {
+      if (!words.back().empty()) words.emplace_back();
+    } else if (!is_punctuation || is_of_number(text, at)) {
+      words.back() += c.code == 0x2212 ? "-" : text.substr(at, c.length);  // the minus sign
+    }
+    at += c.length;
+  }
+  if (words.back().empty()) words.pop_back();
+  return words;
+}
+
+/// One alternative of an answer to a question.
+struct Span {
+  explicit Span(std::string_view part) : text(folded(part)), tokens(words_of(text)) {
+    if (!tokens.empty()) text.clear();
+    for (const auto& token : tokens) text += token + ' ';
+    std::erase_if(tokens, [](const auto& t) { return t == "a" || t == "an" || t == "the"; });
+  }
+  std::string text;  ///< with its articles, and with its punctuation where there is nothing else
+  std::vector<std::string> tokens;
+};
+
+double f1_of_pair(const Span& predicted, const Span& wanted,
+                  const std::map<std::string, int>& wanted_counts, double empty_equal) {
+  if (predicted.tokens.empty() && wanted.tokens.empty()) {
+    return !wanted.text.empty() && predicted.text == wanted.text ? empty_equal : 0;
+  }
+  std::map<std::string, int> used;
   int common = 0;
-  for (const auto& token : predicted) {
-    if (left[token]-- > 0) ++common;
+  for (const auto& token : predicted.tokens) {
+    const auto found = wanted_counts.find(token);
+    if (found != wanted_counts.end() && used[token]++ < found->second) ++common;
   }
   if (common == 0) return 0;
-  const double precision = common / static_cast<double>(predicted.size());
-  const double recall = common / static_cast<double>(wanted.size());
+  const double precision = common / static_cast<double>(predicted.tokens.size());
+  const double recall = common / static_cast<double>(wanted.tokens.size());
   return 2 * precision * recall / (precision + recall);
 }
 
 }  // namespace
 
-std::optional<std::string> last_boxed(std::string_view text) {
-  static constexpr std::string_view kOpen = "\\boxed{";
-  for (size_t at = text.rfind(kOpen); at != std::string_view::npos;
-       at = at == 0 ? std::string_view::npos : text.rfind(kOpen, at - 1)) {
-    int depth = 1;
-    const size_t start = at + kOpen.size();
-    for (size_t i = start; i < text.size(); ++i) {
-      depth += (text[i] == '{') - (text[i] == '}');
-      if (depth == 0) return std::string(text.substr(start, i - start));
-    }
-  }
-  return std::nullopt;
-}
-
-bool math_equal(std::string_view prediction, std::string_view gold) {
-  const std::string wanted = last_boxed(gold).value_or(std::string(gold));
-  if (const auto boxed = last_boxed(prediction)) return values_equal(*boxed, wanted);
-  if (values_equal(std::string(prediction), wanted)) return true;
-  const auto number = last_number(prediction);
-  return number && values_equal(*number, wanted);
-}
-
-double token_f1(std::string_view prediction, std::string_view gold) {
+double token_f1(std::string_view prediction, std::string_view gold, double empty_equal) {
+  std::vector<Span> predicted;
+  for (const auto part : split(prediction, '|')) predicted.emplace_back(part);
   double best = 0;
-  for (const auto& wanted : split(gold, '|')) {
-    for (const auto& predicted : split(prediction, '|')) {
-      best = std::max(best, f1_of_pair(predicted, wanted));
+  for (const auto part : split(gold, '|')) {
+    const Span wanted(part);
+    std::map<std::string, int> counts;
+    for (const auto& token : wanted.tokens) ++counts[token];
+    for (const auto& span : predicted) {
+      best = std::max(best, f1_of_pair(span, wanted, counts, empty_equal));
     }
   }
   return best;
 }
 
-std::optional<char> chosen_letter(std::string_view text) {
-  static const Regex kRules[] = {Regex(R"((?i:answer\s+is)\s*:?\s*\**\(?([A-J])\b)"),
-                                 Regex(R"((?i:answer)\s*:\s*\**\(?([A-J])\b)"),
-                                 Regex(R"(\\boxed\{\(?([A-J])\)?\})"), Regex(R"(^\W*([A-J])\W*$)"),
-                                 Regex(R"((?<![\w'])([B-HJ])(?![\w']))")};
-  for (const auto& rule : kRules) {
-    const auto all = rule.find_groups(text, 1);
-    if (!all.empty()) return all.back()[0];
-  }
-  return std::nullopt;
-}
-
 double score_answer(const Task& task, const std::string& answer) {
+  const std::string_view read = answer_end(answer);
   switch (task.kind) {
     case TaskKind::kMath:
-      return math_equal(answer, task.answer) ? 1 : 0;
+      return math_equal(read, task.answer) ? 1 : 0;
     case TaskKind::kQa:
-      return token_f1(answer, task.answer);
+      return token_f1(read, task.answer, task.dataset == "hotpotqa" ? 0 : 1);
     case TaskKind::kChoice: {
-      const auto chosen = chosen_letter(answer), gold = chosen_letter(task.answer);
+      const auto chosen = chosen_letter(read), gold = chosen_letter(task.answer);
       return chosen && chosen == gold ? 1 : 0;
     }
     case TaskKind::kCode:

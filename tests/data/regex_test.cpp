@@ -18,6 +18,27 @@ TEST(Regex, FindsGroupsAllMatchesAndReplaces) {
 
 TEST(Regex, EmptyMatchesEnd) { EXPECT_EQ(Regex("x*").find_all("ab").size(), 3u); }
 
+TEST(Regex, EmptyMatchesStepOverWholeCharacters) {
+  EXPECT_EQ(Regex("x*").find_all("\u00E9\u20AC").size(), 3u);
+}
+
+TEST(Regex, CountsInvalidBytesAsOneCharacter) {
+  EXPECT_EQ(Regex("[0-9]+").find_all("1\xFF"
+                                     "2"),
+            (std::vector<std::string>{"1", "2"}));
+  EXPECT_EQ(Regex("b").replace("a\xE2\x82"
+                               "b",
+                               "c"),
+            "a\uFFFDc");
+}
+
+TEST(Regex, NeverTakesItsOwnLimitForNoMatch) {
+  const Regex regex("^(a|aa)+$");
+  EXPECT_TRUE(regex.match(std::string(40, 'a')).has_value());
+  EXPECT_THROW(regex.match(std::string(60, 'a') + "b"), Error);
+  EXPECT_TRUE(Regex("^(?:a|b)*$").match(std::string(100000, 'a')).has_value()) << "JIT's stack";
+}
+
 TEST(Regex, NamesTheFaultOfABadPattern) { EXPECT_THROW(Regex("(a"), InputError); }
 
 }  // namespace
