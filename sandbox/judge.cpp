@@ -137,6 +137,8 @@ const char* base_name(TestVerdict verdict) {
       return "WRONG";
     case TestVerdict::kError:
       return "ERROR";
+    case TestVerdict::kExit:
+      return "EXIT";
     case TestVerdict::kUnserialisable:
       return "UNSERIALISABLE";
     case TestVerdict::kNoEntry:
@@ -197,7 +199,8 @@ Mode parse_mode(const std::string& name) {
 
 std::string TestResult::name() const {
   std::string text = base_name(verdict);
-  const bool shows_detail = verdict == TestVerdict::kError || verdict == TestVerdict::kSignal;
+  const bool shows_detail = verdict == TestVerdict::kError || verdict == TestVerdict::kExit ||
+                            verdict == TestVerdict::kSignal;
   return shows_detail ? text + "(" + detail + ")" : text;
 }
 
@@ -219,7 +222,7 @@ Json to_json(const Verdict& verdict) {
     std::string detail = test.detail;
     if (test.verdict == TestVerdict::kError || test.verdict == TestVerdict::kMemory) {
       detail = test.error_message;
-    } else if (test.verdict == TestVerdict::kSignal) {
+    } else if (test.verdict == TestVerdict::kExit || test.verdict == TestVerdict::kSignal) {
       detail.clear();
     } else if (test.verdict == TestVerdict::kWrong) {
       detail = "got " + test.got;

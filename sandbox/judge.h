@@ -19,7 +19,7 @@ namespace weft {
 
 enum class Mode {
   kCall,    ///< call `entry_point` per test, compare its value
-  kStdio,   ///< run as `__main__` per test, compare its standard output
+  kStdio,   ///< run as `__main__` per test, compare its standard output; it must end with status 0
   kJudge,   ///< `checker` defines check(candidate, test) -> bool and runs in a slot of its own
   kInproc,  ///< test code beside the candidate: weak, only under SandboxOptions::allow_inproc
 };
@@ -49,7 +49,8 @@ struct JudgeRequest {
 enum class TestVerdict {
   kPass,
   kWrong,           ///< a plain value or output that differs
-  kError,           ///< an exception, or an exit before the answer
+  kError,           ///< an exception that nothing caught
+  kExit,            ///< the process ended by itself: before its answer, or in kStdio not with 0
   kUnserialisable,  ///< the value is no plain data
   kNoEntry,         ///< the code defines no `entry_point`
   kTimeCpu,
@@ -65,7 +66,7 @@ enum class TestVerdict {
 
 struct TestResult {
   TestVerdict verdict = TestVerdict::kSkipped;
-  std::string detail;  ///< exception type, signal number, or a short text for people
+  std::string detail;  ///< exception type, exit status, signal number, or a short text for people
 
   // Of kError and kMemory by an exception, bounded plain text; may lie, as the candidate wrote it.
   std::string error_message;
@@ -73,7 +74,7 @@ struct TestResult {
 
   std::string got;  ///< Python literal of the value of a kWrong, cut to 500 bytes
 
-  std::string name() const;  ///< "PASS", "ERROR(ValueError)", "SIGNAL(11)", ...
+  std::string name() const;  ///< "PASS", "ERROR(ValueError)", "EXIT(3)", "SIGNAL(11)", ...
 };
 
 struct Verdict {

@@ -193,7 +193,7 @@ TestResult result_of_event(JobRun::Event event, const JobRun& run) {
     if (WTERMSIG(status) == SIGSYS) return make(TestVerdict::kPolicy);
     return make(TestVerdict::kSignal, std::to_string(WTERMSIG(status)));
   }
-  return make(TestVerdict::kError, "exit " + std::to_string(WEXITSTATUS(status)));
+  return make(TestVerdict::kExit, std::to_string(WEXITSTATUS(status)));
 }
 
 TestResult result_of_failure(const Frame& frame) {
@@ -234,41 +234,44 @@ void run_calls(const PreparedRequest& prepared, ZygoteProcess& zygote, Verdict& 
   }
 }
 
+namespace {
+
+// How a program's end and output are judged: by the status that the zygote was told, which no guest
+// code can set but by ending so, then by what it printed. `raised` is what the program said of an
+// exception that ended it; it only names the failure.
+TestResult judge_program(const JobRun& run, const std::optional<TestResult>& raised,
+                         const PreparedTest& test) {
+  const int status = run.wait_status();
+  if (raised && WIFEXITED(status)) return *raised;
+  if (status != 0) return result_of_event(JobRun::Event::kExited, run);
+  if (test.output_comparer.equal(run.out(), test.output)) return make(TestVerdict::kPass);
+  TestResult result = make(TestVerdict::kWrong);
+  result.got = python_literal(PythonValue::str(run.out().substr(0, 2000)), kMaxGotBytes);
+  return result;
+}
+
+TestResult run_program(const PreparedRequest& prepared, const PreparedTest& test, JobRun& run) {
+  run.send(make_frame(FrameType::kJob, 0, job_of(prepared.request)));
+  Frame frame;
+  std::optional<TestResult> raised;
+  for (;;) {
+    const auto event = run.next(frame);
+    if (event == JobRun::Event::kExited && run.locked()) return judge_program(run, raised, test);
+    if (event != JobRun::Event::kFrame) return result_of_event(event, run);
+    if (frame.type != FrameType::kLoadFailed) return make(TestVerdict::kProtocol);
+    raised = result_of_failure(frame);
+  }
+}
+
+}  // namespace
+
 void run_stdio(const PreparedRequest& prepared, ZygoteProcess& zygote, Verdict& verdict) {
   for (size_t i = 0; i < prepared.tests.size() && !prepared.request.is_cancelled(); ++i) {
     JobSpec spec = spec_of(prepared.request, ChildKind::kStdio);
     spec.input = prepared.tests[i].input;
     JobRun run(zygote, spec, prepared.limits());
-    run.send(make_frame(FrameType::kJob, 0, job_of(prepared.request)));
-    Frame frame;
-    TestResult failure = make(TestVerdict::kWrong);
-    auto event = run.next(frame);
-    while (event == JobRun::Event::kFrame) {
-      if (frame.type == FrameType::kLoadFailed) {
-        failure = result_of_failure(frame);
-      } else if (frame.type != FrameType::kLoaded) {
-        failure = make(TestVerdict::kProtocol);
-        event = JobRun::Event::kProtocol;
-        break;
-      }
-      event = run.next(frame);
-    }
+    verdict.tests[i] = run_program(prepared, prepared.tests[i], run);
     run.kill();
-    TestResult& result = verdict.tests[i];
-    if (event == JobRun::Event::kExited) {
-      const TestResult end = result_of_event(event, run);
-      const auto& test = prepared.tests[i];
-      if (test.output_comparer.equal(run.out(), test.output)) {
-        result = make(TestVerdict::kPass);
-      } else if (WIFSIGNALED(run.wait_status())) {
-        result = end;
-      } else {
-        result = failure.detail == "SystemExit" ? make(TestVerdict::kWrong) : failure;
-        result.got = python_literal(PythonValue::str(run.out().substr(0, 2000)), kMaxGotBytes);
-      }
-    } else {
-      result = result_of_event(event, run);
-    }
     if (run.broken()) throw InfraError(run.infra_reason());
     add_usage(run, verdict);
   }

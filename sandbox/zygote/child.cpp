@@ -13,7 +13,9 @@ namespace weft::zygote {
 namespace {
 
 constexpr const char* kCandidateFile = "<candidate>";
-constexpr int kBadJob = 120;  // exit status
+constexpr int kBadJob = 119;  // exit status
+constexpr int kNotFlushed =
+    120;  // CPython's exit status when the standard streams could not be flushed
 
 // What a kJob frame of every kind holds: a tuple of strs.
 class Job {
@@ -107,17 +109,20 @@ void answer_calls(Channel& channel, PyObject* function, PyObject* dict) {
   }
 }
 
-// Loads setup and code; says so on the channel.
-bool load(Channel& channel, const Job& job, PyObject* dict) {
+// Setup, then code.
+bool run_sources(const Job& job, PyObject* dict) {
   for (const Py_ssize_t field : {1, 0}) {
     PyObject* source = job.field(field);
-    if (PyUnicode_GET_LENGTH(source) == 0) continue;
-    if (!run_source(source, kCandidateFile, dict)) {
-      answer_raised(channel, FrameType::kLoadFailed, 0, kCandidateFile);
-      return false;
-    }
+    if (PyUnicode_GET_LENGTH(source) > 0 && !run_source(source, kCandidateFile, dict)) return false;
   }
   return true;
+}
+
+// Loads setup and code; says so on the channel.
+bool load(Channel& channel, const Job& job, PyObject* dict) {
+  const bool ok = run_sources(job, dict);
+  if (!ok) answer_raised(channel, FrameType::kLoadFailed, 0, kCandidateFile);
+  return ok;
 }
 
 int run_call(Channel& channel, const Job& job) {
@@ -150,11 +155,29 @@ int run_inproc(Channel& channel, const Job& job) {
   return 0;
 }
 
+// The exception at hand, told to the outside before any guest code (an excepthook, a __str__) runs;
+// then Python's own end of a program: SystemExit exits here with its code, the rest is printed.
+void end_by_exception(Channel& channel) {
+  if (!PyErr_ExceptionMatches(PyExc_SystemExit)) {
+    PyObject *type = nullptr, *value = nullptr, *trace = nullptr;
+    PyErr_Fetch(&type, &value, &trace);
+    Py_XINCREF(type);
+    Py_XINCREF(value);
+    Py_XINCREF(trace);
+    PyErr_Restore(type, value, trace);
+    answer_raised(channel, FrameType::kLoadFailed, 0, kCandidateFile);
+    PyErr_Restore(type, value, trace);
+  }
+  PyErr_Print();
+}
+
+// As `python program.py`: statuses, printing and the order of the end are CPython's.
 int run_stdio(Channel& channel, const Job& job) {
   PyObject* dict = make_namespace("__main__");
-  const bool ok = load(channel, job, dict);
-  if (ok) channel.write(FrameType::kLoaded, 0, "N");
-  Py_FinalizeEx();  // joins threads, runs atexit, flushes
+  const bool ok = run_sources(job, dict);
+  if (!ok) end_by_exception(channel);
+  // Joins threads, runs atexit, flushes.
+  if (Py_FinalizeEx() != 0) return kNotFlushed;
   return ok ? 0 : 1;
 }
 

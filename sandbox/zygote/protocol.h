@@ -35,7 +35,7 @@ enum class FrameType : uint32_t {
   kUnserialisable = 19,  ///< the name of the type that is no plain data
   kTooLarge = 20,        ///< the value breaks a cap
   kNoEntry = 21,
-  kLoadFailed = 22,  ///< as kRaised, by the code itself
+  kLoadFailed = 22,  ///< as kRaised, by the code itself; of kStdio the only frame after kLocked
   kDone = 23,
   kRequest = 24,  ///< (name, arguments...) for the outside to do
 };

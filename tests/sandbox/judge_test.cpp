@@ -77,7 +77,7 @@ TEST(Judge, ATimeoutOrCrashFailsItsTestAndGoesOnAtTheNext) {
   const Verdict verdict = run(request);
   EXPECT_EQ(verdict.passed, 2);
   EXPECT_EQ(verdict.tests[1].name(), "TIME_CPU");
-  EXPECT_EQ(verdict.tests[2].name(), "ERROR(exit 1)");
+  EXPECT_EQ(verdict.tests[2].name(), "EXIT(1)");
   EXPECT_EQ(verdict.tests[3].name(), "PASS");
 }
 
@@ -98,7 +98,7 @@ TEST(Judge, StopsAfterTwoRestarts) {
   auto request = call_request("import os\ndef f(x): os._exit(0)\n");
   for (int i = 0; i < 5; ++i) request.tests.push_back(call_test(i, i));
   const Verdict verdict = run(request);
-  EXPECT_EQ(verdict.tests[2].name(), "ERROR(exit 0)");
+  EXPECT_EQ(verdict.tests[2].name(), "EXIT(0)");
   EXPECT_EQ(verdict.tests[3].name(), "SKIPPED");
 }
 

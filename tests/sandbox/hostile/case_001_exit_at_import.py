@@ -1,3 +1,3 @@
-# expect: ERROR(exit 0)
+# expect: EXIT(0)
 import os
 os._exit(0)

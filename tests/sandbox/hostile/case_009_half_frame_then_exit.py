@@ -1,4 +1,4 @@
-# expect: ERROR(exit 0)
+# expect: EXIT(0)
 import os
 def f(x):
     os.write(3, b"\x10\0\0")

@@ -1,4 +1,4 @@
-# expect: ERROR(exit 0)
+# expect: EXIT(0)
 # passed: 1
 import os
 def f(x):

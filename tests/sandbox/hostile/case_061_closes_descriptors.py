@@ -1,4 +1,4 @@
-# expect: ERROR(exit 3)
+# expect: EXIT(3)
 import os
 def f(x):
     os.closerange(0, 100)

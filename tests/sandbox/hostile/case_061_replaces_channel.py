@@ -1,4 +1,4 @@
-# expect: TIME_WALL|ERROR(exit 0)|ERROR(exit 3)
+# expect: TIME_WALL|EXIT(0)|EXIT(3)
 # limits: {"wall_ms": 600}
 import os
 def f(x):

@@ -1,4 +1,4 @@
-# expect: ERROR(exit 7)
+# expect: EXIT(7)
 # runs: 10000
 import os
 def f(x):
