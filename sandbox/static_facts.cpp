@@ -13,6 +13,20 @@ std::vector<std::string> strings_of(const PythonValue& list) {
   return strings;
 }
 
+std::vector<int> lines_of(const PythonValue& list) {
+  std::vector<int> lines;
+  for (const auto& item : list.items) lines.push_back(static_cast<int>(item.number));
+  return lines;
+}
+
+std::vector<Refusal> refusals_of(const PythonValue& list) {
+  std::vector<Refusal> refusals;
+  for (const auto& item : list.items) {
+    refusals.push_back({static_cast<int>(item.items.at(0).number), item.items.at(1).text});
+  }
+  return refusals;
+}
+
 void set_field(StaticFacts& facts, const std::string& key, const PythonValue& value) {
   if (key == "parses") facts.parses = value.number != 0;
   if (key == "syntax_error") facts.syntax_error = value.text;
@@ -21,9 +35,12 @@ void set_field(StaticFacts& facts, const std::string& key, const PythonValue& va
   if (key == "num_calls") facts.num_calls = value.number;
   if (key == "depth") facts.depth = static_cast<int>(value.number);
   if (key == "imports") facts.imports = strings_of(value);
-  if (key == "has_catch_all") facts.has_catch_all = value.number != 0;
+  if (key == "import_lines") facts.import_lines = lines_of(value);
+  if (key == "refusals") facts.refusals = refusals_of(value);
   if (key == "has_workflow_class") facts.has_workflow_class = value.number != 0;
   if (key == "has_async_call") facts.has_async_call = value.number != 0;
+  if (key == "has_contract_init") facts.has_contract_init = value.number != 0;
+  if (key == "call_returns") facts.call_returns = value.number != 0;
   if (key == "names_called") facts.names_called = strings_of(value);
   if (key == "ast_hash") facts.ast_hash = value.text;
 }

@@ -9,17 +9,31 @@
 
 namespace weft {
 
+/// Something that a workflow may not hold.
+struct Refusal {
+  int line = 0;
+  std::string what;  ///< "exec is not allowed", "a handler catches every exception"
+};
+
 struct StaticFacts {
   bool parses = false;
   std::string syntax_error;  ///< "message (line 3)" when it does not parse
   int64_t num_nodes = 0;     ///< AST nodes, contexts (Load, Store, Del) and docstrings left out
   int64_t num_distinct_nodes = 0;  ///< by (type, operator or called name, prompt text's hash)
   int64_t num_calls = 0;
-  int depth = 0;                          ///< of the AST; the module is 1
-  std::vector<std::string> imports;       ///< dotted modules, sorted, each once
-  bool has_catch_all = false;             ///< `except:`, `except Exception`, `except BaseException`
+  int depth = 0;                     ///< of the AST; the module is 1
+  std::vector<std::string> imports;  ///< dotted modules, sorted, each once; those reached as an
+                                     ///< attribute (typing.sys) count as imported
+  std::vector<int> import_lines;     ///< first line of each
+  /// By line, at most 20: whatever runs text as code or reaches an attribute by a text (exec,
+  /// getattr, globals, dunder attributes, private names of modules, other names for these or for
+  /// a module, metaclasses), and handlers that catch every exception in any disguise. What is not
+  /// allowed is refused wherever it stands, called or not; methods of these names are.
+  std::vector<Refusal> refusals;
   bool has_workflow_class = false;        ///< a top-level `class Workflow`
   bool has_async_call = false;            ///< in it, `async def __call__`
+  bool has_contract_init = false;         ///< and `__init__(self, name, llm_config, dataset)`
+  bool call_returns = false;              ///< nothing can run behind the end of its __call__
   std::vector<std::string> names_called;  ///< last part of each called name, sorted, each once
   int64_t code_bytes = 0;
   /// Hex hash of the exact AST without positions, comments and docstrings. Local names count.

@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "workflow/completion_form.h"
-#include "workflow/python_text.h"
 #include "workflow/steps.h"
 
 namespace weft {
@@ -38,8 +37,8 @@ std::string step_problem(const std::string& code, int max_steps) {
 
 const std::vector<std::string>& allowed_imports() {
   static const std::vector<std::string> kAllowed = {
-      "asyncio", "collections", "functools",  "itertools", "json",   "math",
-      "random",  "re",          "statistics", "string",    "typing", "weft"};
+      "ast",    "asyncio", "collections", "functools", "itertools", "json", "math",
+      "random", "re",      "statistics",  "string",    "typing",    "weft"};
   return kAllowed;
 }
 
@@ -97,24 +96,28 @@ Workflow MetaAgent::check(std::string code) const {
   return workflow;
 }
 
+bool MetaAgent::is_whole(const std::string& code) const {
+  return analyser_.facts(code).call_returns;
+}
+
 std::string MetaAgent::find_problem(const Workflow& workflow) const {
   const StaticFacts& facts = workflow.facts;
   if (!facts.parses) return "does not parse: " + facts.syntax_error;
   if (facts.num_nodes > options_.max_nodes) {
     return fmt::format("{} AST nodes, at most {} are allowed", facts.num_nodes, options_.max_nodes);
   }
-  for (const auto& module : facts.imports) {
-    if (!is_allowed_import(module)) return "import of " + module + " is not allowed";
+  for (size_t i = 0; i < facts.imports.size(); ++i) {
+    if (is_allowed_import(facts.imports[i])) continue;
+    return fmt::format("line {}: import of {} is not allowed", facts.import_lines.at(i),
+                       facts.imports[i]);
   }
-  if (facts.has_catch_all) return "a handler catches every exception";
+  if (!facts.refusals.empty()) {
+    return fmt::format("line {}: {}", facts.refusals.front().line, facts.refusals.front().what);
+  }
   if (!facts.has_workflow_class) return "no class Workflow";
   if (!facts.has_async_call) return "class Workflow has no async __call__";
-  const std::string plain = blank_strings_and_comments(workflow.code);
-  if (!has_contract_init(plain)) {
+  if (!facts.has_contract_init) {
     return "class Workflow has no __init__(self, name, llm_config, dataset)";
-  }
-  if (const auto name = dunder_attribute(plain)) {
-    return "access to attribute " + *name + " is not allowed";
   }
   return step_problem(workflow.code, options_.max_steps);
 }

@@ -59,11 +59,15 @@ class MetaAgent {
   /// nothing is repaired. The code is checked as by check().
   Workflow parse(const std::string& completion) const;
 
-  /// The static check: parses, allowed imports only, `class Workflow` with
-  /// `__init__(self, name, llm_config, dataset)` and `async __call__`, steps numbered from 1, no
-  /// handler that catches everything, no dunder attribute, below the caps. Throws Error only when
+  /// The static check: parses, allowed imports only, nothing of StaticFacts::refusals, `class
+  /// Workflow` with `__init__(self, name, llm_config, dataset)` and `async __call__`, steps
+  /// numbered from 1, below the caps. What is found is said with its line. Throws Error only when
   /// the analyser itself fails.
   Workflow check(std::string code) const;
+
+  /// Whether the code's __call__ ends here: a step behind it would never run. False for code that
+  /// does not parse. Throws as check does.
+  bool is_whole(const std::string& code) const;
 
   const MetaAgentOptions& options() const { return options_; }
 

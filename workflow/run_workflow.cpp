@@ -96,7 +96,7 @@ JudgeRequest judge_request(const Task& task, std::string answer, const std::vect
 }
 
 std::string code_of_answer(const std::string& answer) {
-  static const Regex kBlock(R"((?s)```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)(?:```|\z))");
+  static const Regex kBlock(R"((?s)```[ \t]*+[\w+-]*+[ \t]*+\r?\n(.*?)(?:```|\z))");
   const auto blocks = kBlock.find_groups(answer, 1);
   if (blocks.empty()) return answer;
   return *std::max_element(

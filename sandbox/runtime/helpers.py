@@ -3,6 +3,8 @@
 import ast
 from _sha256 import sha256
 
+from _weft_rules import refusals, workflow_class
+
 _CONTEXTS = (ast.Load, ast.Store, ast.Del)
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _PROMPT_CHARS = 20  # shorter strings are keys and separators, not prompts
@@ -44,34 +46,12 @@ def _drop_docstring(node):
         del body[0]
 
 
-def _catches_all(handler):
-    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    names = ("Exception", "BaseException")
-    return any(
-        each is None
-        or (isinstance(each, ast.Name) and each.id in names)
-        or (isinstance(each, ast.Attribute) and each.attr in names)
-        for each in types
-    )
-
-
 def _imported(node):
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
         return ["." * node.level + (node.module or "")]
     return []
-
-
-def _workflow_class(tree):
-    """(defines class Workflow, which defines async __call__)"""
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == "Workflow":
-            return True, any(
-                isinstance(item, ast.AsyncFunctionDef) and item.name == "__call__"
-                for item in node.body
-            )
-    return False, False
 
 
 def _stable_hash(tree):
@@ -100,9 +80,9 @@ def static_facts(code):
         return {"parses": False, "syntax_error": f"{error.msg} (line {error.lineno})"}
     except (ValueError, MemoryError, RecursionError) as error:
         return {"parses": False, "syntax_error": f"{type(error).__name__} while parsing"}
-    signatures, imports, called = set(), set(), set()
+    refused, reached = refusals(tree)
+    signatures, imports, called = set(), dict(reached), set()
     num_nodes = num_calls = depth = 0
-    catch_all = False
     stack = [(tree, 1)]
     while stack:
         node, level = stack.pop()
@@ -111,18 +91,16 @@ def static_facts(code):
         num_nodes += 1
         depth = max(depth, level)
         signatures.add(_signature(node))
-        imports.update(_imported(node))
+        for module in _imported(node):
+            imports[module] = min(node.lineno, imports.get(module, node.lineno))
         if isinstance(node, ast.Call):
             num_calls += 1
             called.add(_called_name(node))
-        elif isinstance(node, ast.ExceptHandler):
-            catch_all = catch_all or _catches_all(node)
         stack.extend(
             (child, level + 1)
             for child in ast.iter_child_nodes(node)
             if not isinstance(child, _CONTEXTS)
         )
-    has_class, has_call = _workflow_class(tree)
     return {
         "parses": True,
         "num_nodes": num_nodes,
@@ -130,11 +108,11 @@ def static_facts(code):
         "num_calls": num_calls,
         "depth": depth,
         "imports": sorted(imports),
-        "has_catch_all": catch_all,
-        "has_workflow_class": has_class,
-        "has_async_call": has_call,
+        "import_lines": [line for _, line in sorted(imports.items())],
+        "refusals": refused,
         "names_called": sorted(called - {""}),
         "ast_hash": _stable_hash(tree),
+        **workflow_class(tree),
     }
 
 

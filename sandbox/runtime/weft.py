@@ -103,7 +103,7 @@ def exec_code(solution, entry_point):
 
 def extract_code(text):
     """The longest fenced block of `text`, or the text itself."""
-    blocks = _re.findall(r"```[ \t]*[\w+-]*[ \t]*\r?\n(.*?)(?:```|\Z)", text, _re.DOTALL)
+    blocks = _re.findall(r"```[ \t]*+[\w+-]*+[ \t]*+\r?\n(.*?)(?:```|\Z)", text, _re.DOTALL)
     return max(blocks, key=len).strip("\r\n") if blocks else text.strip()
 
 

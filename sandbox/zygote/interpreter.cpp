@@ -111,7 +111,10 @@ void start_interpreter(const JailOptions& options, const std::string& modules) {
   run_trusted(kBeforeImports, "prepare imports");
   if (!modules.empty()) run_trusted("import " + modules, "imports");
   remember_dict_types();
-  if (!options.bare) add_module("_weft_helpers", helpers_source());
+  if (!options.bare) {
+    add_module("_weft_rules", rules_source());
+    add_module("_weft_helpers", helpers_source());
+  }
   if (options.workflows) add_module("weft", workflow_source());
   run_trusted(kAfterImports, "after imports");
 }

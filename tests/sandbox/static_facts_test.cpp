@@ -40,12 +40,83 @@ TEST(PythonAnalyser, FindsWorkflowImportsAndCatchAll) {
       "(ValueError, "
       "Exception):\n            pass\n");
   EXPECT_EQ(f.imports, (std::vector<std::string>{"os.path", "re", "typing"}));
-  EXPECT_TRUE(f.has_catch_all && f.has_workflow_class && f.has_async_call);
+  EXPECT_EQ(f.import_lines, (std::vector<int>{1, 1, 2}));
+  ASSERT_EQ(f.refusals.size(), 1u);
+  EXPECT_EQ(f.refusals[0].line, 7);
+  EXPECT_EQ(f.refusals[0].what, "a handler catches every exception");
+  EXPECT_TRUE(f.has_workflow_class && f.has_async_call);
+  EXPECT_FALSE(f.has_contract_init);
   const auto g =
       facts("class Workflow:\n    def __call__(self): pass\ntry: pass\nexcept ValueError: pass\n");
   EXPECT_TRUE(g.has_workflow_class);
-  EXPECT_FALSE(g.has_async_call || g.has_catch_all);
-  EXPECT_TRUE(facts("try: pass\nexcept: pass\n").has_catch_all);
+  EXPECT_FALSE(g.has_async_call || g.call_returns);
+  EXPECT_TRUE(g.refusals.empty());
+}
+
+TEST(PythonAnalyser, TakesTheLastWorkflowForTheOneThatRuns) {
+  const auto f =
+      facts("class Workflow:\n    async def __call__(self): pass\nclass Workflow:\n    x = 1\n");
+  EXPECT_TRUE(f.has_workflow_class);
+  EXPECT_FALSE(f.has_async_call);
+}
+
+std::string init_of(const std::string& parameters) {
+  return "class Workflow:\n    def __init__(" + parameters + "): pass\n";
+}
+
+TEST(PythonAnalyser, ReadsTheConstructorOfWorkflowItself) {
+  EXPECT_TRUE(facts(init_of("self, name, llm_config, dataset")).has_contract_init);
+  EXPECT_TRUE(facts(init_of("\n self,\n name: str,\n llm_config: dict = {},\n dataset: "
+                            "'a, b' = 'x'\n"))
+                  .has_contract_init);
+  for (const char* parameters :
+       {"self, name, dataset", "self, names, llm_config, dataset",
+        "self, name, llm_config, dataset, extra", "self, name, llm_config, dataset, *rest",
+        "self, name, llm_config, dataset, /"}) {
+    EXPECT_FALSE(facts(init_of(parameters)).has_contract_init) << parameters;
+  }
+  EXPECT_FALSE(facts("class Workflow:\n    x = 1\nclass Other:\n    def __init__(self, name, "
+                     "llm_config, dataset): pass\n")
+                   .has_contract_init)
+      << "another class's";
+  EXPECT_FALSE(facts("class Workflow:\n    '''def __init__(self, name, llm_config, dataset):'''\n")
+                   .has_contract_init);
+}
+
+bool returns(const std::string& body) {
+  const auto f =
+      facts("class Workflow:\n    async def __call__(self, problem):\n        " + body + "\n");
+  EXPECT_TRUE(f.parses) << body;
+  return f.call_returns;
+}
+
+TEST(PythonAnalyser, KnowsWhereACallEnds) {
+  for (const char* body : {"return 1", "return (\n            code,\n            cost)",
+                           "return 1;", "raise E", "return 1\n        x = 2",
+                           "if x:\n            return 1\n        else:\n            raise E",
+                           "while True:\n            x", "with x:\n            return 1",
+                           "try:\n            return 1\n        except E:\n            raise",
+                           "match x:\n            case 1: return 1\n            case _: return 2",
+                           "return '''\n        # Step 2: text\n'''"}) {
+    EXPECT_TRUE(returns(body)) << body;
+  }
+  for (const char* body :
+       {"x = 1", "x = '''\n        return 1\n'''", "pass  # return 1",
+        "if x:\n            return 1", "def f():\n            return 1",
+        "for i in x:\n            return i", "while True:\n            if x: break",
+        "x = lambda: 1", "try:\n            return 1\n        except E:\n            pass",
+        "match x:\n            case 1: return 1"}) {
+    EXPECT_FALSE(returns(body)) << body;
+  }
+  EXPECT_FALSE(
+      facts("class Workflow:\n    async def __call__(self):\n        x = (\n").call_returns);
+}
+
+// Nodes are counted wherever they stand: code moved into a lambda costs what it did.
+TEST(PythonAnalyser, CountsWhatLambdasAndFormattedStringsHold) {
+  EXPECT_GE(facts("f = lambda x: g(x) + h(x)\n").num_nodes,
+            facts("def f(x): return g(x) + h(x)\n").num_nodes - 1);
+  EXPECT_EQ(facts("x = f'{g(1)}'\n").num_calls, 1);
 }
 
 TEST(PythonAnalyser, HashIgnoresLayoutCommentsAndDocstringsOnly) {

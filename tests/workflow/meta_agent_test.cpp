@@ -187,6 +187,15 @@ TEST(MetaAgent, FullPromptHoldsTheContractAndAValidExample) {
   }
 }
 
+// The text of a workflow that stands in a string of another one counts for nothing.
+TEST(MetaAgent, ReadsNoStructureFromStrings) {
+  const Workflow workflow = jail().agent.check(
+      with_body("        example = '''\n        # Step 2: a\n        # Step 7: b\n'''\n"));
+  EXPECT_TRUE(workflow.valid) << workflow.problem;
+  EXPECT_EQ(workflow.num_steps, 1);
+  EXPECT_THAT(code_problem("'''\n" + good_code() + "'''\n"), HasSubstr("no class Workflow"));
+}
+
 TEST(MetaAgent, AcceptsTheBaselines) {
   for (const TaskKind kind : all_task_kinds()) {
     for (const auto& code : {io_workflow(kind), cot_workflow(kind), cot_sc_workflow(kind, 5)}) {
