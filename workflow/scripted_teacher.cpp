@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "workflow/completion_form.h"
+#include "workflow/python_text.h"
 #include "workflow/steps.h"
 #include "workflow/teacher_edits.h"
 #include "workflow/teacher_steps.h"
@@ -27,8 +29,17 @@ std::optional<Types> types_of(const std::vector<std::string>& steps) {
   return types;
 }
 
+/// Whether a statement of the code is `variable = ...`.
 bool assigns(const std::string& code, const std::string& variable) {
-  return code.find(" " + variable + " = ") != std::string::npos;
+  const auto lines = code_lines(code);
+  return std::any_of(lines.begin(), lines.end(), [&](std::string_view line) {
+    return trimmed(line).starts_with(variable + " = ");
+  });
+}
+
+/// Whether the steps end as the teacher ends a workflow.
+bool ends(const Task& task, const std::vector<std::string>& steps) {
+  return !steps.empty() && steps.back().ends_with(return_line(task.kind));
 }
 
 /// What may follow a prefix that is like no kind: (type, whether the workflow ends with it).
@@ -59,11 +70,11 @@ std::vector<std::pair<StepType, bool>> continuations(const Task& task,
 }
 
 std::string written_step(const Task& task, const std::vector<std::string>& prefix, StepType type,
-                         bool ends, StepWriter& writer) {
+                         bool last, StepWriter& writer) {
   std::string step = prefix.empty() ? workflow_header(task.kind) : "";
   const int number = static_cast<int>(step_numbers(join_steps(prefix)).size()) + 1;
   step += writer.write(type, number, assigns(join_steps(prefix), "note"));
-  if (ends) step += return_line(task.kind);
+  if (last) step += return_line(task.kind);
   return step;
 }
 
@@ -96,8 +107,8 @@ Draft ScriptedTeacher::draft(const Task& task, const std::string& kind, Rng& rng
     StepWriter writer(task, rng);
     std::vector<std::string> steps;
     for (const StepType type : candidate.types) {
-      const bool ends = steps.size() + 1 == candidate.types.size();
-      steps.push_back(written_step(task, steps, type, ends, writer));
+      const bool last = steps.size() + 1 == candidate.types.size();
+      steps.push_back(written_step(task, steps, type, last, writer));
     }
     return finished_draft(task, std::move(steps), writer);
   }
@@ -107,36 +118,30 @@ Draft ScriptedTeacher::draft(const Task& task, const std::string& kind, Rng& rng
 
 std::string ScriptedTeacher::next_step(const Task& task, const std::vector<std::string>& prefix,
                                        Rng& rng) const {
-  if (is_complete(prefix)) return "";
+  if (ends(task, prefix)) return "";
   const auto choices = continuations(task, prefix);
-  const auto [type, ends] = choices[rng.below(choices.size())];
+  const auto [type, last] = choices[rng.below(choices.size())];
   StepWriter writer(task, rng);
-  return written_step(task, prefix, type, ends, writer);
+  return written_step(task, prefix, type, last, writer);
 }
 
 Draft ScriptedTeacher::complete(const Task& task, const std::vector<std::string>& prefix,
                                 Rng& rng) const {
   std::vector<std::string> steps = prefix;
-  while (!is_complete(steps)) {
+  while (!ends(task, steps)) {
     if (!steps.empty() && steps.back().back() != '\n') steps.back() += '\n';
     steps.push_back(next_step(task, steps, rng));
   }
+  return finished(task, std::move(steps), rng);
+}
+
+Draft ScriptedTeacher::finished(const Task& task, std::vector<std::string> steps, Rng& rng) const {
   StepWriter writer(task, rng);
   return finished_draft(task, std::move(steps), writer);
 }
 
 Draft ScriptedTeacher::refine(const Task& task, const Draft& parent, Rng& rng) const {
   return edited(task, parent, rng);
-}
-
-bool ScriptedTeacher::is_complete(const std::vector<std::string>& steps) {
-  if (steps.empty()) return false;
-  const std::string& last = steps.back();
-  const size_t end = last.find_last_not_of(" \t\r\n");
-  if (end == std::string::npos) return false;
-  const size_t newline = last.rfind('\n', end);
-  const size_t line = newline == std::string::npos ? 0 : newline + 1;
-  return last.compare(line, 15, "        return ") == 0;
 }
 
 }  // namespace weft

@@ -34,18 +34,20 @@ class ScriptedTeacher {
   Draft draft(const Task& task, const std::string& kind, Rng& rng) const;
 
   /// One further step (s_t given s_{1:t-1}), drawn over the kinds that begin like the prefix; a
-  /// prefix like no kind is continued by what its variables allow. Empty if the prefix is whole.
+  /// prefix like no kind is continued by what its variables allow. Empty if the prefix ends with
+  /// the teacher's own return line; whether any other is whole is for MetaAgent::is_whole to say,
+  /// and only one that is not may be given.
   std::string next_step(const Task& task, const std::vector<std::string>& prefix, Rng& rng) const;
 
   /// The prefix completed to a whole workflow: next_step until it is whole.
   Draft complete(const Task& task, const std::vector<std::string>& prefix, Rng& rng) const;
 
+  /// A whole workflow's steps, with kind and reasoning.
+  Draft finished(const Task& task, std::vector<std::string> steps, Rng& rng) const;
+
   /// The parent with exactly one consequential edit: other number of responses, other temperature,
   /// other role, other instruction, a step added, a step removed. `Draft::kind` says which.
   Draft refine(const Task& task, const Draft& parent, Rng& rng) const;
-
-  /// True when the steps form a whole workflow (the last one returns from __call__).
-  static bool is_complete(const std::vector<std::string>& steps);
 
   /// Names of the kinds for code tasks (at least 12) or for those of the others.
   static std::vector<std::string> kinds(TaskKind kind = TaskKind::kCode);

@@ -4,6 +4,9 @@
 #include <optional>
 #include <string_view>
 
+#include "workflow/completion_form.h"
+#include "workflow/python_text.h"
+
 namespace weft {
 namespace {
 
@@ -31,28 +34,29 @@ std::optional<StepDigits> step_digits(std::string_view line) {
   return digits;
 }
 
-/// Calls visit(line with its newline, digits if it opens a step) for each line.
+/// Calls visit(text up to the line, its digits, line) for each line that opens a step.
 template <class Visit>
-void for_each_line(std::string_view code, Visit visit) {
-  for (size_t at = 0; at < code.size();) {
-    const size_t newline = code.find('\n', at);
-    const size_t end = newline == std::string_view::npos ? code.size() : newline + 1;
-    const std::string_view line = code.substr(at, end - at);
-    visit(line, step_digits(line));
-    at = end;
+void for_each_step(const std::string& code, Visit visit) {
+  for (const auto line : code_lines(code)) {
+    if (const auto digits = step_digits(line)) {
+      visit(static_cast<size_t>(line.data() - code.data()), *digits, line);
+    }
   }
 }
 
 }  // namespace
 
 std::vector<std::string> split_steps(const std::string& code) {
+  std::vector<size_t> starts;
+  for_each_step(code,
+                [&](size_t at, const StepDigits&, std::string_view) { starts.push_back(at); });
+  if (!starts.empty()) starts.front() = 0;  // the header belongs to step 1
+  if (starts.empty() && !code.empty()) starts.push_back(0);
   std::vector<std::string> steps;
-  bool seen_step = false;
-  for_each_line(code, [&](std::string_view line, const std::optional<StepDigits>& digits) {
-    if (steps.empty() || (digits && seen_step)) steps.emplace_back();
-    seen_step = seen_step || digits;
-    steps.back() += line;
-  });
+  for (size_t i = 0; i < starts.size(); ++i) {
+    const size_t end = i + 1 < starts.size() ? starts[i + 1] : code.size();
+    steps.push_back(code.substr(starts[i], end - starts[i]));
+  }
   return steps;
 }
 
@@ -64,27 +68,31 @@ std::string join_steps(const std::vector<std::string>& steps) {
 
 std::vector<int> step_numbers(const std::string& code) {
   std::vector<int> numbers;
-  for_each_line(code, [&](std::string_view line, const std::optional<StepDigits>& digits) {
-    if (!digits) return;
-    numbers.push_back(
-        std::stoi(std::string(line.substr(digits->begin, digits->end - digits->begin))));
+  for_each_step(code, [&](size_t, const StepDigits& digits, std::string_view line) {
+    numbers.push_back(std::stoi(std::string(line.substr(digits.begin, digits.end - digits.begin))));
   });
   return numbers;
 }
 
+std::string first_step_title(const std::string& code) {
+  std::string title;
+  bool seen = false;
+  for_each_step(code, [&](size_t, const StepDigits& digits, std::string_view line) {
+    if (!seen) title = trimmed(line.substr(digits.end + 1));
+    seen = true;
+  });
+  return title;
+}
+
 std::string renumber_steps(const std::string& code) {
   std::string result;
+  size_t copied = 0;
   int number = 0;
-  for_each_line(code, [&](std::string_view line, const std::optional<StepDigits>& digits) {
-    if (!digits) {
-      result += line;
-      return;
-    }
-    result += line.substr(0, digits->begin);
-    result += std::to_string(++number);
-    result += line.substr(digits->end);
+  for_each_step(code, [&](size_t at, const StepDigits& digits, std::string_view) {
+    result += code.substr(copied, at + digits.begin - copied) + std::to_string(++number);
+    copied = at + digits.end;
   });
-  return result;
+  return result + code.substr(copied);
 }
 
 }  // namespace weft

@@ -1,5 +1,6 @@
 /// Cutting a workflow into the steps of BayesFlow (arXiv:2601.22305 §3): s = s_1 ... s_T, where a
-/// step is the block that opens with a comment "# Step n:".
+/// step is the block that opens with a comment "# Step n:". A comment is one to Python too: the
+/// same text within a string literal or an open bracket opens no step.
 #pragma once
 
 #include <string>
@@ -18,6 +19,9 @@ std::string join_steps(const std::vector<std::string>& steps);
 
 /// The numbers n of the lines "# Step n:", in order.
 std::vector<int> step_numbers(const std::string& code);
+
+/// What the first of them says behind its colon; empty when there is none.
+std::string first_step_title(const std::string& code);
 
 /// Rewrites the numbers to 1, 2, 3, ... in order, and nothing else.
 std::string renumber_steps(const std::string& code);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "workflow/steps.h"
+
 namespace weft {
 namespace {
 
@@ -132,12 +134,7 @@ std::string kind_name(TaskKind kind, const std::vector<StepType>& types) {
 }
 
 std::optional<StepType> type_of_step(const std::string& step) {
-  const size_t mark = step.find("# Step ");
-  if (mark == std::string::npos) return std::nullopt;
-  const size_t colon = step.find(": ", mark);
-  const size_t end = step.find('\n', mark);
-  if (colon == std::string::npos || end == std::string::npos || colon > end) return std::nullopt;
-  const std::string title = step.substr(colon + 2, end - colon - 2);
+  const std::string title = first_step_title(step);
   for (const auto& info : type_infos()) {
     if (title == info.title) return info.type;
   }

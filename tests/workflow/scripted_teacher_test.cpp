@@ -19,7 +19,7 @@ const ScriptedTeacher kTeacher;
 void expect_well_formed(const Draft& draft) {
   EXPECT_EQ(join_steps(draft.steps), draft.code);
   EXPECT_EQ(split_steps(draft.code), draft.steps);
-  EXPECT_TRUE(ScriptedTeacher::is_complete(draft.steps));
+  EXPECT_NE(draft.code.rfind("        return "), std::string::npos);
   const auto numbers = step_numbers(draft.code);
   ASSERT_EQ(numbers.size(), draft.steps.size());
   for (size_t i = 0; i < numbers.size(); ++i) EXPECT_EQ(numbers[i], static_cast<int>(i) + 1);

@@ -25,6 +25,18 @@ TEST(Steps, JoinGivesTheTextBack) {
   }
 }
 
+TEST(Steps, TextWithinALiteralOrABracketOpensNone) {
+  const std::string code =
+      "        # Step 1: a\n        x = '''\n# Step 2: no\n'''\n        y = f(\n        # Step 2: "
+      "no\n        1)\n        # Step 2: b\n        z = 1\n";
+  const auto steps = split_steps(code);
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_EQ(steps[1], "        # Step 2: b\n        z = 1\n");
+  EXPECT_EQ(step_numbers(code), (std::vector<int>{1, 2}));
+  EXPECT_EQ(first_step_title("x = '''\n# Step 1: no\n'''\n# Step 2:  yes \n"), "yes");
+  EXPECT_EQ(first_step_title("x = 1\n"), "");
+}
+
 TEST(Steps, TextWithoutStepsIsOneElementAndEmptyTextNone) {
   EXPECT_EQ(split_steps("x = 1\ny = 2\n").size(), 1u);
   EXPECT_TRUE(split_steps("").empty());

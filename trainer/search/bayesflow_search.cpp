@@ -24,17 +24,46 @@ RoundReport BayesflowSearch::run_round() {
 
 std::vector<StepPrefix> BayesflowSearch::extend(const std::vector<StepPrefix>& prefixes,
                                                 int64_t round) {
-  auto steps = evaluator_.generator().extend(evaluator_.target().task, prefixes,
+  std::vector<StepPrefix> open;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < prefixes.size(); ++i) {
+    if (evaluator_.is_whole(prefixes[i])) continue;
+    open.push_back(prefixes[i]);
+    places.push_back(i);
+  }
+  auto steps = evaluator_.generator().extend(evaluator_.target().task, open,
                                              evaluator_.target().seed_of("extend", round));
   std::vector<StepPrefix> extended = prefixes;
   Spent spent;
-  for (size_t i = 0; i < steps.size(); ++i) {
-    if (!steps[i].text.empty()) extended[i].push_back(std::move(steps[i].text));
-    spent += spent_by_generator(steps[i].usage, steps[i].calls);
+  for (size_t j = 0; j < steps.size(); ++j) {
+    if (!steps[j].text.empty()) extended[places[j]].push_back(std::move(steps[j].text));
+    spent += spent_by_generator(steps[j].usage, steps[j].calls);
   }
   extension_spent_ += spent;
   evaluator_.spend(spent);
   return extended;
+}
+
+std::vector<Candidate> BayesflowSearch::written(const std::vector<StepPrefix>& prefixes,
+                                                int64_t round) {
+  StepGenerator& generator = evaluator_.generator();
+  const SearchTarget& target = evaluator_.target();
+  std::vector<Candidate> written(prefixes.size());
+  std::vector<StepPrefix> open;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < prefixes.size(); ++i) {
+    if (evaluator_.is_whole(prefixes[i])) {
+      const auto index = static_cast<int64_t>(i);
+      written[i] =
+          generator.finish(target.task, prefixes[i], target.seed_of("finish", round, index));
+    } else {
+      open.push_back(prefixes[i]);
+      places.push_back(i);
+    }
+  }
+  auto completed = generator.complete(target.task, open, target.seed_of("complete", round));
+  for (size_t j = 0; j < completed.size(); ++j) written[places[j]] = std::move(completed[j]);
+  return written;
 }
 
 std::vector<std::vector<Scored<Sampled>>> BayesflowSearch::complete(
@@ -43,9 +72,7 @@ std::vector<std::vector<Scored<Sampled>>> BayesflowSearch::complete(
   for (const auto& prefix : prefixes) {
     repeated.insert(repeated.end(), static_cast<size_t>(num_completions), prefix);
   }
-  auto written = evaluator_.generator().complete(evaluator_.target().task, repeated,
-                                                 evaluator_.target().seed_of("complete", round));
-  auto sampled = evaluator_.evaluate(std::move(written), round);
+  auto sampled = evaluator_.evaluate(written(repeated, round), round);
   std::vector<std::vector<Scored<Sampled>>> rollouts(prefixes.size());
   for (size_t i = 0; i < sampled.size(); ++i) {
     const auto reward = sampled[i].reward;

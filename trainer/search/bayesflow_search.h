@@ -15,6 +15,7 @@ class BayesflowSearch : public SearchMethod, private SmcModel<StepPrefix, Sample
   void restore(const Json& state) override;
 
  private:
+  std::vector<Candidate> written(const std::vector<StepPrefix>& prefixes, int64_t round);
   std::vector<StepPrefix> extend(const std::vector<StepPrefix>& prefixes, int64_t round) override;
   std::vector<std::vector<Scored<Sampled>>> complete(const std::vector<StepPrefix>& prefixes,
                                                      int64_t num_completions,

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "workflow/steps.h"
 
 namespace weft {
 
@@ -216,6 +217,10 @@ Spent spent_in(const std::vector<Trajectory>& rows) {
     spent += spent_by_generator(generator, row.usage.value("generator_calls", int64_t{0}));
   }
   return spent;
+}
+
+bool Evaluator::is_whole(const StepPrefix& prefix) const {
+  return scorer_.is_whole(join_steps(prefix));
 }
 
 }  // namespace weft

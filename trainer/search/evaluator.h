@@ -86,6 +86,7 @@ class Evaluator {
   bool exhausted() const { return budget_.exhausted(); }
   const SearchTarget& target() const { return target_; }
   StepGenerator& generator() { return generator_; }
+  bool is_whole(const StepPrefix& prefix) const;  ///< SearchScorer::is_whole of its code
 
  private:
   void load(const Trajectory& row);

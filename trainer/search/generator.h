@@ -50,13 +50,16 @@ class StepGenerator {
   /// False when asking for a correction makes no sense.
   virtual bool can_correct() const = 0;
 
-  /// s_t given s_{1:t-1}, for each prefix.
+  /// s_t given s_{1:t-1}, for each prefix. None of them is whole (SearchScorer::is_whole).
   virtual std::vector<NextStep> extend(const Task& task, const std::vector<StepPrefix>& prefixes,
                                        uint64_t seed) = 0;
 
-  /// Each prefix completed to a whole workflow whose code opens with the prefix.
+  /// Each prefix completed to a whole workflow whose code opens with the prefix. None is whole.
   virtual std::vector<Candidate> complete(const Task& task, const std::vector<StepPrefix>& prefixes,
                                           uint64_t seed) = 0;
+
+  /// The workflow that a whole prefix is.
+  virtual Candidate finish(const Task& task, const StepPrefix& whole, uint64_t seed);
 
   /// `count` whole workflows, independent of each other. `notes` go into the prompt.
   virtual std::vector<Candidate> draft(const Task& task, int64_t count, const std::string& notes,
@@ -80,6 +83,7 @@ class ScriptedGenerator : public StepGenerator {
                                uint64_t seed) override;
   std::vector<Candidate> complete(const Task& task, const std::vector<StepPrefix>& prefixes,
                                   uint64_t seed) override;
+  Candidate finish(const Task& task, const StepPrefix& whole, uint64_t seed) override;
   std::vector<Candidate> draft(const Task& task, int64_t count, const std::string& notes,
                                uint64_t seed) override;
   Candidate refine(const Task& task, const Candidate& parent, const Feedback& feedback,

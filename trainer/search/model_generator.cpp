@@ -145,21 +145,24 @@ TextRequest ModelGenerator::request(const Task& task, const std::string& user,
   return request;
 }
 
+Candidate StepGenerator::finish(const Task&, const StepPrefix& whole, uint64_t) {
+  Candidate candidate;
+  candidate.code = join_steps(whole);
+  return candidate;
+}
+
 std::vector<NextStep> ModelGenerator::extend(const Task& task,
                                              const std::vector<StepPrefix>& prefixes,
                                              uint64_t seed) {
   std::vector<TextRequest> requests;
-  std::vector<size_t> open;
   for (size_t i = 0; i < prefixes.size(); ++i) {
-    if (ScriptedTeacher::is_complete(prefixes[i])) continue;
     requests.push_back(request(task, extension_prompt(prefixes[i]), hash_combine(seed, i)));
     requests.back().sampling.stop = {fmt::format("# Step {}:", prefixes[i].size() + 2)};
-    open.push_back(i);
   }
   const auto responses = complete_all_or_stop(model_, std::move(requests));
-  std::vector<NextStep> steps(prefixes.size());
-  for (size_t j = 0; j < open.size(); ++j) {
-    steps[open[j]] = step_of(responses[j], prefixes[open[j]].size() + 1);
+  std::vector<NextStep> steps;
+  for (size_t i = 0; i < prefixes.size(); ++i) {
+    steps.push_back(step_of(responses[i], prefixes[i].size() + 1));
   }
   return steps;
 }
@@ -168,19 +171,13 @@ std::vector<Candidate> ModelGenerator::complete(const Task& task,
                                                 const std::vector<StepPrefix>& prefixes,
                                                 uint64_t seed) {
   std::vector<TextRequest> requests;
-  std::vector<size_t> open;
-  std::vector<Candidate> candidates(prefixes.size());
   for (size_t i = 0; i < prefixes.size(); ++i) {
-    if (!prefixes[i].empty() && ScriptedTeacher::is_complete(prefixes[i])) {
-      candidates[i].code = join_steps(prefixes[i]);
-      continue;
-    }
     requests.push_back(request(task, completion_prompt(prefixes[i]), hash_combine(seed, i)));
-    open.push_back(i);
   }
   const auto responses = complete_all_or_stop(model_, std::move(requests));
-  for (size_t j = 0; j < open.size(); ++j) {
-    candidates[open[j]] = candidate_of(responses[j], prefixes[open[j]]);
+  std::vector<Candidate> candidates;
+  for (size_t i = 0; i < prefixes.size(); ++i) {
+    candidates.push_back(candidate_of(responses[i], prefixes[i]));
   }
   return candidates;
 }

@@ -30,6 +30,10 @@ class SearchScorer {
   /// Interrupted after a stop signal. May be called from several threads.
   virtual void score(const std::vector<WorkflowScoreRequest>& requests,
                      const std::function<void(size_t, Evaluation)>& on_scored) = 0;
+
+  /// Whether nothing can be added to the code: its __call__ ends in it (MetaAgent::is_whole). May
+  /// be called from several threads.
+  virtual bool is_whole(const std::string& code) const = 0;
 };
 
 /// Static check, then one run per task and repeat on the val tests. A workflow that is not valid is
@@ -40,6 +44,7 @@ class RunnerScorer : public SearchScorer {
   RunnerScorer(WorkflowRunner& runner, const MetaAgent& meta_agent, RewardOptions reward = {});
   void score(const std::vector<WorkflowScoreRequest>& requests,
              const std::function<void(size_t, Evaluation)>& on_scored) override;
+  bool is_whole(const std::string& code) const override { return meta_agent_.is_whole(code); }
 
  private:
   WorkflowRunner& runner_;

@@ -39,6 +39,11 @@ std::vector<Candidate> ScriptedGenerator::complete(const Task& task,
   return candidates;
 }
 
+Candidate ScriptedGenerator::finish(const Task& task, const StepPrefix& whole, uint64_t seed) {
+  Rng rng(seed);
+  return candidate_of(teacher_.finished(task, whole, rng));
+}
+
 std::vector<Candidate> ScriptedGenerator::draft(const Task& task, int64_t count, const std::string&,
                                                 uint64_t seed) {
   std::vector<Candidate> candidates;

@@ -37,6 +37,13 @@ class FakeScorer : public SearchScorer {
     }
   }
 
+  /// The line that the scripted teacher and the replies of these tests end with; the AST's answer
+  /// is the real scorer's.
+  bool is_whole(const std::string& code) const override {
+    const size_t line = code.rfind("        return ");
+    return line != std::string::npos && code.find('\n', line) + 1 == code.size();
+  }
+
   std::function<Evaluation(const Candidate&, Evaluation)> change;  ///< applied to each evaluation
   int runs_until_stop = -1;        ///< then Interrupted is thrown; -1: never
   std::vector<std::string> codes;  ///< of every run

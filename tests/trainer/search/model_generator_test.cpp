@@ -62,12 +62,11 @@ TEST(ModelGenerator, AsksForTheNextStepAndStopsBeforeTheOneAfter) {
   EXPECT_NE(requests[0].sampling.seed, requests[1].sampling.seed);
 }
 
-TEST(ModelGenerator, DoesNotExtendAWholePrefix) {
+TEST(ModelGenerator, FinishesAWholePrefixWithoutAsking) {
   ScriptedModel model("unused");
   ModelGenerator generator(model, "teacher:m");
   const StepPrefix whole = {"# Step 1: a\n        return x, 0.0\n"};
-  EXPECT_EQ(generator.extend(test::code_task("cube"), {whole}, 5)[0].text, "");
-  EXPECT_EQ(generator.complete(test::code_task("cube"), {whole}, 5)[0].code, whole[0]);
+  EXPECT_EQ(generator.finish(test::code_task("cube"), whole, 5).code, whole[0]);
   EXPECT_TRUE(model.requests().empty());
 }
 
