@@ -30,6 +30,7 @@ Rules:
 - Start each major block with a comment "# Step n: what it does", numbered from 1.
 - Import nothing but typing, re, math, collections, itertools, functools, statistics, json, string, random, asyncio.
 - Never catch all exceptions (no bare except, no except Exception, no contextlib.suppress); fix the cause instead.
+- Run no text as code and reach no attribute by a text: no exec, eval, compile, getattr, globals.
 - %ANSWER%
 - Every call costs. Use as few calls and as little code as the task needs.
 - Reply with one to three sentences of reasoning, then one ```python block with the whole class, then nothing.

@@ -108,6 +108,43 @@ TEST(BayesflowSearch, CompletionsOpenWithAResampledPrefix) {
   for (const auto& step : second) EXPECT_THAT(first, testing::Contains(step));
 }
 
+/// Fails when it is asked for more of a prefix that is whole.
+class WatchfulGenerator : public ScriptedGenerator {
+ public:
+  explicit WatchfulGenerator(const SearchScorer& scorer) : scorer_(scorer) {}
+
+  std::vector<NextStep> extend(const Task& task, const std::vector<StepPrefix>& prefixes,
+                               uint64_t seed) override {
+    for (const auto& prefix : prefixes) EXPECT_FALSE(scorer_.is_whole(join_steps(prefix)));
+    return ScriptedGenerator::extend(task, prefixes, seed);
+  }
+  std::vector<Candidate> complete(const Task& task, const std::vector<StepPrefix>& prefixes,
+                                  uint64_t seed) override {
+    for (const auto& prefix : prefixes) EXPECT_FALSE(scorer_.is_whole(join_steps(prefix)));
+    return ScriptedGenerator::complete(task, prefixes, seed);
+  }
+  Candidate finish(const Task& task, const StepPrefix& whole, uint64_t seed) override {
+    ++num_finished;
+    Candidate candidate = ScriptedGenerator::finish(task, whole, seed);
+    EXPECT_EQ(candidate.code, join_steps(whole));
+    EXPECT_FALSE(candidate.reasoning.empty());
+    return candidate;
+  }
+
+  int num_finished = 0;
+
+ private:
+  const SearchScorer& scorer_;
+};
+
+TEST(BayesflowSearch, AddsNothingToAWholePrefix) {
+  Bench bench(bayesflow(4, 3, 4));
+  WatchfulGenerator watchful(bench.scorer);
+  bench.generator = &watchful;
+  bench.run();
+  EXPECT_GT(watchful.num_finished, 0);
+}
+
 TEST(BayesflowSearch, RunsIdenticalCodeOnce) {
   Bench bench(bayesflow(6, 4, 4));
   bench.run();
