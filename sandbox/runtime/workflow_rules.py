@@ -18,9 +18,10 @@ _SCOPES = _FUNCTIONS + (ast.Lambda, ast.ClassDef)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 # What may give a value another name.
-_KEEPERS = (ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.arguments, ast.keyword, ast.List, ast.Dict,
-            ast.Return, ast.Lambda)
-_SUBMODULES = {("random", "random"), ("collections", "abc")}  # no other modules, for all their names
+_KEEPERS = (ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.arguments, ast.keyword, ast.List,
+            ast.Dict, ast.Return, ast.Lambda)
+# Named like other modules, which they are not.
+_OWN = {("random", "random"), ("collections", "abc")}
 _EVERY = "a handler catches every exception"
 _CHECKS_CLASS = {"isinstance", "issubclass"}
 
@@ -122,7 +123,7 @@ class _Rules:
         return self.locals[scope]
 
     def _is_local(self, node):
-        """Whether a function around the name binds it: then it is never the builtin of that name."""
+        """Whether a function around the name binds it: then it is never the builtin."""
         child, scope = node, self.parents[node]
         while not isinstance(scope, ast.Module):
             is_function = isinstance(scope, _FUNCTIONS + (ast.Lambda,))
@@ -193,7 +194,7 @@ class _Rules:
                 self._refuse(node, f"{module}.{name} is not allowed: the name is private")
             elif name in _ATTRIBUTES and (module, name) != ("re", "compile"):
                 self._refuse(node, f"{module}.{name} is not allowed")
-            elif name in sys.stdlib_module_names and (module, name) not in _SUBMODULES:
+            elif name in sys.stdlib_module_names and (module, name) not in _OWN:
                 self.reached.add((name, node.lineno))
         elif name in _ATTRIBUTES and name not in self.methods and not _is_named(
                 node.value, {"self", "cls"}):
@@ -208,7 +209,7 @@ class _Rules:
                 self._refuse(node, f"import of {module}.{name} is not allowed")
             elif name.startswith("_"):
                 self._refuse(node, f"import of {module}.{name} is not allowed: the name is private")
-            elif name in sys.stdlib_module_names and (module, name) not in _SUBMODULES:
+            elif name in sys.stdlib_module_names and (module, name) not in _OWN:
                 self.reached.add((name, node.lineno))
 
     # Classes made by calls
