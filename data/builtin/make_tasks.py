@@ -63,6 +63,21 @@ def varied(cases, rng):
     return chosen
 
 
+def is_echo(case):
+    return case["args"][0] == case["expected"]
+
+
+def refuse_trivial_answers(tests):
+    """Neither a constant nor an echo of the first argument passes val: where one would, the first
+    test changes places with a hidden one that it fails."""
+    val, hidden = tests["val"], tests["hidden"]
+    for passes in (lambda case: case["expected"] == val[-1]["expected"], is_echo):
+        if not all(map(passes, val)):
+            continue
+        other = next(i for i, case in enumerate(hidden) if not passes(case))
+        val[0], hidden[other] = hidden[other], val[0]
+
+
 def make_tests(name, code, kinds):
     rng = random.Random(f"weft {name}")
     scope = {}
@@ -82,6 +97,7 @@ def make_tests(name, code, kinds):
     for part, count in PARTS:
         tests[part] = chosen[start : start + count]
         start += count
+    refuse_trivial_answers(tests)
     return tests
 
 

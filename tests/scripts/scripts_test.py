@@ -87,6 +87,14 @@ class BuiltinTasks(unittest.TestCase):
                 ]
                 self.assertEqual(len(parts), len(set(parts)), task["id"])
 
+    def test_no_trivial_answer_passes_val(self):
+        for split in SPLITS:
+            for task in tasks(split):
+                val = task["tests"]["val"]
+                expected = [test["expected"] for test in val]
+                self.assertTrue(any(each != expected[0] for each in expected), task["id"])
+                self.assertTrue(any(test["args"][:1] != [test["expected"]] for test in val))
+
 
 if __name__ == "__main__":
     unittest.main()
