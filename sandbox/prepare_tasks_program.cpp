@@ -1,10 +1,15 @@
 #include "sandbox/prepare_tasks_program.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <set>
 #include <sstream>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/jsonl.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -14,75 +19,23 @@
 namespace weft {
 namespace {
 
-using Form = ReferenceTask::Form;
+constexpr size_t kFewValTests = 5;
 
-std::string text_of(const Json& row, const char* key, const std::string& where) {
-  return get_field<std::string>(row, key, where);
-}
-
-std::vector<std::string> texts_of(const Json& row, const char* key, const std::string& where) {
-  std::vector<std::string> texts;
-  for (const auto& text : get_field_or<Json>(row, key, Json::array(), where)) {
-    if (!text.is_string()) throw InputError(where + ": " + key + ": expected an array of strings");
-    texts.push_back(text.get<std::string>());
-  }
-  return texts;
-}
-
-// The imports and helpers of a prompt, which an answer that is only the function takes as given.
-std::string before_entry_point(const std::string& prompt, const std::string& entry_point) {
-  const std::string header = "def " + entry_point + "(";
-  size_t place = prompt.find(header);
-  while (place != std::string::npos && place > 0 && prompt[place - 1] != '\n') {
-    place = prompt.find(header, place + 1);
-  }
-  const std::string setup = prompt.substr(0, place == std::string::npos ? 0 : place);
-  const size_t last = setup.find_last_not_of(" \t\r\n");
-  return last == std::string::npos ? "" : setup.substr(0, last + 1) + "\n";
-}
-
-// HumanEval, and HumanEval+ and MBPP+ as EvalPlus gives them: with lists of inputs, or with a
-// check.
-BenchmarkRow parse_humaneval(const Json& row, const std::string& where) {
-  BenchmarkRow parsed;
-  parsed.id = text_of(row, "task_id", where);
-  parsed.prompt = text_of(row, "prompt", where);
-  ReferenceTask& reference = parsed.reference;
-  reference.code = parsed.prompt + text_of(row, "canonical_solution", where);
-  reference.entry_point = text_of(row, "entry_point", where);
-  parsed.setup = before_entry_point(parsed.prompt, reference.entry_point);
-  if (row.contains("base_input")) {
-    reference.form = Form::kInputs;
-    for (const char* key : {"base_input", "plus_input"}) {
-      const Json inputs = get_field_or<Json>(row, key, Json::array(), where);
-      if (!inputs.is_array()) throw_field_error(where, key, "an array", &inputs);
-      for (const auto& input : inputs) reference.inputs.push_back(input);
+// Adds the tests of another field of the row; those on arguments that were there replace them.
+void add_tests(Recording& whole, Recording part) {
+  std::map<std::string, size_t> places;
+  for (size_t i = 0; i < whole.inputs.size(); ++i) places.emplace(whole.inputs[i].identity, i);
+  for (size_t i = 0; i < part.tests.size(); ++i) {
+    const auto place = places.find(part.inputs[i].identity);
+    if (place == places.end()) {
+      whole.tests.push_back(std::move(part.tests[i]));
+      whole.inputs.push_back(std::move(part.inputs[i]));
+    } else {
+      whole.tests[place->second] = std::move(part.tests[i]);
+      whole.inputs[place->second] = std::move(part.inputs[i]);
     }
-    reference.absolute_tolerance = get_field_or<double>(row, "atol", 0, where);
-  } else {
-    reference.tests = {text_of(row, "test", where)};
   }
-  return parsed;
-}
-
-BenchmarkRow parse_mbpp(const Json& row, const std::string& where) {
-  BenchmarkRow parsed;
-  const Json id = get_field<Json>(row, "task_id", where);
-  parsed.id = id.is_string() ? id.get<std::string>() : "mbpp/" + dump_json(id);
-  ReferenceTask& reference = parsed.reference;
-  reference.form = Form::kAsserts;
-  reference.code = text_of(row, "code", where);
-  reference.before = get_field_or<std::string>(row, "test_setup_code", "", where);
-  for (const auto& line : texts_of(row, "test_imports", where)) reference.before += line + "\n";
-  reference.tests = texts_of(row, "test_list", where);
-  for (auto& test : texts_of(row, "challenge_test_list", where)) {
-    reference.tests.push_back(std::move(test));
-  }
-  if (reference.tests.empty()) throw InputError(where + ": test_list: expected asserts");
-  parsed.prompt =
-      row.contains("text") ? text_of(row, "text", where) : text_of(row, "prompt", where);
-  parsed.prompt += "\nYour code should pass this test:\n" + reference.tests[0] + "\n";
-  return parsed;
+  std::move(part.problems.begin(), part.problems.end(), std::back_inserter(whole.problems));
 }
 
 // Everything of a run that a row needs.
@@ -90,19 +43,24 @@ class Preparer {
  public:
   explicit Preparer(const PrepareTasksConfig& config)
       : config_(config),
-        sandbox_(sandbox_options(config)),
+        sandbox_(sandbox_options(config, 0)),
         judge_(sandbox_),
-        recorder_(sandbox_, limits(config)) {}
+        recorder_(sandbox_, limits(config)) {
+    if (config.augment == 0) return;
+    other_sandbox_.emplace(sandbox_options(config, 1));
+    other_judge_.emplace(*other_sandbox_);
+  }
 
   // The task's line, or the reason why there is none.
   Json prepare(const BenchmarkRow& row, std::string& problem);
 
  private:
-  static SandboxOptions sandbox_options(const PrepareTasksConfig& config) {
+  static SandboxOptions sandbox_options(const PrepareTasksConfig& config, unsigned hash_seed) {
     SandboxOptions options;
     options.num_slots = 1;
     options.min_tier = config.min_tier;
     options.packages = config.packages;
+    options.hash_seed = hash_seed;
     return options;
   }
   static Limits limits(const PrepareTasksConfig& config) {
@@ -111,39 +69,77 @@ class Preparer {
     limits.memory_mb = config.memory_mb;
     return limits;
   }
-  Verdict judge_reference(const BenchmarkRow& row, const Recording& recording);
+  Recording record(const BenchmarkRow& row) const;
+  Verdict judge(Judge& judge, const std::string& code, const std::string& entry_point,
+                const std::vector<Json>& tests) const;
+  std::vector<Json> further_tests(const BenchmarkRow& row, const Recording& recording);
 
   const PrepareTasksConfig& config_;
   Sandbox sandbox_;
   Judge judge_;
   Recorder recorder_;
+  std::optional<Sandbox> other_sandbox_;  // the order of its sets is another
+  std::optional<Judge> other_judge_;
 };
 
-Verdict Preparer::judge_reference(const BenchmarkRow& row, const Recording& recording) {
+Recording Preparer::record(const BenchmarkRow& row) const {
+  Recording whole;
+  for (ReferenceTask reference : row.references) {
+    if (reference.entry_point.empty()) reference.entry_point = whole.entry_point;
+    Recording part = recorder_.record(reference);
+    if (part.tests.empty() && part.problems.empty()) part.problems.push_back("no test in it");
+    if (!part.entry_point.empty()) whole.entry_point = part.entry_point;
+    if (whole.tests.empty()) {
+      whole.tests = std::move(part.tests);
+      whole.inputs = std::move(part.inputs);
+      std::move(part.problems.begin(), part.problems.end(), std::back_inserter(whole.problems));
+    } else {
+      add_tests(whole, std::move(part));
+    }
+  }
+  return whole;
+}
+
+Verdict Preparer::judge(Judge& judge, const std::string& code, const std::string& entry_point,
+                        const std::vector<Json>& tests) const {
   JudgeRequest request;
-  request.code = row.reference.code;
-  request.entry_point = recording.entry_point;
-  request.tests = recording.tests;
+  request.code = code;
+  request.entry_point = entry_point;
+  request.tests = tests;
   request.limits = limits(config_);
-  return judge_.run(request);
+  return judge.run(request);
+}
+
+std::vector<Json> Preparer::further_tests(const BenchmarkRow& row, const Recording& recording) {
+  const std::string& code = row.references[0].code;
+  const uint64_t seed = hash_combine(hash64(row.id), static_cast<uint64_t>(config_.seed));
+  const Recording further = recorder_.further_tests(
+      recording, row.guarded_code.empty() ? code : row.guarded_code, config_.augment, seed);
+  for (const auto& problem : further.problems)
+    log::warn("{}: no further tests: {}", row.id, problem);
+  if (further.tests.empty()) return {};
+  const Verdict verdict = judge(*other_judge_, code, recording.entry_point, further.tests);
+  std::vector<Json> kept;
+  for (size_t i = 0; i < further.tests.size(); ++i) {
+    if (verdict.tests[i].verdict == TestVerdict::kPass) kept.push_back(further.tests[i]);
+  }
+  return kept;
 }
 
 Json Preparer::prepare(const BenchmarkRow& row, std::string& problem) {
-  const Recording recording = recorder_.record(row.reference);
+  const Recording recording = record(row);
   if (!recording.problems.empty()) {
-    problem = "not every test of the benchmark could be recorded: " + recording.problems.front();
+    problem = "not every test of the row can be recorded: " + recording.problems.front();
     return {};
   }
-  if (recording.tests.empty()) {
-    problem = "no test could be recorded";
-    return {};
-  }
-  const Verdict verdict = judge_reference(row, recording);
+  const Verdict verdict =
+      judge(judge_, row.references[0].code, recording.entry_point, recording.tests);
   if (verdict.passed != verdict.declared) {
     problem = "the reference does not pass its own tests: " + verdict.row_verdict();
     return {};
   }
-  Json tests = split_tests(recording.tests);
+  Json tests = split_tests(
+      recording, config_.augment > 0 ? further_tests(row, recording) : std::vector<Json>{});
   tests["official"] = recording.tests;
   Json task{
       {"id", row.id},         {"dataset", config_.dataset},           {"kind", "code"},
@@ -152,26 +148,18 @@ Json Preparer::prepare(const BenchmarkRow& row, std::string& problem) {
   return task;
 }
 
-// What a test runs, whatever it expects: two tests of one identity are the same test.
-std::string identity_of(const Json& test) {
-  Json what = test;
-  for (const char* key : {"expected", "compare", "output"}) what.erase(key);
-  return dump_json(what);
-}
-
-bool has_one_value(const std::vector<Json>& tests) {
+bool expects_one_value(const std::vector<Json>& tests) {
   return std::all_of(tests.begin(), tests.end(),
                      [&](const Json& test) { return test["expected"] == tests[0]["expected"]; });
 }
 
-// A constant passes val where all of it expects one value: its last test then changes places with a
-// hidden one that expects another.
-void make_room_for_another_value(std::vector<Json>& val, std::vector<Json>& hidden) {
-  if (val.size() < 2 || !has_one_value(val)) return;
-  const auto other = std::find_if(hidden.begin(), hidden.end(), [&](const Json& test) {
+// A constant passes val where all of it expects one value.
+void give_val_another_value(std::vector<Json>& val, std::vector<Json>& others) {
+  if (val.size() < 2 || !expects_one_value(val)) return;
+  const auto other = std::find_if(others.begin(), others.end(), [&](const Json& test) {
     return test["expected"] != val[0]["expected"];
   });
-  if (other != hidden.end()) std::swap(val.back(), *other);
+  if (other != others.end()) std::swap(val.front(), *other);
 }
 
 std::vector<std::string> split_at_commas(const std::string& text) {
@@ -181,41 +169,65 @@ std::vector<std::string> split_at_commas(const std::string& text) {
   return parts;
 }
 
+// What is said once of a whole run.
+class Summary {
+ public:
+  void add_row(const BenchmarkRow& row) {
+    for (const auto& column : row.unread) {
+      if (unread_.insert(column).second)
+        new_columns_ += (new_columns_.empty() ? "" : ", ") + column;
+    }
+    if (new_columns_.empty()) return;
+    log::info("columns that are not read: {}", new_columns_);
+    new_columns_.clear();
+  }
+  void add_task(const Json& task) {
+    ++num_tasks_;
+    if (task["tests"]["val"].size() >= kFewValTests) return;
+    ++num_few_;
+    few_ += (few_.empty() ? "" : ", ") + task["id"].get<std::string>();
+  }
+  void log_few() const {
+    if (num_few_ == 0) return;
+    log::warn(
+        "{} of {} tasks have fewer than {} different val tests, which an answer may pass that does "
+        "not solve the task; --augment N adds some. They are {}",
+        num_few_, num_tasks_, kFewValTests, few_);
+  }
+
+ private:
+  std::set<std::string> unread_;
+  std::string new_columns_, few_;
+  int64_t num_tasks_ = 0, num_few_ = 0;
+};
+
 }  // namespace
 
 void PrepareTasksConfig::validate() const {
-  const char* known[] = {"humaneval", "humaneval_plus", "mbpp", "mbpp_plus"};
-  if (std::find(std::begin(known), std::end(known), dataset) == std::end(known)) {
-    throw InputError("dataset: expected humaneval, humaneval_plus, mbpp or mbpp_plus, got \"" +
-                     dataset + "\"");
+  if (!is_benchmark(dataset)) {
+    throw InputError("dataset: expected one of " + benchmark_names() + ", got \"" + dataset + "\"");
+  }
+  if (augment < 0 || augment > 1000) {
+    throw InputError("augment: expected 0 to 1000, got " + std::to_string(augment));
   }
   if (cpu_ms < 1) throw InputError("cpu_ms: expected at least 1, got " + std::to_string(cpu_ms));
 }
 
-BenchmarkRow parse_benchmark_row(const std::string& dataset, const Json& row,
-                                 const std::string& where) {
-  if (!row.is_object()) {
-    throw InputError(where + ": expected an object, got " + describe_type(row));
-  }
-  const bool has_asserts = dataset.starts_with("mbpp") && row.contains("test_list");
-  return has_asserts ? parse_mbpp(row, where) : parse_humaneval(row, where);
-}
-
-Json split_tests(const std::vector<Json>& tests) {
-  std::vector<const Json*> distinct;
+Json split_tests(const Recording& recording, const std::vector<Json>& further) {
+  std::vector<Json> distinct;
   std::set<std::string> seen;
-  for (const auto& test : tests) {
-    if (seen.insert(identity_of(test)).second) distinct.push_back(&test);
+  for (size_t i = 0; i < recording.tests.size(); ++i) {
+    if (seen.insert(recording.inputs[i].identity).second) distinct.push_back(recording.tests[i]);
   }
-  const size_t count = distinct.size();
-  std::vector<Json> val, hidden;
-  for (size_t i = count > 1 ? 1 : 0; i < count; ++i) {
-    (i % 2 == 1 || count == 1 ? val : hidden).push_back(*distinct[i]);
+  const bool has_public = distinct.size() + further.size() > 1;
+  std::vector<Json> shown, val, hidden;
+  for (size_t i = 0; i < distinct.size(); ++i) {
+    (i == 0 && has_public ? shown : i % 2 == 1 || i == 0 ? val : hidden).push_back(distinct[i]);
   }
-  make_room_for_another_value(val, hidden);
-  Json split{{"public", Json::array()}, {"val", val}, {"hidden", hidden}};
-  if (count > 1) split["public"].push_back(*distinct[0]);
-  return split;
+  val.insert(val.end(), further.begin(), further.end());
+  give_val_another_value(val, hidden);
+  give_val_another_value(val, shown);
+  return {{"public", shown}, {"val", val}, {"hidden", hidden}};
 }
 
 void run_prepare_tasks(const PrepareTasksConfig& config) {
@@ -225,6 +237,7 @@ void run_prepare_tasks(const PrepareTasksConfig& config) {
   int64_t num_rows = 0, num_failed = 0;
   for (const auto& path : paths) num_rows += count_rows(path);
   Progress progress("prepare_tasks", num_rows, "tasks");
+  Summary summary;
   for (const auto& path : paths) {
     JsonlReader reader(path);
     for (JsonlLine line; !stop_signal() && reader.next(line); progress.advance()) {
@@ -232,9 +245,14 @@ void run_prepare_tasks(const PrepareTasksConfig& config) {
       try {
         if (problem.empty()) {
           const auto row = parse_benchmark_row(config.dataset, line.value, reader.where(line));
+          summary.add_row(row);
           const Json task = preparer.prepare(row, problem);
-          if (problem.empty()) writer.write(task);
-          if (!problem.empty()) problem = row.id + ": " + problem;
+          if (problem.empty()) {
+            writer.write(task);
+            summary.add_task(task);
+          } else {
+            problem = row.id + ": " + problem;
+          }
         }
       } catch (const InputError& error) {
         problem = error.what();
@@ -245,6 +263,7 @@ void run_prepare_tasks(const PrepareTasksConfig& config) {
     }
   }
   throw_if_stopped();
+  summary.log_few();
   if (num_failed > 0) {
     throw Error("prepare_tasks: " + std::to_string(num_failed) + " rows gave no task, see above");
   }

@@ -30,6 +30,8 @@ struct SandboxOptions {
   /// Uid and gid on the host of what runs in the jails, when started by root. The kernel counts no
   /// processes of uid 0: the self-test then refuses to serve.
   unsigned jail_uid = 65534;
+  /// Of Python's string hashes, which the order of sets depends on.
+  unsigned hash_seed = 0;
 };
 
 /// Thread-safe; borrowed by Judge, PythonAnalyser and WorkflowHost, which it must outlive.

@@ -101,6 +101,7 @@ ZygoteOptions SlotPool::zygote_options(Flavour flavour) const {
   zygote.bare = flavour == Flavour::kMin;
   zygote.uid = options_.jail_uid;
   zygote.packages = options_.packages;
+  zygote.hash_seed = options_.hash_seed;
   return zygote;
 }
 

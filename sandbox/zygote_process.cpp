@@ -72,10 +72,12 @@ int spawn(const ZygoteOptions& options, int control, pid_t* pid) {
   std::string name = "weft_zygote", tier = options.tier, modules = options.modules;
   std::string uid = "uid=" + std::to_string(options.uid), workflows = "workflows", bare = "bare";
   std::string packages = "packages=" + options.packages;
+  std::string hash_seed = "hash_seed=" + std::to_string(options.hash_seed);
   std::vector<char*> argv = {name.data(), tier.data(), modules.data(), uid.data()};
   if (options.workflows) argv.push_back(workflows.data());
   if (options.bare) argv.push_back(bare.data());
   if (!options.packages.empty()) argv.push_back(packages.data());
+  if (options.hash_seed != 0) argv.push_back(hash_seed.data());
   argv.push_back(nullptr);
   char* environment[] = {nullptr};
   const int error =

@@ -36,6 +36,7 @@ struct ZygoteOptions {
   bool bare = false;     ///< without the helpers that kBuiltin jobs call
   unsigned uid = 65534;  ///< of jailed processes on the host, when started by root
   std::string packages;  ///< folder of further importable modules; empty: none
+  unsigned hash_seed = 0;
 };
 
 /// The parent's ends of a started job's descriptors; non-blocking.

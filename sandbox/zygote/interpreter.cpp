@@ -34,7 +34,7 @@ void initialise(const JailOptions& options) {
   config.write_bytecode = 0;
   config.install_signal_handlers = 0;
   config.use_hash_seed = 1;
-  config.hash_seed = 0;
+  config.hash_seed = options.hash_seed;
   config.module_search_paths_set = 1;
   const std::string stdlib = WEFT_PYTHON_STDLIB;
   std::vector<std::string> paths = {stdlib, stdlib + "/lib-dynload"};

@@ -27,6 +27,7 @@ struct JailOptions {
   bool workflows = false;      ///< many jobs at a time
   bool bare = false;           ///< without the helpers of kBuiltin jobs
   std::string packages;        ///< folder to offer as kPackages; empty: none
+  unsigned hash_seed = 0;
 };
 
 constexpr const char* kPackages = "/packages";

@@ -1,6 +1,6 @@
-/// weft_zygote TIER MODULES [workflows] [bare] [uid=N] [packages=DIR]: a warm Python in a jail that
-/// forks one child per job. Started by sandbox/zygote_process.cpp with the control socket as
-/// descriptor 3 and no environment.
+/// weft_zygote TIER MODULES [workflows] [bare] [uid=N] [packages=DIR] [hash_seed=N]: a warm Python
+/// in a jail that forks one child per job. Started by sandbox/zygote_process.cpp with the control
+/// socket as descriptor 3 and no environment.
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
@@ -86,6 +86,9 @@ JailOptions options_of(int argc, char** argv) {
     if (argument == "bare") options.bare = true;
     if (argument.starts_with("uid=")) {
       options.host_id = static_cast<unsigned>(std::stoul(argument.substr(4)));
+    }
+    if (argument.starts_with("hash_seed=")) {
+      options.hash_seed = static_cast<unsigned>(std::stoul(argument.substr(10)));
     }
     if (argument.starts_with("packages=")) options.packages = argument.substr(9);
   }

@@ -2,6 +2,7 @@
 """Reference solutions of public benchmarks through the real programs: every one passes, but for those
 listed here, each refused for the reason beside it. Needs the folder of WEFT_TEST_DATA."""
 
+import ast
 import json
 import os
 import subprocess
@@ -34,6 +35,32 @@ def run(program, *arguments):
                           text=True)
 
 
+def identity(test):
+    return json.dumps({key: test[key] for key in test if key not in ("expected", "compare")})
+
+
+def literal(value):
+    """Python text of a value of docs/formats.md."""
+    if isinstance(value, list):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    if not isinstance(value, dict):
+        return repr(value)
+    tag, body = next(iter(value.items()), ("", None))
+    if tag == "$tuple":
+        return "(" + "".join(literal(each) + ", " for each in body) + ")"
+    if tag in ("$set", "$frozenset"):
+        return f"{tag[1:]}({literal(body)})"
+    if tag == "$dict":
+        return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in body) + "}"
+    if tag == "$float":
+        return f"float({body!r})"
+    if tag == "$int":
+        return body
+    if tag == "$complex":
+        return f"complex({body[0]}, {body[1]})"
+    return "{" + ", ".join(f"{k!r}: {literal(v)}" for k, v in value.items()) + "}"
+
+
 @unittest.skipUnless(DATA.is_dir(), "WEFT_TEST_DATA is not set")
 class Benchmarks(unittest.TestCase):
     def setUp(self):
@@ -41,10 +68,11 @@ class Benchmarks(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.place = Path(folder.name)
 
-    def count_prepared(self, dataset, file):
+    def count_prepared(self, dataset, file, *flags):
         """Tasks that prepare_tasks records; it leaves out those whose reference fails."""
         out = self.place / "tasks.jsonl"
-        done = run("prepare_tasks", "--dataset", dataset, "--in", DATA / file, "--out", out)
+        done = run("prepare_tasks", "--dataset", dataset, "--in", DATA / file, "--out", out,
+                   *flags)
         self.assertEqual(done.returncode, 0, done.stderr[-2000:])
         return len(out.read_text().splitlines())
 
@@ -52,6 +80,57 @@ class Benchmarks(unittest.TestCase):
         self.assertEqual(self.count_prepared("humaneval", "humaneval.jsonl"), 164)
         self.assertEqual(self.count_prepared("mbpp", "mbpp.jsonl"), 974)
         self.assertEqual(self.count_prepared("mbpp", "mbpp_sanitized.jsonl"), 427)
+
+    def prepare(self, dataset, file, *flags):
+        self.count_prepared(dataset, file, *flags)
+        return [json.loads(line) for line in (self.place / "tasks.jsonl").open()]
+
+    def judge(self, rows):
+        """The verdicts of rows, in their order."""
+        path = self.place / "rows.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        done = run("judge", "--in", path)
+        self.assertEqual(done.returncode, 0, done.stderr[-2000:])
+        return [json.loads(line) for line in done.stdout.rstrip("\n").split("\n")]
+
+    def test_answers_that_are_only_the_function_pass(self):
+        tasks = {task["id"]: task for task in self.prepare("humaneval", "humaneval.jsonl")}
+        rows = []
+        for problem in map(json.loads, (DATA / "humaneval.jsonl").open()):
+            task = tasks[problem["task_id"]]
+            whole = problem["prompt"] + problem["canonical_solution"]
+            lines = whole.split("\n")
+            function = next(node for node in ast.parse(whole).body
+                            if getattr(node, "name", "") == problem["entry_point"])
+            rows.append({"id": task["id"], "code": "\n".join(lines[function.lineno - 1:]),
+                         "entry_point": task["entry_point"], "setup": task.get("setup", ""),
+                         "mode": "call", "tests": task["tests"]["official"],
+                         "limits": {"cpu_ms": 10000, "memory_mb": 1024}})
+        verdicts = self.judge(rows)
+        self.assertEqual(len(verdicts), 164)
+        self.assertEqual([row["id"] for row in verdicts if row["verdict"] != "PASS"], [])
+
+    def test_trivial_answers_earn_next_to_nothing(self):
+        """True, False, an echo and the public test's value, taken together, pass val on at most 2 %
+        of the tasks: what the augmented tests are for."""
+        tasks = self.prepare("mbpp", "mbpp_sanitized.jsonl", "--augment", "10")
+        self.assertEqual(len(tasks), 427)
+        rows = []
+        for task in tasks:
+            tests, name = task["tests"], task["entry_point"]
+            lists = [identity(test) for part in ("public", "val", "hidden") for test in tests[part]]
+            self.assertEqual(len(lists), len(set(lists)), task["id"])
+            answers = {"true": f"def {name}(*a, **k): return True",
+                       "false": f"def {name}(*a, **k): return False",
+                       "echo": f"def {name}(*a, **k): return a[0]",
+                       "public": f"def {name}(*a, **k): return "
+                                 + literal(tests["public"][0]["expected"])}
+            rows += [{"id": f"{task['id']} {answer}", "code": code, "entry_point": name,
+                      "mode": "call", "tests": tests["val"]} for answer, code in answers.items()]
+        passed = [row["id"] for row in self.judge(rows) if row["verdict"] == "PASS"]
+        fooled = {name.split()[0] for name in passed}
+        print(f"{len(fooled)} of {len(tasks)} tasks: {passed}")
+        self.assertLessEqual(len(fooled), 0.02 * len(tasks), passed)
 
     def judge_bigcodebench(self):
         rows = self.place / "rows.jsonl"
