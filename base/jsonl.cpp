@@ -1,9 +1,11 @@
 #include "base/jsonl.h"
 
 #include <cstring>
+#include <fstream>
 #include <iostream>
 
 #include "base/error.h"
+#include "base/gzip.h"
 
 namespace weft {
 
@@ -13,12 +15,8 @@ JsonlReader::JsonlReader(const std::filesystem::path& path) : name_(path.string(
     stream_ = &std::cin;
     return;
   }
-  if (std::filesystem::is_directory(path)) {
-    throw InputError("cannot read " + name_ + ": is a directory");
-  }
-  file_.open(path, std::ios::binary);
-  if (!file_) throw InputError(with_errno("cannot read " + name_));
-  stream_ = &file_;
+  file_ = open_text(path);
+  stream_ = file_.get();
 }
 
 std::string JsonlReader::where(const JsonlLine& line) const {

@@ -4,7 +4,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
+#include <istream>
+#include <memory>
 #include <string>
 
 #include "base/json.h"
@@ -17,13 +18,14 @@ struct JsonlLine {
   std::string error;   ///< why the line is no JSON, with file and number; empty when it is
 };
 
-/// Reads JSON lines; blank lines are skipped, bad ones handed on with their error.
+/// Reads JSON lines, also of a gzipped file; blank lines are skipped, bad ones handed on with their
+/// error.
 class JsonlReader {
  public:
   /// `path` "-" is standard input. Throws InputError when the file cannot be opened.
   explicit JsonlReader(const std::filesystem::path& path);
 
-  /// False at the end of the file.
+  /// False at the end of the file. Throws InputError where a gzipped file is broken.
   bool next(JsonlLine& line);
 
   /// "FILE:NUMBER" of a line, for messages.
@@ -31,7 +33,7 @@ class JsonlReader {
 
  private:
   std::string name_;
-  std::ifstream file_;
+  std::unique_ptr<std::istream> file_;  ///< null for standard input
   std::istream* stream_;
   int64_t number_ = 0;
 };

@@ -7,6 +7,7 @@ find_package(fmt 9 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
 find_package(SQLite3 REQUIRED)
 find_package(CURL REQUIRED)
+find_package(ZLIB REQUIRED)
 
 foreach(name IN ITEMS libseccomp libpcre2-8 sentencepiece libutf8proc)
   string(REGEX REPLACE "^lib|-8$" "" target ${name})

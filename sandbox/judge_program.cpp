@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <deque>
 #include <filesystem>
-#include <fstream>
 #include <future>
 #include <map>
 #include <memory>
@@ -12,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/gzip.h"
 #include "base/jsonl.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -159,9 +159,9 @@ void throw_if_failed(const RowCounts& counts) {
 
 int64_t count_rows(const std::string& path) {
   if (!std::filesystem::is_regular_file(path)) return 0;
-  std::ifstream file(path);
+  const auto file = open_text(path);
   int64_t count = 0;
-  for (std::string line; std::getline(file, line);) count += !line.empty();
+  for (std::string line; std::getline(*file, line);) count += !line.empty();
   return count;
 }
 
