@@ -11,8 +11,19 @@
 
 namespace weft {
 
-/// Task id -> hidden tests, from the same file as load_tasks reads. Code tasks only. Throws
-/// InputError naming a code task whose hidden tests cannot be passed (require_scorable).
-std::map<std::string, std::vector<Json>> load_hidden_tests(const std::filesystem::path& path);
+struct FinalTests {
+  std::string where;           ///< "FILE:LINE" of the task, for messages
+  std::vector<Json> hidden;    ///< what prepare_tasks kept apart from public and val
+  std::vector<Json> official;  ///< a benchmark's whole own test set; empty where there is none
+};
+
+/// Task id -> its final tests, from the same file as load_tasks reads. Code tasks only. Throws
+/// InputError naming a task whose list is no array of objects, or whose tests are of two forms.
+/// Whether they can be passed is asked by who scores them (data/task_tests.h).
+std::map<std::string, FinalTests> load_final_tests(const std::filesystem::path& path);
+
+/// Whether a dataset is a named benchmark, whose score is that of its own test set; others, such as
+/// the built-in tasks, are scored on hidden tests.
+bool is_named_benchmark(const std::string& dataset);
 
 }  // namespace weft

@@ -29,18 +29,6 @@ void require_known_lists(const Json& tests, const std::string& where) {
   }
 }
 
-std::vector<Json> parse_tests(const Json& tests, const char* split, const std::string& where) {
-  const Json list = get_field_or<Json>(tests, split, Json::array(), where + ": tests");
-  if (!list.is_array()) throw_field_error(where + ": tests", split, "an array", &list);
-  for (const auto& test : list) {
-    if (!test.is_object())
-      throw_field_error(where + ": tests", split, "an array of objects", &test);
-  }
-  std::vector<Json> parsed(list.begin(), list.end());
-  require_one_form(parsed, split, where);
-  return parsed;
-}
-
 }  // namespace
 
 const char* to_string(TaskKind kind) {

@@ -17,6 +17,18 @@ void require_one_form(const std::vector<Json>& tests, const char* split, const s
   }
 }
 
+std::vector<Json> parse_tests(const Json& tests, const char* split, const std::string& where) {
+  const Json list = get_field_or<Json>(tests, split, Json::array(), where + ": tests");
+  if (!list.is_array()) throw_field_error(where + ": tests", split, "an array", &list);
+  for (const auto& test : list) {
+    if (!test.is_object())
+      throw_field_error(where + ": tests", split, "an array of objects", &test);
+  }
+  std::vector<Json> parsed(list.begin(), list.end());
+  require_one_form(parsed, split, where);
+  return parsed;
+}
+
 void require_scorable(const Task& task, const std::vector<Json>& tests, const char* split,
                       const std::string& where) {
   if (task.kind != TaskKind::kCode) return;

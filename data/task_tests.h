@@ -10,6 +10,10 @@
 
 namespace weft {
 
+/// The list called `split` of a task's "tests", none where it is absent. Throws InputError with
+/// `where` when it is no array of objects or its tests are of two forms.
+std::vector<Json> parse_tests(const Json& tests, const char* split, const std::string& where);
+
 /// Throws InputError with `where` and the list's name when some of the tests run an answer as a
 /// program on their "input" and others call its entry point.
 void require_one_form(const std::vector<Json>& tests, const char* split, const std::string& where);

@@ -1,4 +1,4 @@
-/// Methods side by side on tasks, scored on hidden tests. See program.h.
+/// Methods side by side on tasks, scored on tests kept for that. See program.h.
 #include <filesystem>
 
 #include "model/open_model.h"
@@ -10,7 +10,7 @@ using Config = weft::WithModels<weft::EvaluateConfig>;
 int main(int argc, char** argv) {
   const weft::ProgramSpec spec = {
       "evaluate",
-      "Compares io, cot, cot_sc, fixed workflows and meta-agents on hidden tests.",
+      "Compares baselines, fixed workflows, meta-agents and files of samples on final tests.",
       {{"--model", "model", "base model"}, {"--tasks", "tasks", "task file"}},
       true};
   return weft::run_program<Config>(
@@ -18,10 +18,12 @@ int main(int argc, char** argv) {
         weft::OpenModels models(config.local);
         const weft::UsageFile usage(std::filesystem::path(config.out) / "usage.json",
                                     [&] { return models.usage(); });
-        const auto meta_model = [&models](const weft::Method& method) {
-          const auto opened = models.open_checkpoint(method.source);
-          return weft::MetaModel{opened.model, opened.adapter};
-        };
-        weft::run_evaluate(config, args, models.open(config.worker), meta_model);
+        const weft::EvaluateModels opened = {
+            [&]() -> weft::TextModel& { return models.open(config.worker); },
+            [&models](const weft::Method& method) {
+              const auto checkpoint = models.open_checkpoint(method.source);
+              return weft::MetaModel{checkpoint.model, checkpoint.adapter};
+            }};
+        weft::run_evaluate(config, args, opened);
       });
 }

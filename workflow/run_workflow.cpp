@@ -95,6 +95,29 @@ JudgeRequest judge_request(const Task& task, std::string answer, const std::vect
   return request;
 }
 
+Limits answer_limits(const RunnerOptions& options) {
+  Limits limits;
+  limits.cpu_ms = options.judge_cpu_ms;
+  limits.memory_mb = options.judge_memory_mb;
+  return limits;
+}
+
+void add_verdict(Outcome& outcome, const Verdict& verdict) {
+  outcome.passed = verdict.passed;
+  outcome.declared = verdict.declared;
+  outcome.pass_rate = verdict.pass_rate();
+  for (const auto& test : verdict.tests) {
+    outcome.test_passed.push_back(test.verdict == TestVerdict::kPass);
+  }
+  if (!verdict.infra) return;
+  outcome.kind = Outcome::Kind::kInfrastructure;
+  outcome.pass_rate = 0;
+  outcome.error = "the judge failed";
+  for (const auto& test : verdict.tests) {
+    if (test.verdict == TestVerdict::kInfra) outcome.error = "judge: " + test.detail;
+  }
+}
+
 std::string code_of_answer(const std::string& answer) {
   static const Regex kBlock(R"((?s)```[ \t]*+[\w+-]*+[ \t]*+\r?\n(.*?)(?:```|\z))");
   const auto blocks = kBlock.find_groups(answer, 1);
@@ -201,27 +224,11 @@ class WorkflowRunner::Impl {
     }
     const auto& tests = run->request.tests ? *run->request.tests : task.val_tests;
     if (tests.empty()) return finish(*run);
-    Limits limits;
-    limits.cpu_ms = options_.judge_cpu_ms;
-    limits.memory_mb = options_.judge_memory_mb;
-    judge_.submit(judge_request(task, run->outcome.answer, tests, limits),
-                  [this, run](Verdict verdict) { judged(*run, verdict); });
-  }
-
-  void judged(Run& run, const Verdict& verdict) {
-    Outcome& outcome = run.outcome;
-    outcome.passed = verdict.passed;
-    outcome.declared = verdict.declared;
-    outcome.pass_rate = verdict.pass_rate();
-    if (verdict.infra) {
-      outcome.kind = Outcome::Kind::kInfrastructure;
-      outcome.pass_rate = 0;
-      outcome.error = "the judge failed";
-      for (const auto& test : verdict.tests) {
-        if (test.verdict == TestVerdict::kInfra) outcome.error = "judge: " + test.detail;
-      }
-    }
-    finish(run);
+    judge_.submit(judge_request(task, run->outcome.answer, tests, answer_limits(options_)),
+                  [this, run](Verdict verdict) {
+                    add_verdict(run->outcome, verdict);
+                    finish(*run);
+                  });
   }
 
   void finish(Run& run) {

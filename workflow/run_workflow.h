@@ -29,9 +29,10 @@ struct Outcome {
   Kind kind = Kind::kInfrastructure;
   double pass_rate = 0;  ///< passed / declared tests, or the scorer's value; in [0, 1]
   int passed = 0, declared = 0;
-  std::string answer;   ///< as scored: code is taken out of its fence
-  std::string error;    ///< one short text for the three other kinds
-  WorkflowUsage usage;  ///< of every try
+  std::vector<bool> test_passed;  ///< of a judged answer, by test in the tests' order
+  std::string answer;             ///< as scored: code is taken out of its fence
+  std::string error;              ///< one short text for the three other kinds
+  WorkflowUsage usage;            ///< of every try
   Json trace = Json::array();
   int64_t wall_ms = 0;
 };
@@ -78,6 +79,12 @@ struct RunnerOptions {
 /// "input" are run as a program, others by calls of the entry point. `tests` must not be empty.
 JudgeRequest judge_request(const Task& task, std::string answer, const std::vector<Json>& tests,
                            const Limits& limits = {});
+
+/// Limits of one test of an answer.
+Limits answer_limits(const RunnerOptions& options);
+
+/// Fills an outcome's score from the verdict on its answer; kInfrastructure where the judge failed.
+void add_verdict(Outcome& outcome, const Verdict& verdict);
 
 void add_usage(WorkflowUsage& total, const WorkflowUsage& usage);
 

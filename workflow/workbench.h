@@ -42,6 +42,7 @@ class Workbench {
 
   Sandbox& sandbox() { return sandbox_; }
   Judge& judge() { return judge_; }
+  PythonAnalyser& analyser() { return analyser_; }
   const MetaAgent& meta_agent() const { return meta_agent_; }
 
  private:

@@ -34,7 +34,7 @@ TEST(Task, HidesItsHiddenTests) {
   ASSERT_EQ(tasks.size(), 1u);
   EXPECT_EQ(tasks[0].public_tests.size(), 1u);
   EXPECT_EQ(tasks[0].val_tests[0]["expected"], 4);
-  EXPECT_EQ(load_hidden_tests(dir / "t.jsonl").at("a")[0]["expected"], 6);
+  EXPECT_EQ(load_final_tests(dir / "t.jsonl").at("a").hidden[0]["expected"], 6);
 }
 
 TEST(Task, KeepsTheSetupOfItsAnswers) {

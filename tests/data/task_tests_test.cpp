@@ -44,14 +44,13 @@ std::string error_of_rewards(const std::string& entry_point, const Json& tests) 
 }
 
 std::string error_of_scores(const std::string& entry_point, const Json& tests) {
-  return error_of(entry_point, tests, [](const auto& path) { load_hidden_tests(path); });
+  return error_of(entry_point, tests, [](const auto& path) { load_final_tests(path); });
 }
 
 TEST(TaskTests, ACodeTaskWithoutValTestsGivesNoReward) {
   const Json only_others = {{"public", {kCall}}, {"hidden", {kCall}}};
   EXPECT_THAT(error_of_rewards("f", only_others),
               AllOf(HasSubstr("t.jsonl: task \"other\" has no val tests"), HasSubstr("add some")));
-  EXPECT_EQ(error_of_scores("f", only_others), "no error");
 }
 
 TEST(TaskTests, TestsThatCallAFunctionNeedItsName) {
@@ -60,14 +59,11 @@ TEST(TaskTests, TestsThatCallAFunctionNeedItsName) {
   EXPECT_THAT(error_of_rewards("", calls),
               AllOf(HasSubstr("t.jsonl: task \"other\" has val tests that call a function"),
                     HasSubstr("no \"entry_point\""), HasSubstr("name the function")));
-  EXPECT_THAT(error_of_scores("", calls),
-              HasSubstr("t.jsonl:2: task \"other\" has hidden tests that call a function"));
 }
 
 TEST(TaskTests, TestsThatRunAProgramNeedNoName) {
   const Json programs = {{"val", {kStdio}}, {"hidden", {kStdio}}};
   EXPECT_EQ(error_of_rewards("", programs), "no error");
-  EXPECT_EQ(error_of_scores("", programs), "no error");
 }
 
 TEST(TaskTests, AListOfTwoFormsIsRefused) {
@@ -80,14 +76,36 @@ TEST(TaskTests, AListOfTwoFormsIsRefused) {
               AllOf(HasSubstr("field \"public\""), of_one_form));
   EXPECT_THAT(error_of_scores("f", {{"hidden", mixed}}),
               AllOf(HasSubstr("t.jsonl:2: tests: field \"hidden\""), of_one_form));
+  EXPECT_THAT(error_of_scores("f", {{"official", mixed}}),
+              AllOf(HasSubstr("t.jsonl:2: tests: field \"official\""), of_one_form));
   EXPECT_EQ(error_of_rewards("f", {{"public", {kStdio}}, {"val", {kCall}}}), "no error");
 }
 
-TEST(TaskTests, ACodeTaskWithoutHiddenTestsGivesNoScore) {
-  for (const Json& hidden : {Json::array(), Json(3)}) {
-    EXPECT_THAT(error_of_scores("f", {{"val", {kCall}}, {"hidden", hidden}}),
-                HasSubstr("t.jsonl:2: task \"other\" has no hidden tests"));
+TEST(TaskTests, AListThatIsNoArrayOfObjectsIsRefused) {
+  for (const char* split : {"hidden", "official"}) {
+    EXPECT_THAT(error_of_scores("f", {{"val", {kCall}}, {split, 3}}),
+                HasSubstr(std::string("t.jsonl:2: tests: field \"") + split + "\""));
+    EXPECT_THAT(error_of_scores("f", {{"val", {kCall}}, {split, {"assert f(2) == 4"}}}),
+                HasSubstr("an array of objects"));
   }
+}
+
+TEST(TaskTests, FinalTestsAreReadByTask) {
+  test::TempDir dir;
+  const Json task = {{"id", "a"},     {"dataset", "humaneval"}, {"kind", "code"},
+                     {"prompt", "p"}, {"entry_point", "f"},     {"tests", {{"official", {kCall}}}}};
+  std::ofstream(dir / "t.jsonl") << dump_json(task) << "\n";
+  const auto tests = load_final_tests(dir / "t.jsonl");
+  ASSERT_EQ(tests.size(), 1u);
+  EXPECT_EQ(tests.at("a").official, std::vector<Json>{kCall});
+  EXPECT_TRUE(tests.at("a").hidden.empty());
+}
+
+TEST(TaskTests, NamedBenchmarksAreKnown) {
+  EXPECT_TRUE(is_named_benchmark("mbpp_plus"));
+  EXPECT_TRUE(is_named_benchmark("gpqa"));
+  EXPECT_FALSE(is_named_benchmark("builtin"));
+  EXPECT_FALSE(is_named_benchmark("jsonl"));
 }
 
 TEST(TaskTests, OtherKindsNeedNoTests) {

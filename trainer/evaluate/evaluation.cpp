@@ -17,8 +17,6 @@
 #include "base/hash.h"
 #include "base/progress.h"
 #include "base/stop.h"
-#include "data/trajectory_store.h"
-#include "workflow/pool.h"
 
 namespace weft {
 
@@ -99,7 +97,12 @@ class Run {
 
   void take_over(const std::vector<ResultRow>& finished);
   void open_units();
+  int64_t num_runs() const;
+  int num_samples(const Method& method, const Task& task) const;
+  const std::vector<std::string>& answers(const Method& method, const Task& task) const;
   void start_fixed(size_t method);
+  void start_samples(size_t method);
+  UnitPtr make_unit(size_t method, size_t task, int sample, ResultRow facts) const;
   void start_query(size_t method, size_t task);
   void ask_meta_agent(size_t method, size_t task);
   void take_response(size_t method, size_t task, const TextResponse& response);
@@ -130,17 +133,37 @@ class Run {
 
 std::vector<ResultRow> Run::go(const std::vector<ResultRow>& finished) {
   take_over(finished);
-  const size_t total =
-      plan_.methods.size() * plan_.tasks.size() * size_t(options_.samples_per_task);
-  progress_ = std::make_unique<Progress>("evaluate", int64_t(total), "runs", int64_t(rows_.size()));
-  if (rows_.size() < total) open_units();
-  while (rows_.size() < total) {
+  const int64_t total = num_runs();
+  progress_ = std::make_unique<Progress>("evaluate", total, "runs", int64_t(rows_.size()));
+  if (int64_t(rows_.size()) < total) open_units();
+  while (int64_t(rows_.size()) < total) {
     launch();
     inbox_->next()();
   }
   std::vector<ResultRow> ordered;
   for (auto& [key, row] : rows_) ordered.push_back(std::move(row));
   return ordered;
+}
+
+int64_t Run::num_runs() const {
+  int64_t total = 0;
+  for (const Method& method : plan_.methods) {
+    for (const Task& task : plan_.tasks) total += num_samples(method, task);
+  }
+  return total;
+}
+
+/// How many rows a method has on a task.
+int Run::num_samples(const Method& method, const Task& task) const {
+  if (method.kind != MethodKind::kSamples) return options_.samples_per_task;
+  return static_cast<int>(answers(method, task).size());
+}
+
+const std::vector<std::string>& Run::answers(const Method& method, const Task& task) const {
+  static const std::vector<std::string> kNone;
+  const Samples& samples = plan_.samples.at(method.name);
+  const auto found = samples.find(task.id);
+  return found == samples.end() ? kNone : found->second;
 }
 
 void Run::take_over(const std::vector<ResultRow>& finished) {
@@ -151,9 +174,14 @@ void Run::take_over(const std::vector<ResultRow>& finished) {
     const auto method = methods.find(row.method);
     const auto task = tasks.find(row.task);
     if (method == methods.end() || task == tasks.end()) continue;
-    if (row.sample < options_.samples_per_task) {
-      rows_[{method->second, task->second, row.sample}] = row;
+    const Method& by = plan_.methods[method->second];
+    const Task& of = plan_.tasks[task->second];
+    if (row.sample >= num_samples(by, of)) continue;
+    // A file of samples may have been written anew.
+    if (by.kind == MethodKind::kSamples && row.answer != answers(by, of)[size_t(row.sample)]) {
+      continue;
     }
+    rows_[{method->second, task->second, row.sample}] = row;
   }
 }
 
@@ -161,6 +189,7 @@ void Run::open_units() {
   for (size_t method = 0; method < plan_.methods.size(); ++method) {
     const MethodKind kind = plan_.methods[method].kind;
     if (kind == MethodKind::kFixed) start_fixed(method);
+    if (kind == MethodKind::kSamples) start_samples(method);
     if (kind != MethodKind::kMeta && kind != MethodKind::kHybrid) continue;
     for (size_t task = 0; task < plan_.tasks.size(); ++task) start_query(method, task);
   }
@@ -184,6 +213,18 @@ void Run::start_fixed(size_t method) {
       ResultRow facts;
       facts.origin = "fixed";
       answer_with(method, task, sample, workflow, std::move(facts));
+    }
+  }
+}
+
+void Run::start_samples(size_t method) {
+  for (size_t task = 0; task < plan_.tasks.size(); ++task) {
+    const int count = num_samples(plan_.methods[method], plan_.tasks[task]);
+    for (int sample = 0; sample < count; ++sample) {
+      if (is_done(method, task, sample)) continue;
+      ResultRow facts;
+      facts.origin = "samples";
+      ready_.push_back(make_unit(method, task, sample, std::move(facts)));
     }
   }
 }
@@ -262,18 +303,24 @@ void Run::take_response(size_t method, size_t task, const TextResponse& response
   }
 }
 
-/// Queues the run of a workflow. One that is not valid is finished at once with facts.status.
-void Run::answer_with(size_t method, size_t task, int sample, Workflow workflow, ResultRow facts) {
-  auto unit = std::make_shared<Unit>(Unit{method, task, std::move(workflow), std::move(facts)});
+UnitPtr Run::make_unit(size_t method, size_t task, int sample, ResultRow facts) const {
+  auto unit = std::make_shared<Unit>(Unit{method, task, {}, std::move(facts)});
   unit->row.method = plan_.methods[method].name;
   unit->row.task = plan_.tasks[task].id;
   unit->row.sample = sample;
+  return unit;
+}
+
+/// Queues the run of a workflow. One that is not valid is finished at once with facts.status.
+void Run::answer_with(size_t method, size_t task, int sample, Workflow workflow, ResultRow facts) {
+  const UnitPtr unit = make_unit(method, task, sample, std::move(facts));
+  unit->workflow = std::move(workflow);
   unit->row.workflow = unit->workflow.code;
   unit->row.reasoning = unit->workflow.reasoning;
   unit->row.fingerprint = unit->workflow.facts.parses ? unit->workflow.facts.ast_hash : "";
   feed_shuffled(method, *unit);
   if (unit->workflow.valid) {
-    ready_.push_back(std::move(unit));
+    ready_.push_back(unit);
     return;
   }
   unit->row.error = unit->workflow.problem;
@@ -303,17 +350,26 @@ void Run::launch() {
   while (in_flight_ < options_.max_in_flight && !ready_.empty()) {
     const UnitPtr unit = ready_.front();
     ready_.pop_front();
+    const Method& method = plan_.methods[unit->method];
     const Task& task = plan_.tasks[unit->task];
+    const auto scoring = plan_.scoring.find(task.id);
+    const auto* tests = scoring == plan_.scoring.end() ? nullptr : &scoring->second.tests;
+    auto deliver = [this, inbox = inbox_, unit](Outcome reply) {
+      auto outcome = std::make_shared<Outcome>(std::move(reply));
+      inbox->post([this, unit, outcome] { take_outcome(unit, *outcome); });
+    };
+    ++in_flight_;
+    if (method.kind == MethodKind::kSamples) {
+      const std::string& answer = answers(method, task)[size_t(unit->row.sample)];
+      backend_.score({&task, answer, tests, cancelled_}, std::move(deliver));
+      continue;
+    }
     RunRequest request;
     request.workflow = &unit->workflow;
     request.task = &task;
     request.seed = hash_combine(seed_of(unit->task), uint64_t(unit->row.sample));
-    if (task.kind == TaskKind::kCode) request.tests = &plan_.hidden_tests.at(task.id);
-    ++in_flight_;
-    backend_.run(request, [this, inbox = inbox_, unit](Outcome reply) {
-      auto outcome = std::make_shared<Outcome>(std::move(reply));
-      inbox->post([this, unit, outcome] { take_outcome(unit, *outcome); });
-    });
+    request.tests = tests;
+    backend_.run(request, std::move(deliver));
   }
 }
 
@@ -321,13 +377,15 @@ void Run::take_outcome(const UnitPtr& unit, const Outcome& outcome) {
   --in_flight_;
   ResultRow& row = unit->row;
   row.status = row_status(outcome.kind);
-  row.pass_rate = outcome.pass_rate;
-  const bool strict =
-      plan_.tasks[unit->task].kind == TaskKind::kCode && options_.score == ScoreRule::kAllTests;
-  row.score =
-      strict ? (outcome.declared > 0 && outcome.passed == outcome.declared) : outcome.pass_rate;
-  row.passed = outcome.passed;
-  row.declared = outcome.declared;
+  const auto scoring = plan_.scoring.find(row.task);
+  AnswerScore score{outcome.pass_rate, outcome.pass_rate, outcome.passed, outcome.declared};
+  if (scoring != plan_.scoring.end() && outcome.kind == Outcome::Kind::kScored) {
+    score = score_tests(scoring->second, outcome.test_passed);
+  }
+  row.score = score.score;
+  row.pass_rate = score.pass_rate;
+  row.passed = score.passed;
+  row.declared = score.declared;
   row.worker_tokens = outcome.usage.prompt_tokens + outcome.usage.completion_tokens;
   row.calls = outcome.usage.calls;
   row.usd += outcome.usage.usd;
@@ -345,10 +403,6 @@ void Run::finish(const UnitPtr& unit) {
 
 }  // namespace
 
-EnumTable<ScoreRule> enum_table(ScoreRule) {
-  return {{ScoreRule::kAllTests, "all_tests"}, {ScoreRule::kPassRate, "pass_rate"}};
-}
-
 std::string fixed_workflow_code(const Method& method, const Task& task,
                                 const EvaluationOptions& options) {
   const CodeForm code = code_form(task);
@@ -364,6 +418,7 @@ std::string fixed_workflow_code(const Method& method, const Task& task,
 
 void EvaluationOptions::validate() const {
   require_at_least("samples_per_task", samples_per_task, 1);
+  parse_score_rule(score);
   require_at_least("io_temperature", io_temperature, 0);
   require_at_least("cot_temperature", cot_temperature, 0);
   require_at_least("cot_sc_samples", cot_sc_samples, 1);
@@ -375,31 +430,6 @@ void EvaluationOptions::validate() const {
   require_at_least("meta_max_tokens", meta_max_tokens, 1);
   require_share("pool_min_similarity", pool_min_similarity);
   require_at_least("max_in_flight", max_in_flight, 1);
-}
-
-EvaluationBackend make_backend(const MetaAgent& agent, WorkflowRunner& runner,
-                               const std::vector<Method>& methods, const EvaluationOptions& options,
-                               std::function<MetaModel(const Method&)> meta_model) {
-  auto pools = std::make_shared<std::map<std::string, WorkflowPool>>();
-  for (const Method& method : methods) {
-    if (method.kind != MethodKind::kHybrid || pools->count(method.store)) continue;
-    const TrajectoryStore store(method.store, StoreAccess::kRead);
-    pools->emplace(method.store, WorkflowPool(store.select()));
-  }
-  EvaluationBackend backend;
-  backend.prompt = [&agent](const Task& task) { return agent.prompt(task); };
-  backend.parse = [&agent](const std::string& completion) { return agent.parse(completion); };
-  backend.check = [&agent](std::string code) { return agent.check(std::move(code)); };
-  backend.run = [&runner](RunRequest request, std::function<void(Outcome)> done) {
-    runner.submit(request, std::move(done));
-  };
-  backend.meta_model = std::move(meta_model);
-  backend.pooled_code = [&agent, pools, near = options.pool_min_similarity](const Method& method,
-                                                                            const Task& task) {
-    const auto route = pools->at(method.store).route(agent.query(task));
-    return route && route->similarity >= near ? route->entry->best.code : std::string();
-  };
-  return backend;
 }
 
 std::vector<ResultRow> evaluate(const EvaluationPlan& plan, const EvaluationOptions& options,

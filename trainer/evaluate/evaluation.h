@@ -1,4 +1,4 @@
-/// Runs every method on every task and scores the answers on hidden tests.
+/// Runs every method on every task and scores the answers on tests kept for that.
 #pragma once
 
 #include <cstdint>
@@ -9,27 +9,19 @@
 
 #include "base/config.h"
 #include "data/task.h"
-#include "model/text_model.h"
+#include "trainer/evaluate/backend.h"
 #include "trainer/evaluate/methods.h"
 #include "trainer/evaluate/results.h"
+#include "trainer/evaluate/samples.h"
+#include "trainer/evaluate/scoring.h"
 #include "workflow/baselines.h"
-#include "workflow/meta_agent.h"
-#include "workflow/run_workflow.h"
-#include "workflow/workflow.h"
 
 namespace weft {
-
-/// What counts as the score of a code task.
-enum class ScoreRule {
-  kAllTests,  ///< 1 when every hidden test passes, else 0 (pass@1)
-  kPassRate,  ///< share of hidden tests that pass
-};
-EnumTable<ScoreRule> enum_table(ScoreRule);
 
 struct EvaluationOptions {
   uint64_t seed = 0;
   int samples_per_task = 1;  ///< per method; averaged within a task before anything else
-  ScoreRule score = ScoreRule::kAllTests;
+  std::string score;         ///< as parse_score_rule
   double io_temperature = kBaselineTemperature;      ///< of io's call; io_greedy's is at 0
   double cot_temperature = kBaselineTemperature;     ///< of cot's call; cot_greedy's is at 0
   double cot_sc_temperature = kBaselineTemperature;  ///< > 0 where it draws more than one draft
@@ -43,7 +35,8 @@ struct EvaluationOptions {
   template <class V>
   void visit(V& v) {
     v("samples_per_task", samples_per_task, "runs of each method on each task");
-    v("score", score, "all_tests (pass@1) or pass_rate, for code tasks");
+    v("score", score,
+      "code tasks: official, hidden or pass_rate; empty: official for a benchmark's, else hidden");
     v("io_temperature", io_temperature, "sampling of io; io_greedy's is 0");
     v("cot_temperature", cot_temperature, "sampling of cot; cot_greedy's is 0");
     v("cot_sc_temperature", cot_sc_temperature, "sampling of cot_sc's drafts");
@@ -61,43 +54,19 @@ struct EvaluationOptions {
 std::string fixed_workflow_code(const Method& method, const Task& task,
                                 const EvaluationOptions& options);
 
-/// A meta-agent's weights.
-struct MetaModel {
-  TextModel* model = nullptr;  ///< borrowed
-  std::string adapter;
-};
-
-/// What an evaluation asks of the rest of the system; functions, so that it runs without a jail or
-/// weights in tests. All are called on the thread of evaluate(); `run` must not block, and delivers
-/// on any thread.
-struct EvaluationBackend {
-  std::function<std::vector<ChatMessage>(const Task&)> prompt;
-  std::function<Workflow(const std::string& completion)> parse;
-  std::function<Workflow(std::string code)> check;
-  std::function<void(RunRequest, std::function<void(Outcome)>)> run;
-  /// Weights of a meta or hybrid method.
-  std::function<MetaModel(const Method&)> meta_model;
-  /// Stored code for a query near enough to a stored one, or empty; hybrid methods only.
-  std::function<std::string(const Method&, const Task&)> pooled_code;
-};
-
-/// The backend over a meta-agent and a runner, which it borrows. `meta_model` is the caller's;
-/// pools are read from the hybrid methods' stores.
-EvaluationBackend make_backend(const MetaAgent& agent, WorkflowRunner& runner,
-                               const std::vector<Method>& methods, const EvaluationOptions& options,
-                               std::function<MetaModel(const Method&)> meta_model);
-
-/// Hidden tests by task id, and which tasks and methods.
+/// Which tasks and methods, what scores the code tasks, and what the samples methods' files hold.
 struct EvaluationPlan {
   std::vector<Task> tasks;
-  std::map<std::string, std::vector<Json>> hidden_tests;
+  std::map<std::string, TaskScoring> scoring;  ///< by task id
   std::vector<Method> methods;
+  std::map<std::string, Samples> samples;  ///< by the name of a samples method
 };
 
 /// Runs what `finished` does not hold and returns all rows, ordered by method, task, sample. New
 /// rows are handed to `keep` as they come, infrastructure errors too. Everything is submitted
 /// concurrently, so that a batching engine sees the runs of all methods at once. Run (task, sample)
-/// has the same seed under every method.
+/// has the same seed under every method. A samples method has one row for each of its answers,
+/// others samples_per_task for each task.
 ///
 /// `plan` and what `backend` borrows must outlive the runs in flight, also when this throws (the
 /// destructor of WorkflowRunner waits for them). Throws Interrupted after a signal; what was

@@ -14,8 +14,8 @@ namespace weft {
 namespace {
 
 constexpr const char* kForms =
-    "io, io_greedy, cot, cot_greedy, cot_sc, workflow:FILE, meta:DIR, hybrid:STORE,DIR or "
-    "shuffled:NAME, each with an optional NAME= before it";
+    "io, io_greedy, cot, cot_greedy, cot_sc, workflow:FILE, meta:DIR, hybrid:STORE,DIR, "
+    "shuffled:NAME or samples:FILE, each with an optional NAME= before it";
 
 [[noreturn]] void throw_bad_method(const std::string& text) {
   throw InputError(fmt::format("methods: expected {}, got \"{}\"", kForms, text));
@@ -40,6 +40,10 @@ std::string last_part(const std::string& path) {
 
 std::string default_name(const Method& method, const std::string& head) {
   if (head == "workflow") return fs::path(method.source).stem().string();
+  if (head == "samples") {
+    const fs::path name = fs::path(method.source).filename();
+    return (name.extension() == ".gz" ? name.stem() : name).stem().string();
+  }
   if (head == "meta") return last_part(method.source);
   if (head == "shuffled") return "shuffled_" + method.source;
   return head;
@@ -57,6 +61,8 @@ const char* to_string(MethodKind kind) {
       return "hybrid";
     case MethodKind::kShuffled:
       return "shuffled";
+    case MethodKind::kSamples:
+      return "samples";
   }
   return "";
 }
@@ -74,6 +80,8 @@ Method parse_method(const std::string& text) {
       method.kind = MethodKind::kMeta;
     } else if (head == "shuffled") {
       method.kind = MethodKind::kShuffled;
+    } else if (head == "samples") {
+      method.kind = MethodKind::kSamples;
     } else if (head == "hybrid") {
       const size_t comma = method.source.find(',');
       if (comma == std::string::npos || comma == 0) throw_bad_method(text);

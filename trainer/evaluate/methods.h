@@ -8,20 +8,21 @@
 namespace weft {
 
 enum class MethodKind {
-  kFixed,    ///< one workflow for every query of a kind: a baseline or workflow:FILE
-  kMeta,     ///< written for the query by a meta-agent: meta:DIR
-  kHybrid,   ///< from the pool where a stored query is near enough, else by the meta-agent
-  kShuffled  ///< control: what another method wrote for another query
+  kFixed,     ///< one workflow for every query of a kind: a baseline or workflow:FILE
+  kMeta,      ///< written for the query by a meta-agent: meta:DIR
+  kHybrid,    ///< from the pool where a stored query is near enough, else by the meta-agent
+  kShuffled,  ///< control: what another method wrote for another query
+  kSamples    ///< no workflow: answers that a file holds, samples:FILE
 };
 
-/// "fixed", "meta", "hybrid", "shuffled".
+/// "fixed", "meta", "hybrid", "shuffled", "samples".
 const char* to_string(MethodKind kind);
 
 struct Method {
   std::string name;  ///< shown and used as key; unique in a run
   MethodKind kind = MethodKind::kFixed;
   std::string spec;    ///< the text without its NAME=
-  std::string source;  ///< workflow file, checkpoint folder, or the name of the shuffled method
+  std::string source;  ///< file, checkpoint folder, or the name of the shuffled method
   std::string store;   ///< hybrid: trajectory store whose best workflows make the pool
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "base/check.h"
@@ -30,11 +31,35 @@ EvaluationPlan make_plan(const EvaluateConfig& config) {
   EvaluationPlan plan;
   plan.methods = parse_methods(config.methods);
   plan.tasks = load_tasks(config.tasks);
-  plan.hidden_tests = load_hidden_tests(config.tasks);
   if (config.max_tasks > 0 && plan.tasks.size() > static_cast<size_t>(config.max_tasks)) {
     plan.tasks.resize(static_cast<size_t>(config.max_tasks));
   }
+  plan.scoring = choose_scoring(plan.tasks, load_final_tests(config.tasks),
+                                parse_score_rule(config.evaluation.score));
   return plan;
+}
+
+/// Reads the samples methods' files. Ids of tasks beyond max_tasks are known, but not scored.
+void load_plan_samples(const EvaluateConfig& config, Workbench& bench, EvaluationPlan& plan) {
+  const auto parses = [&bench](const std::string& text) {
+    return bench.analyser().facts(text).parses;
+  };
+  const auto continues = [&](const Task& task) { return declares_entry_point(task, parses); };
+  for (const Method& method : plan.methods) {
+    if (method.kind != MethodKind::kSamples) continue;
+    Samples& samples = plan.samples[method.name] =
+        load_samples(method.source, load_tasks(config.tasks), continues);
+    const auto held = std::count_if(plan.tasks.begin(), plan.tasks.end(),
+                                    [&](const Task& task) { return samples.count(task.id) > 0; });
+    if (held == 0) {
+      throw InputError(fmt::format("{}: expected samples of the first {} tasks, got none",
+                                   method.source, plan.tasks.size()));
+    }
+    if (static_cast<size_t>(held) < plan.tasks.size()) {
+      log::warn("{}: holds samples for {} of {} tasks, the others are left out", method.source,
+                held, plan.tasks.size());
+    }
+  }
 }
 
 bool has_method(const EvaluationPlan& plan, const std::string& name) {
@@ -59,11 +84,12 @@ std::vector<std::string> teachers_of(const EvaluationPlan& plan) {
   return words;
 }
 
+/// `worker` is null where no method asks one.
 ReportOptions report_options(const EvaluateConfig& config, const EvaluationPlan& plan,
-                             const ProgramArgs& args, const TextModel& worker) {
+                             const ProgramArgs& args, const TextModel* worker) {
   ReportOptions options;
   options.title = config.title;
-  options.worker = provenance_of(worker.name()).label;
+  options.worker = worker ? provenance_of(worker->name()).label : "none";
   options.teachers = teachers_of(plan);
   options.bootstrap = config.bootstrap;
   options.curves = config.curves;
@@ -77,20 +103,21 @@ ReportOptions report_options(const EvaluateConfig& config, const EvaluationPlan&
   options.num_examples = config.num_examples;
   options.samples_per_task = config.evaluation.samples_per_task;
   options.seed = config.seed;
-  options.score_rule = config.evaluation.score == ScoreRule::kPassRate ? "pass_rate" : "all_tests";
+  options.scoring = summarise_scoring(plan.tasks, plan.scoring);
   options.settings = args.config;
   return options;
 }
 
 /// What would otherwise be found wrong only after the first runs, or after the last.
 void check_before_start(const EvaluateConfig& config, const EvaluationPlan& plan,
-                        const ProgramArgs& args, const TextModel& worker,
-                        const std::function<MetaModel(const Method&)>& meta_model) {
+                        const ProgramArgs& args, const TextModel* worker,
+                        const EvaluateModels& models) {
   make_report(plan.methods, plan.tasks, {}, report_options(config, plan, args, worker));
   for (const Method& method : plan.methods) {
     const bool fixed_file = method.kind == MethodKind::kFixed && !method.source.empty();
     if (fixed_file) read_file(method.source);
-    if (method.kind == MethodKind::kMeta || method.kind == MethodKind::kHybrid) meta_model(method);
+    const bool written = method.kind == MethodKind::kMeta || method.kind == MethodKind::kHybrid;
+    if (written) models.weights(method);
   }
 }
 
@@ -110,24 +137,33 @@ void EvaluateConfig::validate() const {
   require_at_least("num_examples", num_examples, 0);
 }
 
-Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args, TextModel& worker,
-                  const std::function<MetaModel(const Method&)>& meta_model) {
+Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
+                  const EvaluateModels& models) {
   if (config.tasks.empty()) throw InputError("tasks: expected a task file, got nothing");
   if (config.tasks == "-") {
     throw InputError("tasks: expected a file, which is read twice, got standard input");
   }
   if (config.out.empty()) throw InputError("out: expected a folder for the run, got nothing");
-  const EvaluationPlan plan = make_plan(config);
-  check_before_start(config, plan, args, worker, meta_model);
+  EvaluationPlan plan = make_plan(config);
+  const bool runs_workflows =
+      std::any_of(plan.methods.begin(), plan.methods.end(),
+                  [](const Method& method) { return method.kind != MethodKind::kSamples; });
+  TextModel* worker = runs_workflows ? &models.worker() : nullptr;
+  check_before_start(config, plan, args, worker, models);
+  Workbench bench(config.workbench);
+  load_plan_samples(config, bench, plan);
   EvaluationOptions options = config.evaluation;
   options.seed = config.seed;
   const RunDir run(config.out, args.resume, args.config, kMayChange);
   const auto finished = load_finished_rows(run.file("results.jsonl"));
   JsonlWriter log(run.file("results.jsonl"), /*append=*/true);
 
-  Workbench bench(config.workbench);
-  WorkflowRunner runner(bench.sandbox(), bench.judge(), worker, config.workbench.runner);
-  const auto backend = make_backend(bench.meta_agent(), runner, plan.methods, options, meta_model);
+  const RunnerOptions& runner_options = config.workbench.runner;
+  std::optional<WorkflowRunner> runner;
+  if (worker) runner.emplace(bench.sandbox(), bench.judge(), *worker, runner_options);
+  const auto backend = make_backend({bench.meta_agent(), bench.judge(), runner ? &*runner : nullptr,
+                                     answer_limits(runner_options), options.pool_min_similarity},
+                                    plan.methods, models.weights);
   const auto rows = evaluate(plan, options, backend, finished,
                              [&log](const ResultRow& row) { log.write(to_json(row)); });
   const Json report =

@@ -37,7 +37,7 @@ struct EvaluateConfig {
     v("seed", seed, "of workflows, runs, controls and examples");
     v("methods", methods,
       "io, io_greedy, cot, cot_greedy, cot_sc, workflow:FILE, meta:DIR, hybrid:STORE,DIR, "
-      "shuffled:NAME; NAME= before it");
+      "shuffled:NAME, samples:FILE; NAME= before it");
     v("max_tasks", max_tasks, "only the first so many tasks; 0: all");
     evaluation.visit(v);
     v("bootstrap", bootstrap, "the intervals");
@@ -51,12 +51,18 @@ struct EvaluateConfig {
   void validate() const;  ///< throws InputError
 };
 
+/// The models of an evaluation. Each function is called on the calling thread, and only where a
+/// method asks for what it opens: an evaluation of samples alone loads no weights.
+struct EvaluateModels {
+  std::function<TextModel&()> worker;               ///< answers the calls of every method
+  std::function<MetaModel(const Method&)> weights;  ///< of meta and hybrid methods
+};
+
 /// Runs the program into its run directory: results.jsonl, report.json, report.md, report.html.
 /// Returns the report; when a method was not evaluated (failures.h), throws Error once it is
-/// written. With args.resume it goes on from results.jsonl. `worker` answers the calls of every
-/// method; `meta_model` finds the weights of meta and hybrid methods and is called on this thread.
-/// Throws InputError, Error, Interrupted; what was finished is kept.
-Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args, TextModel& worker,
-                  const std::function<MetaModel(const Method&)>& meta_model);
+/// written. With args.resume it goes on from results.jsonl. Throws InputError, Error, Interrupted;
+/// what was finished is kept.
+Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
+                  const EvaluateModels& models);
 
 }  // namespace weft

@@ -11,6 +11,7 @@
 #include "base/jsonl.h"
 #include "base/rng.h"
 #include "trainer/evaluate/headlines.h"
+#include "trainer/evaluate/scoring.h"
 #include "trainer/evaluate/summary.h"
 
 namespace weft {
@@ -93,16 +94,7 @@ std::string today() {
   return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
 }
 
-const char* score_meaning(const std::string& rule) {
-  return rule == "pass_rate"
-             ? "Score: mean share of hidden tests passed (or the scorer's value), averaged over a "
-               "task's samples, then over tasks. Whiskers: 95 % intervals over tasks."
-             : "Score: share of answers that pass every hidden test (or the scorer's value), "
-               "averaged over a task's samples, then over tasks. Whiskers: 95 % intervals over "
-               "tasks.";
-}
-
-Json notes(const Json& methods, const ReportOptions& options) {
+Json notes(const Json& methods, size_t num_tasks, const ReportOptions& options) {
   Json list = Json::array();
   list.push_back(fmt::format(
       "The unit of every interval is the task. One 0/1 score a task: Wilson's score interval "
@@ -127,6 +119,12 @@ Json notes(const Json& methods, const ReportOptions& options) {
   for (const Json& method : methods) {
     infra += method["infra_errors"].get<int64_t>();
     shuffled = shuffled || method["kind"] == "shuffled";
+    if (method["kind"] == "samples") {
+      list.push_back(fmt::format("{} holds {} samples for {} of {} tasks; only these are scored.",
+                                 method["name"].get<std::string>(),
+                                 method["samples"].get<int64_t>(), method["n"].get<int64_t>(),
+                                 num_tasks));
+    }
     if (!method.contains("ci_note")) continue;
     substitutes.push_back(fmt::format("{} ({})", method["name"].get<std::string>(),
                                       method["ci_note"].get<std::string>()));
@@ -140,7 +138,8 @@ Json notes(const Json& methods, const ReportOptions& options) {
                                           "they are not counted as zeros.",
                                           infra));
   list.push_back(
-      "Workflow errors and invalid workflows count as score 0. Tokens are those of the worker and "
+      "Pass rate: share of hidden tests passed, or the scorer's value. Workflow errors and invalid "
+      "workflows count as score 0. Tokens are those of the worker and "
       "of the meta-agent, prompts included.");
   if (shuffled) {
     list.push_back(
@@ -178,19 +177,18 @@ std::string format_score(const Json& value) { return format_number(value, 3); }
 
 std::string markdown_methods(const Json& report) {
   std::string text =
-      "| method | score | 95 % interval | kind of interval | tasks | tokens / query | calls | "
-      "valid "
-      "| distinct / query | distinct in all | workflow errors | infra errors |\n"
-      "|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|\n";
+      "| method | score | 95 % interval | kind of interval | tasks | pass rate | tokens / query | "
+      "calls | valid | distinct / query | distinct in all | workflow errors | infra errors |\n"
+      "|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
   for (const Json& m : report["methods"]) {
-    text += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
-                        m["name"].get<std::string>(), format_score(m["score"]),
-                        range(m["ci95"], format_score), m["ci_method"].get<std::string>(),
-                        m["n"].get<int64_t>(), format_number(m["tokens_mean"], 0),
-                        format_number(m["calls_mean"], 1), format_number(m["valid"], 2),
-                        format_number(m.value("distinct_per_query", Json()), 2),
-                        format_number(m.value("distinct_overall", Json()), 0),
-                        m["workflow_errors"].get<int64_t>(), m["infra_errors"].get<int64_t>());
+    text += fmt::format(
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+        m["name"].get<std::string>(), format_score(m["score"]), range(m["ci95"], format_score),
+        m["ci_method"].get<std::string>(), m["n"].get<int64_t>(), format_score(m["pass_rate"]),
+        format_number(m["tokens_mean"], 0), format_number(m["calls_mean"], 1),
+        format_number(m["valid"], 2), format_number(m.value("distinct_per_query", Json()), 2),
+        format_number(m.value("distinct_overall", Json()), 0), m["workflow_errors"].get<int64_t>(),
+        m["infra_errors"].get<int64_t>());
   }
   return text;
 }
@@ -230,6 +228,30 @@ std::string markdown_pairs(const Json& report) {
                         p["n"].get<int64_t>(), p["reading"].get<std::string>());
   }
   return text;
+}
+
+/// pass@k of the methods, empty where none has more than pass@1.
+std::string markdown_pass_at_k(const Json& report) {
+  std::string rows;
+  bool more_than_one = false;
+  for (const Json& m : report["methods"]) {
+    const Json estimates = m.value("pass_at_k", Json::object());
+    more_than_one = more_than_one || estimates.size() > 1 || m["kind"] == "samples";
+    rows += fmt::format("| {} |", m["name"].get<std::string>());
+    for (const char* k : {"1", "10", "100"}) {
+      const Json estimate = estimates.value(k, Json());
+      rows += estimate.is_null() ? " - |"
+                                 : fmt::format(" {} ({}) |", format_score(estimate["score"]),
+                                               range(estimate["ci95"], format_score));
+    }
+    rows += "\n";
+  }
+  if (!more_than_one) return "";
+  return "\n## pass@k\n\nThe unbiased estimate (arXiv:2107.03374, eq. 1) with its 95 % interval "
+         "over "
+         "tasks, where every task has k samples.\n\n| method | pass@1 | pass@10 | pass@100 |\n"
+         "|---|---:|---:|---:|\n" +
+         rows;
 }
 
 /// A workflow, or why there is none.
@@ -282,6 +304,9 @@ Json make_report(const std::vector<Method>& methods, const std::vector<Task>& ta
   const ScoreTable scores = score_table(methods, ids, rows);
   Json report;
   report["methods"] = summarise_methods(methods, scores, rows, options.bootstrap);
+  if (is_all_or_nothing(options.scoring)) {
+    add_pass_at_k(report["methods"], rows, options.bootstrap);
+  }
   report["headlines"] = summarise_headlines(methods, scores, report["methods"], options.bootstrap);
   report["pairs"] = summarise_pairs(methods, scores, options.bootstrap);
   Json& per_task = report["tasks"] = Json::object();
@@ -291,13 +316,20 @@ Json make_report(const std::vector<Method>& methods, const std::vector<Task>& ta
       per_task[ids[task]][methods[method].name] = score == score ? Json(score) : Json();
     }
   }
-  report["summary"] = {{"title", options.title},
-                       {"tasks", tasks.size()},
-                       {"samples_per_task", options.samples_per_task},
-                       {"worker", options.worker},
-                       {"teachers", options.teachers},
-                       {"date", today()},
-                       {"score_meaning", score_meaning(options.score_rule)}};
+  report["summary"] = {
+      {"title", options.title},
+      {"tasks", tasks.size()},
+      {"worker", options.worker},
+      {"teachers", options.teachers},
+      {"date", today()},
+      {"score_meaning", describe_scoring(options.scoring) +
+                            " Averaged over a task's samples, then over tasks. Whiskers: 95 % "
+                            "intervals over tasks."}};
+  const bool runs_workflows = std::any_of(methods.begin(), methods.end(), [](const Method& method) {
+    return method.kind != MethodKind::kSamples;
+  });
+  if (runs_workflows) report["summary"]["samples_per_task"] = options.samples_per_task;
+  report["scoring"] = options.scoring;
   report["curves"] = Json::array();
   for (const std::string& curve : options.curves) report["curves"].push_back(read_curve(curve));
   report["examples"] = Json::array();
@@ -308,21 +340,23 @@ Json make_report(const std::vector<Method>& methods, const std::vector<Task>& ta
     report["examples_note"] =
         "The first sample of tasks drawn by the run's seed, not chosen by their scores.";
   }
-  report["notes"] = notes(report["methods"], options);
+  report["notes"] = notes(report["methods"], tasks.size(), options);
   report["settings"] = options.settings;
   return report;
 }
 
 std::string markdown_report(const Json& report) {
   const Json& summary = report["summary"];
+  std::string size = counted(summary["tasks"], "task");
+  if (summary.contains("samples_per_task")) {
+    size += ", " + counted(summary["samples_per_task"], "sample") + " per task and method";
+  }
   std::string text =
-      fmt::format("# {}\n\n{}, {} per task and method, {}.\n\nWorker: {}.{}\n\n{}\n\n",
-                  summary["title"].get<std::string>(), counted(summary["tasks"], "task"),
-                  counted(summary["samples_per_task"], "sample"),
-                  summary["date"].get<std::string>(), summary["worker"].get<std::string>(),
+      fmt::format("# {}\n\n{}, {}.\n\nWorker: {}.{}\n\n{}\n\n", summary["title"].get<std::string>(),
+                  size, summary["date"].get<std::string>(), summary["worker"].get<std::string>(),
                   taught_by(summary["teachers"]), summary["score_meaning"].get<std::string>());
-  text += markdown_methods(report) + markdown_headlines(report) + markdown_reasons(report) +
-          markdown_pairs(report);
+  text += markdown_methods(report) + markdown_pass_at_k(report) + markdown_headlines(report) +
+          markdown_reasons(report) + markdown_pairs(report);
   if (!report["examples"].empty()) {
     text += fmt::format("\n## Workflows\n\n{}\n", report["examples_note"].get<std::string>());
     text += markdown_examples(report);

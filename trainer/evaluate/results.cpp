@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -68,7 +69,7 @@ ResultRow parse_row(const Json& json, const std::string& where) {
   row.sample = get_field<int>(json, "sample", where);
   row.status = parse_status(get_field<std::string>(json, "status", where), where);
   row.score = get_field<double>(json, "score", where);
-  row.pass_rate = get_field<double>(json, "pass_rate", where);
+  row.pass_rate = get_field_or(json, "pass_rate", std::numeric_limits<double>::quiet_NaN(), where);
   row.passed = get_field<int>(json, "passed", where);
   row.declared = get_field<int>(json, "declared", where);
   row.worker_tokens = get_field<int64_t>(json, "worker_tokens", where);

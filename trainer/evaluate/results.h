@@ -23,15 +23,16 @@ struct ResultRow {
   std::string method, task;
   int sample = 0;
   RowStatus status = RowStatus::kInfrastructure;
-  double score = 0;      ///< hidden-test score in [0, 1]; meaningless for kInfrastructure
-  double pass_rate = 0;  ///< share of tests passed, or the scorer's value
-  int passed = 0, declared = 0;
-  int64_t worker_tokens = 0;  ///< prompts and responses of every call
-  int64_t meta_tokens = 0;    ///< prompt and completion of the meta-agent
+  double score = 0;      ///< by the run's rule, in [0, 1]; meaningless for kInfrastructure
+  double pass_rate = 0;  ///< share of hidden tests passed, NaN without any; or the scorer's value
+  int passed = 0, declared = 0;  ///< of the tests that decide the score
+  int64_t worker_tokens = 0;     ///< prompts and responses of every call
+  int64_t meta_tokens = 0;       ///< prompt and completion of the meta-agent
   int calls = 0;
   double usd = 0;
   int64_t wall_ms = 0;
-  std::string origin;       ///< "meta", "pool", "fixed", or for a shuffled row the query it was for
+  std::string
+      origin;  ///< "meta", "pool", "fixed", "samples", or for a shuffled row the query it was for
   std::string workflow;     ///< Python text that ran, or would have
   std::string reasoning;    ///< meta-agent's, before the code
   std::string fingerprint;  ///< hash of the AST; empty when it does not parse

@@ -5,6 +5,7 @@
 
 #include "base/reasons.h"
 #include "trainer/evaluate/headlines.h"
+#include "trainer/evaluate/samples.h"
 
 namespace weft {
 
@@ -14,7 +15,8 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 /// Sums over the rows of one method; infrastructure errors count nowhere else.
 struct Totals {
-  int64_t rows = 0, valid = 0, workflow_errors = 0, limits = 0, invalid = 0, infra_errors = 0;
+  int64_t rows = 0, rows_with_rate = 0, valid = 0, workflow_errors = 0, limits = 0, invalid = 0,
+          infra_errors = 0;
   double tokens = 0, meta_tokens = 0, calls = 0, usd = 0, pass_rate = 0;
   std::map<std::string, std::set<std::string>> fingerprints;  ///< per task with a valid workflow
   ReasonCounts reasons;  ///< of every row that no answer was scored in
@@ -33,13 +35,19 @@ struct Totals {
     meta_tokens += static_cast<double>(row.meta_tokens);
     calls += row.calls;
     usd += row.usd;
-    pass_rate += row.pass_rate;
+    if (!std::isnan(row.pass_rate)) {
+      pass_rate += row.pass_rate;
+      ++rows_with_rate;
+    }
     if (row.status == RowStatus::kInvalid) return;
     ++valid;
     fingerprints[row.task].insert(row.fingerprint);
   }
 
   double mean(double sum) const { return rows ? sum / static_cast<double>(rows) : kNaN; }
+  double pass_rate_mean() const {
+    return rows_with_rate ? pass_rate / static_cast<double>(rows_with_rate) : kNaN;
+  }
 
   double distinct_per_query() const {
     if (fingerprints.empty()) return kNaN;
@@ -70,9 +78,17 @@ Json summarise(const Method& method, const Totals& totals, const Estimate& score
                {"pass_rate", number_or_null(totals.mean(totals.pass_rate))},
                {"calls_mean", number_or_null(totals.mean(totals.calls))},
                {"meta_tokens_mean", number_or_null(totals.mean(totals.meta_tokens))},
+               {"pass_rate", number_or_null(totals.pass_rate_mean())},
+               {"calls_mean", number_or_null(totals.mean(totals.calls))},
+               {"meta_tokens_mean", number_or_null(totals.mean(totals.meta_tokens))},
                {"limits", totals.limits},
                {"invalid", totals.invalid},
                {"reasons", totals.reasons.to_json()}});
+  if (method.kind == MethodKind::kSamples) {  // what they cost is not known
+    for (const char* key : {"tokens_mean", "usd_mean", "calls_mean", "meta_tokens_mean"}) {
+      json[key] = nullptr;
+    }
+  }
   if (method.kind == MethodKind::kMeta || method.kind == MethodKind::kHybrid) {
     json["distinct_per_query"] = number_or_null(totals.distinct_per_query());
     json["distinct_overall"] = totals.distinct_overall();
@@ -111,6 +127,34 @@ Json summarise_methods(const std::vector<Method>& methods, const ScoreTable& sco
                              estimate_mean(one_each(scores[i]), bootstrap)));
   }
   return list;
+}
+
+void add_pass_at_k(Json& methods, const std::vector<ResultRow>& rows,
+                   const BootstrapOptions& bootstrap) {
+  struct Counts {
+    int64_t samples = 0, right = 0;
+  };
+  std::map<std::string, std::map<std::string, Counts>> by_method;
+  for (const ResultRow& row : rows) {
+    if (row.status == RowStatus::kInfrastructure) continue;
+    Counts& counts = by_method[row.method][row.task];
+    ++counts.samples;
+    counts.right += row.score == 1;
+  }
+  for (Json& method : methods) {
+    const auto& tasks = by_method[method["name"].get<std::string>()];
+    if (tasks.empty()) continue;
+    Json& estimates = method["pass_at_k"] = Json::object();
+    for (const int64_t k : {1, 10, 100}) {
+      std::vector<double> values;
+      for (const auto& [task, counts] : tasks) {
+        if (counts.samples >= k) values.push_back(pass_at_k(counts.samples, counts.right, k));
+      }
+      if (values.size() < tasks.size()) continue;
+      Json& estimate = estimates[std::to_string(k)] = Json::object();
+      add_estimate(estimate, "score", estimate_mean(one_each(values), bootstrap));
+    }
+  }
 }
 
 Json summarise_pairs(const std::vector<Method>& methods, const ScoreTable& scores,

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "tests/model/remote/faulty_server.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -68,6 +69,47 @@ TEST_F(EvaluateProgram, LeavesReportsWithEveryMethod) {
   EXPECT_EQ(num_rows(), 4 * 3 * 2);
   EXPECT_THAT(text("report.html"), HasSubstr("Chart.js v3.9"));
   EXPECT_THAT(text("report.md"), HasSubstr("| shuffled_m |"));
+}
+
+/// Answers everything with this status and message.
+test::FaultyServer::Answer always(int status, const std::string& message) {
+  return [=](int, const std::string&, const Json&, const std::string&) {
+    test::Reply reply;
+    reply.status = status;
+    reply.body = dump_json({{"error", {{"message", message}}}});
+    return reply;
+  };
+}
+
+/// Settings of a worker behind this server.
+std::vector<std::string> remote_worker(const test::FaultyServer& server) {
+  return {"worker.kind=remote", "worker.remote.base_url=" + server.base_url(),
+          "worker.remote.model=w", "worker.remote.max_retries=1",
+          "worker.remote.backoff_base_s=0.01"};
+}
+
+TEST_F(EvaluateProgram, EveryCallAtHttp503IsAFailedRunWithItsReasons) {
+  const test::FaultyServer server(always(503, "no capacity"));
+  const auto run = test::run_program(command(remote_worker(server)));
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_THAT(run.err, HasSubstr("nothing was scored of io (6 x worker: "));
+  EXPECT_THAT(run.err, HasSubstr("503"));
+  const Json report = parse_json(text("report.json"), "report.json");
+  EXPECT_TRUE(report["methods"][0]["score"].is_null());
+  ASSERT_EQ(report["methods"][0]["reasons"].size(), 1u);
+  EXPECT_EQ(report["methods"][0]["reasons"].begin().value(), 6);
+}
+
+// The workflow sees an exception and fails: a score of 0 that says nothing about io.
+TEST_F(EvaluateProgram, EveryCallRefusedIsAFailedRunToo) {
+  const test::FaultyServer server(always(400, "no such model"));
+  auto settings = remote_worker(server);
+  settings.push_back("methods=[\"io\",\"io_greedy\"]");
+  const auto run = test::run_program(command(settings));
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_THAT(run.err, HasSubstr("nothing was scored of io (6 x "));
+  EXPECT_THAT(run.err, HasSubstr("io_greedy (6 x "));
+  EXPECT_THAT(run.err, HasSubstr("no such model"));
 }
 
 TEST_F(EvaluateProgram, ResumesWhereItWasStopped) {

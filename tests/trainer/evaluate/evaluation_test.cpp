@@ -15,6 +15,9 @@ namespace {
 using test::ScriptedModel;
 using test::ScriptedPrompt;
 
+const Json kHiddenTest = {{"args", {1}}, {"expected", 2}};
+const Json kOfficialTest = {{"args", {0}}, {"expected", 0}};
+
 std::vector<Task> code_tasks(int count) {
   std::vector<Task> tasks(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) {
@@ -31,7 +34,7 @@ class Evaluate : public ::testing::Test {
  protected:
   Evaluate() : model_([this](const ScriptedPrompt& p) { return write_(p); }) {
     plan_.tasks = code_tasks(4);
-    for (const Task& task : plan_.tasks) plan_.hidden_tests[task.id] = {Json{{"args", {1}}}};
+    score_by(ScoreRule::kHidden);
     backend_.prompt = [](const Task& task) {
       return std::vector<ChatMessage>{{"user", task.prompt}};
     };
@@ -49,19 +52,34 @@ class Evaluate : public ::testing::Test {
     backend_.pooled_code = [](const Method&, const Task& task) {
       return task.id == "t0" ? std::string("pooled for query 0") : std::string();
     };
+    backend_.score = [this](GivenAnswer request, std::function<void(Outcome)> done) {
+      scored_.push_back(request.answer);
+      Outcome outcome;
+      outcome.kind = Outcome::Kind::kScored;
+      outcome.test_passed = {true, request.answer.find("right") != std::string::npos};
+      outcome.answer = request.answer;
+      done(outcome);
+    };
     backend_.run = [this](RunRequest request, std::function<void(Outcome)> done) {
       requests_.push_back({request.task->id, request.seed, request.tests});
       done(outcome_(request));
     };
   }
 
+  /// Each task has one hidden test and an official one before it.
+  void score_by(ScoreRule rule) {
+    const FinalTests tests = {"t.jsonl", {kHiddenTest}, {kOfficialTest, kHiddenTest}};
+    const FinalTests two = {"t.jsonl", {kOfficialTest, kHiddenTest}, {}};
+    for (const Task& task : plan_.tasks) {
+      plan_.scoring[task.id] = scoring_by(rule, rule == ScoreRule::kOfficial ? tests : two);
+    }
+  }
+
   static Outcome pass_when_written_for_it(const RunRequest& request) {
     Outcome outcome;
     outcome.kind = Outcome::Kind::kScored;
-    outcome.declared = 2;
     const bool own = request.workflow->code.find(request.task->prompt) != std::string::npos;
-    outcome.passed = own ? 2 : 1;
-    outcome.pass_rate = outcome.passed / 2.0;
+    outcome.test_passed = {true, own};
     outcome.usage.calls = 1;
     outcome.usage.prompt_tokens = 7;
     outcome.usage.completion_tokens = 3;
@@ -98,6 +116,7 @@ class Evaluate : public ::testing::Test {
   EvaluationBackend backend_;
   ScriptedModel model_;
   std::vector<Seen> requests_;
+  std::vector<std::string> scored_;
   std::vector<ResultRow> kept_;
 };
 
@@ -109,15 +128,61 @@ TEST_F(Evaluate, RunsEveryMethodOnEveryTaskAndSample) {
   for (const auto& row : of(rows, "m")) EXPECT_EQ(row.score, 1) << row.workflow;
 }
 
-TEST_F(Evaluate, ScoresOnHiddenTests) {
+TEST_F(Evaluate, RunsTheTestsOfTheRule) {
   run({"io"});
-  for (const auto& seen : requests_) EXPECT_EQ(seen.tests, &plan_.hidden_tests.at(seen.task));
+  for (const auto& seen : requests_) EXPECT_EQ(seen.tests, &plan_.scoring.at(seen.task).tests);
 }
 
 TEST_F(Evaluate, EveryTestMustPassUnlessThePassRateIsAskedFor) {
   EXPECT_EQ(run({"io"})[0].score, 0);
-  options_.score = ScoreRule::kPassRate;
+  EXPECT_EQ(run({"io"})[0].pass_rate, 0.5);
+  score_by(ScoreRule::kPassRate);
   EXPECT_EQ(run({"io"})[0].score, 0.5);
+}
+
+TEST_F(Evaluate, ShareOfHiddenTestsStandsBesideTheOfficialScore) {
+  score_by(ScoreRule::kOfficial);
+  const ResultRow row = run({"io"})[0];
+  EXPECT_EQ(row.score, 0);
+  EXPECT_EQ(row.declared, 2);
+  EXPECT_EQ(row.passed, 1);
+  EXPECT_EQ(row.pass_rate, 0);
+}
+
+TEST_F(Evaluate, SamplesAreScoredWithoutAModelOrAWorkflow) {
+  plan_.samples["s"] = {{"t0", {"wrong", "right", "right"}}, {"t2", {"wrong"}}};
+  options_.samples_per_task = 7;
+  const auto rows = run({"s=samples:file"});
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_EQ(rows[0].score, 0);
+  EXPECT_EQ(rows[2].score, 1);
+  EXPECT_EQ(rows[2].sample, 2);
+  EXPECT_EQ(rows[3].task, "t2");
+  EXPECT_TRUE(requests_.empty());
+  EXPECT_TRUE(model_.requests().empty());
+}
+
+TEST_F(Evaluate, ResumedSamplesAreScoredAgainOnlyWhereTheFileChanged) {
+  plan_.samples["s"] = {{"t0", {"right", "wrong"}}};
+  const auto all = run({"s=samples:file"});
+  plan_.samples["s"] = {{"t0", {"right", "right now"}}};
+  scored_.clear();
+  const auto again = run({"s=samples:file"}, all);
+  EXPECT_EQ(scored_, std::vector<std::string>{"right now"});
+  EXPECT_EQ(again[1].score, 1);
+}
+
+TEST_F(Evaluate, GreedyBaselinesCallAtTemperatureZero) {
+  options_.io_temperature = 0.4;
+  const std::vector<std::string> calls = {"[problem], 0.4, 1", "[problem], 0, 1",
+                                          "[problem], 0.7, 1", "[problem], 0, 1",
+                                          "[problem], 0.7, 5"};
+  const auto methods = parse_methods({"io", "io_greedy", "cot", "cot_greedy", "cot_sc"});
+  for (size_t i = 0; i < methods.size(); ++i) {
+    EXPECT_NE(fixed_workflow_code(methods[i], plan_.tasks[0], options_).find(calls[i]),
+              std::string::npos)
+        << methods[i].name;
+  }
 }
 
 TEST_F(Evaluate, RunsOfATaskHaveTheSameSeedUnderEveryMethod) {

@@ -17,6 +17,9 @@ TEST(Methods, NameComesFromTheSpec) {
   EXPECT_EQ(parse_method("meta:runs/grpo/").name, "grpo");
   EXPECT_EQ(parse_method("hybrid:s.sqlite,runs/grpo").name, "hybrid");
   EXPECT_EQ(parse_method("shuffled:grpo").name, "shuffled_grpo");
+  EXPECT_EQ(parse_method("samples:runs/codegen.jsonl").name, "codegen");
+  EXPECT_EQ(parse_method("samples:codegen.v2.jsonl.gz").name, "codegen.v2");
+  EXPECT_EQ(parse_method("samples:codegen.jsonl").kind, MethodKind::kSamples);
 }
 
 TEST(Methods, NameBeforeTheSpecWins) {

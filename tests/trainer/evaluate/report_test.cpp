@@ -105,7 +105,11 @@ class Report : public ::testing::Test {
     options_.example_after = "grpo";
     options_.samples_per_task = 4;
     options_.bootstrap.resamples = 2000;
-    options_.score_rule = "all_tests";
+    options_.scoring = {{{"rule", "official"},
+                         {"datasets", {"humaneval"}},
+                         {"tasks", 40},
+                         {"tests", 311},
+                         {"all_or_nothing", true}}};
     options_.settings = {{"seed", 0}, {"note", "</script><script>alert(1)</script>"}};
   }
 
@@ -268,6 +272,44 @@ TEST_F(Report, NamesIntervalsThatAreNotOfTheUsualKind) {
       make_report(methods, tasks, rows_of("io", tasks, RowStatus::kScored, 0.5, ""), {});
   EXPECT_EQ(json["methods"][0]["ci_method"], "equal_bound");
   EXPECT_THAT(markdown_report(json), HasSubstr("io (the values of all 2 tasks are equal"));
+}
+
+TEST_F(Report, EveryFormSaysByWhichTestsItScored) {
+  const Json json = report();
+  EXPECT_EQ(json["scoring"][0]["tests"], 311);
+  for (const std::string& text : {markdown_report(json), html_report(json)}) {
+    EXPECT_THAT(text, HasSubstr("Score (official, 40 tasks of humaneval)"));
+    EXPECT_THAT(text, HasSubstr("whole test set, 311 in all"));
+  }
+}
+
+/// Ten scored samples for each of the first tasks.
+std::vector<ResultRow> sample_rows(const std::vector<Method>& methods,
+                                   const std::vector<Task>& tasks, size_t num_tasks) {
+  auto rows = simulated_rows(methods, {tasks.begin(), tasks.begin() + int64_t(num_tasks)}, 10);
+  for (ResultRow& row : rows) row.status = RowStatus::kScored;
+  return rows;
+}
+
+TEST_F(Report, PassAtKIsShownAsFarAsEveryTaskHasSamples) {
+  options_.example_before = options_.example_after = "";
+  const auto methods = parse_methods({"s=samples:f.jsonl"});
+  const auto rows = sample_rows(methods, tasks_, 40);
+  const Json json = make_report(methods, tasks_, rows, options_);
+  EXPECT_EQ(json["methods"][0]["pass_at_k"].size(), 2u);
+  EXPECT_THAT(markdown_report(json), HasSubstr("| method | pass@1 | pass@10 | pass@100 |"));
+  EXPECT_THAT(markdown_report(report()), Not(HasSubstr("pass@10")));
+  options_.scoring[0]["all_or_nothing"] = false;
+  EXPECT_FALSE(report()["methods"][0].contains("pass_at_k"));
+}
+
+TEST_F(Report, SaysForHowManyTasksThereAreSamples) {
+  options_.example_before = options_.example_after = "";
+  const auto methods = parse_methods({"s=samples:f.jsonl"});
+  const Json json = make_report(methods, tasks_, sample_rows(methods, tasks_, 20), options_);
+  EXPECT_THAT(json["notes"].dump(), HasSubstr("s holds 200 samples for 20 of 40 tasks"));
+  EXPECT_TRUE(json["methods"][0]["tokens_mean"].is_null());
+  EXPECT_THAT(markdown_report(json), Not(HasSubstr("sample per task and method")));
 }
 
 TEST_F(Report, PageIsSelfContained) {

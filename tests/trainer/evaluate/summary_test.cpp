@@ -83,6 +83,33 @@ TEST_F(Summary, ReasonsOfInvalidFailedAndMissingRunsAreCounted) {
             Json({{"no class Workflow", 1}, {"number of tokens exceeds the budget of 10", 1}}));
 }
 
+// Task a: 1 of 2 right, b: 1 of 1, so that pass@1 is (1/2 + 1) / 2 and b has no two samples.
+TEST_F(Summary, PassAtKIsTheMeanOverTasksThatAllHaveKSamples) {
+  std::vector<ResultRow> rows = {
+      row("io", "a", 0, RowStatus::kScored, 1), row("io", "a", 1, RowStatus::kScored, 0),
+      row("io", "b", 0, RowStatus::kScored, 1), row("io", "b", 1, RowStatus::kInfrastructure, 0)};
+  Json list = Json::array({{{"name", "io"}}, {{"name", "m"}}});
+  add_pass_at_k(list, rows, {});
+  ASSERT_EQ(list[0]["pass_at_k"].size(), 1u);
+  EXPECT_DOUBLE_EQ(list[0]["pass_at_k"]["1"]["score"].get<double>(), 0.75);
+  EXPECT_FALSE(list[1].contains("pass_at_k"));
+  for (int sample = 2; sample < 10; ++sample) {
+    rows.push_back(row("io", "a", sample, RowStatus::kScored, 0));
+  }
+  for (int sample = 1; sample < 10; ++sample) {
+    rows.push_back(row("io", "b", sample, RowStatus::kScored, 0));
+  }
+  add_pass_at_k(list, rows, {});
+  EXPECT_DOUBLE_EQ(list[0]["pass_at_k"]["10"]["score"].get<double>(), 1);
+}
+
+TEST_F(Summary, PassRateIsOfTheTasksThatHaveHiddenTests) {
+  auto rows = rows_;
+  rows[0].pass_rate = std::nan("");
+  const Json list = summarise_methods(methods_, scores_, rows, {});
+  EXPECT_DOUBLE_EQ(list[0]["pass_rate"].get<double>(), 0);
+}
+
 TEST_F(Summary, PairsUseTheTasksThatBothHave) {
   const Json pairs = summarise_pairs(methods_, scores_, {});
   ASSERT_EQ(pairs.size(), 1u);

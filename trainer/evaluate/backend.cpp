@@ -1,0 +1,68 @@
+#include "trainer/evaluate/backend.h"
+
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "data/score.h"
+#include "data/trajectory_store.h"
+#include "workflow/pool.h"
+
+namespace weft {
+
+namespace {
+
+/// An answer as an outcome that no workflow was run for.
+void score_given(Judge& judge, const Limits& limits, GivenAnswer request,
+                 std::function<void(Outcome)> done) {
+  auto outcome = std::make_shared<Outcome>();
+  outcome->kind = Outcome::Kind::kScored;
+  outcome->answer = std::move(request.answer);
+  if (!request.tests) {
+    outcome->pass_rate = score_answer(*request.task, outcome->answer);
+    outcome->declared = 1;
+    outcome->passed = outcome->pass_rate >= 1 ? 1 : 0;
+    return done(std::move(*outcome));
+  }
+  JudgeRequest judged = judge_request(*request.task, outcome->answer, *request.tests, limits);
+  judged.setup.clear();
+  judged.cancelled = request.cancelled;
+  judge.submit(std::move(judged), [outcome, done = std::move(done)](const Verdict& verdict) {
+    outcome->wall_ms = verdict.wall_ms;
+    add_verdict(*outcome, verdict);
+    done(std::move(*outcome));
+  });
+}
+
+}  // namespace
+
+EvaluationBackend make_backend(const BackendParts& parts, const std::vector<Method>& methods,
+                               std::function<MetaModel(const Method&)> meta_model) {
+  auto pools = std::make_shared<std::map<std::string, WorkflowPool>>();
+  for (const Method& method : methods) {
+    if (method.kind != MethodKind::kHybrid || pools->count(method.store)) continue;
+    const TrajectoryStore store(method.store, StoreAccess::kRead);
+    pools->emplace(method.store, WorkflowPool(store.select()));
+  }
+  EvaluationBackend backend;
+  const MetaAgent& agent = parts.agent;
+  backend.prompt = [&agent](const Task& task) { return agent.prompt(task); };
+  backend.parse = [&agent](const std::string& completion) { return agent.parse(completion); };
+  backend.check = [&agent](std::string code) { return agent.check(std::move(code)); };
+  backend.run = [runner = parts.runner](RunRequest request, std::function<void(Outcome)> done) {
+    runner->submit(request, std::move(done));
+  };
+  backend.score = [&judge = parts.judge, limits = parts.answer_limits](
+                      GivenAnswer request, std::function<void(Outcome)> done) {
+    score_given(judge, limits, std::move(request), std::move(done));
+  };
+  backend.meta_model = std::move(meta_model);
+  backend.pooled_code = [&agent, pools, near = parts.pool_min_similarity](const Method& method,
+                                                                          const Task& task) {
+    const auto route = pools->at(method.store).route(agent.query(task));
+    return route && route->similarity >= near ? route->entry->best.code : std::string();
+  };
+  return backend;
+}
+
+}  // namespace weft

@@ -1,0 +1,60 @@
+/// What an evaluation asks of the rest of the system, as functions, so that it runs without a jail
+/// or weights in tests.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/task.h"
+#include "model/text_model.h"
+#include "sandbox/judge.h"
+#include "trainer/evaluate/methods.h"
+#include "workflow/meta_agent.h"
+#include "workflow/run_workflow.h"
+#include "workflow/workflow.h"
+
+namespace weft {
+
+/// A meta-agent's weights.
+struct MetaModel {
+  TextModel* model = nullptr;  ///< borrowed
+  std::string adapter;
+};
+
+/// An answer that is there already, to be scored as it is.
+struct GivenAnswer {
+  const Task* task = nullptr;  ///< borrowed until the outcome is delivered
+  std::string answer;          ///< a whole program where the task is code; its setup is not run
+  const std::vector<Json>* tests = nullptr;  ///< borrowed likewise; null for tasks without tests
+  CancelFlag cancelled;
+};
+
+/// All are called on the thread of evaluate(); `run` and `score` must not block, and deliver on any
+/// thread.
+struct EvaluationBackend {
+  std::function<std::vector<ChatMessage>(const Task&)> prompt;
+  std::function<Workflow(const std::string& completion)> parse;
+  std::function<Workflow(std::string code)> check;
+  std::function<void(RunRequest, std::function<void(Outcome)>)> run;
+  std::function<void(GivenAnswer, std::function<void(Outcome)>)> score;
+  /// Weights of a meta or hybrid method.
+  std::function<MetaModel(const Method&)> meta_model;
+  /// Stored code for a query near enough to a stored one, or empty; hybrid methods only.
+  std::function<std::string(const Method&, const Task&)> pooled_code;
+};
+
+/// What a backend borrows, and its settings.
+struct BackendParts {
+  const MetaAgent& agent;
+  Judge& judge;
+  WorkflowRunner* runner = nullptr;  ///< null where no method runs workflows
+  Limits answer_limits;              ///< of one test of an answer that is there already
+  double pool_min_similarity = 0.5;
+};
+
+/// `meta_model` is the caller's; pools are read from the hybrid methods' stores.
+EvaluationBackend make_backend(const BackendParts& parts, const std::vector<Method>& methods,
+                               std::function<MetaModel(const Method&)> meta_model);
+
+}  // namespace weft
