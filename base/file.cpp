@@ -66,6 +66,18 @@ void write_file_atomically(const fs::path& path, std::string_view text) {
   sync_path(path.has_parent_path() ? path.parent_path() : fs::path("."));
 }
 
+void append_durably(const fs::path& path, std::string_view text) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd < 0) throw Error(with_errno("cannot write " + path.string()));
+  try {
+    write_all(fd, text, path);
+  } catch (...) {
+    ::close(fd);
+    throw;
+  }
+  ::close(fd);
+}
+
 void publish_directory(const fs::path& temporary, const fs::path& final_path) {
   for (const auto& entry : fs::recursive_directory_iterator(temporary)) sync_path(entry.path());
   sync_path(temporary);

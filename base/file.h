@@ -17,6 +17,9 @@ std::string read_file(const fs::path& path);
 /// remains.
 void write_file_atomically(const fs::path& path, std::string_view text);
 
+/// Adds to the end of a file, made where there is none, and fsyncs it. Throws Error.
+void append_durably(const fs::path& path, std::string_view text);
+
 /// Renames a finished folder to its final name and makes the renaming durable. An older folder of
 /// that name is removed. Throws Error.
 void publish_directory(const fs::path& temporary, const fs::path& final_path);

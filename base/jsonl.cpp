@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/gzip.h"
 
 namespace weft {
@@ -44,7 +45,7 @@ JsonlWriter::JsonlWriter(const std::filesystem::path& path, bool append) : name_
     file_ = stdout;
     return;
   }
-  if (append) drop_partial_last_line(path);
+  if (append) move_partial_line_aside(path);
   file_ = std::fopen(path.c_str(), append ? "ae" : "we");
   if (!file_) throw Error(with_errno("cannot write " + name_));
 }
@@ -60,7 +61,37 @@ void JsonlWriter::write(const Json& value) {
   }
 }
 
-void drop_partial_last_line(const std::filesystem::path& path) {
+std::filesystem::path aside_path(const std::filesystem::path& path) {
+  return path.string() + ".aside";
+}
+
+void move_lines_aside(const std::filesystem::path& path,
+                      const std::function<bool(const Json&)>& keep) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return;
+  const std::string text = read_file(path);
+  std::string kept, aside;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t newline = text.find('\n', begin);
+    const bool whole = newline != std::string::npos;
+    const std::string line = text.substr(begin, newline - begin);
+    begin = whole ? newline + 1 : text.size();
+    const Json value = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    (whole && !value.is_discarded() && keep(value) ? kept : aside) += line + "\n";
+  }
+  if (aside.empty()) return;
+  append_durably(aside_path(path), aside);
+  write_file_atomically(path, kept);
+}
+
+void move_later_steps_aside(const std::filesystem::path& path, int64_t last_step) {
+  move_lines_aside(path, [last_step](const Json& line) {
+    const auto step = line.is_object() ? line.find("step") : line.end();
+    return step == line.end() || !step->is_number() || step->get<int64_t>() <= last_step;
+  });
+}
+
+void move_partial_line_aside(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) return;
   const int64_t size = file.tellg();
@@ -71,7 +102,12 @@ void drop_partial_last_line(const std::filesystem::path& path) {
     file.get(last);
     if (last == '\n') break;
   }
-  if (keep < size) std::filesystem::resize_file(path, static_cast<uintmax_t>(keep));
+  if (keep == size) return;
+  std::string rest(static_cast<size_t>(size - keep), '\0');
+  file.seekg(keep);
+  file.read(rest.data(), size - keep);
+  append_durably(aside_path(path), rest + "\n");
+  std::filesystem::resize_file(path, static_cast<uintmax_t>(keep));
 }
 
 }  // namespace weft

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <istream>
 #include <memory>
 #include <string>
@@ -42,7 +43,7 @@ class JsonlReader {
 class JsonlWriter {
  public:
   /// `path` "-" is standard output. With `append`, a last line without a newline (left by a crash)
-  /// is cut off first. Throws Error when the file cannot be opened.
+  /// is moved aside first. Throws Error when the file cannot be opened.
   explicit JsonlWriter(const std::filesystem::path& path, bool append = false);
   ~JsonlWriter();
   JsonlWriter(const JsonlWriter&) = delete;
@@ -56,7 +57,20 @@ class JsonlWriter {
   std::FILE* file_ = nullptr;
 };
 
-/// Cuts off what follows the last newline of a file that a crash may have left half written.
-void drop_partial_last_line(const std::filesystem::path& path);
+/// FILE.aside: where lines go that a resumed run does again. Each resume adds to it; nothing that a
+/// run has written is erased.
+std::filesystem::path aside_path(const std::filesystem::path& path);
+
+/// Leaves in a file the lines that `keep` takes, byte for byte, and moves the others to FILE.aside,
+/// also those that are no JSON and a last one that a crash cut off. Nothing is done where there is
+/// no file. A crash in between leaves a line in both. Throws Error; the file is as it was then.
+void move_lines_aside(const std::filesystem::path& path,
+                      const std::function<bool(const Json&)>& keep);
+
+/// The same for the lines whose "step" is above `last_step`.
+void move_later_steps_aside(const std::filesystem::path& path, int64_t last_step);
+
+/// The same for what follows the last newline alone.
+void move_partial_line_aside(const std::filesystem::path& path);
 
 }  // namespace weft

@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <cstring>
+#include <optional>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -67,7 +71,7 @@ std::string record(const std::string& payload) {
 std::string scalar_event(int64_t step, const Json& values) {
   std::string summary;
   for (const auto& [tag, number] : values.items()) {
-    if (!number.is_number()) continue;
+    if (!number.is_number() || !std::isfinite(number.get<double>())) continue;
     std::string value;
     put_bytes(value, kValueTag, tag);
     put_key(value, kValueSimple, 5);
@@ -79,17 +83,57 @@ std::string scalar_event(int64_t step, const Json& values) {
   return out;
 }
 
-/// Drops the lines of steps after `last` that a crash left behind.
-void keep_steps_up_to(const fs::path& path, int64_t last) {
-  if (!fs::exists(path)) return;
-  std::string kept;
-  JsonlReader reader(path);
-  for (JsonlLine line; reader.next(line);) {
-    if (line.error.empty() && line.value.value("step", int64_t{0}) <= last) {
-      kept += dump_json(line.value) + "\n";
-    }
+/// The step of an event of this file's own making; nothing for other bytes.
+std::optional<uint64_t> step_of(std::string_view payload) {
+  size_t at = 1 + sizeof(double);
+  if (payload.size() < at + 2 || payload[0] != (kEventWallTime << 3 | 1) ||
+      payload[at] != kEventStep << 3) {
+    return std::nullopt;
+  }
+  uint64_t step = 0;
+  for (int shift = 0; ++at < payload.size() && shift < 64; shift += 7) {
+    const auto byte = static_cast<unsigned char>(payload[at]);
+    step |= static_cast<uint64_t>(byte & 0x7f) << shift;
+    if (byte < 0x80) return step;
+  }
+  return std::nullopt;
+}
+
+constexpr const char* kEventFile = "events.out.tfevents";
+
+/// Moves the records of steps after `last`, and what a crash cut off, out of one event file.
+void move_records_aside(const fs::path& path, uint64_t last) {
+  const std::string bytes = read_file(path);
+  constexpr size_t kHead = sizeof(uint64_t) + sizeof(uint32_t), kTail = sizeof(uint32_t);
+  std::string kept, aside;
+  for (size_t at = 0; at < bytes.size();) {
+    uint64_t length = 0;
+    const size_t left = bytes.size() - at;
+    if (left >= kHead) std::memcpy(&length, bytes.data() + at, sizeof length);
+    const bool whole = left >= kHead + kTail && length <= left - kHead - kTail;
+    const size_t size = whole ? kHead + length + kTail : left;
+    const auto step =
+        step_of(std::string_view(bytes).substr(at).substr(0, size).substr(std::min(kHead, size)));
+    (whole && step && *step <= last ? kept : aside).append(bytes, at, size);
+    at += size;
+  }
+  if (aside.empty()) return;
+  const std::string name = path.filename().string().substr(std::strlen(kEventFile));
+  for (int n = 1;; ++n) {
+    const fs::path target = path.parent_path() / fmt::format("events.aside.{}{}", n, name);
+    if (fs::exists(target)) continue;
+    write_file_atomically(target, aside);
+    break;
   }
   write_file_atomically(path, kept);
+}
+
+void move_later_records_aside(const fs::path& dir, int64_t last) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(dir)) {
+    if (entry.path().filename().string().starts_with(kEventFile)) files.push_back(entry.path());
+  }
+  for (const fs::path& file : files) move_records_aside(file, static_cast<uint64_t>(last));
 }
 
 }  // namespace
@@ -112,11 +156,14 @@ uint32_t crc32c(std::string_view data) {
 MetricWriter::MetricWriter(const fs::path& dir, int64_t resume_step) {
   const bool resume = resume_step >= 0;
   const auto path = dir / "metrics.jsonl";
-  if (resume) keep_steps_up_to(path, resume_step);
+  if (resume) {
+    move_later_steps_aside(path, resume_step);
+    move_later_records_aside(dir, resume_step);
+  }
   lines_ = std::make_unique<JsonlWriter>(path, resume);
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-  events_name_ = (dir / fmt::format("events.out.tfevents.{}.weft", micros)).string();
+  events_name_ = (dir / fmt::format("{}.{}.weft", kEventFile, micros)).string();
   events_.open(events_name_, std::ios::binary);
   std::string first = event(0);
   put_bytes(first, kEventFileVersion, "brain.Event:2");

@@ -15,11 +15,13 @@ namespace weft {
 class MetricWriter {
  public:
   /// Writes into `dir`. With `resume_step` >= 0, lines of later steps (from before a crash) are
-  /// removed from metrics.jsonl first, so that an interrupted and resumed run leaves the same file
-  /// as one that was not interrupted. Throws Error.
+  /// first moved to metrics.jsonl.aside, so that an interrupted and resumed run leaves the same
+  /// file as one that was not interrupted; later records of its event files go to `events.aside.*`,
+  /// which TensorBoard does not read. Throws Error.
   explicit MetricWriter(const std::filesystem::path& dir, int64_t resume_step = -1);
 
-  /// `values` is a flat object; its numbers also go to TensorBoard. "step" is put first.
+  /// `values` is a flat object; its finite numbers also go to TensorBoard. "step" is put first;
+  /// null stands for what was not measured or is not finite.
   void write(int64_t step, const Json& values);
 
  private:

@@ -64,18 +64,17 @@ void write_rows(const std::string& path, const std::vector<Json>& rows) {
   write_file_atomically(path, text);
 }
 
-// Ids that an earlier run has judged. Its infrastructure failures are taken out of the file, to be
-// tried again.
+// Ids that an earlier run has judged. Its infrastructure failures are moved aside, to be tried
+// again.
 std::set<std::string> finished_ids(const std::string& path) {
   std::set<std::string> ids;
   if (path == "-" || !std::filesystem::exists(path)) return ids;
-  drop_partial_last_line(path);
-  auto rows = read_rows(path);
-  const auto failed = std::erase_if(rows, [](const Json& row) {
-    return row.is_object() && row.value("verdict", Json()) == "INFRA";
+  move_partial_line_aside(path);
+  read_rows(path);  // throws where the file is none of ours
+  move_lines_aside(path, [](const Json& row) {
+    return !row.is_object() || row.value("verdict", Json()) != "INFRA";
   });
-  if (failed > 0) write_rows(path, rows);
-  for (const auto& row : rows) ids.insert(key_of(row));
+  for (const auto& row : read_rows(path)) ids.insert(key_of(row));
   ids.erase("");
   return ids;
 }

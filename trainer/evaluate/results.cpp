@@ -89,7 +89,7 @@ ResultRow parse_row(const Json& json, const std::string& where) {
 std::vector<ResultRow> load_finished_rows(const std::filesystem::path& path) {
   std::vector<ResultRow> rows;
   if (!std::filesystem::exists(path)) return rows;
-  drop_partial_last_line(path);
+  move_partial_line_aside(path);
   JsonlReader reader(path);
   JsonlLine line;
   while (reader.next(line)) {
