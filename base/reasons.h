@@ -18,7 +18,7 @@ std::string reason_of(const std::string& error);
 /// How often each reason came.
 class ReasonCounts {
  public:
-  void add(const std::string& error) { ++counts_[reason_of(error)]; }
+  void add(const std::string& error, int64_t count = 1) { counts_[reason_of(error)] += count; }
   bool empty() const { return counts_.empty(); }
 
   /// {reason: count}, the most frequent first; those beyond `most` are counted together as

@@ -1,6 +1,20 @@
 #include "data/episode.h"
 
+#include <cmath>
+
 namespace weft {
+
+std::set<uint64_t> lost_groups(const std::vector<Episode>& episodes) {
+  std::set<uint64_t> groups;
+  for (const Episode& e : episodes) {
+    if (e.infra_error || !std::isfinite(e.reward)) groups.insert(e.group);
+  }
+  return groups;
+}
+
+std::string why_not_valid(const Episode& episode) {
+  return episode.problem + (episode.truncated ? " (cut at max_completion_tokens)" : "");
+}
 
 Json episode_to_json(int64_t step, const Episode& episode) {
   return {{"step", step},
@@ -14,6 +28,7 @@ Json episode_to_json(int64_t step, const Episode& episode) {
           {"truncated", episode.truncated},
           {"infra_error", episode.infra_error},
           {"outcome", episode.outcome},
+          {"problem", episode.problem},
           {"usage", episode.usage},
           {"text", episode.text},
           {"prompt_ids", episode.prompt_ids},

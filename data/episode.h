@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,16 @@ struct Episode {
   bool truncated = false;    ///< the token limit ended it
   bool infra_error = false;  ///< no reward exists; the episode is left out of the update
   std::string outcome;       ///< kind of the run's outcome, for the log
+  std::string problem;       ///< why it is not valid, was not scored or is lost; one line, or empty
   Json usage;                ///< worker calls, tokens, money
 };
+
+/// Groups in which some episode has no finite reward. What the others of it earned says nothing:
+/// that one was lost may depend on what it did. No such group is averaged or learnt from.
+std::set<uint64_t> lost_groups(const std::vector<Episode>& episodes);
+
+/// Why the workflow of an episode is not valid, for ReasonCounts (base/reasons.h).
+std::string why_not_valid(const Episode& episode);
 
 /// A line of rollouts.jsonl.
 Json episode_to_json(int64_t step, const Episode& episode);

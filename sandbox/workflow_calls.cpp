@@ -44,7 +44,7 @@ void WorkflowLoop::take_request(Flow& flow, const Frame& frame) {
 void WorkflowLoop::call_llm(Flow& flow, uint32_t id, WorkerRequest request) {
   request.cancelled = std::make_shared<std::atomic<bool>>(false);
   request.seed = mix_seed(flow.job.seed, static_cast<uint64_t>(flow.result.usage.calls));
-  flow.outstanding[id] = request.cancelled;
+  flow.outstanding[id] = {request.cancelled};
   Json entry{{"kind", "call_llm"}, {"role", request.agent_role.substr(0, 80)}};
   const auto start = Flow::Clock::now();
   worker_.submit(

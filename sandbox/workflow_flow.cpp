@@ -1,5 +1,6 @@
 #include "sandbox/workflow_flow.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "sandbox/judge_run.h"
@@ -99,6 +100,14 @@ WorkflowResult Flow::take_result() {
 
 int64_t Flow::wall_ms() const {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started).count();
+}
+
+int64_t Flow::longest_wait_ms() const {
+  Clock::duration longest{};
+  for (const auto& [id, call] : outstanding) {
+    longest = std::max(longest, Clock::now() - call.since);
+  }
+  return std::chrono::duration_cast<std::chrono::milliseconds>(longest).count();
 }
 
 bool is_expected(const Flow& flow, FrameType type) {

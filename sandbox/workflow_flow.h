@@ -39,7 +39,12 @@ struct Flow {
   bool lost = false;     ///< its zygote died under it: to be tried again, once its calls are back
   bool retried = false;  ///< this is the second try
   WorkflowUsage spent;   ///< by the first
-  std::map<uint32_t, std::shared_ptr<std::atomic<bool>>> outstanding;  ///< calls, by request id
+  /// A call_llm that the worker has not answered.
+  struct Call {
+    std::shared_ptr<std::atomic<bool>> cancelled;
+    Clock::time_point since = Clock::now();
+  };
+  std::map<uint32_t, Call> outstanding;  ///< by request id
 
   /// The running exec_code, of which there is one at most.
   struct Exec {
@@ -59,6 +64,8 @@ struct Flow {
   /// The first decision counts.
   void decide(WorkflowResult::Status status, std::string error);
   int64_t wall_ms() const;
+  /// How long the oldest outstanding call has waited; 0 where there is none.
+  int64_t longest_wait_ms() const;
 };
 
 /// Whether a frame of that type may come next: one of each that tells of the start, then requests

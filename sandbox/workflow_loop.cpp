@@ -325,7 +325,12 @@ void WorkflowLoop::tick() {
     Flow& flow = *(at++)->second;
     const WorkflowBudget& budget = flow.job.budget;
     if (flow.wall_ms() > budget.wall_ms) {
-      flow.decide(Status::kLimit, "TIME_WALL: more than " + std::to_string(budget.wall_ms) + " ms");
+      const std::string limit = "TIME_WALL: more than " + std::to_string(budget.wall_ms) + " ms";
+      if (2 * flow.longest_wait_ms() > budget.wall_ms) {
+        flow.decide(Status::kInfrastructure, "worker: it left a call unanswered; " + limit);
+      } else {
+        flow.decide(Status::kLimit, limit);
+      }
     } else if (const auto used = process_cpu_us(flow.pid)) {
       if (static_cast<double>(*used) >
           static_cast<double>(budget.cpu_ms) * 1000 * sandbox_.time_scale()) {
@@ -339,7 +344,7 @@ void WorkflowLoop::tick() {
 // Brings a decided flow to its end; `flow` may be gone afterwards.
 void WorkflowLoop::settle(Flow& flow) {
   if (!flow.decided) return;
-  for (auto& [id, cancelled] : flow.outstanding) cancelled->store(true);
+  for (auto& [id, call] : flow.outstanding) call.cancelled->store(true);
   if (flow.exec) flow.exec->cancelled->store(true);
   if (!flow.exited) {
     flow.killed = flow.killed || !zygote_ || zygote_->kill(flow.id);

@@ -27,8 +27,9 @@ struct WorkflowBudget {
   int max_responses_per_call = 16;  ///< num_of_response of one request
   int64_t max_tokens = 200000;      ///< prompt and completion tokens together
   double max_usd = 1e9;
-  /// Start to answer, waiting for the worker included: a backstop against a worker that hangs.
-  /// Where it binds, results depend on how busy the machine is.
+  /// Start to answer, waiting for the worker included. Where it binds, results depend on how busy
+  /// the machine is. When it ends while one call has gone unanswered for more than half of it, the
+  /// worker hangs: kInfrastructure, not kLimit.
   int64_t wall_ms = 600000;
   int64_t cpu_ms = 4000;   ///< of the workflow's own Python
   int64_t memory_mb = 64;  ///< beyond the interpreter's own

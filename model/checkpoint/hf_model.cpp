@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
+#include "model/checkpoint/finite.h"
 #include "model/checkpoint/new_directory.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/kernels/kernels.h"
@@ -44,9 +46,17 @@ bool is_weights_file(const fs::path& path) {
          name.ends_with(".bin") || name.ends_with(".pth") || name.ends_with(".gguf");
 }
 
+void report_not_finite(const std::string& name, bool is_stored_finite,
+                       const TransformerConfig& config, const std::string& dir) {
+  const std::string what = dir + ": tensor " + name + " holds values that are not finite" +
+                           (is_stored_finite ? " in the run's dtype" : "");
+  if (!is_read_by_token(name, config)) throw InputError(what);
+  log::warn("{}: texts with the tokens concerned cannot be computed", what);
+}
+
 void copy_weights(const SafetensorsReader& file,
                   const std::vector<std::pair<std::string, at::Tensor>>& views,
-                  const std::string& dir) {
+                  const TransformerConfig& config, const std::string& dir) {
   const at::NoGradGuard no_grad;
   for (const auto& [name, view] : views) {
     const at::Tensor stored = file.tensor(name);
@@ -56,6 +66,7 @@ void copy_weights(const SafetensorsReader& file,
                        " " + shape_text(stored.sizes()));
     }
     view.copy_(stored);
+    if (!all_finite(view)) report_not_finite(name, all_finite(stored), config, dir);
   }
 }
 
@@ -82,6 +93,10 @@ void copy_companions(const fs::path& source, const fs::path& target, at::ScalarT
 }
 
 }  // namespace
+
+bool is_read_by_token(const std::string& hugging_face_name, const TransformerConfig& config) {
+  return hugging_face_name == "model.embed_tokens.weight" && !config.tie_word_embeddings;
+}
 
 at::ScalarType resolve_dtype(const std::string& name) {
   if (name == "auto") return kernels::has_bf16_products() ? at::kBFloat16 : at::kFloat;
@@ -113,10 +128,10 @@ std::unique_ptr<Transformer> load_for_inference(const std::string& dir,
   std::set<std::string> names;
   for (const auto& [name, view] : model->hugging_face_views()) names.insert(name);
   check_names(file, names, config, dir);
-  copy_weights(file, model->global_views(), dir);
+  copy_weights(file, model->global_views(), config, dir);
   if (dtype.int8) model->round_head();
   for (int64_t l = 0; l < model->num_layers(); ++l) {
-    copy_weights(file, model->layer_views(l), dir);
+    copy_weights(file, model->layer_views(l), config, dir);
     if (dtype.int8) model->round_layer(l);
   }
   return model;

@@ -24,10 +24,15 @@ struct InferenceDtype {
 /// As resolve_dtype, and "int8", whose activations are those of "auto".
 InferenceDtype resolve_inference_dtype(const std::string& name);
 
+/// True for the weights that a text reads one row a token of and nothing else: the input embedding,
+/// unless it is the output layer too.
+bool is_read_by_token(const std::string& hugging_face_name, const TransformerConfig& config);
+
 /// Reads config and weights of `dir`, converting f32, bf16 and f16 to `dtype`.
 ///
-/// Throws InputError naming the file and the tensor that is missing, left over or of the wrong
-/// shape (expected, got).
+/// Throws InputError naming the file and the tensor that is missing, left over, of the wrong shape
+/// (expected, got) or holds a value that is not finite. Where that is only the input embedding and
+/// no output layer shares it, a warning names it: texts without the tokens concerned are unharmed.
 std::unique_ptr<Transformer> load_transformer(const std::string& dir, at::ScalarType dtype);
 
 /// The same for a model that only answers. With int8 weights the rounding follows the reading layer

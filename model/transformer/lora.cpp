@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "model/checkpoint/finite.h"
 #include "model/checkpoint/new_directory.h"
 #include "model/checkpoint/safetensors.h"
 
@@ -84,6 +85,9 @@ void copy_weight(const SafetensorsReader& file, const std::string& name, const a
     throw InputError(dir + ": tensor " + name + " is for another base model: expected [" +
                      std::to_string(to.size(0)) + ", " + std::to_string(to.size(1)) + "], got " +
                      c10::str(stored.sizes()));
+  }
+  if (!all_finite(stored)) {
+    throw InputError(dir + ": tensor " + name + " holds values that are not finite");
   }
   to.copy_(stored);
 }

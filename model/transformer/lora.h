@@ -67,7 +67,7 @@ class Lora {
   Lora(const TransformerConfig& model, const LoraConfig& config, Rng& rng);
 
   /// Reads adapter_config.json and adapter_model.safetensors. InputError if it does not fit
-  /// `model`.
+  /// `model` or holds a value that is not finite.
   static std::unique_ptr<Lora> load(const std::string& dir, const TransformerConfig& model);
 
   /// Writes a PEFT directory by way of a temporary one and rename. `base_model` becomes

@@ -204,6 +204,16 @@ TEST(WorkflowHost, WorkerRefusalsAreExceptionsAndItsFailuresInfrastructure) {
   EXPECT_EQ(lost.error, "worker: too long");
 }
 
+TEST(WorkflowHost, AWorkerThatHangsIsInfrastructureAndNoLimitOfTheWorkflow) {
+  ScriptedWorker worker({}, /*delay_ms=*/1600);
+  WorkflowJob job;
+  job.budget.wall_ms = 1500;
+  const auto hung =
+      run(workflow_code("return (await self.llm.call_llm(messages=['x']))[0], 0.0"), worker, job);
+  EXPECT_EQ(hung.status, Status::kInfrastructure);
+  EXPECT_EQ(hung.error, "worker: it left a call unanswered; TIME_WALL: more than 1500 ms");
+}
+
 TEST(WorkflowHost, ManyWaitingWorkflowsShareOneThread) {
   ScriptedWorker worker({}, 300);
   WorkflowHost host(test::shared_sandbox(), test::shared_judge(), worker, 40);

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <exception>
+#include <new>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "model/checkpoint/finite.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/checkpoint/safetensors.h"
 
@@ -41,6 +44,27 @@ void remove_entries(const fs::path& folder, const std::string& prefix) {
     if (entry.path().filename().string().starts_with(prefix)) found.push_back(entry.path());
   }
   for (const fs::path& path : found) fs::remove_all(path);
+}
+
+void check_finite(Learner& learner, const std::string& checkpoint) {
+  std::string bad = learner.non_finite_weight(/*frozen_too=*/false);
+  for (const auto& [name, tensor] : learner.optimizer().state()) {
+    if (bad.empty() && !all_finite(tensor)) bad = "optimizer state " + name;
+  }
+  if (!bad.empty()) {
+    throw Error(checkpoint + " is not saved: " + bad + " holds values that are not finite");
+  }
+}
+
+/// One line of whatever was thrown.
+std::string message_of(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const std::bad_alloc&) {
+    return "out of memory";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
 }
 
 void copy_adapter(const Lora& from, Lora& to) {
@@ -90,6 +114,7 @@ std::optional<fs::path> CheckpointSet::latest() const {
 void CheckpointSet::save(int64_t step, Learner& learner, const Json& state) {
   at::NoGradGuard no_grad;
   const std::string name = kPrefix + std::to_string(step);
+  check_finite(learner, name);
   const fs::path temporary = folder_ / ("." + name + ".tmp");
   fs::create_directories(folder_);
   remove_entries(folder_, std::string(".") + kPrefix);  // of a run that was killed while it wrote
@@ -123,8 +148,14 @@ Json CheckpointSet::restore(const fs::path& dir, Learner& learner) {
   if (learner.lora() != nullptr) {
     copy_adapter(*Lora::load(dir, learner.model().config()), *learner.lora());
   }
-  const SafetensorsReader reader(dir / kTrainer / kOptimizer);
-  learner.optimizer().load_state([&](const std::string& name) { return reader.tensor(name); });
+  const fs::path optimizer = dir / kTrainer / kOptimizer;
+  const SafetensorsReader reader(optimizer);
+  try {
+    learner.optimizer().load_state([&](const std::string& name) { return reader.tensor(name); });
+  } catch (const InputError& error) {
+    throw InputError(optimizer.string() + ": " + error.what() + "; without the folder " +
+                     dir.filename().string() + " a resume goes on from the one before");
+  }
   return read_json_file(dir / kTrainer / kState);
 }
 
@@ -138,6 +169,21 @@ void CheckpointSet::publish_final() const {
     if (entry.is_regular_file()) link_or_copy(entry, temporary / entry.path().filename());
   }
   publish_directory(temporary, run_dir_ / "final");
+}
+
+void save_on_failure(const std::function<void()>& work, const std::function<void()>& save) {
+  try {
+    work();
+  } catch (...) {
+    const std::exception_ptr reason = std::current_exception();
+    try {
+      save();
+    } catch (...) {
+      throw Error(message_of(reason) + "; what a resume needs could not be saved either: " +
+                  message_of(std::current_exception()));
+    }
+    throw;
+  }
 }
 
 }  // namespace weft

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,7 +42,8 @@ class CheckpointSet {
 
   /// Writes `checkpoints/step_N` whole or not at all (temporary name, then rename), names it in
   /// `checkpoints/latest` and removes all but the newest `keep`. `state` is the caller's. Throws
-  /// Error on a full disk; older checkpoints are untouched then.
+  /// Error on a full disk, and naming the tensor when a trained weight or the optimizer's state is
+  /// not finite; older checkpoints are untouched then.
   void save(int64_t step, Learner& learner, const Json& state);
 
   bool due(int64_t step) const {
@@ -67,5 +69,9 @@ class CheckpointSet {
   std::string model_dir_;
   CheckpointOptions options_;
 };
+
+/// Does `work`. Whatever it throws reaches the caller after `save` has run; where that fails too,
+/// as an Error that says both.
+void save_on_failure(const std::function<void()>& work, const std::function<void()>& save);
 
 }  // namespace weft

@@ -44,8 +44,14 @@ void GrpoConfig::validate() const {
   resolve_dtype(dtype);
   check_at_least("steps", steps, 0);
   check_at_least("prompts_per_step", prompts_per_step, 1);
-  check_at_least("samples_per_prompt", samples_per_prompt, 1);
+  if (samples_per_prompt < 2) {
+    throw InputError(
+        fmt::format("samples_per_prompt: expected >= 2, got {}: the baseline of a rollout is its "
+                    "group's, so that a group of one has no advantage",
+                    samples_per_prompt));
+  }
   check_at_least("max_completion_tokens", max_completion_tokens, 1);
+  check_at_least("max_bad_rollouts", max_bad_rollouts, 0);
   check_at_least("refill_rounds", refill_rounds, 0);
   if (steps > 0) learn.schedule.require_warmup_within(steps);
   check_at_least("sandbox_slots", sandbox_slots, 1);

@@ -11,6 +11,7 @@
 #include "trainer/learn/checkpoint.h"
 #include "trainer/learn/learner.h"
 #include "trainer/learn/policy_update.h"
+#include "trainer/learn/rollouts.h"
 #include "workflow/meta_agent.h"
 #include "workflow/reward.h"
 #include "workflow/run_workflow.h"
@@ -64,7 +65,9 @@ struct GrpoConfig {
   /// workflows that ask the worker once at a time). Costs the time that decoding and scoring would
   /// share.
   bool exact = false;
-  int64_t refill_rounds = 0;  ///< further draws of prompts for groups of equal rewards; 0: none
+  LostRolloutOptions lost_rollouts;
+  int64_t max_bad_rollouts = 64;  ///< the run ends when more cannot be learnt from
+  int64_t refill_rounds = 0;      ///< further draws of prompts for groups of equal rewards; 0: none
   PolicyUpdateOptions update;
   std::string reference = "base";  ///< of the KL: "base" (adapter off) or "init" (init_adapter)
   LearnOptions learn;
@@ -96,6 +99,9 @@ struct GrpoConfig {
     v("max_completion_tokens", max_completion_tokens, "most tokens of a rollout");
     v("temperature", temperature, "of the policy, in rollouts and in the loss");
     v("exact", exact, "decode first, score then: the same bits after a resume, slower");
+    v("lost_rollouts", lost_rollouts, "what is done about rewards that are lost");
+    v("max_bad_rollouts", max_bad_rollouts,
+      "rollouts with a reward, logprob or gradient that is not finite, more end the run");
     v("refill_rounds", refill_rounds, "further draws for groups of equal rewards");
     v("init_adapter", learn.init_adapter, "PEFT directory to start from; empty: a fresh one");
     v("update", update, "advantages and loss");

@@ -9,14 +9,15 @@
 #include "base/file.h"
 #include "base/jsonl.h"
 #include "base/log.h"
-#include "base/metrics.h"
 #include "base/progress.h"
+#include "base/reasons.h"
 #include "base/run_dir.h"
 #include "base/stop.h"
 #include "data/task_tests.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/provenance.h"
 #include "trainer/learn/policy.h"
+#include "trainer/learn/step_log.h"
 #include "trainer/learn/workflow_scorer.h"
 #include "trainer/usage_file.h"
 
@@ -93,26 +94,13 @@ struct Models {
   }
 };
 
-/// Lines of later steps, from before a crash, are dropped, so that a resumed run repeats none.
-void keep_steps(const fs::path& path, int64_t last_step) {
-  if (!fs::exists(path)) return;
-  drop_partial_last_line(path);
-  std::string kept;
-  JsonlReader reader(path);
-  JsonlLine line;
-  while (reader.next(line)) {
-    if (line.error.empty() && line.value.value("step", int64_t{0}) <= last_step) {
-      kept += dump_json(line.value) + "\n";
-    }
-  }
-  write_file_atomically(path, kept);
-}
-
 class GrpoRun {
  public:
   GrpoRun(const GrpoConfig& config, bool resume, const Json& resolved)
       : config_(config),
-        dir_(config.out, resume, resolved, {"out", "checkpoint", "steps"}),
+        dir_(config.out, resume, resolved,
+             {"out", "checkpoint", "steps", "lost_rollouts", "max_bad_rollouts",
+              "worker.remote.base_url", "worker.remote.more_base_urls"}),
         checkpoints_(dir_.path(), config.model, config.checkpoint),
         tasks_(load_all(config.tasks)),
         validation_tasks_(load_all(config.validation.tasks)),
@@ -129,7 +117,9 @@ class GrpoRun {
     const auto wanted = static_cast<size_t>(config.validation.num_prompts);
     if (validation_tasks_.size() > wanted) validation_tasks_.resize(wanted);
     if (const auto latest = checkpoints_.latest()) {
-      trainer_.state() = GrpoState::from_json(CheckpointSet::restore(*latest, learner_), *latest);
+      const Json state = CheckpointSet::restore(*latest, learner_);
+      trainer_.state() = GrpoState::from_json(state, *latest);
+      unwritten_ = get_field_or<Json>(state, "unwritten", nullptr, *latest);
       models_.engine->weights_changed();
       log::info("going on from {}", latest->string());
     }
@@ -140,25 +130,26 @@ class GrpoRun {
 
   GrpoState run() {
     const int64_t first = trainer_.state().step;
-    keep_steps(dir_.file("rollouts.jsonl"), first);
-    keep_steps(validation_file(), first);
-    MetricWriter metrics(dir_.path(), first);
-    JsonlWriter rollouts(dir_.file("rollouts.jsonl"), /*append=*/true);
-    try {
+    move_later_steps_aside(validation_file(), first);
+    StepLog log(dir_.path(), "rollouts.jsonl", first, unwritten_);
+    unwritten_ = nullptr;  // is written now
+    const auto train = [&] {
       validate_before();
-      validate_between();  // that of the last step, where a signal cut it short
+      validate_between();  // that of the last step, where something cut it short
       Progress progress("grpo", config_.steps, "steps", first);
       while (trainer_.state().step < config_.steps) {
         throw_if_stopped();
-        progress.note(one_step(metrics, rollouts));
+        progress.note(one_step(log));
         progress.advance();
       }
-    } catch (const Interrupted&) {
+    };
+    save_on_failure(train, [&] {
       runner_.stop();  // else the end waits for every workflow that has been submitted
-      save();
-      throw;
-    }
+      unwritten_ = log.unwritten();
+      if (!saving_) save();
+    });
     save();
+    check_that_something_was_learnt();
     checkpoints_.publish_final();
     const LearnOptions& learn = config_.learn;
     write_teachers(dir_.file("final"),
@@ -179,41 +170,94 @@ class GrpoRun {
     if (!refusal.empty()) throw InputError(fmt::format("task \"{}\": {}", task.id, refusal));
   }
 
-  std::string one_step(MetricWriter& metrics, JsonlWriter& rollouts) {
-    GrpoTrainer::Step step = trainer_.step();
+  std::string one_step(StepLog& log) {
+    const GrpoTrainer::Step step = trainer_.step();
     const int64_t number = trainer_.state().step;
-    for (const Episode& e : step.episodes) rollouts.write(episode_to_json(number, e));
-    metrics.write(number, step.metrics);
+    std::vector<Json> rows;
+    for (const Episode& e : step.episodes) rows.push_back(episode_to_json(number, e));
+    log.write(number, step.metrics, rows);
+    if (!step.warning.empty()) log::warn("step {}: {}", number, step.warning);
+    report_bad_rollouts(number, step);
     if (checkpoints_.due(number)) save();
     validate_between();
-    return fmt::format("reward {:.3f}", step.metrics["reward_mean"].get<double>());
+    const Json& reward = step.metrics["reward_mean"];
+    return reward.is_null() ? "no reward" : fmt::format("reward {:.3f}", reward.get<double>());
+  }
+
+  /// The first batch with such rollouts is kept; too many of them end the run.
+  void report_bad_rollouts(int64_t number, const GrpoTrainer::Step& step) {
+    if (step.bad.empty()) return;
+    ReasonCounts reasons;
+    for (const BadEpisode& bad : step.bad) reasons.add(bad.reason);
+    const fs::path file = dir_.file("bad_batch.json");
+    if (!fs::exists(file)) {
+      Json bad = Json::array(), episodes = Json::array();
+      for (const auto& [index, reason] : step.bad) {
+        bad.push_back({{"rollout", index}, {"reason", reason}});
+      }
+      for (const Episode& e : step.episodes) episodes.push_back(episode_to_json(number, e));
+      write_file_atomically(file, dump_json({{"step", number},
+                                             {"bad", std::move(bad)},
+                                             {"rollouts", std::move(episodes)}}) +
+                                      "\n");
+    }
+    log::warn("step {}: {} rollouts cannot be learnt from ({}); the first such batch is in {}",
+              number, step.bad.size(), reasons.to_string(), file.string());
+    const int64_t so_far = trainer_.state().bad_rollouts;
+    if (so_far > config_.max_bad_rollouts) {
+      throw Error(fmt::format("{} rollouts could not be learnt from, max_bad_rollouts is {}: {}",
+                              so_far, config_.max_bad_rollouts, reasons.to_string()));
+    }
+  }
+
+  void check_that_something_was_learnt() const {
+    if (config_.steps == 0) return;
+    const GrpoState& state = trainer_.state();
+    if (state.rewarded_updates > 0) return;
+    const bool by_kl = learner_.optimizer().num_updates() > 0;
+    throw Error(
+        fmt::format("no update in {} steps{}: {}; nothing was learnt, final/ is not written",
+                    state.step, by_kl ? " but by the KL term" : "", state.validity()));
   }
 
   void save() {
     const GrpoState& state = trainer_.state();
     if (saved_step_ == state.step && checkpoints_.latest()) return;
-    checkpoints_.save(state.step, learner_, state.to_json());
+    saving_ = true;
+    if (!trainer_.whole()) {
+      throw Error("the step under way was not whole, a resume goes on from the last checkpoint");
+    }
+    Json json = state.to_json();
+    if (!unwritten_.is_null()) json["unwritten"] = unwritten_;
+    checkpoints_.save(state.step, learner_, json);
     saved_step_ = state.step;
+    saving_ = false;
   }
 
   GrpoValidation validate() {
     const GrpoValidation result = trainer_.validate(validation_tasks_, config_.validation.samples);
-    log::info("validation after step {}: reward {:.4f}, valid {:.3f}", trainer_.state().step,
-              result.reward, result.valid);
+    log::info("validation after step {}: reward {:.4f}, valid {:.3f} over {} prompts",
+              trainer_.state().step, result.reward, result.valid, result.task_ids.size());
+    if (!result.left_out.empty()) {
+      log::warn("validation: {} prompts are left out, a reward of each is lost",
+                result.left_out.size());
+    }
     return result;
   }
 
   fs::path validation_file() const { return dir_.file("validation.jsonl"); }
 
-  /// Replaces what is there of this step: a run that ended between this and the next file, or one
-  /// that is resumed when it is done, measures once more.
+  /// Takes the place of what is there of this step: a run that ended between this and the next
+  /// file, or one that is resumed when it is done, measures once more.
   void record_validation(const GrpoValidation& v) {
-    keep_steps(validation_file(), trainer_.state().step - 1);
+    move_later_steps_aside(validation_file(), trainer_.state().step - 1);
     JsonlWriter(validation_file(), /*append=*/true)
         .write({{"step", trainer_.state().step},
                 {"reward", v.reward},
                 {"valid", v.valid},
-                {"pass", v.pass}});
+                {"pass", v.pass},
+                {"n", v.task_ids.size()},
+                {"left_out", v.left_out.size()}});
   }
 
   bool is_recorded(int64_t step) const {
@@ -262,7 +306,9 @@ class GrpoRun {
   WorkflowRunner runner_;
   WorkflowScorer scorer_;
   GrpoTrainer trainer_;
+  Json unwritten_;
   int64_t saved_step_ = 0;
+  bool saving_ = false;  ///< or the saving failed
   UsageFile usage_{dir_.file("usage.json"), [this] { return models_.usage(); }};
 };
 

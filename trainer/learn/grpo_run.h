@@ -12,9 +12,13 @@ namespace weft {
 /// "tasks":[{"id","rewards":[..]}]}) and `validation.jsonl`.
 ///
 /// With `resume` it goes on from the newest checkpoint: weights, optimizer, order of prompts and
-/// seeds are exactly those of an uninterrupted run. On SIGINT or SIGTERM the batch under way is
-/// given up, a checkpoint is saved and Interrupted is thrown. Throws InputError and Error
-/// otherwise.
+/// seeds are exactly those of an uninterrupted run. Whatever ends it early (SIGINT, SIGTERM, a full
+/// disk, a worker that stays away, ...), the batch under way is given up and the last whole step
+/// saved; then Interrupted, InputError or Error is thrown. Lines of later steps are moved aside
+/// (base/jsonl.h).
+///
+/// Throws Error, without `final/`, when no reward made an update. The first batch with rollouts
+/// that cannot be learnt from is left in `bad_batch.json`.
 GrpoState run_grpo(const GrpoConfig& config, bool resume, const Json& resolved_config);
 
 }  // namespace weft

@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "base/stop.h"
+#include "model/checkpoint/finite.h"
+#include "model/checkpoint/hf_model.h"
 
 namespace weft {
 namespace {
@@ -81,6 +83,35 @@ std::vector<std::vector<float>> Learner::score(std::span<const TrainSequence> se
 std::vector<std::vector<float>> Learner::score_model(std::span<const TrainSequence> sequences,
                                                      const Transformer& model) const {
   return score_packed(model, nullptr, sequences, packing_, temperature_);
+}
+
+std::vector<size_t> Learner::find_non_finite(std::span<const TrainSequence> sequences,
+                                             const std::function<MicrobatchLoss(size_t)>& loss_of,
+                                             bool may_stop) {
+  std::vector<size_t> found;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    if (may_stop) throw_if_stopped();
+    gradients_.zero();
+    const MicrobatchLoss loss = loss_of(i);
+    for (const Microbatch& microbatch : pack(sequences.subspan(i, 1), packing_)) {
+      trainer_.forward_backward(microbatch, loss(microbatch), gradients_);
+    }
+    if (!all_finite(gradients_.flat())) found.push_back(i);
+  }
+  return found;
+}
+
+std::string Learner::non_finite_weight(bool frozen_too) const {
+  if (lora_) {
+    for (const NamedParameter& p : lora_->parameters()) {
+      if (!all_finite(*p.tensor)) return "adapter " + p.name;
+    }
+    if (!frozen_too) return "";
+  }
+  for (const auto& [name, tensor] : model_->hugging_face_views()) {
+    if (!is_read_by_token(name, model_->config()) && !all_finite(tensor)) return name;
+  }
+  return "";
 }
 
 MicrobatchLoss supervised_loss(int64_t num_tokens, double& loss_sum) {

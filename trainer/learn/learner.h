@@ -78,10 +78,23 @@ class Learner {
   std::vector<std::vector<float>> score_model(std::span<const TrainSequence> sequences,
                                               const Transformer& model) const;
 
+  /// Indices of the sequences whose own gradient, each computed alone by the loss that `loss_of`
+  /// gives for it (as sequence 0), holds a value that is not finite. Changes no weight. With
+  /// `may_stop` it looks at the stop flag as step() does.
+  std::vector<size_t> find_non_finite(std::span<const TrainSequence> sequences,
+                                      const std::function<MicrobatchLoss(size_t)>& loss_of,
+                                      bool may_stop);
+
+  /// Name of a trained tensor (with `frozen_too` also of one of the base) that holds a value that
+  /// is not finite; empty where none does. One pass over the weights. Those that
+  /// is_read_by_token() are no matter of the model's, but of a sequence's.
+  std::string non_finite_weight(bool frozen_too) const;
+
   int64_t tokens_per_microbatch() const { return packing_.tokens_per_microbatch; }
   Transformer& model() { return *model_; }
   Lora* lora() { return lora_.get(); }
   AdamW& optimizer() { return optimizer_; }
+  const AdamW& optimizer() const { return optimizer_; }
 
  private:
   std::shared_ptr<Transformer> model_;

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "model/checkpoint/finite.h"
 
 namespace weft {
 namespace {
@@ -136,6 +137,9 @@ void AdamW::load_state(const std::function<at::Tensor(const std::string&)>& find
       throw InputError("optimizer state \"" + name + "\": expected " +
                        std::to_string(tensor.numel()) + " values, got " +
                        std::to_string(saved.numel()));
+    }
+    if (!all_finite(saved)) {
+      throw InputError("optimizer state \"" + name + "\" holds values that are not finite");
     }
     if (name != kCounters) {
       tensor.copy_(saved);

@@ -71,6 +71,8 @@ class AdamW {
   /// the step and is counted.
   StepResult step(GradientBuffer& gradients, double lr);
 
+  /// Updates applied, those before a resume included.
+  int64_t num_updates() const { return num_steps_.item<int64_t>(); }
   int64_t num_skipped() const { return num_skipped_; }
 
   /// Moments, masters (of parameters that are not fp32) and counters, by name; the tensors are the
@@ -78,7 +80,7 @@ class AdamW {
   std::vector<std::pair<std::string, at::Tensor>> state() const;
 
   /// Copies a saved state in. `find` returns the tensor of a name. Throws InputError when a shape
-  /// differs.
+  /// differs or a value is not finite.
   void load_state(const std::function<at::Tensor(const std::string&)>& find);
 
  private:

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <utility>
 
 #include "base/check.h"
+#include "base/error.h"
 
 namespace weft {
 namespace {
@@ -13,6 +15,7 @@ namespace {
 /// One episode as the loss sees it.
 struct Sample {
   const Episode* episode = nullptr;
+  size_t index = 0;  // of the episode in the batch
   double advantage = 0;
   double weight = 0;             // of each token
   bool masked = false;           // counts in the weights' denominators, has no loss itself
@@ -62,9 +65,15 @@ std::vector<Sample> make_samples(const std::vector<Episode>& episodes,
   std::vector<Sample> samples;
   std::vector<double> rewards;
   std::vector<uint64_t> groups;
-  for (const Episode& e : episodes) {
-    if (e.infra_error || e.completion_ids.empty()) continue;
-    samples.push_back({&e, 0, 0, options.mask_truncated && e.truncated, {}});
+  const auto lost = lost_groups(episodes);
+  result.dropped_groups = static_cast<int64_t>(lost.size());
+  for (size_t i = 0; i < episodes.size(); ++i) {
+    const Episode& e = episodes[i];
+    if (!e.infra_error && !std::isfinite(e.reward)) {
+      result.bad.push_back({i, "its reward is not finite"});
+    }
+    if (lost.contains(e.group) || e.completion_ids.empty()) continue;
+    samples.push_back({&e, i, 0, 0, options.mask_truncated && e.truncated, {}});
     rewards.push_back(e.reward);
     groups.push_back(e.group);
   }
@@ -75,6 +84,11 @@ std::vector<Sample> make_samples(const std::vector<Episode>& episodes,
   for (size_t i = 0; i < samples.size(); ++i) {
     const double advantage = advantages.values[i];
     samples[i].advantage = advantage < 0 ? advantage * options.negative_weight : advantage;
+  }
+  for (Sample& s : samples) {
+    if (all_finite(s.episode->sampling_logprobs)) continue;
+    result.bad.push_back({s.index, "a logprob recorded while decoding is not finite"});
+    s.masked = true;
   }
   return samples;
 }
@@ -95,8 +109,9 @@ std::vector<std::vector<Sample>> minibatches(std::vector<Sample> samples, int64_
   return result;
 }
 
-/// Sets the weights, over all samples, masked ones too; then drops what has no gradient.
-void weigh(std::vector<Sample>& samples, const PolicyLossOptions& loss) {
+/// The samples with their weights, which are over all of them, without those that are masked or
+/// have no gradient.
+std::vector<Sample> weighed(std::vector<Sample> samples, const PolicyLossOptions& loss) {
   int64_t num_tokens = 0;
   for (const Sample& s : samples)
     num_tokens += static_cast<int64_t>(s.episode->sampling_logprobs.size());
@@ -107,6 +122,7 @@ void weigh(std::vector<Sample>& samples, const PolicyLossOptions& loss) {
   const bool has_kl = loss.kl_coefficient > 0;
   std::erase_if(samples,
                 [&](const Sample& s) { return s.masked || (!has_kl && s.advantage == 0); });
+  return samples;
 }
 
 std::vector<std::vector<float>> score_reference(Learner& learner, const Reference& reference,
@@ -124,10 +140,12 @@ double k3_sum(const std::vector<float>& logp, const std::vector<float>& referenc
 }
 
 /// Mean k3 to the reference; fills Sample::reference where the loss has a KL term, else looks at
-/// the first samples only. Recorded logprobs stand for the policy's own.
-double measure_kl(Learner& learner, const Reference& reference, std::vector<Sample>& samples,
-                  const PolicyLossOptions& loss) {
-  if (reference.kind == Reference::Kind::kNone) return 0;
+/// the first samples only. Recorded logprobs stand for the policy's own. Samples without a finite
+/// reference are masked.
+std::optional<double> measure_kl(Learner& learner, const Reference& reference,
+                                 std::vector<Sample>& samples, const PolicyLossOptions& loss,
+                                 std::vector<BadEpisode>& bad) {
+  if (reference.kind == Reference::Kind::kNone) return std::nullopt;
   std::vector<Sample*> chosen;
   std::vector<TrainSequence> sequences;
   int64_t tokens = 0;
@@ -138,37 +156,102 @@ double measure_kl(Learner& learner, const Reference& reference, std::vector<Samp
     sequences.push_back(sequence_of(*s.episode));
     tokens += static_cast<int64_t>(sequences.back().completion_ids.size());
   }
-  if (sequences.empty()) return 0;
+  if (sequences.empty()) return std::nullopt;
   const auto logps = score_reference(learner, reference, sequences);
   double sum = 0, count = 0;
   for (size_t i = 0; i < logps.size(); ++i) {
-    sum += k3_sum(chosen[i]->episode->sampling_logprobs, logps[i]);
-    count += static_cast<double>(logps[i].size());
-    if (loss.kl_coefficient > 0) chosen[i]->reference = logps[i];
+    Sample& sample = *chosen[i];
+    if (all_finite(logps[i])) {
+      sum += k3_sum(sample.episode->sampling_logprobs, logps[i]);
+      count += static_cast<double>(logps[i].size());
+      if (loss.kl_coefficient > 0) sample.reference = logps[i];
+    } else if (loss.kl_coefficient > 0) {
+      bad.push_back({sample.index, "a logprob under the reference is not finite"});
+      sample.masked = true;
+    }
   }
-  return sum / count;
+  return count > 0 ? std::optional(sum / count) : std::nullopt;
 }
 
-void run_update(Learner& learner, const std::vector<Sample>& samples, double lr, bool first,
-                const PolicyLossOptions& options, PolicyUpdateResult& result) {
-  const MicrobatchLoss loss = [&](const Microbatch& microbatch) -> CoefficientFn {
+/// The loss of these samples; adds to `sums` and, where it is given, `mismatch`.
+MicrobatchLoss policy_loss(const std::vector<Sample>& samples, const PolicyLossOptions& options,
+                           PolicySums& sums, Mismatch* mismatch) {
+  return [&samples, &options, &sums, mismatch](const Microbatch& microbatch) -> CoefficientFn {
     const auto rows = std::make_shared<Rows>(microbatch, samples);
-    return [&, rows](int64_t begin, std::span<const float> logp, std::span<float> out) {
-      const PolicyTokens tokens = rows->tokens(begin, logp);
-      if (!all_finite(logp) || !all_finite(tokens.behaviour_logp)) {
+    return [&options, &sums, mismatch, rows](int64_t begin, std::span<const float> logp,
+                                             std::span<float> out) {
+      if (!all_finite(logp)) {
         std::fill(out.begin(), out.end(), std::numeric_limits<float>::quiet_NaN());
         return;
       }
-      if (first) result.mismatch.add(logp, tokens.behaviour_logp);
-      policy_coefficients(tokens, options, out, &result.sums);
+      const PolicyTokens tokens = rows->tokens(begin, logp);
+      if (mismatch != nullptr) mismatch->add(logp, tokens.behaviour_logp);
+      policy_coefficients(tokens, options, out, &sums);
     };
   };
-  const UpdateResult update = learner.step(sequences_of(samples), loss, lr, /*may_stop=*/first);
+}
+
+/// Masks those of `samples` whose own gradient is not finite in `part`, which holds them; false
+/// where there is none.
+bool mask_bad(Learner& learner, const std::vector<Sample>& samples, bool may_stop,
+              const PolicyLossOptions& options, std::vector<Sample>& part,
+              std::vector<BadEpisode>& bad) {
+  const std::string tensor = learner.non_finite_weight(/*frozen_too=*/true);
+  if (!tensor.empty()) throw Error("the policy's weights are not finite: " + tensor);
+  std::vector<Sample> alone(1);
+  PolicySums ignored;
+  const auto found = learner.find_non_finite(
+      sequences_of(samples),
+      [&](size_t i) {
+        alone[0] = samples[i];
+        return policy_loss(alone, options, ignored, nullptr);
+      },
+      may_stop);
+  for (const size_t i : found) {
+    bad.push_back({samples[i].index, "its gradient is not finite"});
+    for (Sample& s : part) s.masked |= s.index == samples[i].index;
+  }
+  return !found.empty();
+}
+
+void run_update(Learner& learner, std::vector<Sample> part, double lr,
+                const PolicyLossOptions& options, PolicyUpdateResult& result) {
+  std::vector<Sample> samples = weighed(part, options);
+  if (samples.empty()) {
+    ++result.skipped_updates;
+    return;
+  }
+  const bool first = result.num_updates == 0;
+  PolicySums sums;
+  Mismatch mismatch;
+  const auto attempt = [&] {
+    sums = {};
+    mismatch = {};
+    return learner.step(sequences_of(samples),
+                        policy_loss(samples, options, sums, first ? &mismatch : nullptr), lr,
+                        /*may_stop=*/first);
+  };
+  UpdateResult update = attempt();
+  if (!update.applied) {
+    const bool found = mask_bad(learner, samples, first, options, part, result.bad);
+    samples = weighed(part, options);
+    if (found && !samples.empty()) update = attempt();
+  }
+  if (first) result.mismatch = mismatch;
+  result.num_tokens += update.num_tokens;
+  if (!update.applied) {
+    ++result.skipped_updates;
+    return;
+  }
+  ++result.num_updates;
+  result.rewarded_updates +=
+      std::any_of(samples.begin(), samples.end(), [](const Sample& s) { return s.advantage != 0; })
+          ? 1
+          : 0;
+  result.sums.add(sums);
   result.grad_norm += update.grad_norm;
   result.entropy_sum += update.entropy_sum;
-  result.num_tokens += update.num_tokens;
   result.trained_tokens += update.loss_tokens;
-  result.skipped_updates += update.applied ? 0 : 1;
 }
 
 /// Mismatch of a batch that gives no gradient: on about one microbatch.
@@ -177,13 +260,16 @@ void measure_mismatch(Learner& learner, const std::vector<Episode>& episodes, Mi
   std::vector<const Episode*> chosen;
   int64_t tokens = 0;
   for (const Episode& e : episodes) {
-    if (e.completion_ids.empty() || tokens > learner.tokens_per_microbatch()) continue;
+    if (tokens > learner.tokens_per_microbatch()) break;
+    if (e.completion_ids.empty() || !all_finite(e.sampling_logprobs)) continue;
     chosen.push_back(&e);
     sequences.push_back(sequence_of(e));
     tokens += static_cast<int64_t>(e.completion_ids.size());
   }
   const auto logps = learner.score(sequences, learner.lora());
-  for (size_t i = 0; i < logps.size(); ++i) mismatch.add(logps[i], chosen[i]->sampling_logprobs);
+  for (size_t i = 0; i < logps.size(); ++i) {
+    if (all_finite(logps[i])) mismatch.add(logps[i], chosen[i]->sampling_logprobs);
+  }
 }
 
 }  // namespace
@@ -198,24 +284,18 @@ PolicyUpdateResult update_policy(Learner& learner, const std::vector<Episode>& e
                                  const PolicyUpdateOptions& options) {
   PolicyUpdateResult result;
   std::vector<Sample> samples = make_samples(episodes, options, result);
-  result.kl = measure_kl(learner, reference, samples, options.loss);
-  int64_t num_updates = 0;
+  result.kl = measure_kl(learner, reference, samples, options.loss, result.bad);
   if (samples.empty()) {
     ++result.skipped_updates;
   } else {
     for (auto& part : minibatches(std::move(samples), options.updates_per_batch)) {
-      weigh(part, options.loss);
-      if (part.empty()) {
-        ++result.skipped_updates;
-      } else {
-        run_update(learner, part, lr, num_updates++ == 0, options.loss, result);
-      }
+      run_update(learner, std::move(part), lr, options.loss, result);
     }
   }
-  if (num_updates > 0) {
-    result.grad_norm /= static_cast<double>(num_updates);
-    result.sums.loss /= static_cast<double>(num_updates);
-  } else {
+  if (result.num_updates > 0) {
+    result.grad_norm /= static_cast<double>(result.num_updates);
+    result.sums.loss /= static_cast<double>(result.num_updates);
+  } else if (result.mismatch.num_tokens == 0) {
     measure_mismatch(learner, episodes, result.mismatch);
   }
   return result;

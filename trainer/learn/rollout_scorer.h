@@ -17,6 +17,7 @@ struct ScoredRollout {
   bool valid = false;        ///< passed the static check
   bool infra_error = false;  ///< not the policy's doing: no reward exists
   std::string outcome;       ///< kind of outcome, for the log
+  std::string problem;       ///< why it is not valid, failed or is lost; one line, or empty
   int64_t worker_calls = 0;
   int64_t worker_tokens = 0;  ///< prompts and completions of the worker
   Json usage;

@@ -1,14 +1,21 @@
 #include "trainer/learn/rollouts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <thread>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/log.h"
+#include "base/reasons.h"
 #include "base/stop.h"
 
 namespace weft {
@@ -99,6 +106,7 @@ void Collection::on_response(size_t prompt, TextResponse response) {
       if (!ok) {
         episode.infra_error = true;
         episode.outcome = "infrastructure";
+        episode.problem = "policy: " + response.error;
         continue;
       }
       fill(episode, response, response.choices[k]);
@@ -120,7 +128,10 @@ void Collection::on_score(size_t index, const ScoredRollout& scored) {
   episode.reward_complexity = scored.reward.complexity;
   episode.reward_diversity = scored.reward.diversity;
   episode.valid = scored.valid;
-  if (!episode.infra_error) episode.outcome = scored.outcome;
+  if (!episode.infra_error) {
+    episode.outcome = scored.outcome;
+    episode.problem = scored.problem;
+  }
   episode.infra_error |= scored.infra_error;
   episode.usage = scored.usage;
   batch.worker_calls += scored.worker_calls;
@@ -129,19 +140,38 @@ void Collection::on_score(size_t index, const ScoredRollout& scored) {
   changed.notify_all();
 }
 
-/// Scores what on_response has left unscored, in the order of the prompts.
-void score_all(Collection& collection) {
+/// Lost while it was scored, not while it was sampled.
+bool can_be_scored_again(const Episode& episode) {
+  return episode.infra_error && !episode.completion_ids.empty();
+}
+
+/// Scores the episodes that `wanted` takes, in the order of the prompts.
+void score_all(Collection& collection, const std::function<bool(const Episode&)>& wanted) {
   std::vector<std::pair<size_t, std::string>> texts;
   {
     const std::lock_guard lock(collection.mutex);
     for (size_t i = 0; i < collection.batch.episodes.size(); ++i) {
-      const Episode& episode = collection.batch.episodes[i];
-      if (!episode.infra_error) texts.emplace_back(i, episode.text);
+      Episode& episode = collection.batch.episodes[i];
+      if (!wanted(episode)) continue;
+      episode.infra_error = false;
+      texts.emplace_back(i, episode.text);
     }
     collection.pending_scores += static_cast<int64_t>(texts.size());
   }
   const auto samples = static_cast<size_t>(collection.options.samples_per_prompt);
   for (auto& [i, text] : texts) collection.submit(i / samples, i % samples, std::move(text));
+}
+
+std::shared_ptr<Collection> new_collection(RolloutScorer& scorer,
+                                           const std::vector<const Task*>& tasks,
+                                           const std::vector<uint64_t>& seeds,
+                                           const RolloutOptions& options) {
+  auto collection = std::make_shared<Collection>();
+  for (const Task* task : tasks) collection->tasks.push_back(*task);
+  collection->seeds = seeds;
+  collection->options = options;
+  collection->scorer = &scorer;
+  return collection;
 }
 
 /// On a signal the completions are cancelled and waited for, so that none reaches the scorer later.
@@ -156,7 +186,45 @@ void wait_until_done(Collection& collection, const CancelFlag& cancelled) {
   }
 }
 
+/// Lost rollouts of those whose workflow was run.
+struct Losses {
+  int64_t lost = 0, run = 0;
+  ReasonCounts reasons;
+
+  explicit Losses(const std::vector<Episode>& episodes) {
+    for (const Episode& e : episodes) {
+      const bool is_lost = can_be_scored_again(e);
+      run += is_lost || e.valid ? 1 : 0;
+      if (!is_lost) continue;
+      ++lost;
+      reasons.add(e.problem.substr(0, e.problem.find(" (attempt ")));
+    }
+  }
+  double share() const {
+    return run > 0 ? static_cast<double>(lost) / static_cast<double>(run) : 0;
+  }
+  std::string text(const std::string& label) const {
+    return fmt::format("{}: {} of {} rollouts that were run are lost ({})", label, lost, run,
+                       reasons.to_string());
+  }
+};
+
+void wait_or_stop(double wait_s) {
+  const auto end = Clock::now() + std::chrono::duration<double>(wait_s);
+  while (Clock::now() < end) {
+    throw_if_stopped();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
 }  // namespace
+
+void LostRolloutOptions::validate() const {
+  require_share("max_share", max_share);
+  require_at_least("max_waits", max_waits, 0);
+  require_at_least("wait_s", wait_s, 0);
+  require_at_least("max_wait_s", max_wait_s, 0);
+}
 
 void RolloutBatch::append(RolloutBatch other) {
   episodes.insert(episodes.end(), std::make_move_iterator(other.episodes.begin()),
@@ -174,13 +242,9 @@ RolloutBatch collect_rollouts(TextModel& policy, RolloutScorer& scorer,
   WEFT_ASSERT(tasks.size() == seeds.size());
   const auto start = Clock::now();
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
-  auto collection = std::make_shared<Collection>();
-  collection->seeds = seeds;
-  collection->options = options;
-  collection->scorer = &scorer;
+  auto collection = new_collection(scorer, tasks, seeds, options);
   collection->pending_completions = static_cast<int64_t>(tasks.size());
   for (size_t i = 0; i < tasks.size(); ++i) {
-    collection->tasks.push_back(*tasks[i]);
     for (int k = 0; k < options.samples_per_prompt; ++k) {
       Episode episode;
       episode.task_id = tasks[i]->id;
@@ -211,13 +275,45 @@ RolloutBatch collect_rollouts(TextModel& policy, RolloutScorer& scorer,
   policy.submit_all(std::move(submissions));
   wait_until_done(*collection, cancelled);
   if (!options.overlap && collection->refused.empty()) {
-    score_all(*collection);
+    score_all(*collection, [](const Episode& e) { return !e.infra_error; });
     wait_until_done(*collection, cancelled);
   }
   if (!collection->refused.empty()) throw InputError("rollout refused: " + collection->refused);
   collection->batch.rollout_s = seconds(collection->last_completion - start);
   collection->batch.reward_s = seconds(Clock::now() - collection->last_completion);
   return std::move(collection->batch);
+}
+
+RolloutBatch collect_whole_rollouts(TextModel& policy, RolloutScorer& scorer,
+                                    const std::vector<const Task*>& tasks,
+                                    const std::vector<uint64_t>& seeds,
+                                    const RolloutOptions& options) {
+  const LostRolloutOptions& lost = options.lost;
+  RolloutBatch batch = collect_rollouts(policy, scorer, tasks, seeds, options);
+  double wait_s = lost.wait_s;
+  int64_t waits = 0;
+  for (bool again = false;; again = true) {
+    const Losses losses(batch.episodes);
+    if (losses.lost == 0 || (again && losses.share() <= lost.max_share)) return batch;
+    if (losses.share() > lost.max_share) {
+      if (waits == lost.max_waits) {
+        throw Error(fmt::format("{}, after {} waits; lost_rollouts.max_share is {}",
+                                losses.text(options.label), waits, lost.max_share));
+      }
+      wait_s = std::min(wait_s, lost.max_wait_s);
+      log::warn("{}: again in {:.3g} s, {} of {}", losses.text(options.label), wait_s, ++waits,
+                lost.max_waits);
+      wait_or_stop(wait_s);
+      wait_s *= 2;
+    }
+    const auto start = Clock::now();
+    auto collection = new_collection(scorer, tasks, seeds, options);
+    collection->batch = std::move(batch);
+    score_all(*collection, can_be_scored_again);
+    wait_until_done(*collection, std::make_shared<std::atomic<bool>>(false));
+    batch = std::move(collection->batch);
+    batch.reward_s += seconds(Clock::now() - start);
+  }
 }
 
 }  // namespace weft

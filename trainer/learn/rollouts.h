@@ -5,12 +5,36 @@
 #include <string>
 #include <vector>
 
+#include "base/config.h"
 #include "data/episode.h"
 #include "data/task.h"
 #include "model/text_model.h"
 #include "trainer/learn/rollout_scorer.h"
 
 namespace weft {
+
+/// What is done about rollouts whose reward is lost for reasons that are not the policy's (the
+/// worker is gone, the sandbox failed). Which are lost depends on what they do, so the others must
+/// not be taken for the whole.
+struct LostRolloutOptions {
+  /// Of the rollouts whose workflow was run (what is not valid is not, and cannot be lost). Up to
+  /// it the lost ones are scored once more, and what is lost again costs its group; above it the
+  /// step waits before each further try.
+  double max_share = 0.05;
+  int64_t max_waits = 6;    ///< tries after a wait; then the run is saved and ends
+  double wait_s = 10;       ///< the first wait; each is twice as long as the one before
+  double max_wait_s = 300;  ///< but never longer than this
+
+  template <class V>
+  void visit(V& v) {
+    v("max_share", max_share, "share of lost rollouts above which a step waits and tries again");
+    v("max_waits", max_waits, "tries after a wait, then the run is saved and ends");
+    v("wait_s", wait_s, "seconds of the first wait, doubled each time");
+    v("max_wait_s", max_wait_s, "seconds of the longest wait");
+  }
+  /// Throws InputError naming the field.
+  void validate() const;
+};
 
 struct RolloutOptions {
   int samples_per_prompt = 8;
@@ -21,6 +45,8 @@ struct RolloutOptions {
   /// Scores while others are decoded. Where policy and worker share an engine, what a step of it
   /// computes together then depends on the clock, and with it the last bits of the logprobs.
   bool overlap = true;
+  LostRolloutOptions lost;
+  std::string label;  ///< of what they are for, in log lines: "step 3"
 };
 
 struct RolloutBatch {
@@ -47,5 +73,13 @@ struct RolloutBatch {
 RolloutBatch collect_rollouts(TextModel& policy, RolloutScorer& scorer,
                               const std::vector<const Task*>& tasks,
                               const std::vector<uint64_t>& seeds, const RolloutOptions& options);
+
+/// collect_rollouts; then what was lost while it was scored is scored again, the same completions
+/// with the same seeds, as `options.lost` says. What is lost for good has infra_error. Throws also
+/// Error when more than the given share is lost after the last wait.
+RolloutBatch collect_whole_rollouts(TextModel& policy, RolloutScorer& scorer,
+                                    const std::vector<const Task*>& tasks,
+                                    const std::vector<uint64_t>& seeds,
+                                    const RolloutOptions& options);
 
 }  // namespace weft

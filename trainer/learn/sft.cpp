@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <numeric>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/metrics.h"
 #include "base/progress.h"
 #include "base/rng.h"
 #include "base/run_dir.h"
@@ -16,6 +16,7 @@
 #include "model/provenance.h"
 #include "trainer/learn/memory_plan.h"
 #include "trainer/learn/policy.h"
+#include "trainer/learn/step_log.h"
 
 namespace weft {
 namespace {
@@ -44,21 +45,27 @@ Json state_of(const SftSummary& s) {
           {"tokens", s.tokens},
           {"trained_tokens", s.trained_tokens},
           {"skipped_steps", s.skipped_steps},
-          {"last_loss", s.last_loss}};
+          {"last_loss", s.last_loss},
+          {"skipped_examples", s.skipped_examples}};
 }
 
 SftSummary summary_of(const Json& state, const std::string& where) {
-  return {get_field<int64_t>(state, "step", where), get_field<int64_t>(state, "tokens", where),
+  return {get_field<int64_t>(state, "step", where),
+          get_field<int64_t>(state, "tokens", where),
           get_field<int64_t>(state, "trained_tokens", where),
           get_field<int64_t>(state, "skipped_steps", where),
-          get_field_or<double>(state, "last_loss", 0, where)};  // null: it was not finite
+          get_field_or<double>(state, "last_loss", 0, where),
+          get_field_or<std::vector<int64_t>>(state, "skipped_examples", {}, where)};
 }
+
+Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 class SftRun {
  public:
   SftRun(const SftConfig& config, bool resume, const Json& resolved)
       : config_(config),
-        dir_(config.out, resume, resolved, {"out", "checkpoint", "epochs", "max_steps"}),
+        dir_(config.out, resume, resolved,
+             {"out", "checkpoint", "epochs", "max_steps", "max_skipped_examples"}),
         checkpoints_(dir_.path(), config.model, config.checkpoint),
         policy_(open_policy({config.model, config.dtype, config.device}, config.learn, config.seed,
                             checkpoints_.latest())),
@@ -66,7 +73,9 @@ class SftRun {
         schedule_(static_cast<int64_t>(data_.sequences.size()), config),
         learner_(policy_.model, policy_.lora, config.learn) {
     if (const auto latest = checkpoints_.latest()) {
-      summary_ = summary_of(CheckpointSet::restore(*latest, learner_), *latest);
+      const Json state = CheckpointSet::restore(*latest, learner_);
+      summary_ = summary_of(state, *latest);
+      unwritten_ = get_field_or<Json>(state, "unwritten", nullptr, *latest);
       log::info("going on from {}", latest->string());
     }
     config.learn.schedule.require_warmup_within(schedule_.num_steps());
@@ -78,22 +87,28 @@ class SftRun {
   }
 
   SftSummary run() {
-    MetricWriter metrics(dir_.path(), summary_.steps);
+    StepLog log(dir_.path(), "skipped_examples.jsonl", summary_.steps, unwritten_);
+    unwritten_ = nullptr;  // is written now
     Progress progress("sft", schedule_.num_steps(), "steps", summary_.steps);
-    try {
+    num_updates_ = learner_.optimizer().num_updates();
+    const auto train = [&] {
       while (summary_.steps < schedule_.num_steps()) {
         throw_if_stopped();
+        rows_.clear();
         const Json values = step();
-        metrics.write(summary_.steps, values);
+        log.write(summary_.steps, values, rows_);
+        check_limits();
         progress.note(fmt::format("loss {:.3f}", summary_.last_loss));
         progress.advance();
         if (checkpoints_.due(summary_.steps)) save();
       }
-    } catch (const Interrupted&) {
-      save();
-      throw;
-    }
+    };
+    save_on_failure(train, [&] {
+      unwritten_ = log.unwritten();
+      if (!saving_) save();
+    });
     save();
+    if (num_updates_ == 0) throw Error(nothing_learnt());
     checkpoints_.publish_final();
     const LearnOptions& learn = config_.learn;
     write_teachers(dir_.file("final"),
@@ -105,44 +120,131 @@ class SftRun {
  private:
   Json step() {
     const auto start = std::chrono::steady_clock::now();
+    const double lr = learning_rate(config_.learn.schedule, summary_.steps, schedule_.num_steps());
+    std::vector<int64_t> chosen = schedule_.batch(summary_.steps);
+    leave_out_skipped(chosen);
+    Attempt attempt = try_step(chosen, lr);
+    if (!chosen.empty() && !attempt.update.applied && find_bad_examples(chosen)) {
+      leave_out_skipped(chosen);
+      attempt = try_step(chosen, lr);
+    }
+    const UpdateResult& update = attempt.update;
+    num_updates_ = learner_.optimizer().num_updates();
+    ++summary_.steps;
+    count_skipped(update.applied);
+    summary_.tokens += update.num_tokens;
+    summary_.trained_tokens += update.applied ? update.loss_tokens : 0;
+    if (std::isfinite(attempt.loss)) summary_.last_loss = attempt.loss;
+    const bool measured = update.num_tokens > 0;
+    const double rate = static_cast<double>(update.num_tokens) / seconds_since(start);
+    return {{"loss", number_or_null(attempt.loss)},
+            {"lr", lr},
+            {"grad_norm", measured ? number_or_null(update.grad_norm) : Json()},
+            {"tokens", update.num_tokens},
+            {"trained_tokens", update.applied ? update.loss_tokens : 0},
+            {"tokens_per_s", measured ? Json(rate) : Json()},
+            {"skipped", update.applied ? 0 : 1}};
+  }
+
+  struct Attempt {
+    UpdateResult update;
+    double loss = std::nan("");  ///< mean nats per completion token
+  };
+
+  /// An optimizer step over these examples; not applied where there are none.
+  Attempt try_step(const std::vector<int64_t>& chosen, double lr) {
+    Attempt attempt;
+    attempt.update.applied = false;
+    if (chosen.empty()) return attempt;
     std::vector<TrainSequence> batch;
     int64_t loss_tokens = 0;
-    for (const int64_t i : schedule_.batch(summary_.steps)) {
+    for (const int64_t i : chosen) {
       batch.push_back(data_.sequences[i]);
       loss_tokens += static_cast<int64_t>(batch.back().completion_ids.size());
     }
-    const double lr = learning_rate(config_.learn.schedule, summary_.steps, schedule_.num_steps());
     double loss_sum = 0;
-    const UpdateResult update = learner_.step(batch, supervised_loss(loss_tokens, loss_sum), lr);
-    count_skipped(update.applied);
-    ++summary_.steps;
-    summary_.tokens += update.num_tokens;
-    summary_.trained_tokens += update.loss_tokens;
-    summary_.last_loss = loss_sum / static_cast<double>(loss_tokens);
-    return {{"loss", summary_.last_loss},
-            {"lr", lr},
-            {"grad_norm", update.grad_norm},
-            {"tokens", update.num_tokens},
-            {"trained_tokens", update.loss_tokens},
-            {"tokens_per_s", static_cast<double>(update.num_tokens) / seconds_since(start)},
-            {"skipped", update.applied ? 0 : 1}};
+    attempt.update = learner_.step(batch, supervised_loss(loss_tokens, loss_sum), lr);
+    attempt.loss = loss_sum / static_cast<double>(loss_tokens);
+    return attempt;
+  }
+
+  void leave_out_skipped(std::vector<int64_t>& chosen) const {
+    const auto& skipped = summary_.skipped_examples;
+    std::erase_if(chosen, [&](int64_t i) {
+      return std::find(skipped.begin(), skipped.end(), i) != skipped.end();
+    });
+  }
+
+  /// Tries each example alone and adds the bad ones to skipped_examples; false where none is.
+  bool find_bad_examples(const std::vector<int64_t>& chosen) {
+    const std::string tensor = learner_.non_finite_weight(/*frozen_too=*/true);
+    if (!tensor.empty()) {
+      throw Error(
+          fmt::format("step {}: the weights are not finite: {}", summary_.steps + 1, tensor));
+    }
+    std::vector<TrainSequence> batch;
+    for (const int64_t i : chosen) batch.push_back(data_.sequences[i]);
+    double ignored = 0;
+    const auto bad = learner_.find_non_finite(
+        batch,
+        [&](size_t i) {
+          return supervised_loss(static_cast<int64_t>(batch[i].completion_ids.size()), ignored);
+        },
+        /*may_stop=*/true);
+    for (const size_t i : bad) {
+      const TrainSequence& example = batch[i];
+      summary_.skipped_examples.push_back(chosen[i]);
+      rows_.push_back({{"step", summary_.steps + 1},
+                       {"example", chosen[i]},
+                       {"reason", "its gradient is not finite"},
+                       {"prompt", policy_.tokenizer->decode(example.prompt_ids)},
+                       {"completion", policy_.tokenizer->decode(example.completion_ids)},
+                       {"prompt_ids", example.prompt_ids},
+                       {"completion_ids", example.completion_ids}});
+      log::warn("step {}: the gradient of example {} is not finite: left out from now on",
+                summary_.steps + 1, chosen[i]);
+    }
+    return !bad.empty();
   }
 
   void count_skipped(bool applied) {
     skipped_in_a_row_ = applied ? 0 : skipped_in_a_row_ + 1;
     if (applied) return;
     ++summary_.skipped_steps;
-    log::warn("step {}: the gradient is not finite, skipped", summary_.steps + 1);
-    if (skipped_in_a_row_ >= kMaxSkippedInARow) {
-      throw Error(
-          fmt::format("the gradient was not finite for {} steps in a row", kMaxSkippedInARow));
+    log::warn("step {}: no finite gradient, no update", summary_.steps);
+  }
+
+  void check_limits() const {
+    const auto skipped = static_cast<int64_t>(summary_.skipped_examples.size());
+    if (skipped > config_.max_skipped_examples) {
+      throw Error(fmt::format(
+          "{} examples gave a gradient that is not finite, max_skipped_examples is {}: see {}",
+          skipped, config_.max_skipped_examples, dir_.file("skipped_examples.jsonl").string()));
     }
+    if (skipped_in_a_row_ >= kMaxSkippedInARow) {
+      throw Error(fmt::format("no finite gradient for {} steps in a row", kMaxSkippedInARow));
+    }
+  }
+
+  std::string nothing_learnt() const {
+    return fmt::format(
+        "no update in {} steps: {} without a finite gradient, {} of {} examples left "
+        "out; nothing was learnt and final/ is not written",
+        summary_.steps, summary_.skipped_steps, summary_.skipped_examples.size(),
+        data_.sequences.size());
   }
 
   void save() {
     if (saved_step_ == summary_.steps && checkpoints_.latest()) return;
-    checkpoints_.save(summary_.steps, learner_, state_of(summary_));
+    saving_ = true;
+    if (learner_.optimizer().num_updates() != num_updates_) {
+      throw Error("the step under way was not whole, a resume goes on from the last checkpoint");
+    }
+    Json state = state_of(summary_);
+    if (!unwritten_.is_null()) state["unwritten"] = unwritten_;
+    checkpoints_.save(summary_.steps, learner_, state);
     saved_step_ = summary_.steps;
+    saving_ = false;
   }
 
   const SftConfig& config_;
@@ -153,7 +255,11 @@ class SftRun {
   SftSchedule schedule_;
   Learner learner_;
   SftSummary summary_;
+  std::vector<Json> rows_;  ///< of skipped_examples.jsonl, of the step under way
+  Json unwritten_;
+  int64_t num_updates_ = 0;  ///< of the optimizer, after the last whole step
   int64_t saved_step_ = 0;
+  bool saving_ = false;  ///< or the saving failed
   int skipped_in_a_row_ = 0;
 };
 
@@ -170,6 +276,7 @@ void SftConfig::validate() const {
   check_at_least("epochs", epochs, 1);
   check_at_least("sequences_per_step", sequences_per_step, 1);
   check_at_least("max_steps", max_steps, 0);
+  check_at_least("max_skipped_examples", max_skipped_examples, 0);
   if (learn.full_weights && !learn.init_adapter.empty()) {
     throw InputError("init_adapter: has no meaning with learn.full_weights = true");
   }

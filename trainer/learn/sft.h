@@ -25,7 +25,8 @@ struct SftConfig {
   CheckpointOptions checkpoint;
   int64_t epochs = 2;
   int64_t sequences_per_step = 16;
-  int64_t max_steps = 0;  ///< stops earlier than the epochs would; 0: no limit
+  int64_t max_steps = 0;              ///< stops earlier than the epochs would; 0: no limit
+  int64_t max_skipped_examples = 16;  ///< the run ends when more give no finite gradient
 
   template <class V>
   void visit(V& v) {
@@ -43,6 +44,8 @@ struct SftConfig {
     v("epochs", epochs, "passes over the examples");
     v("sequences_per_step", sequences_per_step, "examples of an optimizer step");
     v("max_steps", max_steps, "most optimizer steps, 0: as the epochs give");
+    v("max_skipped_examples", max_skipped_examples,
+      "examples left out because their gradient is not finite, more end the run");
   }
   /// Throws InputError naming the field.
   void validate() const;
@@ -67,17 +70,26 @@ struct SftSummary {
   int64_t steps = 0;
   int64_t tokens = 0;          ///< through the model
   int64_t trained_tokens = 0;  ///< with a loss
-  int64_t skipped_steps = 0;   ///< gradient not finite
-  double last_loss = 0;        ///< nats per token
+  int64_t skipped_steps = 0;   ///< gradient not finite, or every example left out
+  double last_loss = 0;        ///< nats per token, of the last step that had one
+  /// Indices of examples whose own gradient is not finite: they are in no later batch.
+  std::vector<int64_t> skipped_examples;
 };
 
 /// The whole program: loads, trains, and leaves checkpoints, metrics, `final/` and `summary.json`
 /// in config.out. With `resume` it goes on from the newest checkpoint and gives, in fp32, the same
-/// bits as a run that was never interrupted. On SIGINT or SIGTERM it saves a checkpoint and throws
-/// Interrupted. Throws InputError and Error otherwise.
+/// bits as a run that was never interrupted. Whatever ends it early (SIGINT, SIGTERM, a full disk,
+/// ...), the last whole step is saved first; then Interrupted, InputError or Error is thrown.
+///
+/// Where a step's gradient is not finite, each of its examples is tried alone: those whose own
+/// gradient is not finite are left out from then on, with a line in `skipped_examples.jsonl`, and
+/// the step is made of the others. Throws Error naming the tensor where a weight is not finite,
+/// when more than max_skipped_examples are left out, and, without `final/`, when no step changed a
+/// weight.
 ///
 /// Metrics of a step: loss (mean nats per completion token), lr, grad_norm (before clipping),
-/// tokens, trained_tokens, tokens_per_s, skipped (1 where the gradient was not finite).
+/// tokens, trained_tokens, tokens_per_s, skipped (1 where no weight was changed). Null: not
+/// measured.
 SftSummary run_sft(const SftConfig& config, bool resume, const Json& resolved_config);
 
 }  // namespace weft

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/log.h"
 
 namespace weft {
 namespace {
@@ -14,6 +13,7 @@ ScoredRollout score(const Outcome& outcome, const Workflow& workflow,
   ScoredRollout result;
   result.valid = workflow.valid;
   result.outcome = outcome_name(outcome.kind);
+  result.problem = workflow.valid ? outcome.error : workflow.problem;
   result.worker_calls = outcome.usage.calls;
   result.worker_tokens = outcome.usage.prompt_tokens + outcome.usage.completion_tokens;
   result.usage = {{"calls", outcome.usage.calls},
@@ -26,8 +26,9 @@ ScoredRollout score(const Outcome& outcome, const Workflow& workflow,
   return result;
 }
 
-ScoredRollout infrastructure_error() {
+ScoredRollout infrastructure_error(const std::string& problem) {
   ScoredRollout result;
+  result.problem = problem;
   result.infra_error = true;
   result.outcome = outcome_name(Outcome::Kind::kInfrastructure);
   return result;
@@ -80,8 +81,7 @@ void WorkflowScorer::start(Job job) {
   try {
     *workflow = meta_agent_.parse(job.completion);
   } catch (const Error& error) {
-    log::warn("static check: {}", error.what());
-    job.done(infrastructure_error());
+    job.done(infrastructure_error(std::string("static check: ") + error.what()));
     finish();
     return;
   }

@@ -101,6 +101,43 @@ TEST_P(FullDisk, EndsTheRunWithTheCheckpointBeforeWhole) {
   EXPECT_EQ(names_in(checkpoints), (Words{"latest", "step_4", "step_8"}));
 }
 
+TEST(FullDiskAtTheLines, EndsWithOneErrorAndAResumeLosesNothing) {
+  test::TempDir dir;
+  std::string why;
+  const auto disk = test::SmallDisk::mount(dir / "disk", kDiskBytes, why);
+  if (!disk) GTEST_SKIP() << why;
+  std::string data;
+  for (int i = 0; i < 12; ++i) {
+    data += dump_json({{"prompt", "add"}, {"completion", std::to_string(i)}}) + "\n";
+  }
+  write_file_atomically(dir / "data.jsonl", data);
+  const auto command = [&](const fs::path& out, const Words& more) {
+    Words words = {test::program("train_sft"), "--out", out};
+    for (const auto& set : {"model=" + test::fixture("tiny_llama").string(),
+                            "data.jsonl=" + (dir / "data.jsonl").string(), std::string("dtype=f32"),
+                            std::string("epochs=20"), std::string("sequences_per_step=3")}) {
+      words.insert(words.end(), {"--set", set});
+    }
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  ASSERT_EQ(test::run_program(command(dir / "straight", {})).exit_code, 0);
+  const fs::path run = disk->path() / "run";
+  test::BackgroundProgram program(command(run, {}), dir / "log");
+  ASSERT_TRUE(test::wait_until([&] { return test::count_lines(run / "metrics.jsonl") >= 2; }));
+  disk->fill_up_to(0);
+  EXPECT_EQ(program.wait(), 1) << read_file(dir / "log");
+  EXPECT_EQ(num_error_lines(read_file(dir / "log")), 1) << read_file(dir / "log");
+  EXPECT_THAT(read_file(dir / "log"), HasSubstr("No space left on device"));
+  EXPECT_THAT(read_file(dir / "log"), HasSubstr("could not be saved either"));
+  disk->make_room();
+  const auto resumed = test::run_program(command(run, {"--resume"}));
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(read_file(run / "final" / "adapter_model.safetensors"),
+            read_file(dir / "straight" / "final" / "adapter_model.safetensors"));
+  EXPECT_EQ(test::count_lines(run / "metrics.jsonl"), 80);
+}
+
 // A run's own lines fit in what is left.
 INSTANTIATE_TEST_SUITE_P(Checkpoints, FullDisk,
                          testing::Values(Case{"AtTheAdapter", false, 16 << 10, "adapter_model"},

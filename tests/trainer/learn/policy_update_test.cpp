@@ -1,7 +1,9 @@
 #include "trainer/learn/policy_update.h"
 
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 
@@ -18,14 +20,23 @@ std::shared_ptr<Lora> fresh_lora(const TransformerConfig& config) {
 }
 
 struct Bench {
-  std::shared_ptr<Transformer> model = test::tiny_model();
+  static constexpr int32_t kRare = 60;  ///< a token that is in no episode
+
+  bool tied = true;
+  explicit Bench(bool tied_embeddings = true) : tied(tied_embeddings) {}
+
+  std::shared_ptr<Transformer> model = test::tiny_model(tied);
   std::shared_ptr<Lora> lora = fresh_lora(model->config());
   Learner learner{model, lora, LearnOptions{}, /*entropy=*/true};
   Reference base{Reference::Kind::kAdapter, nullptr, nullptr};
 
   /// Four prompts with three samples each, behaviour logprobs by the learner's own forward.
   std::vector<Episode> episodes() {
-    const auto sequences = test::random_sequences(12, 41, 3);
+    auto sequences = test::random_sequences(12, 41, 3);
+    for (auto& s : sequences) {
+      std::replace(s.prompt_ids.begin(), s.prompt_ids.end(), kRare, int32_t{3});
+      std::replace(s.completion_ids.begin(), s.completion_ids.end(), kRare, int32_t{3});
+    }
     const auto logps = learner.score(sequences, lora.get());
     std::vector<Episode> result(12);
     for (size_t i = 0; i < 12; ++i) {
@@ -84,17 +95,23 @@ TEST(PolicyUpdate, LearnsNothingFromEqualRewardsButReportsTheMismatch) {
   EXPECT_TRUE(b.lora->flat(0).equal(before));
 }
 
-TEST(PolicyUpdate, LeavesInfrastructureErrorsOut) {
-  Bench b, twin;
-  auto with_errors = b.episodes();
-  auto without = with_errors;
-  with_errors[1].infra_error = true;
-  with_errors[1].reward = 1e6;
-  without.erase(without.begin() + 1);
-  const auto got = update_policy(b.learner, with_errors, b.base, 1e-2, {});
-  const auto expected = update_policy(twin.learner, without, twin.base, 1e-2, {});
-  EXPECT_EQ(got.grad_norm, expected.grad_norm);
-  EXPECT_TRUE(b.lora->flat(1).equal(twin.lora->flat(1)));
+// What the others of the group earned is a choice among its samples by what they did.
+TEST(PolicyUpdate, LeavesAGroupOutWholeWhenARewardIsLostOrNotFinite) {
+  for (const double reward : {1.0, std::nan(""), HUGE_VAL}) {
+    Bench b, twin;
+    auto with_errors = b.episodes();
+    auto without = with_errors;
+    with_errors[1].infra_error = std::isfinite(reward);
+    with_errors[1].reward = reward;
+    without.erase(without.begin(), without.begin() + 3);
+    const auto got = update_policy(b.learner, with_errors, b.base, 1e-2, {});
+    const auto expected = update_policy(twin.learner, without, twin.base, 1e-2, {});
+    EXPECT_EQ(got.dropped_groups, 1);
+    EXPECT_EQ(got.num_groups, 3);
+    EXPECT_EQ(got.bad.size(), std::isfinite(reward) ? 0u : 1u);
+    EXPECT_EQ(got.grad_norm, expected.grad_norm);
+    EXPECT_TRUE(b.lora->flat(1).equal(twin.lora->flat(1)));
+  }
 }
 
 TEST(PolicyUpdate, DroppingZeroAdvantagesDoesNotChangeTheGradient) {
@@ -186,14 +203,84 @@ TEST(PolicyUpdate, RefusesAMethodsNameForAnAdvantage) {
             AdvantageKind::kCentered);
 }
 
-TEST(PolicyUpdate, SkipsAStepWithALogprobThatIsNotFinite) {
-  Bench b;
+/// The update when episode 2 is masked: what is expected of one that finds it bad.
+void expect_as_if_masked(Bench& b, const std::vector<Episode>& episodes, const Reference& reference,
+                         PolicyUpdateOptions options, const std::string& reason) {
+  Bench twin(b.tied);
+  auto masked = twin.episodes();
+  masked[2].truncated = true;
+  const auto got = update_policy(b.learner, episodes, reference, 1e-2, options);
+  options.mask_truncated = true;
+  const auto expected = update_policy(twin.learner, masked, twin.base, 1e-2, options);
+  ASSERT_EQ(got.bad.size(), 1u);
+  EXPECT_EQ(got.bad[0].index, 2u);
+  EXPECT_EQ(got.bad[0].reason, reason);
+  EXPECT_EQ(got.num_updates, 1);
+  EXPECT_EQ(got.skipped_updates, 0);
+  EXPECT_EQ(got.trained_tokens, expected.trained_tokens);
+  EXPECT_EQ(got.sums.loss, expected.sums.loss);
+  EXPECT_EQ(got.mismatch.max, expected.mismatch.max);
+  EXPECT_TRUE(b.lora->flat(0).equal(twin.lora->flat(0)));
+}
+
+TEST(PolicyUpdate, LeavesOutAnEpisodeWithALogprobThatIsNotFinite) {
+  for (const float logprob : {std::nanf(""), -INFINITY}) {
+    Bench b;
+    auto episodes = b.episodes();
+    episodes[2].sampling_logprobs[0] = logprob;
+    expect_as_if_masked(b, episodes, b.base, {}, "a logprob recorded while decoding is not finite");
+  }
+}
+
+/// Of a model whose embeddings are not tied: no text without the token is harmed.
+void spoil_token(Transformer& model, int32_t id) {
+  const at::NoGradGuard no_grad;
+  for (const auto& p : model.global_parameters()) {
+    if (p.name == "embed.weight") p.tensor->select(0, id).fill_(std::nanf(""));
+  }
+}
+
+TEST(PolicyUpdate, LeavesOutTheOneEpisodeWhoseGradientIsNotFinite) {
+  Bench b(/*tied=*/false);
   auto episodes = b.episodes();
-  episodes[2].sampling_logprobs[0] = std::nanf("");
-  const at::Tensor before = b.lora->flat(0).clone();
-  const auto result = update_policy(b.learner, episodes, b.base, 1e-2, {});
-  EXPECT_EQ(result.skipped_updates, 1);
-  EXPECT_TRUE(b.lora->flat(0).equal(before));
+  spoil_token(*b.model, Bench::kRare);
+  episodes[2].completion_ids[0] = Bench::kRare;
+  expect_as_if_masked(b, episodes, b.base, {}, "its gradient is not finite");
+}
+
+TEST(PolicyUpdate, LeavesOutAnEpisodeWithoutAFiniteReference) {
+  Bench b(/*tied=*/false);
+  auto episodes = b.episodes();
+  const auto frozen = test::tiny_model(/*tied=*/false);
+  PolicyUpdateOptions options;
+  options.loss.kl_coefficient = 1e-3;
+  spoil_token(*frozen, Bench::kRare);
+  // The rare token as the last of a prompt of its own: no other sequence sees it.
+  episodes[2].prompt_ids.push_back(Bench::kRare);
+  const Reference reference{Reference::Kind::kModel, nullptr, frozen.get()};
+  const auto result = update_policy(b.learner, episodes, reference, 1e-2, options);
+  ASSERT_EQ(result.bad.size(), 1u);
+  EXPECT_EQ(result.bad[0].index, 2u);
+  EXPECT_EQ(result.bad[0].reason, "a logprob under the reference is not finite");
+  EXPECT_EQ(result.num_updates, 1);
+  EXPECT_TRUE(std::isfinite(*result.kl));
+}
+
+TEST(PolicyUpdate, NamesTheTensorWhenAWeightIsNotFinite) {
+  Bench b;
+  const auto episodes = b.episodes();
+  {
+    const at::NoGradGuard no_grad;
+    b.lora->parameters()[3].tensor->view({-1})[5].fill_(INFINITY);
+  }
+  b.lora->weights_changed();
+  const std::string name = b.lora->parameters()[3].name;
+  try {
+    update_policy(b.learner, episodes, b.base, 1e-2, {});
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find(name), std::string::npos) << error.what();
+  }
 }
 
 TEST(PolicyUpdate, MovesOffTheBehaviourFromTheSecondMinibatchOn) {

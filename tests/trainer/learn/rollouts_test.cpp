@@ -11,18 +11,21 @@
 namespace weft {
 namespace {
 
+/// "broken" is never scored; "flaky" not the first `failures` times.
 class EchoScorer : public RolloutScorer {
  public:
+  int failures = 0;
   decltype(TextRequest::prompt) prompt(const Task& task) const override { return task.prompt; }
   void submit(const Task& task, std::string completion, uint64_t seed,
               std::function<void(ScoredRollout)> done) override {
+    ScoredRollout result;
+    result.valid = true;
     {
       const std::lock_guard lock(mutex_);
       ++num_scored[task.id + "/" + completion];
+      result.infra_error = completion == "broken" || (completion == "flaky" && failures-- > 0);
     }
-    ScoredRollout result;
-    result.valid = true;
-    result.infra_error = completion == "broken";
+    if (result.infra_error) result.problem = "worker: HTTP 503 (attempt 7)";
     result.outcome = result.infra_error ? "infrastructure" : "scored";
     result.reward.total = static_cast<double>(completion.size());
     result.worker_calls = 2;
@@ -146,6 +149,58 @@ TEST(Rollouts, CountAFailedRequestAsInfrastructure) {
   EchoScorer scorer;
   const auto batch = collect(model, scorer, make_tasks({"good", "bad"}));
   for (size_t i = 0; i < 6; ++i) EXPECT_EQ(batch.episodes[i].infra_error, i >= 3);
+}
+
+RolloutBatch collect_whole(const std::string& second, EchoScorer& scorer,
+                           const LostRolloutOptions& lost) {
+  test::ScriptedModel model(
+      [&](const test::ScriptedPrompt& p) { return p.choice == 1 ? second : "fine"; });
+  const auto tasks = make_tasks({"a", "b"});
+  RolloutOptions options;
+  options.samples_per_prompt = 3;
+  options.lost = lost;
+  options.label = "step 9";
+  return collect_whole_rollouts(model, scorer, {&tasks[0], &tasks[1]}, {7, 8}, options);
+}
+
+LostRolloutOptions patience(double max_share, int64_t max_waits) {
+  return {max_share, max_waits, /*wait_s=*/0, /*max_wait_s=*/0};
+}
+
+TEST(Rollouts, ScoreWhatIsLostAgainAndSampleNothingAgain) {
+  EchoScorer scorer;
+  scorer.failures = 3;  // of the two at first, then of one
+  const auto batch = collect_whole("flaky", scorer, patience(0.05, 6));
+  for (const Episode& e : batch.episodes) {
+    EXPECT_FALSE(e.infra_error);
+    EXPECT_EQ(e.outcome, "scored");
+    EXPECT_EQ(e.reward, static_cast<double>(e.text.size()));
+  }
+  EXPECT_EQ(scorer.num_scored["a/flaky"] + scorer.num_scored["b/flaky"], 2 + 2 + 1);
+  EXPECT_EQ(scorer.num_scored["a/fine"], 2);
+}
+
+TEST(Rollouts, GiveUpWithTheCountedReasonsWhenTooManyStayLost) {
+  EchoScorer scorer;
+  try {
+    collect_whole("broken", scorer, patience(0.3, 2));
+    FAIL() << "no error";
+  } catch (const InputError& error) {
+    FAIL() << error.what();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "step 9: 2 of 6 rollouts that were run are lost (2 x worker: HTTP 503), after 2 "
+                 "waits; lost_rollouts.max_share is 0.3");
+  }
+  EXPECT_EQ(scorer.num_scored["a/broken"], 3);
+}
+
+TEST(Rollouts, TryOnceMoreAndGoOnWithoutTheFewThatStayLost) {
+  EchoScorer scorer;
+  const auto batch = collect_whole("broken", scorer, patience(0.4, 0));
+  EXPECT_EQ(scorer.num_scored["a/broken"], 2);
+  EXPECT_TRUE(batch.episodes[1].infra_error);
+  EXPECT_EQ(lost_groups(batch.episodes), (std::set<uint64_t>{7, 8}));
 }
 
 TEST(Rollouts, SayThatAPromptIsRefused) {

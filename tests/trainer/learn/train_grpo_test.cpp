@@ -1,12 +1,13 @@
-// train_grpo as a program: real engine, real sandbox, the tiny model of tests/fixtures as policy
-// and worker. Its workflows are never valid; what is tested is the line, not the learning.
+// What train_grpo refuses before it works, and its plan of the memory.
+#include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <limits>
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/jsonl.h"
+#include "model/checkpoint/hf_model.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -40,6 +41,20 @@ class TrainGrpo : public testing::Test {
     return (dir_ / "adapter").string();
   }
 
+  fs::path model_with_a_nan() const {
+    const fs::path path = dir_ / "nan";
+    if (fs::exists(path)) return path;
+    const std::string source = test::fixture("tiny_llama");
+    const auto model = load_transformer(source, at::kFloat);
+    for (const auto& [name, tensor] : model->hugging_face_views()) {
+      if (name == "model.layers.1.mlp.up_proj.weight") {
+        tensor[3][4] = std::numeric_limits<double>::quiet_NaN();
+      }
+    }
+    save_transformer(*model, source, path);
+    return path;
+  }
+
   /// A task file whose only task has no val tests.
   std::string tasks_without_rewards() const {
     write_file_atomically(dir_ / "unrewarded.jsonl",
@@ -48,52 +63,8 @@ class TrainGrpo : public testing::Test {
     return (dir_ / "unrewarded.jsonl").string();
   }
 
-  std::vector<Json> lines(const fs::path& path) const {
-    std::vector<Json> result;
-    JsonlReader reader(path);
-    for (JsonlLine line; reader.next(line);) result.push_back(line.value);
-    return result;
-  }
-
   test::TempDir dir_;
 };
-
-TEST_F(TrainGrpo, LeavesWhatContractsPromiseAndResumes) {
-  const auto first = test::run_program(command("run", {"--set", "steps=2"}));
-  ASSERT_EQ(first.exit_code, 0) << first.err;
-  const auto run = test::run_program(command("run", {"--resume"}));
-  ASSERT_EQ(run.exit_code, 0) << run.err;
-  const auto metrics = lines(dir_ / "run" / "metrics.jsonl");
-  ASSERT_EQ(metrics.size(), 4u);
-  for (size_t i = 0; i < 4; ++i) {
-    EXPECT_EQ(metrics[i]["step"], i + 1);
-    EXPECT_EQ(metrics[i]["infra_errors"], 0);
-    EXPECT_LT(metrics[i]["mismatch_max"].get<double>(), 1e-4);
-  }
-  const auto rollouts = lines(dir_ / "run" / "rollouts.jsonl");
-  ASSERT_EQ(rollouts.size(), 16u);
-  EXPECT_EQ(rollouts.back()["step"], 4);
-  EXPECT_TRUE(rollouts[0].contains("text"));
-  EXPECT_TRUE(fs::exists(dir_ / "run" / "final" / "adapter_model.safetensors"));
-  const Json usage = read_json_file(dir_ / "run" / "usage.json");
-  const Json summary = read_json_file(dir_ / "run" / "summary.json");
-  EXPECT_GT(usage["decoded_tokens"], summary["decoded_tokens"]);  // validation and worker besides
-  EXPECT_GT(usage["prefill_tokens"], 0);
-  const Json both = read_json_file(dir_ / "run" / "before_after.json");
-  for (const char* when : {"before", "after"}) {
-    ASSERT_EQ(both[when]["tasks"].size(), 2u);
-    EXPECT_EQ(both[when]["tasks"][0]["rewards"].size(), 2u);
-  }
-  EXPECT_EQ(both["before"]["tasks"][1]["id"], both["after"]["tasks"][1]["id"]);
-}
-
-TEST_F(TrainGrpo, TheWorkerMayHaveRoundedWeights) {
-  const auto run =
-      test::run_program(command("rounded", {"--set", "worker.dtype=int8", "--set", "steps=1",
-                                            "--set", "validation.tasks=[]"}));
-  ASSERT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_LT(lines(dir_ / "rounded" / "metrics.jsonl").at(0)["mismatch_max"].get<double>(), 1e-4);
-}
 
 TEST_F(TrainGrpo, RefusesAConfigThatCannotWork) {
   const struct {
@@ -102,6 +73,10 @@ TEST_F(TrainGrpo, RefusesAConfigThatCannotWork) {
   } cases[] = {
       {{"--set", "learn.full_weights=true"}, "worker.model"},
       {{"--set", "reference=init"}, "init_adapter"},
+      {{"--set", "samples_per_prompt=1"}, "samples_per_prompt: expected >= 2, got 1"},
+      {{"--set", "lost_rollouts.max_share=2"}, "max_share"},
+      {{"--set", "model=" + model_with_a_nan().string()},
+       "model.layers.1.mlp.up_proj.weight holds values that are not finite"},
       {{"--set", "update.loss.clip_low=2"}, "clip_low"},
       {{"--set", "tasks=[]"}, "tasks"},
       {{"--set", "tasks=[\"" + (dir_ / "nothing").string() + "\"]"}, "nothing"},

@@ -1,12 +1,17 @@
 // train_sft as a program, on the tiny model of tests/fixtures.
+#include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
+#include <limits>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/jsonl.h"
+#include "model/checkpoint/hf_model.h"
+#include "model/tokenizer/tokenizer.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -49,9 +54,11 @@ class TrainSft : public testing::Test {
     return result;
   }
 
-  std::vector<Json> metrics(const std::string& out) const {
+  std::vector<Json> metrics(const std::string& out) const { return lines_of(out, "metrics.jsonl"); }
+
+  std::vector<Json> lines_of(const std::string& out, const std::string& file) const {
     std::vector<Json> result;
-    JsonlReader reader(dir_ / out / "metrics.jsonl");
+    JsonlReader reader(dir_ / out / file);
     JsonlLine line;
     while (reader.next(line)) result.push_back(line.value);
     return result;
@@ -207,6 +214,126 @@ TEST_F(TrainSft, DryRunRefusesARankAboveTheHiddenSize) {
                          "learn.lora.rank=100000"});
   EXPECT_EQ(run.exit_code, 2);
   EXPECT_NE(run.err.find("lora.rank"), std::string::npos) << run.err;
+}
+
+/// A model of untied embeddings in which one token's row is NaN, and examples of which only one
+/// holds that token.
+class TrainSftOnABadExample : public TrainSft {
+ protected:
+  void SetUp() override {
+    TrainSft::SetUp();
+    const std::string source = test::fixture("tiny_mistral");
+    const auto model = load_transformer(source, at::kFloat);
+    const auto ids = Tokenizer::load(source)->encode("~", /*add_special=*/false);
+    for (const auto& [name, tensor] : model->hugging_face_views()) {
+      if (name != "model.embed_tokens.weight") continue;
+      tensor.select(0, ids.back()).fill_(std::numeric_limits<float>::quiet_NaN());
+    }
+    save_transformer(*model, source, dir_ / "model");
+    std::ofstream lines(dir_ / "bad.jsonl");
+    for (int i = 0; i < 12; ++i) {
+      const std::string target = i == 7 ? "~ seven" : "number " + std::to_string(i);
+      lines << dump_json({{"prompt", "count"}, {"completion", target}}) << "\n";
+    }
+  }
+
+  Words on_bad(const std::string& out, const Words& more = {}) const {
+    Words words = command(out, {"--set", "model=" + (dir_ / "model").string(), "--set",
+                                "data.jsonl=" + (dir_ / "bad.jsonl").string()});
+    for (const auto& set : more) words.insert(words.end(), {"--set", set});
+    if (fs::exists(dir_ / out / "config.json")) words.push_back("--resume");
+    return words;
+  }
+};
+
+TEST_F(TrainSftOnABadExample, LeavesItOutNamesItAndLearnsFromTheOthers) {
+  const auto run = test::run_program(on_bad("run"));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_NE(run.err.find("tensor model.embed_tokens.weight holds values that are not finite"),
+            std::string::npos);
+  const auto skipped = lines_of("run", "skipped_examples.jsonl");
+  ASSERT_EQ(skipped.size(), 1u);  // in four epochs
+  EXPECT_NE(skipped[0]["completion"].get<std::string>().find("~ seven"), std::string::npos);
+  EXPECT_EQ(skipped[0]["prompt"].get<std::string>().find("~"), std::string::npos);
+  const Json summary = read_json_file(dir_ / "run" / "summary.json");
+  EXPECT_EQ(summary["skipped_examples"], (Json{skipped[0]["example"]}));
+  EXPECT_EQ(summary["skipped_steps"], 0);
+  for (const Json& line : metrics("run")) {
+    EXPECT_EQ(line["skipped"], 0);
+    EXPECT_TRUE(line["loss"].is_number());
+    EXPECT_TRUE(line["grad_norm"].is_number());
+  }
+}
+
+TEST_F(TrainSftOnABadExample, StaysLeftOutAfterAResume) {
+  ASSERT_EQ(test::run_program(on_bad("straight")).exit_code, 0);
+  ASSERT_EQ(test::run_program(on_bad("parts", {"max_steps=4"})).exit_code, 0);
+  ASSERT_EQ(test::run_program(on_bad("parts")).exit_code, 0);
+  expect_same_run("straight", "parts", kAdapter);
+  EXPECT_EQ(read_file(dir_ / "straight" / "skipped_examples.jsonl"),
+            read_file(dir_ / "parts" / "skipped_examples.jsonl"));
+}
+
+TEST_F(TrainSftOnABadExample, AStepWhoseLinesCannotBeWrittenIsSavedWithThem) {
+  ASSERT_EQ(test::run_program(on_bad("straight")).exit_code, 0);
+  fs::create_directories(dir_ / "cut");
+  fs::create_symlink(dir_ / "nowhere" / "rows", dir_ / "cut" / "skipped_examples.jsonl");
+  const auto failed = test::run_program(on_bad("cut"));
+  EXPECT_EQ(failed.exit_code, 1) << failed.err;
+  EXPECT_NE(failed.err.find("skipped_examples.jsonl"), std::string::npos) << failed.err;
+  const auto step = lines_of("straight", "skipped_examples.jsonl")[0]["step"].get<int64_t>();
+  EXPECT_EQ(read_file(dir_ / "cut" / "checkpoints" / "latest"),
+            "step_" + std::to_string(step) + "\n");
+  EXPECT_EQ(metrics("cut").size(), static_cast<size_t>(step - 1));
+  fs::remove(dir_ / "cut" / "skipped_examples.jsonl");
+  ASSERT_EQ(test::run_program(on_bad("cut")).exit_code, 0);
+  expect_same_run("straight", "cut", kAdapter);
+  EXPECT_EQ(read_file(dir_ / "straight" / "skipped_examples.jsonl"),
+            read_file(dir_ / "cut" / "skipped_examples.jsonl"));
+}
+
+TEST_F(TrainSftOnABadExample, MoreThanTheLimitEndTheRun) {
+  const auto run = test::run_program(on_bad("run", {"max_skipped_examples=0"}));
+  EXPECT_EQ(run.exit_code, 1) << run.err;
+  EXPECT_NE(run.err.find("max_skipped_examples is 0"), std::string::npos) << run.err;
+  EXPECT_FALSE(fs::exists(dir_ / "run" / "final"));
+}
+
+TEST_F(TrainSftOnABadExample, ARunWithoutAnyOtherLearnsNothingAndFails) {
+  std::ofstream(dir_ / "bad.jsonl")
+      << dump_json({{"prompt", "count"}, {"completion", "~"}}) << "\n";
+  for (int i = 0; i < 2; ++i) {  // resumed when it is done, it is still one
+    const auto run = test::run_program(on_bad("run"));
+    EXPECT_EQ(run.exit_code, 1) << run.err;
+    EXPECT_NE(run.err.find("no update in 4 steps"), std::string::npos) << run.err;
+    EXPECT_NE(run.err.find("1 of 1 examples left out"), std::string::npos) << run.err;
+    EXPECT_FALSE(fs::exists(dir_ / "run" / "final"));
+  }
+  for (const Json& line : metrics("run")) {
+    for (const char* key : {"loss", "grad_norm", "tokens_per_s"}) {
+      EXPECT_TRUE(line[key].is_null() || line["step"] == 1) << key;
+    }
+    EXPECT_TRUE(line["loss"].is_null());
+    EXPECT_EQ(line["skipped"], 1);
+  }
+}
+
+TEST_F(TrainSft, KeepsTheLinesOfStepsThatAResumeDoesAgain) {
+  ASSERT_EQ(test::run_program(
+                command("run", {"--set", "checkpoint.every_steps=4", "--set", "checkpoint.keep=9"}))
+                .exit_code,
+            0);
+  const auto before = metrics("run");
+  fs::remove_all(dir_ / "run" / "checkpoints" / "step_20");
+  std::ofstream(dir_ / "run" / "metrics.jsonl", std::ios::app) << "{\"step\": 21, \"lo";
+  const auto resumed = test::run_program(command(
+      "run", {"--resume", "--set", "checkpoint.every_steps=4", "--set", "checkpoint.keep=9"}));
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(metrics("run").size(), 20u);
+  const std::string aside = read_file(dir_ / "run" / "metrics.jsonl.aside");
+  EXPECT_EQ(std::count(aside.begin(), aside.end(), '\n'), 5);
+  EXPECT_NE(aside.find(dump_json(before[16])), std::string::npos);
+  EXPECT_NE(aside.find("{\"step\": 21, \"lo\n"), std::string::npos);
 }
 
 TEST_F(TrainSft, DryRunPrintsTheMemoryPlanWithoutWeights) {
