@@ -208,6 +208,12 @@ double Verdict::pass_rate() const {
   return declared > 0 ? static_cast<double>(passed) / declared : 0;
 }
 
+bool Verdict::met_time_limit() const {
+  return std::any_of(tests.begin(), tests.end(), [](const TestResult& test) {
+    return test.verdict == TestVerdict::kTimeCpu || test.verdict == TestVerdict::kTimeWall;
+  });
+}
+
 std::string Verdict::row_verdict() const {
   for (const auto& test : tests) {
     if (test.verdict != TestVerdict::kPass) return test.name();

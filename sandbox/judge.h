@@ -91,6 +91,7 @@ struct Verdict {
   std::string tier;
 
   double pass_rate() const;         ///< passed / declared; 0 when nothing is declared
+  bool met_time_limit() const;      ///< some test ended by TIME_CPU or TIME_WALL
   std::string row_verdict() const;  ///< "PASS" when all passed, else the first failing test's name
 };
 

@@ -8,13 +8,6 @@ namespace {
 
 using Status = WorkflowResult::Status;
 
-uint64_t mix_seed(uint64_t seed, uint64_t index) {
-  uint64_t x = seed + 0x9e3779b97f4a7c15ULL * (index + 1);
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-  return x ^ (x >> 31);
-}
-
 }  // namespace
 
 void WorkflowLoop::take_request(Flow& flow, const Frame& frame) {
@@ -43,8 +36,8 @@ void WorkflowLoop::take_request(Flow& flow, const Frame& frame) {
 
 void WorkflowLoop::call_llm(Flow& flow, uint32_t id, WorkerRequest request) {
   request.cancelled = std::make_shared<std::atomic<bool>>(false);
-  request.seed = mix_seed(flow.job.seed, static_cast<uint64_t>(flow.result.usage.calls));
-  flow.outstanding[id] = {request.cancelled};
+  request.seed = call_seed(flow.job.seed, request, flow.asked[content_hash(request)]++);
+  flow.calls.push_back({id, request.cancelled, {}, {}, Flow::Clock::now()});
   Json entry{{"kind", "call_llm"}, {"role", request.agent_role.substr(0, 80)}};
   const auto start = Flow::Clock::now();
   worker_.submit(
@@ -64,26 +57,38 @@ void WorkflowLoop::call_llm(Flow& flow, uint32_t id, WorkerRequest request) {
 void WorkflowLoop::finish_call(uint64_t flow_id, uint32_t id, const WorkerReply& reply,
                                Json entry) {
   Flow& flow = *flows_.at(flow_id);
-  flow.outstanding.erase(id);
-  flow.result.trace.push_back(std::move(entry));
-  const auto limit = charge_reply(flow, reply);
+  Flow::Call& call = flow.call(id);
+  call.reply = reply;
+  call.entry = std::move(entry);
   if (reply.status == WorkerReply::Status::kInfrastructure) {
     flow.decide(Status::kInfrastructure, "worker: " + reply.error);
-  } else if (limit) {
+  }
+  while (!flow.decided && !flow.calls.empty() && flow.calls.front().reply) {
+    const Flow::Call next = std::move(flow.calls.front());
+    flow.calls.pop_front();
+    deliver(flow, next);
+  }
+  flush(flow);
+  settle(flow);
+}
+
+void WorkflowLoop::deliver(Flow& flow, const Flow::Call& call) {
+  const WorkerReply& reply = *call.reply;
+  flow.result.trace.push_back(call.entry);
+  if (const auto limit = charge_reply(flow, reply)) {
     flow.decide(Status::kLimit, *limit);
   } else if (reply.status == WorkerReply::Status::kRefused) {
-    flow.unsent += reply_frame(id, false, PythonValue::str(reply.error.substr(0, 1000)));
+    flow.unsent +=
+        reply_frame(call.request_id, false, PythonValue::str(reply.error.substr(0, 1000)));
   } else {
     std::vector<PythonValue> texts;
     for (const auto& text : reply.texts) texts.push_back(PythonValue::str(text));
     flow.unsent += reply_frame(
-        id, true,
+        call.request_id, true,
         PythonValue::tuple(
             {PythonValue::list(std::move(texts)), PythonValue::integer(reply.prompt_tokens),
              PythonValue::integer(reply.completion_tokens), PythonValue::real_number(reply.usd)}));
   }
-  flush(flow);
-  settle(flow);
 }
 
 void WorkflowLoop::exec_code(Flow& flow, uint32_t id, const FlowRequest& request) {
@@ -115,6 +120,7 @@ void WorkflowLoop::finish_exec(uint64_t flow_id, uint32_t id, const Verdict& ver
   if (found == flows_.end() || found->second->decided) return;
   Flow& flow = *found->second;
   flow.exec.reset();
+  flow.result.usage.clock_decisions += verdict.met_time_limit();
   flow.result.trace.push_back(std::move(entry));
   if (!verdict.refusal.empty()) {
     flow.unsent += reply_frame(id, false, PythonValue::str("exec_code: " + verdict.refusal));

@@ -1,8 +1,11 @@
 #include "sandbox/workflow_flow.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
+#include "base/error.h"
+#include "base/hash.h"
 #include "sandbox/judge_run.h"
 
 namespace weft {
@@ -76,7 +79,29 @@ void Flow::decide(Status status, std::string error) {
 }
 
 bool Flow::is_outstanding(uint32_t request_id) const {
-  return outstanding.count(request_id) > 0 || (exec && exec->request_id == request_id);
+  return (exec && exec->request_id == request_id) ||
+         std::any_of(calls.begin(), calls.end(),
+                     [&](const Call& call) { return call.request_id == request_id; });
+}
+
+Flow::Call& Flow::call(uint32_t request_id) {
+  const auto found = std::find_if(calls.begin(), calls.end(),
+                                  [&](const Call& call) { return call.request_id == request_id; });
+  WEFT_ASSERT(found != calls.end());
+  return *found;
+}
+
+bool Flow::has_call_in_flight() const {
+  return std::any_of(calls.begin(), calls.end(), [](const Call& call) { return !call.reply; });
+}
+
+void Flow::charge_undelivered() {
+  for (Call& call : calls) {
+    charge_reply(*this, *call.reply);
+    result.trace.push_back(std::move(call.entry));
+    ++result.usage.clock_decisions;
+  }
+  calls.clear();
 }
 
 std::unique_ptr<Flow> Flow::again(Flow lost) {
@@ -95,6 +120,7 @@ WorkflowResult Flow::take_result() {
   result.usage.prompt_tokens += spent.prompt_tokens;
   result.usage.completion_tokens += spent.completion_tokens;
   result.usage.usd += spent.usd;
+  result.usage.clock_decisions += spent.clock_decisions;
   return std::move(result);
 }
 
@@ -104,8 +130,8 @@ int64_t Flow::wall_ms() const {
 
 int64_t Flow::longest_wait_ms() const {
   Clock::duration longest{};
-  for (const auto& [id, call] : outstanding) {
-    longest = std::max(longest, Clock::now() - call.since);
+  for (const Call& call : calls) {
+    if (!call.reply) longest = std::max(longest, Clock::now() - call.since);
   }
   return std::chrono::duration_cast<std::chrono::milliseconds>(longest).count();
 }
@@ -130,6 +156,18 @@ FlowRequest parse_flow_request(const PythonValue& value) {
   request.solution = items[1].text;
   request.entry_point = items[2].text;
   return request;
+}
+
+uint64_t content_hash(const WorkerRequest& request) {
+  uint64_t hash = hash_combine(hash64(request.agent_role), hash64(request.instructions));
+  for (const auto& message : request.messages) hash = hash_combine(hash, hash64(message));
+  hash = hash_combine(hash, std::bit_cast<uint64_t>(request.temperature));
+  return hash_combine(hash, static_cast<uint64_t>(request.num_responses));
+}
+
+uint64_t call_seed(uint64_t seed, const WorkerRequest& request, int num_equal_before) {
+  return hash_combine(hash_combine(seed, content_hash(request)),
+                      static_cast<uint64_t>(num_equal_before));
 }
 
 std::optional<std::string> charge_request(Flow& flow, const FlowRequest& request) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -39,12 +40,17 @@ struct Flow {
   bool lost = false;     ///< its zygote died under it: to be tried again, once its calls are back
   bool retried = false;  ///< this is the second try
   WorkflowUsage spent;   ///< by the first
-  /// A call_llm that the worker has not answered.
+
+  /// A call_llm that the workflow has not had the reply of.
   struct Call {
+    uint32_t request_id = 0;
     std::shared_ptr<std::atomic<bool>> cancelled;
-    Clock::time_point since = Clock::now();
+    std::optional<WorkerReply> reply;  ///< held until those of earlier calls are delivered
+    Json entry;                        ///< of the trace
+    Clock::time_point since;           ///< when it was made
   };
-  std::map<uint32_t, Call> outstanding;  ///< by request id
+  std::deque<Call> calls;         ///< in the order in which they were made
+  std::map<uint64_t, int> asked;  ///< calls made, by what they asked
 
   /// The running exec_code, of which there is one at most.
   struct Exec {
@@ -54,6 +60,10 @@ struct Flow {
   std::optional<Exec> exec;
 
   bool is_outstanding(uint32_t request_id) const;
+  Call& call(uint32_t request_id);
+  bool has_call_in_flight() const;
+  /// Charges the calls whose replies the workflow did not live to see.
+  void charge_undelivered();
 
   /// The second try of a lost one. Its budgets begin anew; what the first has spent is remembered.
   static std::unique_ptr<Flow> again(Flow lost);
@@ -64,7 +74,7 @@ struct Flow {
   /// The first decision counts.
   void decide(WorkflowResult::Status status, std::string error);
   int64_t wall_ms() const;
-  /// How long the oldest outstanding call has waited; 0 where there is none.
+  /// How long the oldest call has waited for the worker; 0 where none does.
   int64_t longest_wait_ms() const;
 };
 
@@ -83,6 +93,9 @@ struct FlowRequest {
 };
 
 FlowRequest parse_flow_request(const PythonValue& value);
+
+/// What the call asks, for call_seed: equal for equal calls.
+uint64_t content_hash(const WorkerRequest& request);
 
 /// Counts the request against the budget, an invalid one as a call. A budget exceeded is its name
 /// and figure; else nothing.

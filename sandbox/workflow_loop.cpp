@@ -28,6 +28,11 @@ constexpr int kTickMs = 20;                     // grain of CPU and wall limits
 // What an epoll event is about; a flow's id in the upper bits.
 enum class Source : uint64_t { kChannel, kOut, kErr, kControl, kWake };
 
+void decide_by_time(Flow& flow, const char* limit, int64_t ms) {
+  flow.result.usage.clock_decisions += !flow.decided;
+  flow.decide(Status::kLimit, std::string(limit) + ": more than " + std::to_string(ms) + " ms");
+}
+
 uint64_t event_key(uint64_t id, Source source) { return (id << 3) | static_cast<uint64_t>(source); }
 
 }  // namespace
@@ -325,16 +330,17 @@ void WorkflowLoop::tick() {
     Flow& flow = *(at++)->second;
     const WorkflowBudget& budget = flow.job.budget;
     if (flow.wall_ms() > budget.wall_ms) {
-      const std::string limit = "TIME_WALL: more than " + std::to_string(budget.wall_ms) + " ms";
       if (2 * flow.longest_wait_ms() > budget.wall_ms) {
-        flow.decide(Status::kInfrastructure, "worker: it left a call unanswered; " + limit);
+        flow.decide(Status::kInfrastructure,
+                    "worker: it left a call unanswered; TIME_WALL: more than " +
+                        std::to_string(budget.wall_ms) + " ms");
       } else {
-        flow.decide(Status::kLimit, limit);
+        decide_by_time(flow, "TIME_WALL", budget.wall_ms);
       }
     } else if (const auto used = process_cpu_us(flow.pid)) {
       if (static_cast<double>(*used) >
           static_cast<double>(budget.cpu_ms) * 1000 * sandbox_.time_scale()) {
-        flow.decide(Status::kLimit, "TIME_CPU: more than " + std::to_string(budget.cpu_ms) + " ms");
+        decide_by_time(flow, "TIME_CPU", budget.cpu_ms);
       }
     }
     settle(flow);
@@ -344,13 +350,14 @@ void WorkflowLoop::tick() {
 // Brings a decided flow to its end; `flow` may be gone afterwards.
 void WorkflowLoop::settle(Flow& flow) {
   if (!flow.decided) return;
-  for (auto& [id, call] : flow.outstanding) call.cancelled->store(true);
+  for (const Flow::Call& call : flow.calls) call.cancelled->store(true);
   if (flow.exec) flow.exec->cancelled->store(true);
   if (!flow.exited) {
     flow.killed = flow.killed || !zygote_ || zygote_->kill(flow.id);
     return;
   }
-  if (!flow.outstanding.empty()) return;
+  if (flow.has_call_in_flight()) return;
+  flow.charge_undelivered();
   auto node = flows_.extract(flow.id);
   Flow& ended = *node.mapped();
   memory_.give_back(ended.job.budget.memory_mb);

@@ -48,6 +48,7 @@ class WorkflowLoop {
   void call_llm(Flow& flow, uint32_t id, WorkerRequest request);
   void exec_code(Flow& flow, uint32_t id, const FlowRequest& request);
   void finish_call(uint64_t flow_id, uint32_t id, const WorkerReply& reply, Json entry);
+  void deliver(Flow& flow, const Flow::Call& call);
   void finish_exec(uint64_t flow_id, uint32_t id, const Verdict& verdict, Json entry);
   void take_exit(Flow& flow, const ControlReply& reply);
   void settle(Flow& flow);

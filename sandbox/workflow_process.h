@@ -5,7 +5,10 @@
 /// Globals, also importable from module `weft`: `create_llm_instance`, `exec_code`, `extract_code`,
 /// `DatasetType`, and the names of `typing`. Source: arXiv BayesFlow, appendix G and H.
 ///
-/// `call_llm` and `exec_code` are requests to this process, which alone holds the budgets.
+/// `call_llm` and `exec_code` are requests to this process, which alone holds the budgets. Replies
+/// of the worker reach a workflow in the order of its calls, whichever comes first, and a call's
+/// seed is of what it asks: what a workflow does is then a function of (job, replies), whatever
+/// else runs beside it. The price: a later call's reply waits for an earlier one's.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +47,7 @@ struct WorkflowJob {
   std::string dataset;             ///< passed as DatasetType
   std::vector<Json> public_tests;  ///< what exec_code runs; none: see exec_request
   WorkflowBudget budget;
-  uint64_t seed = 0;  ///< of `random` in the workflow; call k's worker seed is derived from it
+  uint64_t seed = 0;  ///< of `random` in the workflow; calls' seeds are derived, see call_seed
 };
 
 struct WorkflowUsage {
@@ -53,6 +56,9 @@ struct WorkflowUsage {
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
   double usd = 0;
+  /// What the clock had a say in and another run may see otherwise: limits of time that bound (of
+  /// the workflow, an exec_code, a test of the answer) and calls that its end cut short.
+  int clock_decisions = 0;
 };
 
 struct WorkflowResult {
@@ -73,6 +79,10 @@ struct WorkflowResult {
   int64_t wall_ms = 0;
   std::string tier;  ///< of the sandbox, as in Verdict
 };
+
+/// Seed of the worker for a call of a job with `seed`: of all that the call asks, and of how many
+/// equal calls the workflow has made before, but not of its place among others.
+uint64_t call_seed(uint64_t seed, const WorkerRequest& request, int num_equal_before);
 
 /// One event-loop thread serves all workflows; a waiting workflow costs no thread. Thread-safe.
 class WorkflowHost {

@@ -80,6 +80,7 @@ void add_usage(WorkflowUsage& total, const WorkflowUsage& usage) {
   total.prompt_tokens += usage.prompt_tokens;
   total.completion_tokens += usage.completion_tokens;
   total.usd += usage.usd;
+  total.clock_decisions += usage.clock_decisions;
 }
 
 JudgeRequest judge_request(const Task& task, std::string answer, const std::vector<Json>& tests,

@@ -43,7 +43,7 @@ const char* outcome_name(Outcome::Kind kind);
 struct RunRequest {
   const Workflow* workflow = nullptr;  ///< borrowed until the outcome is delivered
   const Task* task = nullptr;          ///< borrowed likewise
-  uint64_t seed = 0;      ///< of the run; call k of it samples with a seed of (seed, k)
+  uint64_t seed = 0;      ///< of the run and, by what they ask, of its calls: call_seed
   bool score_val = true;  ///< false: only the answer, pass_rate stays 0
   const std::vector<Json>* tests = nullptr;  ///< instead of val_tests; evaluation only
 };

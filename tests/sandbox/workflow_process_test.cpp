@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <future>
+#include <utility>
 
 #include "tests/sandbox/jail_support.h"
 #include "tests/sandbox/scripted_worker.h"
@@ -52,6 +54,79 @@ TEST(WorkflowHost, RunsCallsOfOneWorkflowAtTheSameTime) {
           worker);
   EXPECT_EQ(result.answer, "0#0 1#0 2#0 3#0 4#0 5#0 6#0 7#0") << result.error;
   EXPECT_LT(result.wall_ms, 8 * 600 / 2);  // one after the other takes 8 * 600
+}
+
+/// Answers each request with its seed, `num` at a time, in the order in which they came or
+/// backwards.
+class ReversingWorker : public Worker {
+ public:
+  ReversingWorker(size_t num, bool backwards) : num_(num), backwards_(backwards) {}
+  void submit(WorkerRequest request, std::function<void(WorkerReply)> done) override {
+    WorkerReply reply;
+    reply.texts = {request.messages.front() + ":" + std::to_string(request.seed)};
+    waiting_.push_back([reply, done = std::move(done)] { done(reply); });
+    if (waiting_.size() < num_) return;
+    if (backwards_) std::reverse(waiting_.begin(), waiting_.end());
+    for (const auto& answer : std::exchange(waiting_, {})) answer();
+  }
+
+ private:
+  const size_t num_;
+  const bool backwards_;
+  std::vector<std::function<void()>> waiting_;  // of the host's thread
+};
+
+// Three branches of two calls each, and what came first is written down: every part of the answer
+// would tell a different order of replies.
+TEST(WorkflowHost, WhatAWorkflowDoesDoesNotDependOnWhichReplyComesFirst) {
+  const std::string code = workflow_code(
+      "import asyncio\n"
+      "log = []\n"
+      "async def branch(name):\n"
+      "    first = (await self.llm.call_llm(messages=[name]))[0]\n"
+      "    log.append(first)\n"
+      "    second = (await self.llm.call_llm(messages=[name + '2']))[0]\n"
+      "    log.append(second)\n"
+      "await asyncio.gather(*[branch(n) for n in 'abc'])\n"
+      "return ' '.join(log), 0.0");
+  WorkflowJob job;
+  job.seed = 5;
+  ReversingWorker forwards(3, false), backwards(3, true);
+  const auto one = run(code, forwards, job), other = run(code, backwards, job);
+  EXPECT_EQ(one.status, Status::kAnswered) << one.error;
+  EXPECT_EQ(one.answer, other.answer);
+  job.seed = 6;
+  EXPECT_NE(run(code, forwards, job).answer, one.answer);
+}
+
+TEST(WorkflowHost, ACallsSeedIsOfWhatItAsks) {
+  WorkerRequest request;
+  request.messages = {"a"};
+  const uint64_t seed = call_seed(1, request, 0);
+  EXPECT_NE(call_seed(2, request, 0), seed);
+  EXPECT_NE(call_seed(1, request, 1), seed);
+  for (const auto& change : std::vector<std::function<void(WorkerRequest&)>>{
+           [](auto& r) { r.messages = {"b"}; },
+           [](auto& r) {
+             r.messages = {"a", ""};
+           },
+           [](auto& r) { r.agent_role = "x"; }, [](auto& r) { r.instructions = "x"; },
+           [](auto& r) { r.temperature = 0.5; }, [](auto& r) { r.num_responses = 2; }}) {
+    WorkerRequest other = request;
+    change(other);
+    EXPECT_NE(call_seed(1, other, 0), seed);
+  }
+}
+
+TEST(WorkflowHost, CountsWhatTheClockDecided) {
+  WorkflowJob job;
+  job.budget.wall_ms = 300;
+  ScriptedWorker hangs({}, 60000);
+  const auto late =
+      run(workflow_code("return (await self.llm.call_llm(messages=['x']))[0], 0.0"), hangs, job);
+  EXPECT_EQ(late.status, Status::kLimit);
+  EXPECT_EQ(late.usage.clock_decisions, 2);  // the limit, and the call that it cut short
+  EXPECT_EQ(run_body("return 'x', 0.0").usage.clock_decisions, 0);
 }
 
 TEST(WorkflowHost, ExecCodeHasBayesFlowsThreeShapes) {
