@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <numeric>
 
 #include "base/error.h"
+#include "base/hash.h"
 
 namespace weft {
 namespace {
@@ -25,6 +27,10 @@ CREATE INDEX trajectories_by_task ON trajectories (task_id, reward);
 CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA user_version = 1;
 )";
+constexpr const char* kContentOrder =
+    " ORDER BY task_id, round, code, reasoning, origin, kind, prompt, reward DESC, num_steps, "
+    "valid, "
+    "outcome, pass_rate, complexity, diversity, usage, seed, model_version, parent, id";
 constexpr const char* kColumns =
     "parent, task_id, origin, kind, prompt, reasoning, code, num_steps, valid, outcome, pass_rate, "
     "complexity, diversity, reward, usage, seed, model_version, round";
@@ -125,12 +131,31 @@ class Transaction {
   bool open_ = true;
 };
 
+int64_t integer_of(sqlite3* handle, const std::string& path, const std::string& sql) {
+  Statement query(handle, sql, path);
+  query.step();
+  return query.integer();
+}
+
+/// `wanted` or the next one that is not taken; 0: the one after the last.
+int64_t free_id(sqlite3* handle, const std::string& path, int64_t wanted) {
+  if (wanted == 0) {
+    return integer_of(handle, path, "SELECT COALESCE(MAX(id), 0) + 1 FROM trajectories");
+  }
+  while (integer_of(handle, path,
+                    fmt::format("SELECT COUNT(*) FROM trajectories WHERE id = {}", wanted)) > 0) {
+    ++wanted;
+  }
+  return wanted;
+}
+
 int64_t insert_row(sqlite3* handle, const std::string& path, const Trajectory& t) {
   Statement insert(handle,
-                   fmt::format("INSERT INTO trajectories ({}) VALUES "
-                               "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                   fmt::format("INSERT INTO trajectories (id, {}) VALUES "
+                               "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                                kColumns),
                    path);
+  insert.bind(free_id(handle, path, t.id));
   insert.bind(t.parent).bind(t.task_id).bind(t.origin).bind(t.kind).bind(t.prompt);
   insert.bind(t.reasoning).bind(t.code).bind(int64_t{t.num_steps}).bind(int64_t{t.valid});
   insert.bind(t.outcome).bind(t.pass_rate).bind(t.complexity).bind(t.diversity).bind(t.reward);
@@ -171,12 +196,6 @@ void set_state(sqlite3* handle, const std::string& path, const std::string& key,
       .step();
 }
 
-int64_t integer_of(sqlite3* handle, const std::string& path, const char* sql) {
-  Statement query(handle, sql, path);
-  query.step();
-  return query.integer();
-}
-
 /// False for a database without anything in it. Throws InputError for one of something else or of
 /// another version.
 bool holds_store(sqlite3* handle, const std::string& path) {
@@ -201,20 +220,32 @@ bool holds_store(sqlite3* handle, const std::string& path) {
   return true;
 }
 
-/// Keeps the best `limit` of each task, in the order of ids.
+/// Keeps the best `limit` of each task, the first of equals, in the order of `rows`.
 std::vector<Trajectory> best_of_each_task(std::vector<Trajectory> rows, int limit) {
-  std::stable_sort(rows.begin(), rows.end(),
-                   [](const auto& a, const auto& b) { return a.reward > b.reward; });
+  std::vector<size_t> order(rows.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return rows[a].reward > rows[b].reward; });
   std::map<std::string, int> taken;
+  std::vector<bool> is_kept(rows.size());
+  for (const size_t i : order) is_kept[i] = taken[rows[i].task_id]++ < limit;
   std::vector<Trajectory> kept;
-  for (auto& row : rows) {
-    if (taken[row.task_id]++ < limit) kept.push_back(std::move(row));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (is_kept[i]) kept.push_back(std::move(rows[i]));
   }
-  std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   return kept;
 }
 
 }  // namespace
+
+int64_t content_id(const Trajectory& t) {
+  const Json content = {t.parent,    t.task_id,   t.origin,       t.kind,       t.prompt,
+                        t.reasoning, t.code,      t.valid,        t.num_steps,  t.outcome,
+                        t.pass_rate, t.diversity, t.reward,       t.complexity, t.usage,
+                        t.seed,      t.round,     t.model_version};
+  constexpr int64_t kLargest = (int64_t{1} << 53) - 1;  // what a double holds
+  return 1 + static_cast<int64_t>(hash64(dump_json(content)) % kLargest);
+}
 
 TrajectoryStore::TrajectoryStore(const std::filesystem::path& path, StoreAccess access)
     : database_(std::make_unique<Database>()) {
@@ -266,7 +297,7 @@ std::vector<Trajectory> TrajectoryStore::select(const TrajectoryFilter& filter) 
   if (filter.only_valid) sql += " AND valid";
   if (filter.min_reward) sql += " AND reward >= ?";
   std::lock_guard lock(database_->mutex);
-  Statement query(database_->handle, sql + " ORDER BY id", database_->path);
+  Statement query(database_->handle, sql + kContentOrder, database_->path);
   if (!filter.task_id.empty()) query.bind(filter.task_id);
   if (!filter.origin.empty()) query.bind(filter.origin);
   if (filter.min_reward) query.bind(*filter.min_reward);

@@ -14,7 +14,7 @@
 namespace weft {
 
 struct Trajectory {
-  int64_t id = 0;      ///< given by the store
+  int64_t id = 0;      ///< given by the store; 0 before
   int64_t parent = 0;  ///< the workflow this one was made from; 0: none
   std::string task_id;
   std::string origin;  ///< "scripted", "teacher:NAME", "model:DIR": who wrote it
@@ -35,13 +35,17 @@ struct Trajectory {
   int round = 0;
 };
 
+/// 53 bits of everything that `t` holds but its id: an id that does not tell when it was stored.
+/// Not 0.
+int64_t content_id(const Trajectory& t);
+
 /// Which trajectories to read, all conditions together.
 struct TrajectoryFilter {
   std::string task_id;  ///< empty: every task
   std::string origin;   ///< empty: every origin
   bool only_valid = false;
   std::optional<double> min_reward;
-  int max_per_task = 0;  ///< the best by (reward, older first); 0: no limit
+  int max_per_task = 0;  ///< the best by reward, the first of equals; 0: no limit
 };
 
 enum class StoreAccess {
@@ -59,13 +63,15 @@ class TrajectoryStore {
                            StoreAccess access = StoreAccess::kReadWrite);
   ~TrajectoryStore();
 
-  /// Stores it under a new id, which is returned.
+  /// Stores it under its id or, where that is taken, the next free one; without an id under a new
+  /// one. Returns the id.
   int64_t insert(const Trajectory& trajectory);
 
   /// Stores several in one transaction: all or none.
   std::vector<int64_t> insert_all(const std::vector<Trajectory>& trajectories);
 
-  /// In the order of their ids.
+  /// Ordered by content, never by arrival: task, round, code, reasoning, then every other field;
+  /// the id and the time of storing tell only identical rows apart.
   std::vector<Trajectory> select(const TrajectoryFilter& filter = {}) const;
 
   int64_t count() const;

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "base/error.h"
@@ -70,6 +71,49 @@ TEST(TrajectoryStore, FiltersAndKeepsTheBestOfEachTask) {
   of_b.task_id = "b";
   of_b.only_valid = true;
   EXPECT_EQ(store.select(of_b).size(), 1u);
+}
+
+// Five rows of two tasks that differ in one field each, stored in eight orders.
+TEST(TrajectoryStore, ReadsInAnOrderOfContentWhateverTheOrderOfArrival) {
+  std::vector<Trajectory> rows = {make("b", 0.5), make("a", 0.5), make("a", 0.5), make("a", 0.5),
+                                  make("a", 0.5)};
+  rows[2].code = "class Workflow: other";
+  rows[3].reasoning = "because";
+  rows[4].round = 1;
+  for (Trajectory& row : rows) row.id = content_id(row);
+  std::vector<size_t> order = {0, 1, 2, 3, 4};
+  std::vector<int64_t> first_all, first_best;
+  TrajectoryFilter best;
+  best.max_per_task = 2;
+  for (int turn = 0; turn < 8; ++turn) {
+    std::rotate(order.begin(), order.begin() + turn % 3, order.end());
+    std::next_permutation(order.begin(), order.end());
+    test::TempDir dir;
+    TrajectoryStore store(dir / "s.sqlite");
+    std::vector<Trajectory> arriving;
+    for (const size_t i : order) arriving.push_back(rows[i]);
+    store.insert_all(arriving);
+    std::vector<int64_t> all, few;
+    for (const auto& row : store.select()) all.push_back(row.id);
+    for (const auto& row : store.select(best)) few.push_back(row.id);
+    if (turn == 0) first_all = all, first_best = few;
+    EXPECT_EQ(all, first_all);
+    EXPECT_EQ(few, first_best);
+  }
+  EXPECT_EQ(first_all.front(), rows[4].id);  // task a, the earliest round
+  EXPECT_EQ(first_all.back(), rows[0].id);
+}
+
+TEST(TrajectoryStore, GivesIdenticalRowsIdsOfTheirOwn) {
+  test::TempDir dir;
+  TrajectoryStore store(dir / "s.sqlite");
+  Trajectory row = make("a", 1);
+  row.id = content_id(row);
+  EXPECT_EQ(store.insert(row), row.id);
+  EXPECT_EQ(store.insert(row), row.id + 1);
+  Trajectory other = row;
+  other.usage["calls"] = 4;
+  EXPECT_NE(content_id(other), content_id(row));
 }
 
 TEST(TrajectoryStore, CommitsRowsAndProgressTogether) {
