@@ -121,7 +121,7 @@ void BayesflowSearch::restore(const Json& state) {
   state_.prefixes = get_field<Json>(state, "prefixes", where).get<std::vector<StepPrefix>>();
   state_.log_values = get_field<std::vector<double>>(state, "log_values", where);
   extension_spent_ = spent_from_json(get_field<Json>(state, "extension_spent", where));
-  evaluator_.spend(extension_spent_);
+  evaluator_.spend_earlier(extension_spent_);
 }
 
 }  // namespace weft

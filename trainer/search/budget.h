@@ -25,6 +25,7 @@ struct BudgetOptions {
     v("usd", usd, "most money; checked before each workflow");
   }
   void validate() const;  ///< throws InputError
+  bool any() const { return workflows > 0 || calls > 0 || tokens > 0 || usd > 0; }
 };
 
 struct Spent {
@@ -52,7 +53,9 @@ Spent spent_from_json(const Json& json);
 /// Thread-safe.
 class Budget {
  public:
-  explicit Budget(BudgetOptions options, Spent before = {}) : options_(options), spent_(before) {}
+  /// `is_continued` says that `before` counts what a search's saved state tells of as well.
+  explicit Budget(BudgetOptions options, Spent before = {}, bool is_continued = false)
+      : options_(options), is_continued_(is_continued), spent_(before) {}
 
   /// Counts one more workflow, unless one of the limits is reached.
   bool reserve_workflow();
@@ -62,12 +65,17 @@ class Budget {
   /// Whether calls, tokens or money are spent: what ends other work than searching, too.
   bool means_spent() const;
   void add(const Spent& more);
+  /// Counts what was spent before this object was made, once.
+  void add_earlier(const Spent& more) {
+    if (!is_continued_) add(more);
+  }
   Spent spent() const;
 
  private:
   bool exhausted_locked() const;
   bool means_spent_locked() const;
   const BudgetOptions options_;
+  const bool is_continued_;
   mutable std::mutex mutex_;
   Spent spent_;
 };

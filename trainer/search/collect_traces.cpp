@@ -7,15 +7,16 @@
 #include <exception>
 #include <mutex>
 #include <optional>
-#include <thread>
 
 #include "base/check.h"
+#include "base/clock_report.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/stop.h"
+#include "trainer/search/shared_budget.h"
 #include "trainer/search/trace_store.h"
 
 namespace weft {
@@ -28,22 +29,20 @@ class Collection {
   Collection(const TraceOptions& options, const std::vector<Task>& tasks, const TraceTools& tools)
       : options_(options),
         tools_(tools),
-        budget_(options.budget, spent_in(tools.search.store.select())) {
-    const size_t count = options.max_tasks > 0
-                             ? std::min(tasks.size(), static_cast<size_t>(options.max_tasks))
-                             : tasks.size();
-    for (int64_t n = 0; n < options.traces_per_task; ++n) {
-      for (size_t i = 0; i < count; ++i) queries_.push_back({&tasks[i], n});
-    }
+        queries_(all_queries(options, tasks)),
+        budget_(options.budget, queries_.size(), static_cast<size_t>(options.concurrent_queries),
+                [this](size_t i) { return progress_of(queries_[i]).spent(); }) {
     progress_.emplace("traces", static_cast<int64_t>(queries_.size()), "traces");
   }
 
   void run() {
-    const size_t num_threads =
-        std::min(queries_.size(), static_cast<size_t>(options_.concurrent_queries));
-    std::vector<std::thread> threads;
-    for (size_t i = 0; i < num_threads; ++i) threads.emplace_back([this] { work(); });
-    for (auto& thread : threads) thread.join();
+    std::vector<char> is_cut(queries_.size(), 0);
+    budget_.run([&](size_t i, Budget& budget) { return is_cut[i] = collect(queries_[i], budget); });
+    for (size_t i = 0; i < queries_.size(); ++i) {
+      if (!is_cut[i]) continue;
+      TraceProgress progress = progress_of(queries_[i]);
+      if (!progress.rounds().empty()) finish(progress);
+    }
     progress_.reset();
     if (error_) std::rethrow_exception(error_);
   }
@@ -57,8 +56,10 @@ class Collection {
             {"no_valid_workflow", done_.load() - traces_.load() - no_reasoning_.load()},
             {"no_reasoning", no_reasoning_.load()},
             {"failed", failed_.load()},
+            {"clock", report_clock(tools_.search.clock_reasons,
+                                   clock_decisions_in(tools_.search.store.select()))},
             {"spent", budget_.spent().to_json()},
-            {"budget_exhausted", budget_.exhausted()}};
+            {"budget_exhausted", Budget(options_.budget, budget_.spent()).exhausted()}};
   }
 
   int64_t num_traces() const { return traces_; }
@@ -72,37 +73,43 @@ class Collection {
     int64_t number;
   };
 
-  void work() {
-    try {
-      for (size_t i = next_++; i < queries_.size() && !stopped_; i = next_++) {
-        throw_if_stopped();
-        collect(queries_[i]);
-        progress_->note(fmt::format("{} traces, {} failures, {} tokens", traces_.load(),
-                                    failed_.load(), budget_.spent().tokens()));
-      }
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-      stopped_ = true;
+  static std::vector<Query> all_queries(const TraceOptions& options,
+                                        const std::vector<Task>& tasks) {
+    const size_t count = options.max_tasks > 0
+                             ? std::min(tasks.size(), static_cast<size_t>(options.max_tasks))
+                             : tasks.size();
+    std::vector<Query> queries;
+    for (int64_t n = 0; n < options.traces_per_task; ++n) {
+      for (size_t i = 0; i < count; ++i) queries.push_back({&tasks[i], n});
     }
+    return queries;
   }
 
-  void collect(const Query& query) {
-    TraceProgress progress(tools_.search, *query.task, query.number, options_.seed);
+  TraceProgress progress_of(const Query& query) const {
+    return {tools_.search, *query.task, query.number, options_.seed};
+  }
+
+  /// True when the budget cut it short.
+  bool collect(const Query& query, Budget& budget) {
+    TraceProgress progress = progress_of(query);
     while (!finished(progress)) {
       throw_if_stopped();
-      if (!budget_.reserve_workflow()) {
-        stopped_ = true;
-        if (progress.rounds().empty()) return;
-        break;
-      }
-      if (!add_round(*query.task, progress)) return;
+      if (stopped_) return false;
+      if (!budget.reserve_workflow()) return true;
+      if (!add_round(*query.task, progress, budget)) return false;
     }
+    finish(progress);
+    return false;
+  }
+
+  void finish(TraceProgress& progress) {
     const TraceProgress::End end = progress.finish();
     traces_ += end == TraceProgress::End::kTrace;
     no_reasoning_ += end == TraceProgress::End::kNoReasoning;
     ++done_;
     progress_->advance();
+    progress_->note(fmt::format("{} traces, {} failures, {} tokens", traces_.load(), failed_.load(),
+                                budget_.spent().tokens()));
   }
 
   bool finished(const TraceProgress& progress) const {
@@ -112,11 +119,11 @@ class Collection {
   }
 
   /// False when the teacher or the infrastructure failed; the query is left as it was.
-  bool add_round(const Task& task, TraceProgress& progress) {
+  bool add_round(const Task& task, TraceProgress& progress, Budget& budget) {
     Candidate candidate = progress.ask();
-    budget_.add(spent_by_generator(candidate.usage, candidate.calls));
+    budget.add(spent_by_generator(candidate.usage, candidate.calls));
     if (candidate.status == Candidate::Status::kFailed) {
-      budget_.release_workflow();
+      budget.release_workflow();
       return count_failure(task, candidate.problem, candidate.out_of_budget);
     }
 
@@ -124,7 +131,7 @@ class Collection {
     const std::vector<const Task*> tasks = {&task};
     tools_.search.scorer.score({{&candidate, &tasks, 1, progress.run_seed()}},
                                [&](size_t, Evaluation e) { evaluation = std::move(e); });
-    budget_.add(spent_by_worker(evaluation.usage));
+    budget.add(spent_by_worker(evaluation.usage));
     if (!evaluation.rewarded()) return count_failure(task, evaluation.error, false);
     failures_in_a_row_ = 0;
     progress.add(candidate, evaluation, tools_.feedback(task, candidate, evaluation));
@@ -151,10 +158,9 @@ class Collection {
 
   const TraceOptions& options_;
   const TraceTools& tools_;
-  Budget budget_;
-  std::vector<Query> queries_;
+  const std::vector<Query> queries_;
+  SharedBudget budget_;
   std::optional<Progress> progress_;
-  std::atomic<size_t> next_{0};
   std::atomic<int64_t> done_{0}, traces_{0}, no_reasoning_{0}, failed_{0}, failures_in_a_row_{0};
   std::atomic<bool> stopped_{false};
   std::mutex mutex_;

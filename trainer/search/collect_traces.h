@@ -88,9 +88,8 @@ struct TraceTools {
 /// joined trace under the origin itself with usage {"rounds","chosen_round"}. State "trace/ID/N"
 /// marks what is done: a later call does the rest, from the round it was at. Writes report.json
 /// into `dir` and returns it:
-/// {"teacher","worker","queries","done","traces","no_valid_workflow",
-/// "no_reasoning","failed","spent",
-/// "budget_exhausted"}.
+/// {"teacher","worker","queries","done","traces","no_valid_workflow","no_reasoning","failed",
+/// "spent","budget_exhausted","clock"}.
 ///
 /// The budget and single failures of the teacher end nothing that is in the store: the rest is left
 /// out with one warning. Throws Error when the teacher fails max_failures times in a row, or when

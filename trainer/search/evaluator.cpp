@@ -37,7 +37,18 @@ void Evaluator::load(const Trajectory& row) {
   if (!sampled.reward) return;
   stored_[{row.round, row.code}].push_back(row.id);
   cache_.emplace(row.code, sampled.evaluation);
-  if (best_.row == 0 || *sampled.reward > *best_.reward) best_ = sampled;
+  keep_best(sampled, row.round);
+}
+
+void Evaluator::keep_best(const Sampled& sampled, int64_t round) {
+  const auto is_better = [&] {
+    if (*sampled.reward != *best_.reward) return *sampled.reward > *best_.reward;
+    if (round != best_round_) return round < best_round_;
+    return sampled.candidate.code < best_.candidate.code;
+  };
+  if (best_.row != 0 && !is_better()) return;
+  best_ = sampled;
+  best_round_ = round;
 }
 
 std::optional<double> Evaluator::objective_of(const Evaluation& evaluation) const {
@@ -106,7 +117,9 @@ void Evaluator::record(Sampled& sampled, int64_t round) {
     sampled.row = found->second.front();
     found->second.pop_front();
   } else {
-    sampled.row = store_.insert(to_trajectory(sampled, target_, generator_.origin(), round));
+    Trajectory row = to_trajectory(sampled, target_, generator_.origin(), round);
+    row.id = content_id(row);
+    sampled.row = store_.insert(row);
   }
   if (!sampled.reward) {
     log::warn("{}: a workflow was dropped, no run of it could be scored: {}", target_.id,
@@ -114,7 +127,7 @@ void Evaluator::record(Sampled& sampled, int64_t round) {
     return;
   }
   cache_.emplace(sampled.candidate.code, sampled.evaluation);
-  if (best_.row == 0 || *sampled.reward > *best_.reward) best_ = sampled;
+  keep_best(sampled, round);
 }
 
 void Evaluator::correct_failed(std::vector<Sampled>& batch, int64_t round) {
@@ -221,6 +234,14 @@ Spent spent_in(const std::vector<Trajectory>& rows) {
 
 bool Evaluator::is_whole(const StepPrefix& prefix) const {
   return scorer_.is_whole(join_steps(prefix));
+}
+
+int64_t clock_decisions_in(const std::vector<Trajectory>& rows) {
+  int64_t sum = 0;
+  for (const auto& row : rows) {
+    if (row.usage.is_object()) sum += row.usage.value("clock_decisions", int64_t{0});
+  }
+  return sum;
 }
 
 }  // namespace weft

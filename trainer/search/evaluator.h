@@ -75,7 +75,8 @@ class Evaluator {
   /// infrastructure failed. Result in the order of `candidates`.
   std::vector<Sampled> evaluate(std::vector<Candidate> candidates, int64_t round);
 
-  /// The scored workflow of the highest reward so far, earlier runs included; null when none.
+  /// The scored workflow of the highest reward so far, earlier runs included; of equals that of the
+  /// earliest round, then the first by text. Null when none.
   const Sampled* best() const { return best_.row > 0 ? &best_ : nullptr; }
   int64_t num_cached() const { return num_cached_; }
   int64_t num_skipped() const { return num_skipped_; }  ///< candidates that the budget left out
@@ -83,6 +84,8 @@ class Evaluator {
   void skip() { ++num_skipped_; }
   /// Counts what a generator used beside candidates.
   void spend(const Spent& spent) { budget_.add(spent); }
+  /// Likewise, in an earlier run that the saved state tells of.
+  void spend_earlier(const Spent& spent) { budget_.add_earlier(spent); }
   bool exhausted() const { return budget_.exhausted(); }
   const SearchTarget& target() const { return target_; }
   StepGenerator& generator() { return generator_; }
@@ -93,6 +96,7 @@ class Evaluator {
   void score_new(std::vector<Sampled>& batch, const std::vector<size_t>& indices, int64_t round);
   void correct_failed(std::vector<Sampled>& batch, int64_t round);
   void record(Sampled& sampled, int64_t round);
+  void keep_best(const Sampled& sampled, int64_t round);
   std::optional<double> objective_of(const Evaluation& evaluation) const;
 
   SearchTarget target_;
@@ -104,6 +108,7 @@ class Evaluator {
   std::map<std::string, Evaluation> cache_;                                ///< by code
   std::map<std::pair<int64_t, std::string>, std::deque<int64_t>> stored_;  ///< rows to reuse
   Sampled best_;
+  int64_t best_round_ = 0;
   int64_t num_cached_ = 0;
   int64_t num_skipped_ = 0;
 };
@@ -115,5 +120,8 @@ Sampled from_trajectory(const Trajectory& row);
 
 /// What the rows of a store cost, for a budget that goes on.
 Spent spent_in(const std::vector<Trajectory>& rows);
+
+/// Sum of WorkflowUsage::clock_decisions of the runs behind the rows.
+int64_t clock_decisions_in(const std::vector<Trajectory>& rows);
 
 }  // namespace weft

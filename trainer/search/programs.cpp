@@ -40,7 +40,8 @@ std::vector<Task> read_tasks(const SearchProgramConfig& config) {
 class OpenRun {
  public:
   OpenRun(const SearchProgramConfig& config, const ProgramArgs& args,
-          std::unique_ptr<StepGenerator> generator, TextModel& worker)
+          std::unique_ptr<StepGenerator> generator, TextModel& worker,
+          std::vector<std::string> clock_reasons)
       : tasks(read_tasks(config)),
         generator_(std::move(generator)),
         run_(config.out, args.resume, args.config, kMayChange),
@@ -48,11 +49,12 @@ class OpenRun {
         bench_(config.workbench),
         runner_(bench_.sandbox(), bench_.judge(), worker, config.workbench.runner),
         scorer_(runner_, bench_.meta_agent(), config.reward),
-        worker_name_(worker.name()) {}
+        worker_name_(worker.name()),
+        clock_reasons_(std::move(clock_reasons)) {}
 
   SearchTools tools() {
     const auto prompt = [this](const Task& task) { return bench_.meta_agent().query(task); };
-    return {*generator_, scorer_, store_, prompt, worker_name_};
+    return {*generator_, scorer_, store_, prompt, worker_name_, clock_reasons_};
   }
   Judge& judge() { return bench_.judge(); }
   const fs::path& path() const { return run_.path(); }
@@ -67,6 +69,7 @@ class OpenRun {
   WorkflowRunner runner_;
   RunnerScorer scorer_;
   std::string worker_name_;
+  std::vector<std::string> clock_reasons_;
 };
 
 }  // namespace
@@ -82,15 +85,18 @@ void CollectTracesConfig::validate() const {
 }
 
 Json run_sample_workflows(const SampleWorkflowsConfig& config, const ProgramArgs& args,
-                          TextModel* generator, TextModel& worker) {
+                          TextModel* generator, TextModel& worker,
+                          std::vector<std::string> clock_reasons) {
   OpenRun run(config, args, make_generator(config.generator, generator, "generator", "model:"),
-              worker);
+              worker, std::move(clock_reasons));
   return sample_workflows(config.sample, run.tasks, run.tools(), run.path());
 }
 
 Json run_collect_traces(const CollectTracesConfig& config, const ProgramArgs& args,
-                        TextModel* teacher, TextModel& worker) {
-  OpenRun run(config, args, make_generator(config.teacher, teacher, "teacher", "teacher:"), worker);
+                        TextModel* teacher, TextModel& worker,
+                        std::vector<std::string> clock_reasons) {
+  OpenRun run(config, args, make_generator(config.teacher, teacher, "teacher", "teacher:"), worker,
+              std::move(clock_reasons));
   ExecutionFeedback feedback(run.judge());
   const TraceTools tools{
       run.tools(), [&](const Task& task, const Candidate& candidate, const Evaluation& evaluation) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/config.h"
 #include "base/program.h"
@@ -80,12 +81,14 @@ struct CollectTracesConfig : SearchProgramConfig {
 
 /// Runs the program into its run directory: store.sqlite, report.json, best_workflow.py.
 /// `generator` is used with kind "model" only and may be null otherwise; then it is an InputError.
-/// Models are borrowed. Throws as sample_workflows.
+/// Models are borrowed; `clock_reasons` are theirs (OpenModels). Throws as sample_workflows.
 Json run_sample_workflows(const SampleWorkflowsConfig& config, const ProgramArgs& args,
-                          TextModel* generator, TextModel& worker);
+                          TextModel* generator, TextModel& worker,
+                          std::vector<std::string> clock_reasons = {});
 
 /// Likewise; leaves store.sqlite and report.json.
 Json run_collect_traces(const CollectTracesConfig& config, const ProgramArgs& args,
-                        TextModel* teacher, TextModel& worker);
+                        TextModel* teacher, TextModel& worker,
+                        std::vector<std::string> clock_reasons = {});
 
 }  // namespace weft

@@ -3,22 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <map>
-#include <mutex>
 #include <numeric>
 #include <set>
-#include <thread>
 
 #include "base/check.h"
+#include "base/clock_report.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "base/stop.h"
 #include "trainer/search/final_choice.h"
+#include "trainer/search/shared_budget.h"
 
 namespace weft {
 
@@ -78,26 +75,23 @@ void require_one_kind(const std::vector<const Task*>& tasks) {
   }
 }
 
-/// Runs every target, several at a time; the first exception ends all and is thrown again.
+/// Runs every target, several at a time.
 class SearchPool {
  public:
-  SearchPool(const SampleOptions& options, const SearchTools& tools, Budget& budget,
+  SearchPool(const SampleOptions& options, const SearchTools& tools,
              std::vector<SearchTarget> targets)
       : options_(options),
         tools_(tools),
-        budget_(budget),
         targets_(std::move(targets)),
+        budget_(options.budget, targets_.size(), static_cast<size_t>(options.concurrent_searches),
+                [this](size_t i) { return spent_before(targets_[i]); }),
         reports_(targets_.size()),
+        advanced_(targets_.size()),
         rounds_(num_rounds(options.search)),
         progress_("search", static_cast<int64_t>(targets_.size()) * rounds_, "rounds") {}
 
   void run() {
-    const size_t num_threads =
-        std::min(targets_.size(), static_cast<size_t>(options_.concurrent_searches));
-    std::vector<std::thread> threads;
-    for (size_t i = 0; i < num_threads; ++i) threads.emplace_back([this] { work(); });
-    for (auto& thread : threads) thread.join();
-    if (error_) std::rethrow_exception(error_);
+    budget_.run([this](size_t i, Budget& budget) { return search(i, budget); });
   }
 
   Json reports() const {
@@ -106,26 +100,28 @@ class SearchPool {
     return all;
   }
 
+  Spent spent() const { return budget_.spent(); }
+
  private:
-  void work() {
-    try {
-      for (size_t i = next_++; i < targets_.size() && !failed_; i = next_++) {
-        Evaluator evaluator(targets_[i], tools_.generator, tools_.scorer, tools_.store, budget_,
-                            options_.search.evaluation);
-        int64_t left = rounds_;
-        reports_[i] =
-            run_search(options_.search, evaluator, tools_.store, [&](const RoundReport& round) {
-              note(round);
-              progress_.advance();
-              --left;
-            });
-        if (left > 0) progress_.advance(left);
-      }
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-      failed_ = true;
-    }
+  Spent spent_before(const SearchTarget& target) const {
+    TrajectoryFilter filter;
+    filter.task_id = target.id;
+    return spent_in(tools_.store.select(filter));
+  }
+
+  /// True when the budget cut it short.
+  bool search(size_t i, Budget& budget) {
+    Evaluator evaluator(targets_[i], tools_.generator, tools_.scorer, tools_.store, budget,
+                        options_.search.evaluation);
+    reports_[i] =
+        run_search(options_.search, evaluator, tools_.store, [&](const RoundReport& round) {
+          note(round);
+          progress_.advance();
+          ++advanced_[i];
+        });
+    if (!reports_[i].at("complete").get<bool>() && budget.exhausted()) return true;
+    if (advanced_[i] < rounds_) progress_.advance(rounds_ - advanced_[i]);
+    return false;
   }
 
   void note(const RoundReport& round) {
@@ -137,15 +133,12 @@ class SearchPool {
 
   const SampleOptions& options_;
   const SearchTools& tools_;
-  Budget& budget_;
   const std::vector<SearchTarget> targets_;
+  SharedBudget budget_;
   std::vector<Json> reports_;
+  std::vector<int64_t> advanced_;  ///< rounds shown as progress
   const int64_t rounds_;
   Progress progress_;
-  std::atomic<size_t> next_{0};
-  std::atomic<bool> failed_{false};
-  std::mutex mutex_;
-  std::exception_ptr error_;
 };
 
 /// Means over the searches that reached a round.
@@ -256,9 +249,9 @@ std::vector<SearchTarget> make_targets(const SampleOptions& options, const std::
 Json sample_workflows(const SampleOptions& options, const std::vector<Task>& tasks,
                       const SearchTools& tools, const std::filesystem::path& dir) {
   options.validate();
-  Budget budget(options.budget, spent_in(tools.store.select()));
-  SearchPool pool(options, tools, budget, make_targets(options, tasks, tools));
+  SearchPool pool(options, tools, make_targets(options, tasks, tools));
   pool.run();
+  Budget budget(options.budget, pool.spent());
 
   const Json reports = pool.reports();
   const auto rows = tools.store.select();
@@ -275,6 +268,7 @@ Json sample_workflows(const SampleOptions& options, const std::vector<Task>& tas
                  {"budget_exhausted", exhausted},
                  {"curve", reward_curve(reports)},
                  {"final", choice},
+                 {"clock", report_clock(tools.clock_reasons, clock_decisions_in(rows))},
                  {"targets", reports}};
   write_file_atomically(dir / "report.json", dump_json_pretty(report));
   if (rows.empty() && !budget.exhausted()) {

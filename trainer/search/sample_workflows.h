@@ -74,6 +74,7 @@ struct SearchTools {
   TrajectoryStore& store;
   std::function<std::string(const Task&)> prompt;  ///< stored with every workflow of a task
   std::string worker_name;
+  std::vector<std::string> clock_reasons = {};  ///< of the models: OpenModels::clock_reasons
 };
 
 /// The searches of a run: one target per task, or the one of all tasks. Seeds depend on the run's
@@ -83,8 +84,9 @@ std::vector<SearchTarget> make_targets(const SampleOptions& options, const std::
 
 /// Runs all searches that the store does not know as finished, then the final re-evaluation; writes
 /// best_workflow.py and report.json into `dir` and returns the report. Every workflow sampled is in
-/// the store. Given the seed the result is the same up to the worker's own noise, and up to which
-/// searches a budget still reached.
+/// the store. The result is a function of seed, config and answers: no byte of it depends on which
+/// search or run was done first. "clock" in the report says what may differ all the same
+/// (base/clock_report.h).
 ///
 /// Throws Error when not one workflow was written (a generator that is down) or not one could be
 /// scored (a worker that is down), Interrupted after a stop signal; a later call on the same store

@@ -89,7 +89,8 @@ Evaluation evaluation_of(const Totals& totals) {
                       {"execs", usage.execs},
                       {"prompt_tokens", usage.prompt_tokens},
                       {"completion_tokens", usage.completion_tokens},
-                      {"usd", usage.usd}};
+                      {"usd", usage.usd},
+                      {"clock_decisions", usage.clock_decisions}};
   return evaluation;
 }
 

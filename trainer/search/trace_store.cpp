@@ -57,6 +57,7 @@ void TraceProgress::add(const Candidate& candidate, const Evaluation& evaluation
   rounds_.push_back({candidate.reasoning, candidate.code, candidate.kind, feedback,
                      evaluation.reward, evaluation.pass_rate, evaluation.valid});
   row.usage["feedback"] = feedback;
+  row.id = content_id(row);
   row.id = tools_.store.insert(row);
   rows_.push_back(std::move(row));
 }
@@ -74,6 +75,7 @@ TraceProgress::End TraceProgress::finish() {
     trace.reasoning = joined.reasoning;
     trace.usage = {
         {"rounds", rounds_.size()}, {"chosen_round", joined.chosen + 1}, {"cached", true}};
+    trace.id = content_id(trace);
     rows.push_back(std::move(trace));
   }
   tools_.store.commit(rows, key_,
@@ -89,11 +91,15 @@ void TraceProgress::restore() {
     if (get_field<bool>(*state, "has_trace", key_)) end_ = End::kTrace;
     if (get_field_or<bool>(*state, "no_reasoning", false, key_)) end_ = End::kNoReasoning;
   }
-  if (done_) return;
   TrajectoryFilter filter;
   filter.task_id = task_.id;
-  for (auto& row : tools_.store.select(filter)) {
-    if (row.seed != target_.seed || !row.origin.ends_with(kRoundSuffix)) continue;
+  auto rows = tools_.store.select(filter);
+  std::erase_if(rows, [&](const Trajectory& row) {
+    return row.seed != target_.seed || !row.origin.ends_with(kRoundSuffix);
+  });
+  spent_ = spent_in(rows);
+  if (done_) return;
+  for (auto& row : rows) {
     rounds_.push_back({row.reasoning, row.code, row.kind, row.usage.value("feedback", ""),
                        row.reward, row.pass_rate, row.valid});
     rows_.push_back(std::move(row));

@@ -17,7 +17,8 @@ class TraceProgress {
 
   const std::vector<TraceRound>& rounds() const { return rounds_; }
   bool done() const { return done_; }
-  uint64_t run_seed() const;  ///< of the execution of the next round
+  Spent spent() const { return spent_; }  ///< on the rounds that an earlier run left
+  uint64_t run_seed() const;              ///< of the execution of the next round
 
   /// The teacher's next workflow: a draft first; then an edit of the last one with its feedback and
   /// the results of the rounds before, or a correction where that one could not run.
@@ -46,6 +47,7 @@ class TraceProgress {
   SearchTarget target_;
   std::vector<TraceRound> rounds_;
   std::vector<Trajectory> rows_;  ///< [rounds] as stored
+  Spent spent_;
   bool done_ = false;
   End end_ = End::kNoValidWorkflow;
 };

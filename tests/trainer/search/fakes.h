@@ -1,14 +1,18 @@
 /// Stand-ins for the sandbox in tests of the search: rewards are a function of the code.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/rng.h"
 #include "trainer/search/generator.h"
 #include "trainer/search/scorer.h"
 #include "workflow/steps.h"
@@ -65,6 +69,29 @@ class FakeScorer : public SearchScorer {
     return change ? change(candidate, evaluation) : evaluation;
   }
   std::mutex mutex_;
+};
+
+/// The same scores, delivered in an order and at a pace that `seed` draws anew each time.
+class ShuffledScorer : public FakeScorer {
+ public:
+  explicit ShuffledScorer(uint64_t seed) : rng_(seed) {}
+  void score(const std::vector<WorkflowScoreRequest>& requests,
+             const std::function<void(size_t, Evaluation)>& on_scored) override {
+    std::vector<std::pair<size_t, Evaluation>> scored;
+    FakeScorer::score(requests, [&](size_t i, Evaluation e) { scored.emplace_back(i, e); });
+    uint64_t pause_us = 0;
+    {
+      const std::lock_guard lock(rng_mutex_);
+      rng_.shuffle(scored);
+      pause_us = rng_.below(3000);
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(pause_us));
+    for (auto& [i, evaluation] : scored) on_scored(i, std::move(evaluation));
+  }
+
+ private:
+  Rng rng_;
+  std::mutex rng_mutex_;
 };
 
 inline Task code_task(const std::string& id) {

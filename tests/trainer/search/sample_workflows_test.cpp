@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -27,8 +28,11 @@ struct Bench {
   }
   Json run(int stop_after = -1) {
     scorer.runs_until_stop = stop_after;
+    return run_with(scorer);
+  }
+  Json run_with(SearchScorer& given) {
     TrajectoryStore store(dir / "store.sqlite");
-    const SearchTools tools{generator, scorer, store,
+    const SearchTools tools{generator, given, store,
                             [](const Task& task) { return "Task: " + task.prompt; }, "worker"};
     return sample_workflows(options, tasks, tools, dir.path());
   }
@@ -36,6 +40,17 @@ struct Bench {
     std::set<std::pair<std::string, std::string>> all;
     for (const auto& row : TrajectoryStore(dir / "store.sqlite").select()) {
       all.emplace(row.task_id, row.code);
+    }
+    return all;
+  }
+
+  /// Every field of every row but the time of storing.
+  std::string content() const {
+    std::string all;
+    for (const auto& r : TrajectoryStore(dir / "store.sqlite").select()) {
+      all += dump_json({r.id, r.parent, r.task_id, r.round, r.kind, r.code, r.reasoning, r.reward,
+                        r.outcome, r.usage, r.seed}) +
+             "\n";
     }
     return all;
   }
@@ -67,6 +82,49 @@ TEST(SampleWorkflows, DoesNotDependOnTheNumberOfThreads) {
   one.run();
   many.run();
   EXPECT_EQ(one.stored(), many.stored());
+}
+
+// Rewards of two values only, so that nearly every comparison is a tie; 24 queries at once or one
+// at a time, results delivered in other orders: the stores, the reports and the chosen workflow are
+// equal to the byte, without a budget and where one of workflows or of calls runs out.
+TEST(SampleWorkflows, TheOrderOfArrivalChangesNoByteOfStoreAndReport) {
+  for (const BudgetOptions& budget :
+       {BudgetOptions{}, BudgetOptions{.workflows = 37}, BudgetOptions{.calls = 60}}) {
+    std::set<std::string> stores, reports, best;
+    for (const uint64_t seed : {1, 2, 3}) {
+      Bench bench;
+      for (int i = 0; i < 20; ++i) bench.tasks.push_back(test::code_task(std::to_string(i)));
+      bench.options.budget = budget;
+      bench.options.final.candidates = 3;
+      bench.options.concurrent_searches = seed == 1 && !budget.any() ? 1 : 24;
+      test::ShuffledScorer scorer(seed);
+      scorer.change = [](const Candidate& candidate, Evaluation e) {
+        e.reward = e.pass_rate = FakeScorer::reward_of(candidate.code) < 0.5 ? 0.25 : 0.75;
+        e.task_rewards.assign(e.task_rewards.size(), e.reward);
+        return e;
+      };
+      reports.insert(dump_json(bench.run_with(scorer)));
+      stores.insert(bench.content());
+      best.insert(read_file(bench.dir / "best_workflow.py"));
+    }
+    EXPECT_EQ(stores.size(), 1u);
+    EXPECT_EQ(reports.size(), 1u);
+    EXPECT_EQ(best.size(), 1u);
+  }
+}
+
+TEST(SampleWorkflows, SharesABudgetEquallyAndThenWhatIsLeftOfIt) {
+  Bench bench;
+  bench.options.final.candidates = 0;
+  bench.options.budget.workflows = 4 * 2 * 5;  // just enough for all four
+  EXPECT_EQ(bench.run()["counts"]["workflows"], 40);
+  Bench few;
+  few.options.final.candidates = 0;
+  few.options.budget.workflows = 12;
+  few.run();
+  std::map<std::string, int> of_task;
+  for (const auto& [task, code] : few.stored()) ++of_task[task];
+  for (const auto& [task, count] : of_task) EXPECT_LE(count, 3) << task;
 }
 
 TEST(SampleWorkflows, LooksAtTheBestAgainOnFreshSeeds) {
