@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "model/device/device.h"
+#include "model/kernels/kernels.h"
 #include "model/transformer/lora.h"
 
 namespace weft {
@@ -28,6 +29,13 @@ class AdaptedModel : public TextModel {
   const std::string name_;
 };
 
+/// Of an engine's products; empty where a row's bits are the same in every batch.
+std::string clock_reason(const InferenceDtype& dtype, bool on_gpu) {
+  if (on_gpu) return "products on a GPU add up in an order that depends on the batch";
+  if (dtype.activations == at::kBFloat16 && kernels::has_bf16_products()) return "";
+  return "LibTorch's products add up in an order that depends on the batch";
+}
+
 }  // namespace
 
 void ModelOptions::validate() const {
@@ -51,6 +59,7 @@ TextModel& OpenModels::open(const ModelOptions& options) {
     opened_.push_back(std::make_unique<AdaptedModel>(opened, options.model));
   } else {
     opened_.push_back(std::make_unique<RemoteModel>(options.remote));
+    clock_reasons_.insert("a server answers as " + options.remote.model);
   }
   return *opened_.back();
 }
@@ -78,6 +87,10 @@ Engine& OpenModels::base(const std::string& dtype) {
   return engine(options_.model, dtype);
 }
 
+std::vector<std::string> OpenModels::clock_reasons() const {
+  return {clock_reasons_.begin(), clock_reasons_.end()};
+}
+
 Json OpenModels::usage() const {
   int64_t decoded = 0, prefilled = 0;
   const std::lock_guard lock(mutex_);
@@ -100,6 +113,8 @@ Engine& OpenModels::engine(const std::string& dir, const std::string& dtype) {
   const Key key{canonical.string(), resolved(dtype)};
   const auto known = engines_.find(key);
   if (known != engines_.end()) return *known->second;
+  const std::string reason = clock_reason(key.second, device_.library != nullptr);
+  if (!reason.empty()) clock_reasons_.insert(reason);
   auto opened =
       Engine::from_directory(dir, dtype.empty() ? options_.dtype : dtype, options_.engine, device_);
   const std::lock_guard lock(mutex_);

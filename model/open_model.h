@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -105,6 +106,11 @@ class OpenModels {
   /// The engine of the base model.
   Engine& base(const std::string& dtype = "");
 
+  /// Why the answers of the models opened so far to the same requests may differ in another run: a
+  /// server's are its own affair, and where products are not ours, what is computed together
+  /// decides the last bits. Empty where they may not.
+  std::vector<std::string> clock_reasons() const;
+
   /// Tokens of all engines so far, {"decoded_tokens", "prefill_tokens"}. Any thread.
   Json usage() const;
 
@@ -120,6 +126,7 @@ class OpenModels {
   std::map<Key, std::unique_ptr<Engine>> engines_;
   std::map<Key, std::string> adapters_;             ///< -> name in the engine
   std::vector<std::unique_ptr<TextModel>> opened_;  ///< remote models, and engines with an adapter
+  std::set<std::string> clock_reasons_;
 };
 
 }  // namespace weft

@@ -34,7 +34,8 @@ int main(int argc, char** argv) {
                                     [&] { return models.usage(); });
         const bool scripted = config.teacher.kind == weft::GeneratorKind::kScripted;
         weft::TextModel* teacher = scripted ? nullptr : &models.open(config.teacher_model);
-        weft::run_collect_traces(config, args, teacher, models.open(config.worker));
+        weft::TextModel& worker = models.open(config.worker);
+        weft::run_collect_traces(config, args, teacher, worker, models.clock_reasons());
         weft::log::info("traces in {0}/store.sqlite, summary in {0}/report.json", config.out);
       });
 }

@@ -23,7 +23,8 @@ int main(int argc, char** argv) {
             [&models](const weft::Method& method) {
               const auto checkpoint = models.open_checkpoint(method.source);
               return weft::MetaModel{checkpoint.model, checkpoint.adapter};
-            }};
+            },
+            config.run_models(models)};
         weft::run_evaluate(config, args, opened);
       });
 }

@@ -33,7 +33,8 @@ int main(int argc, char** argv) {
                                     [&] { return models.usage(); });
         const bool scripted = config.generator.kind == weft::GeneratorKind::kScripted;
         weft::TextModel* generator = scripted ? nullptr : &models.open(config.generator_model);
-        weft::run_sample_workflows(config, args, generator, models.open(config.worker));
+        weft::TextModel& worker = models.open(config.worker);
+        weft::run_sample_workflows(config, args, generator, worker, models.clock_reasons());
         weft::log::info("workflows in {0}/store.sqlite, summary in {0}/report.json", config.out);
       });
 }

@@ -390,6 +390,7 @@ void Run::take_outcome(const UnitPtr& unit, const Outcome& outcome) {
   row.calls = outcome.usage.calls;
   row.usd += outcome.usage.usd;
   row.wall_ms = outcome.wall_ms;
+  row.clock_decisions = outcome.usage.clock_decisions;
   row.answer = outcome.answer;
   row.error = outcome.error;
   finish(unit);

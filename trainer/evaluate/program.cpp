@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "base/check.h"
+#include "base/clock_report.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/jsonl.h"
@@ -26,6 +28,26 @@ namespace {
 const std::vector<std::string> kMayChange = {"sandbox_slots", "max_in_flight", "bootstrap",
                                              "title",         "curves",        "example_before",
                                              "example_after", "num_examples"};
+
+ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& plan,
+                         const RunModels& models) {
+  ResumeRules rules{kMayChange, models.inputs, config.resume.allow};
+  rules.inputs.files("tasks", {config.tasks});
+  for (const Method& method : plan.methods) {
+    const std::string name = "methods." + method.name;
+    if (method.kind == MethodKind::kFixed || method.kind == MethodKind::kSamples) {
+      rules.inputs.files(name, {method.source});
+    }
+    if (method.kind == MethodKind::kMeta || method.kind == MethodKind::kHybrid) {
+      rules.inputs.model(name, method.source);
+    }
+    if (method.kind == MethodKind::kHybrid) {
+      const auto rows = TrajectoryStore(method.store, StoreAccess::kRead).select();
+      rules.inputs.content(name + ".store", content_hash(rows), method.store);
+    }
+  }
+  return rules;
+}
 
 EvaluationPlan make_plan(const EvaluateConfig& config) {
   EvaluationPlan plan;
@@ -121,6 +143,38 @@ void check_before_start(const EvaluateConfig& config, const EvaluationPlan& plan
   }
 }
 
+/// results.jsonl of one process: rows are appended as runs end and at last put in order, behind
+/// those of earlier processes.
+class RowLog {
+ public:
+  explicit RowLog(const fs::path& path)
+      : path_(path),
+        before_(fs::exists(path) ? read_file(path) : ""),
+        log_(path, /*append=*/true) {}
+
+  void append(const ResultRow& row) {
+    log_.write(to_json(row));
+    own_.insert(key(row));
+  }
+
+  void put_in_order(const std::vector<ResultRow>& rows) const {
+    std::string lines = before_;
+    for (const ResultRow& row : rows) {
+      if (own_.contains(key(row))) lines += dump_json(to_json(row)) + "\n";
+    }
+    write_file_atomically(path_, lines);
+  }
+
+ private:
+  using Key = std::tuple<std::string, std::string, int>;
+  static Key key(const ResultRow& row) { return {row.method, row.task, row.sample}; }
+
+  const fs::path path_;
+  const std::string before_;
+  JsonlWriter log_;
+  std::set<Key> own_;
+};
+
 void write_reports(const RunDir& run, const Json& report) {
   write_file_atomically(run.file("report.html"), html_report(report));
   write_file_atomically(run.file("report.md"), markdown_report(report));
@@ -154,9 +208,9 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   load_plan_samples(config, bench, plan);
   EvaluationOptions options = config.evaluation;
   options.seed = config.seed;
-  const RunDir run(config.out, args.resume, args.config, kMayChange);
+  const RunDir run(config.out, args.resume, args.config, resume_rules(config, plan, models.run));
   const auto finished = load_finished_rows(run.file("results.jsonl"));
-  JsonlWriter log(run.file("results.jsonl"), /*append=*/true);
+  RowLog row_log(run.file("results.jsonl"));
 
   const RunnerOptions& runner_options = config.workbench.runner;
   std::optional<WorkflowRunner> runner;
@@ -165,9 +219,15 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
                                      answer_limits(runner_options), options.pool_min_similarity},
                                     plan.methods, models.weights);
   const auto rows = evaluate(plan, options, backend, finished,
-                             [&log](const ResultRow& row) { log.write(to_json(row)); });
-  const Json report =
+                             [&row_log](const ResultRow& row) { row_log.append(row); });
+  Json report =
       make_report(plan.methods, plan.tasks, rows, report_options(config, plan, args, worker));
+  int64_t clock_decisions = 0;
+  for (const ResultRow& row : rows) clock_decisions += row.clock_decisions;
+  report["clock"] = report_clock(
+      models.run.clock_reasons ? models.run.clock_reasons() : std::vector<std::string>(),
+      clock_decisions);
+  row_log.put_in_order(rows);
   write_reports(run, report);
   log::info("report in {0}/report.md, {0}/report.html, {0}/report.json", config.out);
   require_scored_rows(plan.methods, rows);

@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "base/program.h"
+#include "base/run_inputs.h"
 #include "trainer/evaluate/evaluation.h"
 #include "trainer/evaluate/statistics.h"
 #include "workflow/workbench.h"
@@ -29,6 +30,7 @@ struct EvaluateConfig {
   std::string example_after;
   int num_examples = 3;
   WorkbenchOptions workbench;
+  ResumeOptions resume;
 
   template <class V>
   void visit(V& v) {
@@ -47,6 +49,7 @@ struct EvaluateConfig {
     v("example_after", example_after, "and on the right; both empty: sft and grpo");
     v("num_examples", num_examples, "queries whose workflows are shown");
     workbench.visit(v);
+    v("resume", resume, "what may differ when a run goes on");
   }
   void validate() const;  ///< throws InputError
 };
@@ -56,12 +59,14 @@ struct EvaluateConfig {
 struct EvaluateModels {
   std::function<TextModel&()> worker;               ///< answers the calls of every method
   std::function<MetaModel(const Method&)> weights;  ///< of meta and hybrid methods
+  RunModels run;                                    ///< what the run is to know of them
 };
 
 /// Runs the program into its run directory: results.jsonl, report.json, report.md, report.html.
 /// Returns the report; when a method was not evaluated (failures.h), throws Error once it is
-/// written. With args.resume it goes on from results.jsonl. Throws InputError, Error, Interrupted;
-/// what was finished is kept.
+/// written. With args.resume it goes on from results.jsonl, which grows as runs end and is at last
+/// put in the order of methods, tasks and samples, behind the rows of earlier processes. Throws
+/// InputError, Error, Interrupted; what was finished is kept.
 Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
                   const EvaluateModels& models);
 

@@ -54,6 +54,7 @@ Json to_json(const ResultRow& row) {
           {"calls", row.calls},
           {"usd", row.usd},
           {"wall_ms", row.wall_ms},
+          {"clock_decisions", row.clock_decisions},
           {"origin", row.origin},
           {"fingerprint", row.fingerprint},
           {"error", row.error},
@@ -77,6 +78,7 @@ ResultRow parse_row(const Json& json, const std::string& where) {
   row.calls = get_field<int>(json, "calls", where);
   row.usd = get_field<double>(json, "usd", where);
   row.wall_ms = get_field<int64_t>(json, "wall_ms", where);
+  row.clock_decisions = get_field_or<int64_t>(json, "clock_decisions", 0, where);
   row.origin = get_field<std::string>(json, "origin", where);
   row.fingerprint = get_field<std::string>(json, "fingerprint", where);
   row.error = get_field<std::string>(json, "error", where);

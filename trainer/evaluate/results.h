@@ -31,6 +31,7 @@ struct ResultRow {
   int calls = 0;
   double usd = 0;
   int64_t wall_ms = 0;
+  int64_t clock_decisions = 0;  ///< WorkflowUsage::clock_decisions
   std::string
       origin;  ///< "meta", "pool", "fixed", "samples", or for a shuffled row the query it was for
   std::string workflow;     ///< Python text that ran, or would have
