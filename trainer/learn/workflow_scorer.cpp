@@ -20,7 +20,8 @@ ScoredRollout score(const Outcome& outcome, const Workflow& workflow,
                   {"execs", outcome.usage.execs},
                   {"prompt_tokens", outcome.usage.prompt_tokens},
                   {"completion_tokens", outcome.usage.completion_tokens},
-                  {"usd", outcome.usage.usd}};
+                  {"usd", outcome.usage.usd},
+                  {"clock_decisions", outcome.usage.clock_decisions}};
   result.infra_error = outcome.kind == Outcome::Kind::kInfrastructure;
   if (!result.infra_error) result.reward = reward(outcome, workflow, options);
   return result;

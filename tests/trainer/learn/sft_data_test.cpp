@@ -7,6 +7,8 @@
 #include <set>
 
 #include "base/error.h"
+#include "data/trajectory_store.h"
+#include "sandbox/sandbox.h"
 #include "tests/support/support.h"
 #include "trainer/learn/sft.h"
 
@@ -89,6 +91,47 @@ TEST(SftData, LeavesOutAndCountsWhatIsTooLong) {
   const auto data = load_jsonl_examples(options, f.encoder);
   EXPECT_EQ(data.sequences.size(), 1u);
   EXPECT_EQ(data.num_too_long, 1);
+}
+
+// Equal rewards everywhere: which two of each task's four are taken, and in which order, is left to
+// their content.
+TEST(SftData, TakesTheSameExamplesInTheSameOrderWhateverTheStoresOrder) {
+  Fixture f;
+  std::ofstream(f.temporary / "tasks.jsonl")
+      << R"({"id":"t1","dataset":"d","kind":"qa","prompt":"one","answer":"1"})"
+      << "\n"
+      << R"({"id":"t2","dataset":"d","kind":"qa","prompt":"two","answer":"2"})"
+      << "\n";
+  Sandbox sandbox{SandboxOptions{.num_slots = 1}};
+  PythonAnalyser analyser(sandbox);
+  const MetaAgent meta_agent(analyser, {});
+  std::vector<Trajectory> rows;
+  for (int i = 0; i < 8; ++i) {
+    Trajectory row;
+    row.task_id = i % 2 ? "t1" : "t2";
+    row.code = "x = " + std::to_string(i * 7 % 8) + "\n";
+    row.valid = true;
+    row.reward = 0.75;
+    rows.push_back(row);
+  }
+  std::vector<SftData> all;
+  for (int turn = 0; turn < 3; ++turn) {
+    std::rotate(rows.begin(), rows.begin() + 3, rows.end());
+    SftDataOptions options;
+    options.store = f.temporary / ("store" + std::to_string(turn) + ".sqlite");
+    options.tasks = {f.temporary / "tasks.jsonl"};
+    options.max_per_task = 2;
+    TrajectoryStore(options.store).insert_all(rows);
+    all.push_back(load_store_examples(options, f.encoder, meta_agent));
+  }
+  ASSERT_EQ(all[0].sequences.size(), 4u);
+  for (int turn = 1; turn < 3; ++turn) {
+    ASSERT_EQ(all[turn].sequences.size(), 4u);
+    for (size_t i = 0; i < 4; ++i) {
+      EXPECT_EQ(all[turn].sequences[i].prompt_ids, all[0].sequences[i].prompt_ids);
+      EXPECT_EQ(all[turn].sequences[i].completion_ids, all[0].sequences[i].completion_ids);
+    }
+  }
 }
 
 TEST(SftData, NamesFileAndLineOfABadExample) {
