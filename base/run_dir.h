@@ -6,8 +6,16 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/run_inputs.h"
 
 namespace weft {
+
+/// What must be as it was for a run to go on, and what need not be.
+struct ResumeRules {
+  std::vector<std::string> may_change;  ///< config keys on which no result depends
+  RunInputs inputs;                     ///< what else the results depend on
+  std::vector<std::string> allow;       ///< ResumeOptions::allow
+};
 
 class RunDir {
  public:
@@ -17,6 +25,12 @@ class RunDir {
   /// the keys in `may_change`.
   RunDir(const std::filesystem::path& path, bool resume, const Json& resolved_config,
          const std::vector<std::string>& may_change = {});
+  /// Likewise; keeps the fingerprints of rules.inputs in inputs.json and refuses a resumed run
+  /// whose inputs differ from them, naming the first that does with what it was and is. What
+  /// rules.allow names is taken with a warning, and so is a run without inputs.json. Another
+  /// version of the program is said in the log.
+  RunDir(const std::filesystem::path& path, bool resume, const Json& resolved_config,
+         const ResumeRules& rules);
   /// A fresh run that has left nothing but its config and log is no run: config.json is taken away,
   /// so that the corrected command is not refused.
   ~RunDir();
@@ -29,6 +43,8 @@ class RunDir {
 
  private:
   void lock();
+  void check_config(const Json& resolved_config, const ResumeRules& rules) const;
+  void check_inputs(const ResumeRules& rules) const;
   bool holds_nothing_but_its_start() const;
   std::filesystem::path path_;
   bool resumed_ = false;

@@ -247,6 +247,15 @@ int64_t content_id(const Trajectory& t) {
   return 1 + static_cast<int64_t>(hash64(dump_json(content)) % kLargest);
 }
 
+uint64_t content_hash(const std::vector<Trajectory>& rows) {
+  uint64_t hash = 0;
+  for (Trajectory row : rows) {
+    row.parent = 0;  // an id
+    hash = hash_combine(hash, static_cast<uint64_t>(content_id(row)));
+  }
+  return hash;
+}
+
 TrajectoryStore::TrajectoryStore(const std::filesystem::path& path, StoreAccess access)
     : database_(std::make_unique<Database>()) {
   database_->path = path.string();

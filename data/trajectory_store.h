@@ -39,6 +39,9 @@ struct Trajectory {
 /// Not 0.
 int64_t content_id(const Trajectory& t);
 
+/// Of all rows and their order; ids, and so when they were stored, have no part in it.
+uint64_t content_hash(const std::vector<Trajectory>& rows);
+
 /// Which trajectories to read, all conditions together.
 struct TrajectoryFilter {
   std::string task_id;  ///< empty: every task

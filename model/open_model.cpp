@@ -48,6 +48,10 @@ void LocalOptions::validate() const {
   engine.validate();
 }
 
+void add_inputs(RunInputs& inputs, const std::string& name, const ModelOptions& options) {
+  if (options.kind == ModelKind::kLocal) inputs.model(name, options.model);
+}
+
 OpenModels::OpenModels(LocalOptions options)
     : options_(std::move(options)), device_(resolve_device(options_.device)) {}
 

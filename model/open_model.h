@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "base/run_inputs.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/engine/engine.h"
 #include "model/remote/remote_model.h"
@@ -62,24 +63,8 @@ struct LocalOptions {
   void validate() const;  ///< throws InputError
 };
 
-/// A program's config with the models it opens: the fields of `Base` and of LocalOptions, and
-/// "worker".
-template <class Base>
-struct WithModels : Base {
-  LocalOptions local;
-  ModelOptions worker;
-
-  template <class V>
-  void visit(V& v) {
-    Base::visit(v);
-    local.visit(v);
-    v("worker", worker, "model behind call_llm");
-  }
-  void validate() const {
-    Base::validate();
-    local.validate();
-  }
-};
+/// Fingerprints of a local model under `name`; of a server's nothing is known.
+void add_inputs(RunInputs& inputs, const std::string& name, const ModelOptions& options);
 
 /// A model with the adapter it is to be asked with.
 struct OpenedModel {
@@ -127,6 +112,33 @@ class OpenModels {
   std::map<Key, std::string> adapters_;             ///< -> name in the engine
   std::vector<std::unique_ptr<TextModel>> opened_;  ///< remote models, and engines with an adapter
   std::set<std::string> clock_reasons_;
+};
+
+/// A program's config with the models it opens: the fields of `Base` and of LocalOptions, and
+/// "worker".
+template <class Base>
+struct WithModels : Base {
+  LocalOptions local;
+  ModelOptions worker;
+
+  template <class V>
+  void visit(V& v) {
+    Base::visit(v);
+    local.visit(v);
+    v("worker", worker, "model behind call_llm");
+  }
+  void validate() const {
+    Base::validate();
+    local.validate();
+  }
+  /// What a run is told of base and worker.
+  RunModels run_models(const OpenModels& models) const {
+    RunModels told;
+    told.inputs.model("model", local.model);
+    add_inputs(told.inputs, "worker", worker);
+    told.clock_reasons = [&models] { return models.clock_reasons(); };
+    return told;
+  }
 };
 
 }  // namespace weft

@@ -34,8 +34,9 @@ int main(int argc, char** argv) {
                                     [&] { return models.usage(); });
         const bool scripted = config.teacher.kind == weft::GeneratorKind::kScripted;
         weft::TextModel* teacher = scripted ? nullptr : &models.open(config.teacher_model);
-        weft::TextModel& worker = models.open(config.worker);
-        weft::run_collect_traces(config, args, teacher, worker, models.clock_reasons());
+        auto told = config.run_models(models);
+        if (!scripted) weft::add_inputs(told.inputs, "teacher_model", config.teacher_model);
+        weft::run_collect_traces(config, args, teacher, models.open(config.worker), told);
         weft::log::info("traces in {0}/store.sqlite, summary in {0}/report.json", config.out);
       });
 }

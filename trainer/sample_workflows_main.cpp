@@ -33,8 +33,9 @@ int main(int argc, char** argv) {
                                     [&] { return models.usage(); });
         const bool scripted = config.generator.kind == weft::GeneratorKind::kScripted;
         weft::TextModel* generator = scripted ? nullptr : &models.open(config.generator_model);
-        weft::TextModel& worker = models.open(config.worker);
-        weft::run_sample_workflows(config, args, generator, worker, models.clock_reasons());
+        auto told = config.run_models(models);
+        if (!scripted) weft::add_inputs(told.inputs, "generator_model", config.generator_model);
+        weft::run_sample_workflows(config, args, generator, models.open(config.worker), told);
         weft::log::info("workflows in {0}/store.sqlite, summary in {0}/report.json", config.out);
       });
 }

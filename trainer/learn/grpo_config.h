@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "base/run_inputs.h"
 #include "model/engine/engine.h"
 #include "model/open_model.h"
 #include "trainer/learn/checkpoint.h"
@@ -83,6 +84,7 @@ struct GrpoConfig {
   GrpoValidationOptions validation;
   GrpoControlOptions control;
   CheckpointOptions checkpoint;
+  ResumeOptions resume;
 
   template <class V>
   void visit(V& v) {
@@ -116,6 +118,7 @@ struct GrpoConfig {
     v("validation", validation, "fixed prompts, measured before and after");
     v("control", control, "negative controls");
     v("checkpoint", checkpoint, "checkpoints");
+    v("resume", resume, "what may differ when a run goes on");
   }
   /// True where the policy's engine serves the worker too.
   bool shares_worker() const;

@@ -32,6 +32,19 @@ std::vector<Task> load_all(const std::vector<std::string>& files) {
   return result;
 }
 
+/// More steps are the same run only where the rate does not depend on their number.
+ResumeRules resume_rules(const GrpoConfig& config) {
+  ResumeRules rules{{"out", "checkpoint", "lost_rollouts", "max_bad_rollouts",
+                     "worker.remote.base_url", "worker.remote.more_base_urls"},
+                    {},
+                    config.resume.allow};
+  if (config.learn.schedule.decay == LrDecay::kConstant) rules.may_change.push_back("steps");
+  rules.inputs.model("model", config.model).model("init_adapter", config.learn.init_adapter);
+  rules.inputs.files("tasks", config.tasks).files("validation", config.validation.tasks);
+  if (!config.shares_worker()) add_inputs(rules.inputs, "worker", config.worker);
+  return rules;
+}
+
 SandboxOptions sandbox_options(const GrpoConfig& config) {
   SandboxOptions options;
   options.num_slots = static_cast<int>(config.sandbox_slots);
@@ -98,9 +111,7 @@ class GrpoRun {
  public:
   GrpoRun(const GrpoConfig& config, bool resume, const Json& resolved)
       : config_(config),
-        dir_(config.out, resume, resolved,
-             {"out", "checkpoint", "steps", "lost_rollouts", "max_bad_rollouts",
-              "worker.remote.base_url", "worker.remote.more_base_urls"}),
+        dir_(config.out, resume, resolved, resume_rules(config)),
         checkpoints_(dir_.path(), config.model, config.checkpoint),
         tasks_(load_all(config.tasks)),
         validation_tasks_(load_all(config.validation.tasks)),

@@ -27,6 +27,21 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/// A longer run is the same one only where the rate does not depend on its length.
+ResumeRules resume_rules(const SftConfig& config) {
+  ResumeRules rules{{"out", "checkpoint", "max_skipped_examples"}, {}, config.resume.allow};
+  if (config.learn.schedule.decay == LrDecay::kConstant) {
+    rules.may_change.insert(rules.may_change.end(), {"epochs", "max_steps"});
+  }
+  const SftDataOptions& data = config.data;
+  rules.inputs.model("model", config.model).model("init_adapter", config.learn.init_adapter);
+  rules.inputs.files("tasks", data.tasks).files("data", {data.jsonl});
+  if (!data.store.empty()) {
+    rules.inputs.content("data", content_hash(stored_examples(data)), data.store);
+  }
+  return rules;
+}
+
 SftData load_data(const SftConfig& config, const Policy& policy) {
   const ExampleEncoder encoder(*policy.tokenizer, policy.chat_template.get(),
                                policy.model->config().eos_ids);
@@ -64,8 +79,7 @@ class SftRun {
  public:
   SftRun(const SftConfig& config, bool resume, const Json& resolved)
       : config_(config),
-        dir_(config.out, resume, resolved,
-             {"out", "checkpoint", "epochs", "max_steps", "max_skipped_examples"}),
+        dir_(config.out, resume, resolved, resume_rules(config)),
         checkpoints_(dir_.path(), config.model, config.checkpoint),
         policy_(open_policy({config.model, config.dtype, config.device}, config.learn, config.seed,
                             checkpoints_.latest())),

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "base/run_inputs.h"
 #include "trainer/learn/checkpoint.h"
 #include "trainer/learn/learner.h"
 #include "trainer/learn/sft_data.h"
@@ -23,6 +24,7 @@ struct SftConfig {
   MetaAgentOptions meta_agent;
   LearnOptions learn;
   CheckpointOptions checkpoint;
+  ResumeOptions resume;
   int64_t epochs = 2;
   int64_t sequences_per_step = 16;
   int64_t max_steps = 0;              ///< stops earlier than the epochs would; 0: no limit
@@ -40,6 +42,7 @@ struct SftConfig {
     v("meta_agent", meta_agent, "form of prompt and target");
     v("learn", learn, "what is trained, and how");
     v("checkpoint", checkpoint, "checkpoints");
+    v("resume", resume, "what may differ when a run goes on");
     v("init_adapter", learn.init_adapter, "PEFT directory to start from; empty: a fresh one");
     v("epochs", epochs, "passes over the examples");
     v("sequences_per_step", sequences_per_step, "examples of an optimizer step");

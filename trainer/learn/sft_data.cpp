@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/jsonl.h"
 #include "data/task.h"
-#include "data/trajectory_store.h"
 #include "workflow/completion_form.h"
 
 namespace weft {
@@ -147,21 +146,24 @@ SftData load_jsonl_examples(const SftDataOptions& options, const ExampleEncoder&
   return data;
 }
 
+std::vector<Trajectory> stored_examples(const SftDataOptions& options) {
+  TrajectoryFilter filter;
+  filter.origin = options.origin;
+  filter.only_valid = true;
+  filter.min_reward = options.min_reward;
+  filter.max_per_task = options.max_per_task;
+  return TrajectoryStore(options.store, StoreAccess::kRead).select(filter);
+}
+
 SftData load_store_examples(const SftDataOptions& options, const ExampleEncoder& encoder,
                             const MetaAgent& meta_agent) {
   std::map<std::string, Task> tasks;
   for (const auto& file : options.tasks) {
     for (auto& task : load_tasks(file)) tasks.emplace(task.id, task);
   }
-  TrajectoryFilter filter;
-  filter.origin = options.origin;
-  filter.only_valid = true;
-  filter.min_reward = options.min_reward;
-  filter.max_per_task = options.max_per_task;
-  const TrajectoryStore store(options.store, StoreAccess::kRead);
   SftData data;
   std::set<std::string> teachers;
-  for (const Trajectory& t : store.select(filter)) {
+  for (const Trajectory& t : stored_examples(options)) {
     teachers.insert(t.origin);
     const auto task = tasks.find(t.task_id);
     if (task == tasks.end()) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "data/trajectory_store.h"
 #include "model/text_model.h"
 #include "model/tokenizer/chat_template.h"
 #include "model/tokenizer/reasoning_form.h"
@@ -86,8 +87,12 @@ class ExampleEncoder {
 /// "reasoning_content" (or "reasoning"). Throws InputError naming file and line.
 SftData load_jsonl_examples(const SftDataOptions& options, const ExampleEncoder& encoder);
 
-/// Examples of a store: prompt and target as the meta-agent renders them, in the order of their
-/// ids. Throws InputError when a task id is in none of the task files or nothing passes the filter.
+/// The store's trajectories that pass the options, in an order of content.
+std::vector<Trajectory> stored_examples(const SftDataOptions& options);
+
+/// Examples of a store: prompt and target as the meta-agent renders them, in the order of
+/// stored_examples. Throws InputError when a task id is in none of the task files or nothing passes
+/// the filter.
 SftData load_store_examples(const SftDataOptions& options, const ExampleEncoder& encoder,
                             const MetaAgent& meta_agent);
 

@@ -36,21 +36,27 @@ std::vector<Task> read_tasks(const SearchProgramConfig& config) {
   return load_tasks_with_rewards(config.tasks);
 }
 
+ResumeRules resume_rules(const SearchProgramConfig& config, const RunModels& models) {
+  ResumeRules rules{kMayChange, models.inputs, config.resume.allow};
+  rules.inputs.files("tasks", {config.tasks});
+  return rules;
+}
+
 /// All that a program works with, opened in this order. The worker is borrowed.
 class OpenRun {
  public:
   OpenRun(const SearchProgramConfig& config, const ProgramArgs& args,
-          std::unique_ptr<StepGenerator> generator, TextModel& worker,
-          std::vector<std::string> clock_reasons)
+          std::unique_ptr<StepGenerator> generator, TextModel& worker, const RunModels& models)
       : tasks(read_tasks(config)),
         generator_(std::move(generator)),
-        run_(config.out, args.resume, args.config, kMayChange),
+        run_(config.out, args.resume, args.config, resume_rules(config, models)),
         store_(run_.file("store.sqlite")),
         bench_(config.workbench),
         runner_(bench_.sandbox(), bench_.judge(), worker, config.workbench.runner),
         scorer_(runner_, bench_.meta_agent(), config.reward),
         worker_name_(worker.name()),
-        clock_reasons_(std::move(clock_reasons)) {}
+        clock_reasons_(models.clock_reasons ? models.clock_reasons() : std::vector<std::string>()) {
+  }
 
   SearchTools tools() {
     const auto prompt = [this](const Task& task) { return bench_.meta_agent().query(task); };
@@ -85,18 +91,16 @@ void CollectTracesConfig::validate() const {
 }
 
 Json run_sample_workflows(const SampleWorkflowsConfig& config, const ProgramArgs& args,
-                          TextModel* generator, TextModel& worker,
-                          std::vector<std::string> clock_reasons) {
+                          TextModel* generator, TextModel& worker, const RunModels& models) {
   OpenRun run(config, args, make_generator(config.generator, generator, "generator", "model:"),
-              worker, std::move(clock_reasons));
+              worker, models);
   return sample_workflows(config.sample, run.tasks, run.tools(), run.path());
 }
 
 Json run_collect_traces(const CollectTracesConfig& config, const ProgramArgs& args,
-                        TextModel* teacher, TextModel& worker,
-                        std::vector<std::string> clock_reasons) {
+                        TextModel* teacher, TextModel& worker, const RunModels& models) {
   OpenRun run(config, args, make_generator(config.teacher, teacher, "teacher", "teacher:"), worker,
-              std::move(clock_reasons));
+              models);
   ExecutionFeedback feedback(run.judge());
   const TraceTools tools{
       run.tools(), [&](const Task& task, const Candidate& candidate, const Evaluation& evaluation) {

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "base/config.h"
 #include "base/program.h"
+#include "base/run_inputs.h"
 #include "trainer/search/collect_traces.h"
 #include "trainer/search/sample_workflows.h"
 #include "workflow/reward.h"
@@ -41,6 +41,7 @@ struct SearchProgramConfig {
   std::string out;
   WorkbenchOptions workbench;
   RewardOptions reward;
+  ResumeOptions resume;
 
   template <class V>
   void visit(V& v) {
@@ -48,6 +49,7 @@ struct SearchProgramConfig {
     v("out", out, "folder of the run");
     workbench.visit(v);
     v("reward", reward, "weights of the reward's terms");
+    v("resume", resume, "what may differ when a run goes on");
   }
 };
 
@@ -81,14 +83,12 @@ struct CollectTracesConfig : SearchProgramConfig {
 
 /// Runs the program into its run directory: store.sqlite, report.json, best_workflow.py.
 /// `generator` is used with kind "model" only and may be null otherwise; then it is an InputError.
-/// Models are borrowed; `clock_reasons` are theirs (OpenModels). Throws as sample_workflows.
+/// Models are borrowed; `models` says what the run is to know of them. Throws as sample_workflows.
 Json run_sample_workflows(const SampleWorkflowsConfig& config, const ProgramArgs& args,
-                          TextModel* generator, TextModel& worker,
-                          std::vector<std::string> clock_reasons = {});
+                          TextModel* generator, TextModel& worker, const RunModels& models = {});
 
 /// Likewise; leaves store.sqlite and report.json.
 Json run_collect_traces(const CollectTracesConfig& config, const ProgramArgs& args,
-                        TextModel* teacher, TextModel& worker,
-                        std::vector<std::string> clock_reasons = {});
+                        TextModel* teacher, TextModel& worker, const RunModels& models = {});
 
 }  // namespace weft

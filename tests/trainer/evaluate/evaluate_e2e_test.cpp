@@ -5,10 +5,12 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/jsonl.h"
 #include "tests/model/remote/faulty_server.h"
 #include "tests/support/support.h"
 
@@ -131,6 +133,69 @@ TEST_F(EvaluateProgram, ResumesWhereItWasStopped) {
   ASSERT_EQ(second.exit_code, 0) << second.err;
   EXPECT_EQ(text("results.jsonl").substr(0, kept.size()), kept);
   EXPECT_EQ(num_rows(), 4 * 3 * 2);
+}
+
+TEST_F(EvaluateProgram, TwoRunsOfOneSeedLeaveTheSameRowsAndScores) {
+  if (read_file("/proc/cpuinfo").find("avx512_bf16") == std::string::npos) {
+    GTEST_SKIP() << "bf16 products are LibTorch's on this CPU";
+  }
+  std::set<std::string> results, reports;
+  for (const std::vector<std::string>& pace :
+       {std::vector<std::string>{"runner.max_concurrent=1", "max_in_flight=1", "sandbox_slots=1"},
+        std::vector<std::string>{"runner.max_concurrent=16", "sandbox_slots=2"}}) {
+    auto settings = pace;
+    settings.push_back("dtype=bf16");
+    std::filesystem::remove_all(out());
+    const auto run = test::run_program(command(settings));
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    std::string rows;
+    JsonlReader reader(out() / "results.jsonl");
+    for (JsonlLine line; reader.next(line);) {
+      line.value.erase("wall_ms");
+      rows += dump_json(line.value) + "\n";
+    }
+    results.insert(rows);
+    const Json report = parse_json(text("report.json"), "report.json");
+    reports.insert(
+        dump_json({report["methods"], report["pairs"], report["tasks"], report["clock"]}));
+    EXPECT_TRUE(report["clock"]["reasons"].empty()) << report["clock"];
+  }
+  EXPECT_EQ(results.size(), 1u);
+  EXPECT_EQ(reports.size(), 1u);
+}
+
+TEST_F(EvaluateProgram, SaysWhyAnotherRunMayDiffer) {
+  const auto run = test::run_program(command({"methods=[\"io\"]"}));  // f32
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(parse_json(text("report.json"), "report.json")["clock"]["reasons"].size(), 1u);
+  EXPECT_THAT(run.err, HasSubstr("another run of the same seed may differ"));
+}
+
+TEST_F(EvaluateProgram, ResumesWithTheSameTasksAndFilesOnly) {
+  const std::string tasks = (dir_ / "tasks.jsonl").string(), workflow = (dir_ / "w.py").string();
+  std::filesystem::copy_file(test::source_dir() / "data/builtin/test.jsonl", tasks);
+  std::ofstream(workflow) << "class Workflow:\n"
+                             "    def __init__(self, name, llm_config, dataset):\n"
+                             "        self.llm = create_llm_instance(llm_config)\n\n"
+                             "    async def __call__(self, problem, entry_point):\n"
+                             "        # Step 1: ask\n"
+                             "        texts = await self.llm.call_llm(messages=[problem])\n"
+                             "        return texts[0], 0.0\n";
+  const std::vector<std::string> settings = {"tasks=" + tasks,
+                                             "methods=[\"io\",\"mine=workflow:" + workflow + "\"]"};
+  ASSERT_EQ(test::run_program(command(settings)).exit_code, 0);
+  auto again = command(settings);
+  again.push_back("--resume");
+  EXPECT_EQ(test::run_program(again).exit_code, 0);
+  for (const auto& [file, name] :
+       {std::pair{workflow, "methods.mine"}, std::pair{tasks, "tasks"}}) {
+    const std::string before = read_file(file);
+    std::ofstream(file, std::ios::app) << "\n";
+    const auto run = test::run_program(again);
+    EXPECT_EQ(run.exit_code, 2) << run.err;
+    EXPECT_THAT(run.err, HasSubstr("\"" + std::string(name) + "\" differs"));
+    write_file_atomically(file, before);
+  }
 }
 
 TEST_F(EvaluateProgram, SecondRunInTheSameFolderIsRefused) {

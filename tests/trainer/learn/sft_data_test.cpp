@@ -102,7 +102,9 @@ TEST(SftData, TakesTheSameExamplesInTheSameOrderWhateverTheStoresOrder) {
       << "\n"
       << R"({"id":"t2","dataset":"d","kind":"qa","prompt":"two","answer":"2"})"
       << "\n";
-  Sandbox sandbox{SandboxOptions{.num_slots = 1}};
+  SandboxOptions one_slot;
+  one_slot.num_slots = 1;
+  Sandbox sandbox(one_slot);
   PythonAnalyser analyser(sandbox);
   const MetaAgent meta_agent(analyser, {});
   std::vector<Trajectory> rows;

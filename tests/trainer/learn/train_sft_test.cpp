@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <limits>
 
 #include "base/file.h"
@@ -156,6 +157,62 @@ TEST_F(TrainSft, RefusesADirectoryThatHoldsARun) {
   const auto again = test::run_program(command("run", {"--set", "max_steps=1"}));
   EXPECT_EQ(again.exit_code, 2);
   EXPECT_NE(again.err.find("--resume"), std::string::npos) << again.err;
+}
+
+// Each row: what is changed under a run of two steps, and the name that the refusal gives it.
+TEST_F(TrainSft, ResumesWithNothingElseThanItBeganWith) {
+  const fs::path model = dir_ / "model";
+  const auto copy_model = [&] {
+    fs::remove_all(model);
+    fs::copy(test::fixture("tiny_llama"), model);
+  };
+  const auto append = [&](const fs::path& path, const std::string& text) {
+    std::ofstream(path, std::ios::app) << text;
+  };
+  const auto flip_last_byte = [](const fs::path& path) {
+    std::string bytes = read_file(path);
+    bytes.back() = static_cast<char>(bytes.back() ^ 1);
+    write_file_atomically(path, bytes);
+  };
+  const Words base = {"--set", "model=" + model.string(), "--set", "learn.schedule.decay=cosine",
+                      "--set", "checkpoint.every_steps=1"};
+  const struct {
+    const char* name;
+    std::function<void()> change;
+    Words more;
+  } cases[] = {
+      {"data",
+       [&] { append(dir_ / "data.jsonl", "{\"prompt\":\"a\",\"completion\":\"b\"}\n"); },
+       {}},
+      {"model", [&] { flip_last_byte(model / "model.safetensors"); }, {}},
+      {"model", [&] { append(model / "config.json", " "); }, {}},
+      {"tokenizer", [&] { append(model / "tokenizer.json", " "); }, {}},
+      {"chat_template", [&] { append(model / "chat_template.jinja", "x"); }, {}},
+      {"epochs", [] {}, {"--set", "epochs=5"}},
+      {"max_steps", [] {}, {"--set", "max_steps=3"}},
+  };
+  int number = 0;
+  for (const auto& c : cases) {
+    const std::string out = "run" + std::to_string(number++);
+    SetUp();
+    copy_model();
+    Words first = base, again = base;
+    first.insert(first.end(), {"--set", "max_steps=2"});
+    ASSERT_EQ(test::run_program(command(out, first)).exit_code, 0);
+    const std::string before = read_file(dir_ / out / "config.json");
+    c.change();
+    again.insert(again.end(), {"--set", "max_steps=2", "--resume"});
+    again.insert(again.end(), c.more.begin(), c.more.end());
+    const auto refused = test::run_program(command(out, again));
+    EXPECT_EQ(refused.exit_code, 2) << c.name << refused.err;
+    EXPECT_NE(refused.err.find("cannot resume, \"" + std::string(c.name) + "\" differs"),
+              std::string::npos)
+        << refused.err;
+    EXPECT_EQ(read_file(dir_ / out / "config.json"), before);
+    again.insert(again.end(), {"--set", "resume.allow=[\"" + std::string(c.name) + "\"]"});
+    const auto taken = test::run_program(command(out, again));
+    EXPECT_NE(taken.exit_code, 2) << c.name << taken.err;
+  }
 }
 
 TEST_F(TrainSft, SaysWhatIsWrongWithItsInput) {

@@ -50,6 +50,24 @@ struct Bench {
 const Json kSmallSearch = {{"search", {{"smc", {{"particles", 3}, {"refined", 1}, {"rounds", 2}}}}},
                            {"final", {{"candidates", 2}, {"repeats", 1}}}};
 
+TEST(SampleWorkflowsProgram, ResumesWithTheSameTasksOnlyUnlessToldOtherwise) {
+  Bench bench;
+  const Json first = bench.search(kSmallSearch);
+  EXPECT_EQ(bench.search(kSmallSearch, /*resume=*/true), first);
+  std::string edited = kTasks;
+  edited.replace(edited.find("\"expected\":6"), 12, "\"expected\":7");
+  write_file_atomically(bench.dir / "tasks.jsonl", edited);
+  try {
+    bench.search(kSmallSearch, true);
+    FAIL() << "taken";
+  } catch (const InputError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("\"tasks\" differs"));
+  }
+  Json allowed = kSmallSearch;
+  allowed["resume"]["allow"] = {"tasks"};
+  EXPECT_EQ(bench.search(allowed, true), first);
+}
+
 TEST(SampleWorkflowsProgram, ExecutesEveryWorkflowInTheSandbox) {
   Bench bench;
   const Json report = bench.search(kSmallSearch);

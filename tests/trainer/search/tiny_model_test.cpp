@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <set>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -99,6 +100,37 @@ TEST_F(SearchOnTinyModel, UsageCountsEveryProcessOfARun) {
   ASSERT_EQ(test::run_program(last).exit_code, 0);
   EXPECT_GT(decoded(), before);
   EXPECT_GE(decoded(), whole) << "what was cut short is done again, never less";
+}
+
+// One search and one workflow at a time, or all of them at once.
+TEST_F(SearchOnTinyModel, TwoRunsOfOneSeedLeaveTheSameBytes) {
+  if (read_file("/proc/cpuinfo").find("avx512_bf16") == std::string::npos) {
+    GTEST_SKIP() << "bf16 products are LibTorch's on this CPU";
+  }
+  std::set<std::string> stores, reports, best;
+  for (const Words& pace :
+       {Words{"concurrent_searches=1", "runner.max_concurrent=1", "sandbox_slots=1"},
+        Words{"concurrent_searches=8", "runner.max_concurrent=32", "sandbox_slots=2"}}) {
+    fs::remove_all(dir_ / "run");
+    Words words = command("sample_workflows", {"search.smc.particles=3", "search.smc.refined=1",
+                                               "search.smc.rounds=2", "final.repeats=1"});
+    for (const auto& set : pace) words.insert(words.end(), {"--set", set});
+    words.insert(words.end(), {"--set", "max_tasks=6", "--set", "dtype=bf16"});
+    const auto run = test::run_program(words);
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    std::string content;
+    for (const auto& row : rows()) {
+      content += dump_json({row.id, row.parent, row.task_id, row.code, row.reward, row.outcome,
+                            row.usage, row.round}) +
+                 "\n";
+    }
+    stores.insert(content);
+    reports.insert(read_file(dir_ / "run" / "report.json"));
+    best.insert(read_file(dir_ / "run" / "best_workflow.py"));
+  }
+  EXPECT_EQ(stores.size(), 1u);
+  EXPECT_EQ(reports.size(), 1u);
+  EXPECT_EQ(best.size(), 1u);
 }
 
 // The tiny model's context holds no teacher's prompt.
