@@ -3,13 +3,12 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "model/device/device.h"
 #include "model/kernels/kernels.h"
 #include "model/transformer/lora.h"
 
 namespace weft {
-
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -29,13 +28,6 @@ class AdaptedModel : public TextModel {
   const std::string name_;
 };
 
-/// Of an engine's products; empty where a row's bits are the same in every batch.
-std::string clock_reason(const InferenceDtype& dtype, bool on_gpu) {
-  if (on_gpu) return "products on a GPU add up in an order that depends on the batch";
-  if (dtype.activations == at::kBFloat16 && kernels::has_bf16_products()) return "";
-  return "LibTorch's products add up in an order that depends on the batch";
-}
-
 }  // namespace
 
 void ModelOptions::validate() const {
@@ -46,6 +38,23 @@ void LocalOptions::validate() const {
   resolve_device(device);
   resolve_inference_dtype(dtype);
   engine.validate();
+}
+
+std::vector<std::string> clock_reasons(const std::string& dir, const InferenceDtype& dtype,
+                                       bool on_gpu) {
+  std::vector<std::string> reasons;
+  for (const char* file : {"chat_template.jinja", "tokenizer_config.json"}) {
+    const fs::path path = fs::path(dir) / file;
+    if (!fs::exists(path) || read_file(path).find("strftime_now") == std::string::npos) continue;
+    reasons.push_back("the chat template of " + dir + " writes the date");
+    break;
+  }
+  if (on_gpu) {
+    reasons.push_back("products on a GPU add up in an order that depends on the batch");
+  } else if (dtype.activations != at::kBFloat16 || !kernels::has_bf16_products()) {
+    reasons.push_back("LibTorch's products add up in an order that depends on the batch");
+  }
+  return reasons;
 }
 
 void add_inputs(RunInputs& inputs, const std::string& name, const ModelOptions& options) {
@@ -117,8 +126,9 @@ Engine& OpenModels::engine(const std::string& dir, const std::string& dtype) {
   const Key key{canonical.string(), resolved(dtype)};
   const auto known = engines_.find(key);
   if (known != engines_.end()) return *known->second;
-  const std::string reason = clock_reason(key.second, device_.library != nullptr);
-  if (!reason.empty()) clock_reasons_.insert(reason);
+  for (auto& reason : weft::clock_reasons(dir, key.second, device_.library != nullptr)) {
+    clock_reasons_.insert(std::move(reason));
+  }
   auto opened =
       Engine::from_directory(dir, dtype.empty() ? options_.dtype : dtype, options_.engine, device_);
   const std::lock_guard lock(mutex_);

@@ -63,6 +63,12 @@ struct LocalOptions {
   void validate() const;  ///< throws InputError
 };
 
+/// Why the answers of an engine on `dir` to the same requests may differ in another run: a template
+/// that writes the date, and products that are not ours, whose last bits depend on what is computed
+/// together. Empty where they may not.
+std::vector<std::string> clock_reasons(const std::string& dir, const InferenceDtype& dtype,
+                                       bool on_gpu);
+
 /// Fingerprints of a local model under `name`; of a server's nothing is known.
 void add_inputs(RunInputs& inputs, const std::string& name, const ModelOptions& options);
 
@@ -91,9 +97,7 @@ class OpenModels {
   /// The engine of the base model.
   Engine& base(const std::string& dtype = "");
 
-  /// Why the answers of the models opened so far to the same requests may differ in another run: a
-  /// server's are its own affair, and where products are not ours, what is computed together
-  /// decides the last bits. Empty where they may not.
+  /// Of all models opened so far; a server's answers are its own affair.
   std::vector<std::string> clock_reasons() const;
 
   /// Tokens of all engines so far, {"decoded_tokens", "prefill_tokens"}. Any thread.

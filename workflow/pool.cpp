@@ -44,8 +44,7 @@ WorkflowPool::WorkflowPool(const std::vector<Trajectory>& trajectories, double m
       continue;
     }
     Entry& entry = entries_[found->second];
-    const bool ties_older = trajectory.reward == entry.best.reward && trajectory.id < entry.best.id;
-    if (trajectory.reward > entry.best.reward || ties_older) entry.best = trajectory;
+    if (trajectory.reward > entry.best.reward) entry.best = trajectory;
   }
   embed_entries();
 }

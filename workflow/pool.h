@@ -19,7 +19,7 @@ class WorkflowPool {
   struct Entry {
     std::string task_id;
     std::string query;  ///< Trajectory::prompt, that is MetaAgent::query of its task
-    Trajectory best;    ///< valid, of the highest reward for this task; ties: the oldest
+    Trajectory best;    ///< valid, of the highest reward for this task; the first of equals
   };
   struct Route {
     const Entry* entry = nullptr;  ///< owned by the pool

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -81,6 +82,27 @@ TEST(OpenModels, AModelMayHaveADtypeOfItsOwn) {
   worker.dtype = "f32";
   worker.model.clear();
   EXPECT_EQ(&models.open(worker), &models.base());
+}
+
+TEST(OpenModels, SayWhyAnotherRunMayAnswerOtherwise) {
+  test::TempDir dir;
+  fs::copy(test::fixture("tiny_llama"), dir / "m");
+  LocalOptions options = tiny();
+  options.model = (dir / "m").string();
+  OpenModels f32(options);
+  EXPECT_TRUE(f32.clock_reasons().empty());  // none is open
+  f32.base();
+  EXPECT_THAT(f32.clock_reasons(), testing::ElementsAre(HasSubstr("LibTorch's products")));
+  ModelOptions server;
+  server.kind = ModelKind::kRemote;
+  server.remote.base_url = "http://127.0.0.1:1/v1";
+  server.remote.model = "far";
+  f32.open(server);
+  EXPECT_THAT(f32.clock_reasons(), testing::Contains(HasSubstr("a server answers as far")));
+  write_file_atomically(dir / "m" / "chat_template.jinja", "{{ strftime_now('%d') }}");
+  OpenModels dated(options);
+  dated.base();
+  EXPECT_THAT(dated.clock_reasons(), testing::Contains(HasSubstr("writes the date")));
 }
 
 TEST(OpenModels, UnknownDtypesAreInputErrors) {
