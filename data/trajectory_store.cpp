@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <numeric>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -220,6 +221,27 @@ bool holds_store(sqlite3* handle, const std::string& path) {
   return true;
 }
 
+/// Puts each row behind the one it was made from, which is of its round or an earlier one.
+void put_parents_first(std::vector<Trajectory>& rows) {
+  std::map<int64_t, size_t> index_of;
+  for (size_t i = 0; i < rows.size(); ++i) index_of[rows[i].id] = i;
+  std::vector<size_t> order(rows.size()), depth(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    order[i] = i;
+    for (auto at = index_of.find(rows[i].parent); at != index_of.end() && depth[i] < rows.size();
+         at = index_of.find(rows[at->second].parent)) {
+      ++depth[i];
+    }
+  }
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::tie(rows[a].task_id, rows[a].round, depth[a]) <
+           std::tie(rows[b].task_id, rows[b].round, depth[b]);
+  });
+  std::vector<Trajectory> sorted;
+  for (const size_t i : order) sorted.push_back(std::move(rows[i]));
+  rows = std::move(sorted);
+}
+
 /// Keeps the best `limit` of each task, the first of equals, in the order of `rows`.
 std::vector<Trajectory> best_of_each_task(std::vector<Trajectory> rows, int limit) {
   std::vector<size_t> order(rows.size());
@@ -312,6 +334,7 @@ std::vector<Trajectory> TrajectoryStore::select(const TrajectoryFilter& filter) 
   if (filter.min_reward) query.bind(*filter.min_reward);
   std::vector<Trajectory> rows;
   while (query.step()) rows.push_back(read_row(query));
+  put_parents_first(rows);
   return filter.max_per_task > 0 ? best_of_each_task(std::move(rows), filter.max_per_task) : rows;
 }
 

@@ -73,8 +73,8 @@ class TrajectoryStore {
   /// Stores several in one transaction: all or none.
   std::vector<int64_t> insert_all(const std::vector<Trajectory>& trajectories);
 
-  /// Ordered by content, never by arrival: task, round, code, reasoning, then every other field;
-  /// the id and the time of storing tell only identical rows apart.
+  /// Ordered by content, never by arrival: task, round, parents before what was made from them,
+  /// code, reasoning, then every other field; the id tells only identical rows apart.
   std::vector<Trajectory> select(const TrajectoryFilter& filter = {}) const;
 
   int64_t count() const;

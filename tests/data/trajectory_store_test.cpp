@@ -104,6 +104,21 @@ TEST(TrajectoryStore, ReadsInAnOrderOfContentWhateverTheOrderOfArrival) {
   EXPECT_EQ(first_all.back(), rows[0].id);
 }
 
+TEST(TrajectoryStore, ReadsAParentBeforeWhatWasMadeFromIt) {
+  test::TempDir dir;
+  TrajectoryStore store(dir / "s.sqlite");
+  std::vector<Trajectory> chain = {make("a", 1), make("a", 1), make("a", 1)};
+  for (size_t i = 0; i < chain.size(); ++i) {
+    chain[i].code = std::string(1, static_cast<char>('z' - i));  // content alone would turn it over
+    if (i > 0) chain[i].parent = chain[i - 1].id;
+    chain[i].id = content_id(chain[i]);
+  }
+  for (const size_t i : {2, 0, 1}) store.insert(chain[i]);
+  std::string codes;
+  for (const auto& row : store.select()) codes += row.code;
+  EXPECT_EQ(codes, "zyx");
+}
+
 TEST(TrajectoryStore, GivesIdenticalRowsIdsOfTheirOwn) {
   test::TempDir dir;
   TrajectoryStore store(dir / "s.sqlite");
