@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/gzip.h"
+#include "base/hash.h"
 #include "base/jsonl.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -64,19 +65,33 @@ void write_rows(const std::string& path, const std::vector<Json>& rows) {
   write_file_atomically(path, text);
 }
 
-// Ids that an earlier run has judged. Its infrastructure failures are moved aside, to be tried
-// again.
-std::set<std::string> finished_ids(const std::string& path) {
-  std::set<std::string> ids;
-  if (path == "-" || !std::filesystem::exists(path)) return ids;
+std::string fingerprint(const Json& row) { return hex64(hash64(dump_json(row))); }
+
+// Rows that an earlier run has judged: their fingerprints by id, empty where it kept none. Its
+// infrastructure failures are moved aside, to be tried again.
+using FinishedRows = std::map<std::string, std::string>;
+FinishedRows finished_rows(const std::string& path) {
+  FinishedRows finished;
+  if (path == "-" || !std::filesystem::exists(path)) return finished;
   move_partial_line_aside(path);
   read_rows(path);  // throws where the file is none of ours
   move_lines_aside(path, [](const Json& row) {
     return !row.is_object() || row.value("verdict", Json()) != "INFRA";
   });
-  for (const auto& row : read_rows(path)) ids.insert(key_of(row));
-  ids.erase("");
-  return ids;
+  for (const auto& row : read_rows(path)) {
+    const std::string key = key_of(row);
+    if (!key.empty()) finished.emplace(key, row.value("input", ""));
+  }
+  return finished;
+}
+
+void require_same_row(const Json& row, const std::string& before, const std::string& where) {
+  const std::string now = fingerprint(row);
+  if (before.empty() || before == now) return;
+  throw InputError(where + ": id " + key_of(row) +
+                   ": cannot resume, the row differs from the one " + "that was judged: expected " +
+                   before + ", got " + now +
+                   " (--set 'resume.allow=[\"rows\"]' keeps its verdict)");
 }
 
 // Brings rows that a resumed run added behind later ones into the order of the input.
@@ -107,7 +122,7 @@ RowResult judge_row(Judge& judge, const Json& row, const std::string& where) {
   RowResult result;
   try {
     const Verdict verdict = judge.run(parse_judge_row(row, where));
-    result.row = Json{{"id", row.at("id")}};
+    result.row = Json{{"id", row.at("id")}, {"input", fingerprint(row)}};
     result.row.update(to_json(verdict));
     result.infra = verdict.infra;
   } catch (const InputError& error) {
@@ -208,7 +223,9 @@ void run_judge_program(const JudgeConfig& config, bool resume) {
   options.packages = config.packages;
   options.allow_inproc = config.allow_inproc;
   JsonlReader reader(config.in);
-  const auto finished = resume ? finished_ids(config.out) : std::set<std::string>{};
+  const auto finished = resume ? finished_rows(config.out) : FinishedRows{};
+  const auto& allow = config.resume.allow;
+  const bool any_rows = std::find(allow.begin(), allow.end(), "rows") != allow.end();
   Sandbox sandbox(options);
   log::info("sandbox: {}", sandbox.description());
   Judge judge(sandbox);
@@ -230,7 +247,8 @@ void run_judge_program(const JudgeConfig& config, bool resume) {
       refuse(line.error);
     } else if (is_appending && !key.empty() && !seen.insert(key).second) {
       refuse(reader.where(line) + ": id: " + key + " is another line's; --resume needs each once");
-    } else if (finished.count(key) > 0) {
+    } else if (const auto judged = finished.find(key); judged != finished.end()) {
+      if (!any_rows) require_same_row(line.value, judged->second, reader.where(line));
       output->skip();
     } else {
       running.push_back(

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/run_inputs.h"
 #include "sandbox/judge.h"
 
 namespace weft {
@@ -14,6 +15,7 @@ struct JudgeConfig {
   bool allow_inproc = false;
   std::string min_tier = "B";
   std::string packages;
+  ResumeOptions resume;
 
   template <class V>
   void visit(V& v) {
@@ -24,6 +26,7 @@ struct JudgeConfig {
     v("min_tier", min_tier,
       "least isolation accepted: A (user namespaces), B (root without) or C (no namespaces)");
     v("packages", packages, "folder of modules that candidates may import, e.g. numpy; or empty");
+    v("resume", resume, "what may differ when a run goes on: \"rows\"");
   }
   void validate() const;
 };
@@ -36,8 +39,10 @@ int64_t count_rows(const std::string& path);
 
 /// Judges every row. `resume` skips ids that the output already holds with a verdict, and tries
 /// those again that failed by infrastructure, in place of their old rows; at its end the output is
-/// in input order. A bad line is logged with its number and the rest go on. Throws Error at the end
-/// when there was one, or when a row could not be judged for reasons of infrastructure.
+/// in input order. A row that was another when it was judged ("input" in the output is its hash) is
+/// an InputError unless config.resume allows "rows", which keeps the old verdict. A bad line is
+/// logged with its number and the rest go on. Throws Error at the end when there was one, or when a
+/// row could not be judged for reasons of infrastructure.
 void run_judge_program(const JudgeConfig& config, bool resume);
 
 }  // namespace weft

@@ -77,6 +77,24 @@ TEST(JudgeProgram, ResumeSkipsIdsAlreadyWritten) {
   EXPECT_EQ(rows[1]["verdict"], "PASS");
 }
 
+TEST(JudgeProgram, ResumeRefusesARowThatIsAnotherThanTheOneJudged) {
+  const test::TempDir dir;
+  const std::string in = (dir / "in.jsonl").string(), out = (dir / "out.jsonl").string();
+  write_file_atomically(in, row("a", "def f(x): return 4"));
+  ASSERT_EQ(judge({"--in", in, "--out", out, "--jobs", "1"}).exit_code, 0);
+  const std::string judged = read_file(out);
+  write_file_atomically(in, row("a", "def f(x): return 5") + row("b", "def f(x): return 4"));
+  const auto run = judge({"--in", in, "--out", out, "--resume", "--jobs", "1"});
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_NE(run.err.find(":1: id \"a\": cannot resume, the row differs"), std::string::npos)
+      << run.err;
+  EXPECT_EQ(read_file(out), judged);
+  const auto told = judge(
+      {"--in", in, "--out", out, "--resume", "--jobs", "1", "--set", "resume.allow=[\"rows\"]"});
+  ASSERT_EQ(told.exit_code, 0) << told.err;
+  EXPECT_EQ(rows_of(read_file(out)).size(), 2u);
+}
+
 TEST(JudgeProgram, ResumeTriesInfrastructureFailuresAgainInTheirPlace) {
   const test::TempDir dir;
   const std::string in = (dir / "in.jsonl").string(), out = (dir / "out.jsonl").string();
