@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/clock_report.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/jsonl.h"
@@ -166,7 +167,9 @@ class GrpoRun {
     write_teachers(dir_.file("final"),
                    learn.init_adapter.empty() ? config_.model : learn.init_adapter, {});
     validate_after();
-    write_file_atomically(dir_.file("summary.json"), dump_json_pretty(trainer_.state().to_json()));
+    Json summary = trainer_.state().to_json();
+    summary["clock"] = clock();
+    write_file_atomically(dir_.file("summary.json"), dump_json_pretty(summary));
     return trainer_.state();
   }
 
@@ -300,6 +303,25 @@ class GrpoRun {
     record_validation(after);
     const Json both = {{"before", read_json_file(before_file())}, {"after", after.to_json()}};
     write_file_atomically(dir_.file("before_after.json"), dump_json_pretty(both));
+  }
+
+  /// Of the models, and of the rollouts that were trained on. Where one thing is computed at a
+  /// time, it does not matter whose products they are.
+  Json clock() const {
+    std::vector<std::string> reasons;
+    if (!config_.exact || config_.runner.max_concurrent > 1) {
+      reasons = clock_reasons(config_.model, resolve_inference_dtype(config_.dtype), false);
+    }
+    if (config_.worker.kind == ModelKind::kRemote) {
+      reasons.push_back("a server answers as " + config_.worker.remote.model);
+    }
+    int64_t decisions = 0;
+    JsonlReader reader(dir_.file("rollouts.jsonl"));
+    for (JsonlLine line; reader.next(line);) {
+      const Json usage = line.value.value("usage", Json::object());
+      if (usage.is_object()) decisions += usage.value("clock_decisions", int64_t{0});
+    }
+    return report_clock(reasons, decisions);
   }
 
   fs::path before_file() const { return dir_.file("validation_before.json"); }
