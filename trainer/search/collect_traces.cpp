@@ -36,7 +36,7 @@ class Collection {
   }
 
   void run() {
-    std::vector<char> is_cut(queries_.size(), 0);
+    std::vector<char> is_cut(queries_.size(), 1);  // or never begun
     budget_.run([&](size_t i, Budget& budget) { return is_cut[i] = collect(queries_[i], budget); });
     for (size_t i = 0; i < queries_.size(); ++i) {
       if (!is_cut[i]) continue;
