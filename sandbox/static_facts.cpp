@@ -42,6 +42,7 @@ void set_field(StaticFacts& facts, const std::string& key, const PythonValue& va
   if (key == "has_contract_init") facts.has_contract_init = value.number != 0;
   if (key == "call_returns") facts.call_returns = value.number != 0;
   if (key == "names_called") facts.names_called = strings_of(value);
+  if (key == "strings") facts.strings = strings_of(value);
   if (key == "ast_hash") facts.ast_hash = value.text;
 }
 
@@ -62,6 +63,17 @@ StaticFacts PythonAnalyser::facts(const std::string& code) {
   const auto& items = result.value->items;
   for (size_t i = 0; i + 1 < items.size(); i += 2) set_field(facts, items[i].text, items[i + 1]);
   return facts;
+}
+
+std::optional<EditExtent> PythonAnalyser::compare(const std::string& before,
+                                                  const std::string& after) {
+  auto lease = sandbox_.slots().acquire(SlotPool::Use::kCandidate);
+  const auto result = SlotPool::run_retried(lease, [&] {
+    return run_builtin(lease.zygote(), "compare_programs",
+                       {PythonValue::str(before), PythonValue::str(after)}, sandbox_.time_scale());
+  });
+  if (!result.value || result.value->items.size() != 2) return std::nullopt;
+  return EditExtent{result.value->items[0].number, result.value->items[1].number};
 }
 
 }  // namespace weft

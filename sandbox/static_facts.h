@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,9 +36,20 @@ struct StaticFacts {
   bool has_contract_init = false;         ///< and `__init__(self, name, llm_config, dataset)`
   bool call_returns = false;              ///< nothing can run behind the end of its __call__
   std::vector<std::string> names_called;  ///< last part of each called name, sorted, each once
+  std::vector<std::string> strings;       ///< string constants, no docstrings, parts of f-strings
   int64_t code_bytes = 0;
   /// Hex hash of the exact AST without positions, comments and docstrings. Local names count.
   std::string ast_hash;
+};
+
+/// How far two programs are apart, by their ASTs: comments, docstrings, positions and imports at
+/// the top do not count. Lists of statements are aligned by a longest common subsequence; what is
+/// left between two aligned statements is one place, its size the longer side's number of
+/// statements. A single compound statement in the place of another of its type is compared in
+/// itself: its head is one place of one statement, its blocks are compared likewise.
+struct EditExtent {
+  int64_t places = 0;
+  int64_t statements = 0;
 };
 
 /// Thread-safe.
@@ -48,6 +60,9 @@ class PythonAnalyser {
   /// Never runs `code`. Text on which the parser itself fails (time, memory, crash) does not parse
   /// and says so in `syntax_error`. Throws Error when the sandbox fails twice.
   StaticFacts facts(const std::string& code);
+
+  /// None when one of them does not parse, or is too large to be compared. Throws as facts().
+  std::optional<EditExtent> compare(const std::string& before, const std::string& after);
 
  private:
   Sandbox& sandbox_;

@@ -2,6 +2,7 @@
 /// The contract of the code is BayesFlow's (arXiv:2601.22305, appendix G and H).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,11 @@ class MetaAgent {
   /// Whether the code's __call__ ends here: a step behind it would never run. False for code that
   /// does not parse. Throws as check does.
   bool is_whole(const std::string& code) const;
+
+  /// How far an edit is from the code it was made of; none when one of them does not parse.
+  std::optional<EditExtent> compare(const std::string& before, const std::string& after) const {
+    return analyser_.compare(before, after);
+  }
 
   const MetaAgentOptions& options() const { return options_; }
 

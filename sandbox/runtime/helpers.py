@@ -81,7 +81,7 @@ def static_facts(code):
     except (ValueError, MemoryError, RecursionError) as error:
         return {"parses": False, "syntax_error": f"{type(error).__name__} while parsing"}
     refused, reached = refusals(tree)
-    signatures, imports, called = set(), dict(reached), set()
+    signatures, imports, called, strings = set(), dict(reached), set(), set()
     num_nodes = num_calls = depth = 0
     stack = [(tree, 1)]
     while stack:
@@ -96,6 +96,8 @@ def static_facts(code):
         if isinstance(node, ast.Call):
             num_calls += 1
             called.add(_called_name(node))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            strings.add(node.value)
         stack.extend(
             (child, level + 1)
             for child in ast.iter_child_nodes(node)
@@ -111,9 +113,95 @@ def static_facts(code):
         "import_lines": [line for _, line in sorted(imports.items())],
         "refusals": refused,
         "names_called": sorted(called - {""}),
+        "strings": sorted(text.encode("utf-8", "replace").decode() for text in strings),
         "ast_hash": _stable_hash(tree),
         **workflow_class(tree),
     }
+
+
+def _blocks(node):
+    """The fields of a compound statement that hold statements, or the handlers of a try."""
+    lists = [(field, getattr(node, field, None)) for field in node._fields]
+    return {
+        field: items
+        for field, items in lists
+        if isinstance(items, list)
+        and items
+        and all(isinstance(item, (ast.stmt, ast.ExceptHandler)) for item in items)
+    }
+
+
+def _head(node):
+    """Hash of a compound statement without its blocks."""
+    blocks = ("body", "orelse", "finalbody", "handlers")
+    fields = [getattr(node, field, None) for field in node._fields if field not in blocks]
+    return _stable_hash([type(node).__name__, fields])
+
+
+def _common(before, after):
+    """Index pairs of a longest common subsequence of two lists."""
+    rows, columns = len(before), len(after)
+    best = [[0] * (columns + 1) for _ in range(rows + 1)]
+    for i in reversed(range(rows)):
+        for j in reversed(range(columns)):
+            equal = before[i] == after[j]
+            best[i][j] = best[i + 1][j + 1] + 1 if equal else max(best[i + 1][j], best[i][j + 1])
+    pairs, i, j = [], 0, 0
+    while i < rows and j < columns:
+        if before[i] == after[j]:
+            pairs.append((i, j))
+            i, j = i + 1, j + 1
+        elif best[i + 1][j] >= best[i][j + 1]:
+            i += 1
+        else:
+            j += 1
+    return pairs
+
+
+def _alike(before, after):
+    return type(before) is type(after) and bool(_blocks(before)) and bool(_blocks(after))
+
+
+def _compare_blocks(before, after):
+    """(places, statements) in which two lists of statements differ, nested ones included."""
+    pairs = _common([_stable_hash(each) for each in before], [_stable_hash(each) for each in after])
+    places = statements = start = other_start = 0
+    for end, other_end in (*pairs, (len(before), len(after))):
+        gone, come = before[start:end], after[other_start:other_end]
+        start, other_start = end + 1, other_end + 1
+        if len(gone) == len(come) and all(map(_alike, gone, come)):
+            for old, new in zip(gone, come):
+                more_places, more_statements = _compare_compound(old, new)
+                places, statements = places + more_places, statements + more_statements
+        else:
+            places, statements = places + 1, statements + max(len(gone), len(come))
+    return places, statements
+
+
+def _compare_compound(before, after):
+    places = statements = int(_head(before) != _head(after))
+    old, new = _blocks(before), _blocks(after)
+    for field in {**old, **new}:
+        more_places, more_statements = _compare_blocks(old.get(field, []), new.get(field, []))
+        places, statements = places + more_places, statements + more_statements
+    return places, statements
+
+
+def _program(code):
+    """Its statements without docstrings and imports."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED):
+            _drop_docstring(node)
+    return [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
+
+
+def compare_programs(before, after):
+    """EditExtent of sandbox/static_facts.h as (places, statements); None where one does not parse."""
+    try:
+        return _compare_blocks(_program(before), _program(after))
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
 
 
 def _split_assert(code, entry_point):

@@ -135,6 +135,45 @@ TEST(PythonAnalyser, NamesSyntaxErrorsWithTheirLine) {
   EXPECT_FALSE(facts(std::string("a\0b", 3)).parses);
 }
 
+TEST(PythonAnalyser, ListsStringsWithoutDocstrings) {
+  const auto f = facts("\"\"\"doc\"\"\"\nx = f\"ab {y} cd\" + 'plain'\n# 'comment'\nz = 'plain'\n");
+  EXPECT_EQ(f.strings, (std::vector<std::string>{" cd", "ab ", "plain"}));
+}
+
+/// "places/statements", or "none".
+std::string compared(const std::string& before, const std::string& after) {
+  const auto extent = PythonAnalyser(test::shared_sandbox()).compare(before, after);
+  return extent ? std::to_string(extent->places) + "/" + std::to_string(extent->statements)
+                : "none";
+}
+
+// One function of three statements, the middle one a loop.
+std::string looped(const std::string& first, const std::string& head, const std::string& inner) {
+  return "class W:\n    async def f(self):\n        " + first + "\n        for x in " + head +
+         ":\n            a = 1\n            " + inner + "\n        return a\n";
+}
+
+TEST(PythonAnalyser, SaysInHowManyPlacesTwoProgramsDiffer) {
+  const std::string parent = looped("y = 1", "range(3)", "b = 2");
+  EXPECT_EQ(compared(parent, parent), "0/0");
+  EXPECT_EQ(compared(parent, looped("y = 2", "range(3)", "b = 2")), "1/1");
+  EXPECT_EQ(compared(parent, looped("y = 1", "range(4)", "b = 2")), "1/1");
+  EXPECT_EQ(compared(parent, looped("y = 1", "range(3)", "b = 3")), "1/1");
+  EXPECT_EQ(compared(parent, looped("y = 2", "range(3)", "b = 3")), "2/2");
+  EXPECT_EQ(compared(parent, looped("y = 1\n        z = 2", "range(3)", "b = 2")), "1/1");
+  EXPECT_EQ(compared(parent, looped("y = 2\n        z = 2\n        u = 2", "range(3)", "b = 2")),
+            "1/3");
+  EXPECT_EQ(compared(parent, "def g():\n    pass\n"), "1/1");
+}
+
+TEST(PythonAnalyser, ComparesWithoutCommentsDocstringsAndImports) {
+  const std::string parent = looped("y = 1", "x", "b = 2");
+  EXPECT_EQ(compared(parent, "import re\nfrom math import pi\n" + parent + "# end\n"), "0/0");
+  EXPECT_EQ(compared(parent, "\"\"\"What it does.\"\"\"\n" + parent), "0/0");
+  EXPECT_EQ(compared(parent, "x = ("), "none");
+  EXPECT_EQ(compared("x = (", parent), "none");
+}
+
 TEST(PythonAnalyser, DoesNotRunTheCodeAndSurvivesParserBombs) {
   EXPECT_TRUE(facts("import os\nos._exit(0)\nwhile True: pass\n").parses);
   EXPECT_FALSE(facts(std::string(100000, '(')).parses);
