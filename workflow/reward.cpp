@@ -1,5 +1,7 @@
 #include "workflow/reward.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/check.h"
@@ -13,6 +15,13 @@ void RewardOptions::validate() const {
   require_at_least("w_diversity", w_diversity, 0);
   require_at_least("nodes_low", nodes_low, 0);
   require_above("nodes_high", nodes_high, nodes_low);
+}
+
+std::string RewardOptions::text() const {
+  return fmt::format(
+      "{0:g} P - {1:g} C + {2:g} D in [{3:g}, {4:g}]: P share of val tests passed, C size and D "
+      "distinctness of the code in [0, 1]",
+      w_pass, w_complexity, w_diversity, -w_complexity, w_pass + w_diversity);
 }
 
 RewardTerms reward(const Outcome& outcome, const Workflow& workflow, const RewardOptions& options) {

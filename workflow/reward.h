@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "workflow/run_workflow.h"
 #include "workflow/workflow.h"
@@ -26,9 +27,13 @@ struct RewardOptions {
     v("nodes_high", nodes_high, "AST nodes that cost the whole penalty");
   }
   void validate() const;  ///< throws InputError
+
+  /// The formula with these weights and its range, for reports.
+  std::string text() const;
 };
 
-/// Each term unweighted, and their weighted sum.
+/// Each term unweighted, and their weighted sum, which lies in [-w_complexity, w_pass +
+/// w_diversity]: it is not an accuracy and may be below 0.
 struct RewardTerms {
   double pass = 0;        ///< P in [0, 1]
   double complexity = 0;  ///< C in [0, 1]
