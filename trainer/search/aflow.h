@@ -40,7 +40,7 @@ struct AflowOptions {
 };
 
 /// P(i) = lambda / n + (1 - lambda) softmax_i(alpha score_scale s_i), for mean rewards `scores`
-/// [n]. AFlow equation 3 with the code's scale.
+/// [n]. AFlow equation 3 with the code's scale; its scores are in [0, 1], rewards need not be.
 std::vector<double> aflow_selection_probabilities(std::span<const double> scores,
                                                   const AflowOptions& options = {});
 

@@ -13,6 +13,7 @@ namespace weft {
 namespace {
 
 constexpr int kEditTries = 4;
+constexpr size_t kMaxNoted = 400;  ///< bytes of what a run showed, where many are listed
 
 Candidate baseline(const char* kind, const char* reasoning, std::string code) {
   Candidate candidate;
@@ -43,13 +44,13 @@ ArchiveEntry ArchiveEntry::of(const Sampled& sampled, int64_t parent) {
           parent,
           sampled.reward.value_or(0),
           sampled.evaluation.reward_deviation,
-          sampled.evaluation.error};
+          sampled.evaluation.feedback};
 }
 
 Json ArchiveEntry::to_json() const {
-  return {{"row", row},       {"parent", parent},       {"kind", candidate.kind},
-          {"reward", reward}, {"deviation", deviation}, {"reasoning", candidate.reasoning},
-          {"error", error},   {"code", candidate.code}};
+  return {{"row", row},           {"parent", parent},       {"kind", candidate.kind},
+          {"reward", reward},     {"deviation", deviation}, {"reasoning", candidate.reasoning},
+          {"feedback", feedback}, {"code", candidate.code}};
 }
 
 ArchiveEntry ArchiveEntry::from_json(const Json& json) {
@@ -59,7 +60,7 @@ ArchiveEntry ArchiveEntry::from_json(const Json& json) {
   entry.parent = get_field<int64_t>(json, "parent", where);
   entry.reward = get_field<double>(json, "reward", where);
   entry.deviation = get_field<double>(json, "deviation", where);
-  entry.error = get_field<std::string>(json, "error", where);
+  entry.feedback = get_field<std::string>(json, "feedback", where);
   entry.candidate.kind = get_field<std::string>(json, "kind", where);
   entry.candidate.reasoning = get_field<std::string>(json, "reasoning", where);
   entry.candidate.code = get_field<std::string>(json, "code", where);
@@ -136,7 +137,8 @@ std::string AflowSearch::experience(size_t parent) const {
   for (const auto& entry : archive_) {
     if (entry.parent != static_cast<int64_t>(parent)) continue;
     std::string& list = entry.reward > archive_[parent].reward ? good : bad;
-    list += fmt::format("- {} (reward {:.4f})\n", entry.candidate.reasoning, entry.reward);
+    list += fmt::format("- {} (reward {:.4f}) {}\n", entry.candidate.reasoning, entry.reward,
+                        entry.feedback.substr(0, kMaxNoted));
   }
   std::string text;
   if (!good.empty()) text += "Edits of it that raised the reward:\n" + good;
@@ -151,28 +153,26 @@ Candidate AflowSearch::edit(size_t parent) {
       return entry.parent == static_cast<int64_t>(parent) && entry.candidate.code == code;
     });
   };
-  Candidate edited;
-  TextUsage usage;
-  int calls = 0;
+  Candidate edited, paid;
   for (int attempt = 0; attempt < kEditTries; ++attempt) {
+    if (attempt > 0 && evaluator_.means_spent(spent_by_generator(paid.usage, paid.calls))) break;
     edited = evaluator_.generator().refine(evaluator_.target().task, from.candidate,
-                                           {from.reward, from.error, experience(parent)},
+                                           {from.reward, from.feedback, experience(parent)},
                                            seed_of("edit", attempt));
-    usage.prompt_tokens += edited.usage.prompt_tokens;
-    usage.completion_tokens += edited.usage.completion_tokens;
-    usage.usd += edited.usage.usd;
-    calls += edited.calls;
+    paid.charge(edited.usage, edited.calls);
     if (!known(edited.code)) break;
   }
-  edited.usage = usage;
-  edited.calls = calls;
+  edited.usage = paid.usage;
+  edited.calls = paid.calls;
   edited.parent = from.row;
+  edited.edited_from = from.candidate.code;
   return edited;
 }
 
 RoundReport AflowSearch::run_round() {
   ++round_;
   const bool first = archive_.empty();
+  if (!first && evaluator_.reserve(1, round_) == 0) return report({});
   const size_t parent = first ? 0 : draw_parent();
   Candidate candidate = first ? single_call(evaluator_.target().task) : edit(parent);
   const auto sampled = evaluator_.evaluate({std::move(candidate)}, round_);
@@ -203,8 +203,12 @@ std::string AdasSearch::archive_text() const {
   std::string text;
   for (const size_t i : top_indices(rewards, rewards.size())) {
     const auto& entry = archive_[i];
-    const std::string shown = fmt::format("Reward {:.4f}. {}\n```python\n{}```\n\n", entry.reward,
-                                          entry.candidate.reasoning, entry.candidate.code);
+    std::string shown = fmt::format("Reward {:.4f}. {}\n```python\n{}```\n", entry.reward,
+                                    entry.candidate.reasoning, entry.candidate.code);
+    if (!entry.feedback.empty()) {
+      shown += "What its run showed: " + entry.feedback.substr(0, kMaxNoted) + "\n";
+    }
+    shown += "\n";
     if (text.size() + shown.size() > static_cast<size_t>(options_.max_archive_bytes)) break;
     text += shown;
   }
@@ -216,6 +220,7 @@ std::string AdasSearch::archive_text() const {
 
 RoundReport AdasSearch::run_round() {
   ++round_;
+  if (round_ > 1 && evaluator_.reserve(1, round_) == 0) return report({});
   const Task& task = evaluator_.target().task;
   auto candidates = round_ == 1
                         ? first_archive(task)
@@ -244,9 +249,10 @@ bool RandomSearch::finished() const {
 RoundReport RandomSearch::run_round() {
   const int64_t left = options_.workflows - round_ * options_.batch;
   ++round_;
+  const int64_t granted = evaluator_.reserve(std::min(left, options_.batch), round_);
+  if (granted == 0) return report({});
   return report(evaluator_.evaluate(
-      evaluator_.generator().draft(evaluator_.target().task, std::min(left, options_.batch), "",
-                                   seed_of("draft")),
+      evaluator_.generator().draft(evaluator_.target().task, granted, "", seed_of("draft")),
       round_));
 }
 

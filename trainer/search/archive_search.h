@@ -15,7 +15,7 @@ struct ArchiveEntry {
   int64_t row = 0;
   int64_t parent = -1;  ///< index in the archive; -1: none
   double reward = 0, deviation = 0;
-  std::string error;
+  std::string feedback;
 
   static ArchiveEntry of(const Sampled& sampled, int64_t parent);
   Json to_json() const;

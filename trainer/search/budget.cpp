@@ -1,5 +1,7 @@
 #include "trainer/search/budget.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace weft {
@@ -64,17 +66,22 @@ bool Budget::exhausted_locked() const {
   return (options_.workflows > 0 && spent_.workflows >= options_.workflows) || means_spent_locked();
 }
 
-bool Budget::means_spent_locked() const {
-  return (options_.calls > 0 && spent_.calls() >= options_.calls) ||
-         (options_.tokens > 0 && spent_.tokens() >= options_.tokens) ||
-         (options_.usd > 0 && spent_.usd >= options_.usd);
+bool Budget::means_spent_locked(const Spent& more) const {
+  return (options_.calls > 0 && spent_.calls() + more.calls() >= options_.calls) ||
+         (options_.tokens > 0 && spent_.tokens() + more.tokens() >= options_.tokens) ||
+         (options_.usd > 0 && spent_.usd + more.usd >= options_.usd);
 }
 
-bool Budget::reserve_workflow() {
+int64_t Budget::reserve_workflows(int64_t wanted, int64_t calls_each) {
   const std::lock_guard lock(mutex_);
-  if (exhausted_locked()) return false;
-  ++spent_.workflows;
-  return true;
+  if (exhausted_locked()) return 0;
+  int64_t count = wanted;
+  if (options_.workflows > 0) count = std::min(count, options_.workflows - spent_.workflows);
+  if (options_.calls > 0) {
+    count = std::min(count, std::max<int64_t>(1, (options_.calls - spent_.calls()) / calls_each));
+  }
+  spent_.workflows += count;
+  return count;
 }
 
 bool Budget::exhausted() const {
@@ -82,9 +89,9 @@ bool Budget::exhausted() const {
   return exhausted_locked();
 }
 
-bool Budget::means_spent() const {
+bool Budget::means_spent(const Spent& more) const {
   const std::lock_guard lock(mutex_);
-  return means_spent_locked();
+  return means_spent_locked(more);
 }
 
 void Budget::add(const Spent& more) {

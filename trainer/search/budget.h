@@ -19,8 +19,10 @@ struct BudgetOptions {
 
   template <class V>
   void visit(V& v) {
-    v("workflows", workflows, "most workflows that a search executes; never exceeded");
-    v("calls", calls, "most model calls, of generator and worker; checked before each workflow");
+    v("workflows", workflows,
+      "most workflows that a search writes and executes; never exceeded, the final choice apart");
+    v("calls", calls,
+      "most model calls, of generator and worker; checked before each is asked for");
     v("tokens", tokens, "most tokens, prompts included; checked before each workflow");
     v("usd", usd, "most money; checked before each workflow");
   }
@@ -53,29 +55,25 @@ Spent spent_from_json(const Json& json);
 /// Thread-safe.
 class Budget {
  public:
-  /// `is_continued` says that `before` counts what a search's saved state tells of as well.
-  explicit Budget(BudgetOptions options, Spent before = {}, bool is_continued = false)
-      : options_(options), is_continued_(is_continued), spent_(before) {}
+  explicit Budget(BudgetOptions options, Spent before = {}) : options_(options), spent_(before) {}
 
-  /// Counts one more workflow, unless one of the limits is reached.
-  bool reserve_workflow();
-  /// Gives back a reservation whose workflow was not written.
-  void release_workflow() { add({.workflows = -1}); }
+  /// Counts up to `wanted` more workflows, as many as the limits leave, and returns their number.
+  /// Each is taken to need `calls_each` calls; what it needs beyond is known later only.
+  int64_t reserve_workflows(int64_t wanted, int64_t calls_each = 1);
+  bool reserve_workflow() { return reserve_workflows(1) == 1; }
+  /// Gives back reservations whose workflows were not written, or need not be run.
+  void release_workflows(int64_t count) { add({.workflows = -count}); }
   bool exhausted() const;
-  /// Whether calls, tokens or money are spent: what ends other work than searching, too.
-  bool means_spent() const;
+  /// Whether calls, tokens or money are spent, with `more` on top: what ends other work than
+  /// searching, too.
+  bool means_spent(const Spent& more = {}) const;
   void add(const Spent& more);
-  /// Counts what was spent before this object was made, once.
-  void add_earlier(const Spent& more) {
-    if (!is_continued_) add(more);
-  }
   Spent spent() const;
 
  private:
   bool exhausted_locked() const;
-  bool means_spent_locked() const;
+  bool means_spent_locked(const Spent& more = {}) const;
   const BudgetOptions options_;
-  const bool is_continued_;
   mutable std::mutex mutex_;
   Spent spent_;
 };

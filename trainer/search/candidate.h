@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "data/trajectory_store.h"
 #include "model/text_model.h"
+#include "sandbox/static_facts.h"
 
 namespace weft {
 
@@ -29,8 +30,17 @@ struct Candidate {
   std::string problem;         ///< why it is kMalformed or kFailed, one line
   bool out_of_budget = false;  ///< kFailed because the generator's own budget is spent
   int64_t parent = 0;          ///< row of the workflow it was made from; 0: none
+  std::string edited_from;     ///< code that it is meant to be one edit of; empty: written anew
   TextUsage usage;             ///< of the generator, tries that were thrown away included
   int calls = 0;               ///< likewise
+
+  /// Adds what further requests for it used.
+  void charge(const TextUsage& more, int more_calls) {
+    usage.prompt_tokens += more.prompt_tokens;
+    usage.completion_tokens += more.completion_tokens;
+    usage.usd += more.usd;
+    calls += more_calls;
+  }
 };
 
 /// What running it gave, over the tasks of its search.
@@ -44,7 +54,10 @@ struct Evaluation {
   double diversity = 0;
   double reward = 0;                 ///< mean of RewardTerms::total
   double reward_deviation = 0;       ///< population standard deviation over the repeats' means
-  std::string answer;                ///< of the first run; not stored
+  std::vector<std::string> answers;  ///< [tasks] of the first repeat; not stored
+  std::string feedback;  ///< what its runs showed, as a generator is told it; may be empty
+  std::optional<EditExtent> edit;    ///< from Candidate::edited_from, where both parse
+  bool names_query = false;          ///< workflow/names_query.h, of any of the tasks
   int num_infra = 0;                 ///< runs that could not be scored
   std::vector<double> task_rewards;  ///< [tasks] mean over repeats; NaN: none; not stored
   Json usage = Json::object();  ///< calls, execs, tokens, usd of the worker; per_task where several

@@ -15,7 +15,9 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/reasons.h"
 #include "base/stop.h"
+#include "trainer/search/search_report.h"
 #include "trainer/search/shared_budget.h"
 #include "trainer/search/trace_store.h"
 
@@ -26,7 +28,7 @@ namespace {
 /// All queries of a run, several at a time.
 class Collection {
  public:
-  Collection(const TraceOptions& options, const std::vector<Task>& tasks, const TraceTools& tools)
+  Collection(const TraceOptions& options, const std::vector<Task>& tasks, const SearchTools& tools)
       : options_(options),
         tools_(tools),
         queries_(all_queries(options, tasks)),
@@ -48,24 +50,24 @@ class Collection {
   }
 
   Json report() const {
-    return {{"teacher", tools_.search.generator.origin()},
-            {"worker", tools_.search.worker_name},
-            {"queries", queries_.size()},
-            {"done", done_.load()},
-            {"traces", traces_.load()},
-            {"no_valid_workflow", done_.load() - traces_.load() - no_reasoning_.load()},
-            {"no_reasoning", no_reasoning_.load()},
-            {"failed", failed_.load()},
-            {"clock", report_clock(tools_.search.clock_reasons,
-                                   clock_decisions_in(tools_.search.store.select()))},
-            {"spent", budget_.spent().to_json()},
-            {"budget_exhausted", Budget(options_.budget, budget_.spent()).exhausted()}};
+    return {
+        {"teacher", tools_.generator.origin()},
+        {"worker", tools_.worker_name},
+        {"queries", queries_.size()},
+        {"done", done_.load()},
+        {"traces", traces_.load()},
+        {"no_valid_workflow", done_.load() - traces_.load() - no_reasoning_.load()},
+        {"no_reasoning", no_reasoning_.load()},
+        {"failed", failed_.load()},
+        {"failures", failures_.to_json()},
+        {"clock", report_clock(tools_.clock_reasons, clock_decisions_in(tools_.store.select()))},
+        {"spent", budget_.spent().to_json()},
+        {"budget_exhausted", Budget(options_.budget, budget_.spent()).exhausted()}};
   }
 
   int64_t num_traces() const { return traces_; }
   int64_t num_failed() const { return failed_; }
   int64_t num_left() const { return static_cast<int64_t>(queries_.size()) - done_; }
-  std::string last_failure() const { return last_failure_; }
 
  private:
   struct Query {
@@ -86,7 +88,7 @@ class Collection {
   }
 
   TraceProgress progress_of(const Query& query) const {
-    return {tools_.search, *query.task, query.number, options_.seed};
+    return {tools_, *query.task, query.number, options_.seed};
   }
 
   /// True when the budget cut it short.
@@ -123,18 +125,23 @@ class Collection {
     Candidate candidate = progress.ask();
     budget.add(spent_by_generator(candidate.usage, candidate.calls));
     if (candidate.status == Candidate::Status::kFailed) {
-      budget.release_workflow();
+      budget.release_workflows(1);
       return count_failure(task, candidate.problem, candidate.out_of_budget);
     }
 
     Evaluation evaluation;
     const std::vector<const Task*> tasks = {&task};
-    tools_.search.scorer.score({{&candidate, &tasks, 1, progress.run_seed()}},
-                               [&](size_t, Evaluation e) { evaluation = std::move(e); });
+    tools_.scorer.score({{&candidate, &tasks, 1, progress.run_seed()}},
+                        [&](size_t, Evaluation e) { evaluation = std::move(e); });
     budget.add(spent_by_worker(evaluation.usage));
     if (!evaluation.rewarded()) return count_failure(task, evaluation.error, false);
     failures_in_a_row_ = 0;
-    progress.add(candidate, evaluation, tools_.feedback(task, candidate, evaluation));
+    evaluation.feedback =
+        tools_.feedback ? tools_.feedback(tasks, candidate, evaluation) : evaluation.error;
+    if (candidate.status == Candidate::Status::kWritten && !candidate.edited_from.empty()) {
+      evaluation.edit = tools_.scorer.compare(candidate.edited_from, candidate.code);
+    }
+    progress.add(candidate, evaluation);
     return true;
   }
 
@@ -144,7 +151,7 @@ class Collection {
     ++failed_;
     log::warn("{}: no round: {}", task.id, what);
     const std::lock_guard lock(mutex_);
-    last_failure_ = what;
+    failures_.add(what);
     if (++failures_in_a_row_ < options_.max_failures || stopped_) return false;
     stopped_ = true;
     if (!out_of_budget || traces_ == 0) {
@@ -157,7 +164,7 @@ class Collection {
   }
 
   const TraceOptions& options_;
-  const TraceTools& tools_;
+  const SearchTools& tools_;
   const std::vector<Query> queries_;
   SharedBudget budget_;
   std::optional<Progress> progress_;
@@ -165,7 +172,7 @@ class Collection {
   std::atomic<bool> stopped_{false};
   std::mutex mutex_;
   std::exception_ptr error_;
-  std::string last_failure_;
+  ReasonCounts failures_;
 };
 
 std::string without_fences(std::string text) {
@@ -175,17 +182,14 @@ std::string without_fences(std::string text) {
   return text;
 }
 
-std::string failed_tests(const Verdict& verdict, const std::vector<Json>& tests) {
-  constexpr size_t kShown = 3;
-  std::string text;
-  size_t shown = 0;
-  for (size_t i = 0; i < verdict.tests.size() && i < tests.size() && shown < kShown; ++i) {
-    const TestResult& result = verdict.tests[i];
-    if (result.verdict == TestVerdict::kPass) continue;
-    text += "\n- " + dump_json(tests[i]) + ": " + result.name();
-    if (!result.got.empty()) text += ", got " + result.got;
-    if (!result.error_message.empty()) text += ", " + result.error_message.substr(0, 200);
-    ++shown;
+/// One line for a run without a single trace.
+std::string why_nothing(const Json& report) {
+  std::string text = fmt::format("not one trace was collected from {} queries",
+                                 report.at("queries").get<size_t>());
+  if (report.at("budget_exhausted").get<bool>()) text += "; the budget is spent";
+  for (const auto& [what, reasons] : {std::pair("no round", report.at("failures")),
+                                      std::pair("invalid", report.at("reasons").at("invalid"))}) {
+    if (!reasons.empty()) text += fmt::format("; {}: {}", what, listed_reasons(reasons));
   }
   return text;
 }
@@ -219,33 +223,17 @@ JoinedTrace join_rounds(const std::vector<TraceRound>& rounds) {
   return trace;
 }
 
-std::string ExecutionFeedback::text(const Task& task, const Candidate& candidate,
-                                    const Evaluation& evaluation) {
-  if (candidate.status == Candidate::Status::kMalformed || !evaluation.valid) {
-    return "The workflow is not valid: " + evaluation.error;
-  }
-  std::string text =
-      fmt::format("It passed {:.0f} % of the validation tests.", 100 * evaluation.pass_rate);
-  if (!evaluation.error.empty()) text += " The run ended with: " + evaluation.error;
-  if (task.kind != TaskKind::kCode || task.public_tests.empty() || evaluation.answer.empty()) {
-    return text;
-  }
-  const Verdict verdict = judge_.run(judge_request(task, evaluation.answer, task.public_tests));
-  const std::string failed = verdict.infra ? "" : failed_tests(verdict, task.public_tests);
-  if (!failed.empty()) text += " Public tests that its answer failed:" + failed;
-  return text;
-}
-
 Json collect_traces(const TraceOptions& options, const std::vector<Task>& tasks,
-                    const TraceTools& tools, const std::filesystem::path& dir) {
+                    const SearchTools& tools, const std::filesystem::path& dir) {
   options.validate();
   Collection collection(options, tasks, tools);
   collection.run();
-  const Json report = collection.report();
+  const auto rows = tools.store.select();
+  Json report = collection.report();
+  report["reasons"] = reasons_of(rows, Json::object());
+  report.update(edits_of(rows));
   write_file_atomically(dir / "report.json", dump_json_pretty(report));
-  if (collection.num_failed() > 0 && collection.num_traces() == 0) {
-    throw Error("not one trace was collected; the last failure: " + collection.last_failure());
-  }
+  if (collection.num_traces() == 0) throw Error(why_nothing(report));
   if (report["budget_exhausted"].get<bool>()) {
     log::warn("the budget is spent: {} traces are kept, {} queries are left",
               collection.num_traces(), collection.num_left());

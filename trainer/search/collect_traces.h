@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "data/task.h"
-#include "sandbox/judge.h"
 #include "trainer/search/budget.h"
 #include "trainer/search/generator.h"
 #include "trainer/search/sample_workflows.h"
@@ -67,34 +66,18 @@ struct JoinedTrace {
 };
 JoinedTrace join_rounds(const std::vector<TraceRound>& rounds);
 
-/// What a round is told of its execution: the share of val tests passed, the workflow's error, and
-/// from the public tests (never val or hidden ones) what failed and how. Any thread.
-class ExecutionFeedback {
- public:
-  explicit ExecutionFeedback(Judge& judge) : judge_(judge) {}
-  std::string text(const Task& task, const Candidate& candidate, const Evaluation& evaluation);
-
- private:
-  Judge& judge_;
-};
-
-/// `tools.generator` is the teacher; `feedback` may be any function in place of ExecutionFeedback.
-struct TraceTools {
-  SearchTools search;
-  std::function<std::string(const Task&, const Candidate&, const Evaluation&)> feedback;
-};
-
-/// Collects traces into the store: every round under the origin of the teacher + "/round", every
-/// joined trace under the origin itself with usage {"rounds","chosen_round"}. State "trace/ID/N"
-/// marks what is done: a later call does the rest, from the round it was at. Writes report.json
-/// into `dir` and returns it:
+/// `tools.generator` is the teacher. Collects traces into the store: every round under the origin
+/// of the teacher + "/round", every joined trace under the origin itself with usage
+/// {"rounds","chosen_round"}. State "trace/ID/N" marks what is done: a later call does the rest,
+/// from the round it was at. Writes report.json into `dir` and returns it:
 /// {"teacher","worker","queries","done","traces","no_valid_workflow","no_reasoning","failed",
-/// "spent","budget_exhausted","clock"}.
+/// "spent","budget_exhausted","clock","failures": {reason: count}, "reasons" as of search_report.h,
+/// "edits_checked","edits_larger","edits_unchanged"}.
 ///
 /// The budget and single failures of the teacher end nothing that is in the store: the rest is left
 /// out with one warning. Throws Error when the teacher fails max_failures times in a row, or when
-/// it failed and there is not one trace; Interrupted after a stop signal.
+/// there is not one trace, with the counted reasons; Interrupted after a stop signal.
 Json collect_traces(const TraceOptions& options, const std::vector<Task>& tasks,
-                    const TraceTools& tools, const std::filesystem::path& dir);
+                    const SearchTools& tools, const std::filesystem::path& dir);
 
 }  // namespace weft

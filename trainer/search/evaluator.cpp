@@ -1,5 +1,7 @@
 #include "trainer/search/evaluator.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -19,13 +21,15 @@ uint64_t SearchTarget::seed_of(const char* what, int64_t round, int64_t index) c
 }
 
 Evaluator::Evaluator(SearchTarget target, StepGenerator& generator, SearchScorer& scorer,
-                     TrajectoryStore& store, Budget& budget, EvaluatorOptions options)
+                     TrajectoryStore& store, Budget& budget, EvaluatorOptions options,
+                     FeedbackText feedback)
     : target_(std::move(target)),
       generator_(generator),
       scorer_(scorer),
       store_(store),
       budget_(budget),
-      options_(options) {
+      options_(options),
+      feedback_(std::move(feedback)) {
   TrajectoryFilter filter;
   filter.task_id = target_.id;
   for (const auto& row : store_.select(filter)) load(row);
@@ -56,6 +60,31 @@ std::optional<double> Evaluator::objective_of(const Evaluation& evaluation) cons
   return options_.objective == Objective::kReward ? evaluation.reward : evaluation.pass_rate;
 }
 
+/// Rows of this round that are still to be met again.
+int64_t Evaluator::num_stored(int64_t round) const {
+  int64_t count = 0;
+  for (auto it = stored_.lower_bound({round, ""}); it != stored_.end(); ++it) {
+    if (it->first.first != round) break;
+    count += static_cast<int64_t>(it->second.size());
+  }
+  return count;
+}
+
+int64_t Evaluator::reserve(int64_t wanted, int64_t round, int64_t steps) {
+  if (budget_.means_spent()) {
+    num_skipped_ += wanted;
+    return 0;
+  }
+  // One that can correct is a model, each request to it a call.
+  const int64_t calls_each = 1 + (generator_.can_correct() ? 1 + steps : 0);
+  const int64_t stored = num_stored(round);
+  const int64_t missing = wanted - stored - num_reserved_;
+  if (missing > 0) num_reserved_ += budget_.reserve_workflows(missing, calls_each);
+  const int64_t granted = std::min(wanted, stored + num_reserved_);
+  num_skipped_ += wanted - granted;
+  return granted;
+}
+
 std::vector<Sampled> Evaluator::evaluate(std::vector<Candidate> candidates, int64_t round) {
   std::vector<Sampled> batch(candidates.size());
   std::vector<size_t> indices;
@@ -65,6 +94,8 @@ std::vector<Sampled> Evaluator::evaluate(std::vector<Candidate> candidates, int6
   }
   score_new(batch, indices, round);
   correct_failed(batch, round);
+  budget_.release_workflows(num_reserved_);
+  num_reserved_ = 0;
   return batch;
 }
 
@@ -73,11 +104,19 @@ void Evaluator::score_new(std::vector<Sampled>& batch, const std::vector<size_t>
   std::vector<WorkflowScoreRequest> requests;
   std::vector<size_t> running, repeated;
   std::map<std::string, size_t> first_of;
+  const auto start = [&](size_t i) {
+    const Candidate& candidate = batch[i].candidate;
+    first_of.emplace(candidate.code, i);
+    running.push_back(i);
+    requests.push_back({&candidate, &target_.tasks, options_.repeats,
+                        hash_combine(target_.seed, hash64(candidate.code))});
+  };
   for (const size_t i : indices) {
     Sampled& sampled = batch[i];
     budget_.add(spent_by_generator(sampled.candidate.usage, sampled.candidate.calls));
     if (sampled.candidate.status == Candidate::Status::kFailed) {
       log::warn("{}: the generator failed: {}", target_.id, sampled.candidate.problem);
+      failures_.add(sampled.candidate.problem);
       continue;
     }
     const std::string& code = sampled.candidate.code;
@@ -85,20 +124,24 @@ void Evaluator::score_new(std::vector<Sampled>& batch, const std::vector<size_t>
                        (cache_.count(code) > 0 || first_of.count(code) > 0);
     if (known) {
       repeated.push_back(i);
-    } else if (!budget_.reserve_workflow()) {
+    } else if (num_reserved_ > 0) {
+      --num_reserved_;
+      start(i);
+    } else if (budget_.reserve_workflow()) {
+      start(i);
+    } else {
       sampled.skipped = true;
       ++num_skipped_;
-    } else {
-      first_of.emplace(code, i);
-      running.push_back(i);
-      requests.push_back({&sampled.candidate, &target_.tasks, options_.repeats,
-                          hash_combine(target_.seed, hash64(code))});
     }
   }
   scorer_.score(requests, [&](size_t r, Evaluation evaluation) {
     budget_.add(spent_by_worker(evaluation.usage));
-    batch[running[r]].evaluation = std::move(evaluation);
-    record(batch[running[r]], round);
+    Sampled& sampled = batch[running[r]];
+    sampled.evaluation = std::move(evaluation);
+    if (feedback_ && generator_.reads_feedback()) {
+      sampled.evaluation.feedback = feedback_(target_.tasks, sampled.candidate, sampled.evaluation);
+    }
+    record(sampled, round);
   });
   for (const size_t i : repeated) {
     const auto found = cache_.find(batch[i].candidate.code);
@@ -112,6 +155,7 @@ void Evaluator::score_new(std::vector<Sampled>& batch, const std::vector<size_t>
 
 void Evaluator::record(Sampled& sampled, int64_t round) {
   sampled.reward = objective_of(sampled.evaluation);
+  sampled.evaluation.edit = extent_of(sampled.candidate);
   const auto found = stored_.find({round, sampled.candidate.code});
   if (found != stored_.end() && !found->second.empty()) {
     sampled.row = found->second.front();
@@ -130,6 +174,12 @@ void Evaluator::record(Sampled& sampled, int64_t round) {
   keep_best(sampled, round);
 }
 
+std::optional<EditExtent> Evaluator::extent_of(const Candidate& candidate) {
+  const bool is_edit =
+      candidate.status == Candidate::Status::kWritten && !candidate.edited_from.empty();
+  return is_edit ? scorer_.compare(candidate.edited_from, candidate.code) : std::nullopt;
+}
+
 void Evaluator::correct_failed(std::vector<Sampled>& batch, int64_t round) {
   if (!generator_.can_correct()) return;
   for (int64_t attempt = 0; attempt < options_.max_corrections; ++attempt) {
@@ -141,7 +191,10 @@ void Evaluator::correct_failed(std::vector<Sampled>& batch, int64_t round) {
       failed.push_back(i);
       corrections.push_back({sampled.candidate, sampled.evaluation.error});
     }
-    if (failed.empty() || budget_.exhausted()) return;
+    if (failed.empty()) return;
+    failed.resize(static_cast<size_t>(reserve(static_cast<int64_t>(failed.size()), round)));
+    corrections.resize(failed.size());
+    if (failed.empty()) return;
     const uint64_t seed =
         hash_combine(hash_combine(target_.seed, static_cast<uint64_t>(round)),
                      hash_combine(hash64("correct"), static_cast<uint64_t>(attempt)));
@@ -184,6 +237,12 @@ Trajectory to_trajectory(const Sampled& sampled, const SearchTarget& target,
   if (!evaluation.error.empty()) row.usage["error"] = evaluation.error;
   if (evaluation.num_infra > 0) row.usage["infra_errors"] = evaluation.num_infra;
   if (evaluation.reward_deviation > 0) row.usage["reward_sd"] = evaluation.reward_deviation;
+  if (!evaluation.feedback.empty()) row.usage["feedback"] = evaluation.feedback;
+  if (evaluation.names_query) row.usage["names_query"] = true;
+  if (evaluation.edit) {
+    row.usage["edit"] = {{"places", evaluation.edit->places},
+                         {"statements", evaluation.edit->statements}};
+  }
   if (candidate.calls > 0) {
     row.usage["generator_calls"] = candidate.calls;
     row.usage["generator_prompt_tokens"] = candidate.usage.prompt_tokens;
@@ -215,6 +274,8 @@ Sampled from_trajectory(const Trajectory& row) {
   evaluation.error = evaluation.usage.value("error", std::string());
   evaluation.reward_deviation = evaluation.usage.value("reward_sd", 0.0);
   evaluation.num_infra = evaluation.usage.value("infra_errors", 0);
+  evaluation.feedback = evaluation.usage.value("feedback", std::string());
+  evaluation.names_query = evaluation.usage.value("names_query", false);
   return sampled;
 }
 

@@ -10,19 +10,24 @@
 #include <utility>
 #include <vector>
 
+#include "base/reasons.h"
 #include "data/task.h"
 #include "data/trajectory_store.h"
 #include "trainer/search/budget.h"
 #include "trainer/search/candidate.h"
+#include "trainer/search/feedback.h"
 #include "trainer/search/generator.h"
 #include "trainer/search/scorer.h"
 
 namespace weft {
 
-/// What a search maximises.
+/// What a search maximises. The R of arXiv:2601.22305 and AFlow's score are an accuracy in [0, 1],
+/// which is kPassRate. The default is the reward that training uses, a deviation from both: it is
+/// no accuracy, lies in [-w_complexity, w_pass + w_diversity] and may be below 0; the weights of
+/// SMC, exp(beta R), the refiner's softmax and AFlow's are taken of it as it is.
 enum class Objective {
-  kReward,    ///< w_p P - w_c C + w_d D of workflow/reward.h
-  kPassRate,  ///< P alone, the R of arXiv:2601.22305
+  kReward,    ///< w_pass P - w_complexity C + w_diversity D of workflow/reward.h
+  kPassRate,  ///< P alone
 };
 
 inline EnumTable<Objective> enum_table(Objective) {
@@ -64,8 +69,16 @@ class Evaluator {
  public:
   /// Reads what an interrupted run of the same target stored, so that workflows of a round that is
   /// repeated are neither run nor stored twice.
+  /// `feedback` is asked only where the generator reads it.
   Evaluator(SearchTarget target, StepGenerator& generator, SearchScorer& scorer,
-            TrajectoryStore& store, Budget& budget, EvaluatorOptions options = {});
+            TrajectoryStore& store, Budget& budget, EvaluatorOptions options = {},
+            FeedbackText feedback = {});
+
+  /// Sets the budget of up to `wanted` workflows aside, before a generator is asked, and returns
+  /// how many it may be asked for; the others count as skipped. evaluate() uses what was set aside
+  /// and gives the rest back. Workflows of this round that an interrupted run stored need no budget
+  /// again. `steps` are further calls of the generator for each.
+  int64_t reserve(int64_t wanted, int64_t round, int64_t steps = 0);
 
   /// Scores all candidates together and stores each as soon as it is scored, under `round`. A
   /// workflow that cannot be read, fails the check or raises everywhere is given back to the
@@ -80,13 +93,13 @@ class Evaluator {
   const Sampled* best() const { return best_.row > 0 ? &best_ : nullptr; }
   int64_t num_cached() const { return num_cached_; }
   int64_t num_skipped() const { return num_skipped_; }  ///< candidates that the budget left out
-  /// Counts a candidate that was not even asked for, as the budget is spent.
-  void skip() { ++num_skipped_; }
+  /// Why the generator failed, in this process.
+  const ReasonCounts& failures() const { return failures_; }
   /// Counts what a generator used beside candidates.
   void spend(const Spent& spent) { budget_.add(spent); }
-  /// Likewise, in an earlier run that the saved state tells of.
-  void spend_earlier(const Spent& spent) { budget_.add_earlier(spent); }
   bool exhausted() const { return budget_.exhausted(); }
+  /// Whether calls, tokens or money are spent, with `more` on top.
+  bool means_spent(const Spent& more) const { return budget_.means_spent(more); }
   const SearchTarget& target() const { return target_; }
   StepGenerator& generator() { return generator_; }
   bool is_whole(const StepPrefix& prefix) const;  ///< SearchScorer::is_whole of its code
@@ -97,6 +110,8 @@ class Evaluator {
   void correct_failed(std::vector<Sampled>& batch, int64_t round);
   void record(Sampled& sampled, int64_t round);
   void keep_best(const Sampled& sampled, int64_t round);
+  int64_t num_stored(int64_t round) const;
+  std::optional<EditExtent> extent_of(const Candidate& candidate);
   std::optional<double> objective_of(const Evaluation& evaluation) const;
 
   SearchTarget target_;
@@ -105,12 +120,15 @@ class Evaluator {
   TrajectoryStore& store_;
   Budget& budget_;
   EvaluatorOptions options_;
+  FeedbackText feedback_;
+  ReasonCounts failures_;
   std::map<std::string, Evaluation> cache_;                                ///< by code
   std::map<std::pair<int64_t, std::string>, std::deque<int64_t>> stored_;  ///< rows to reuse
   Sampled best_;
   int64_t best_round_ = 0;
   int64_t num_cached_ = 0;
   int64_t num_skipped_ = 0;
+  int64_t num_reserved_ = 0;
 };
 
 /// A row of the store, and back.

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/reasons.h"
 #include "trainer/evaluate/statistics.h"
 
 namespace weft {
@@ -59,7 +60,7 @@ std::vector<Trajectory> shortlist(const std::vector<Trajectory>& rows, Objective
   std::vector<const Trajectory*> usable;
   std::set<std::string> tasks;
   for (const auto& row : rows) {
-    if (!row.valid || row.outcome == "infrastructure") continue;
+    if (!row.valid || row.outcome != "scored") continue;
     usable.push_back(&row);
     tasks.insert(row.task_id);
   }
@@ -82,29 +83,27 @@ Json reevaluate(const std::vector<Trajectory>& shortlist, const std::vector<cons
                 const SampleOptions& options, SearchScorer& scorer, Budget& budget) {
   std::vector<Candidate> candidates;
   for (const auto& row : shortlist) candidates.push_back(from_trajectory(row).candidate);
-  std::vector<WorkflowScoreRequest> requests;
   const uint64_t seed = hash_combine(options.seed, hash64("final"));
-  for (const auto& candidate : candidates) {
-    requests.push_back({&candidate, &tasks, options.final.repeats, seed});
-  }
-  std::vector<Evaluation> evaluations(requests.size());
+  std::vector<Evaluation> evaluations(candidates.size());
   Spent spent;
-  const bool can_run = !budget.means_spent();
-  if (can_run) {
-    scorer.score(requests, [&](size_t i, Evaluation e) {
-      spent += spent_by_worker(e.usage);
-      evaluations[i] = std::move(e);
-    });
+  size_t num_run = 0;
+  for (; num_run < candidates.size() && !budget.means_spent(); ++num_run) {
+    scorer.score({{&candidates[num_run], &tasks, options.final.repeats, seed}},
+                 [&](size_t, Evaluation e) { evaluations[num_run] = std::move(e); });
+    const Spent more = spent_by_worker(evaluations[num_run].usage);
+    budget.add(more);
+    spent += more;
   }
-  budget.add(spent);
 
   const Objective objective = options.search.evaluation.objective;
   Json out = {{"candidates", Json::array()}, {"best", nullptr}, {"spent", spent.to_json()}};
-  if (!can_run) {
-    log::warn("the budget is spent: the best workflow is that of the best search reward");
-    out["best"] = 0;
+  if (num_run < candidates.size()) {
+    log::warn("the budget is spent: {} of {} candidates were run again", num_run,
+              candidates.size());
   }
+  if (num_run == 0) out["best"] = 0;
   double best = 0;
+  ReasonCounts unscored;
   for (size_t i = 0; i < shortlist.size(); ++i) {
     const Estimate estimate = estimate_mean(one_each(evaluations[i].task_rewards), {}, kNoBounds);
     Json entry = {{"row", shortlist[i].id},
@@ -123,8 +122,10 @@ Json reevaluate(const std::vector<Trajectory>& shortlist, const std::vector<cons
         out["best"] = i;
       }
     }
+    if (estimate.n == 0 && i < num_run) unscored.add(evaluations[i].error);
     out["candidates"].push_back(std::move(entry));
   }
+  out["reasons"] = unscored.to_json();
   return out;
 }
 

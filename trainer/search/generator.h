@@ -28,8 +28,8 @@ struct NextStep {
 /// What is known about a workflow that is to be edited.
 struct Feedback {
   double reward = 0;
-  std::string error;  ///< of its run; empty when it ran
-  std::string notes;  ///< experience with earlier edits, the archive, ...; may be empty
+  std::string execution;  ///< what its runs showed: failed public tests, errors; may be empty
+  std::string notes;      ///< experience with earlier edits or rounds; may be empty
 };
 
 /// A workflow that could not be read, did not pass the check or raised.
@@ -49,6 +49,9 @@ class StepGenerator {
 
   /// False when asking for a correction makes no sense.
   virtual bool can_correct() const = 0;
+
+  /// False when it makes no use of what runs showed, so that none of it need be gathered.
+  virtual bool reads_feedback() const { return can_correct(); }
 
   /// s_t given s_{1:t-1}, for each prefix. None of them is whole (SearchScorer::is_whole).
   virtual std::vector<NextStep> extend(const Task& task, const std::vector<StepPrefix>& prefixes,

@@ -55,13 +55,15 @@ Json run_search(const SearchOptions& options, Evaluator& evaluator, TrajectorySt
     if (saved.contains("method")) method->restore(saved.at("method"));
     if (get_field<bool>(saved, "complete", key)) return saved.at("report");
   }
+  bool cut = false;
   while (!method->finished()) {
     throw_if_stopped();
     const int64_t skipped = evaluator.num_skipped();
     const RoundReport round = method->run_round();
     // A round that the budget cut short is not done: resumed with a larger budget, it is run again,
     // on the stored rows where it has some.
-    if (evaluator.num_skipped() > skipped) break;
+    cut = evaluator.num_skipped() > skipped;
+    if (cut) break;
     saved["rounds"].push_back(round.to_json());
     saved["method"] = method->state();
     store.put_state(key, saved);
@@ -75,7 +77,9 @@ Json run_search(const SearchOptions& options, Evaluator& evaluator, TrajectorySt
                  {"best_reward", best ? Json(*best->reward) : Json()},
                  {"dropped", dropped},
                  {"cached", evaluator.num_cached()},
-                 {"complete", best && !evaluator.exhausted()}};
+                 {"generator_failed", evaluator.failures().to_json()},
+                 {"cut_by_budget", cut},
+                 {"complete", best && !cut && !evaluator.exhausted()}};
   if (report["complete"].get<bool>()) {
     saved = {{"complete", true}, {"report", report}, {"method", method->state()}};
     store.put_state(key, saved);

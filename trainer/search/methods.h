@@ -111,9 +111,10 @@ int64_t num_rounds(const SearchOptions& options);
 
 /// Runs a method to its end, saving its state in the store under "search/ID" after every round and
 /// going on from there. Returns the report: {"rounds": [...], "best_row", "best_reward", "dropped",
-/// "cached", "complete"}; a finished target gives its stored report without any work, one of which
-/// not a single workflow could be scored begins anew. `on_round` is called after each round. Throws
-/// Interrupted after a stop signal, with nothing lost.
+/// "cached", "generator_failed": {reason: count}, "cut_by_budget", "complete"}; a finished target
+/// gives its stored report without any work, one of which not a single workflow could be scored
+/// begins anew. `on_round` is called after each round. Throws Interrupted after a stop signal, with
+/// nothing lost.
 Json run_search(const SearchOptions& options, Evaluator& evaluator, TrajectoryStore& store,
                 const std::function<void(const RoundReport&)>& on_round = {});
 

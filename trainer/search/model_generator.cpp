@@ -54,13 +54,13 @@ std::string completion_prompt(const StepPrefix& prefix) {
 }
 
 std::string refinement_prompt(const Candidate& parent, const Feedback& feedback) {
-  const std::string error =
-      feedback.error.empty() ? "" : "Its run reported:\n" + feedback.error + "\n\n";
+  const std::string execution =
+      feedback.execution.empty() ? "" : "What its run showed:\n" + feedback.execution + "\n\n";
   return fmt::format(
       "A workflow for this task, of reward {:.4f}:\n\n{}\n{}{}Make exactly ONE consequential edit "
       "that should raise the reward, and keep everything else, the form of the code and the `# "
       "Step n:` comments as they are. {}",
-      feedback.reward, fenced(parent.code), error, with_notes(feedback.notes), kWholeForm);
+      feedback.reward, fenced(parent.code), execution, with_notes(feedback.notes), kWholeForm);
 }
 
 std::string correction_prompt(const Candidate& failed, const std::string& error) {
@@ -89,7 +89,10 @@ Candidate candidate_of(const TextResponse& response, const StepPrefix& prefix) {
   const CompletionParts reply = read_reply(choice.text_with_reasoning(), false);
   candidate.reasoning = reply.reasoning;
   candidate.problem = reply.problem;
-  if (choice.finish == FinishReason::kLength) candidate.problem = "the reply was cut at max_tokens";
+  if (choice.finish == FinishReason::kLength) {
+    if (candidate.problem.empty()) candidate.problem = "the reply is not whole";
+    candidate.problem += " (cut at max_tokens)";
+  }
   const auto numbers = step_numbers(reply.code);
   if (candidate.problem.empty() && !prefix.empty() &&
       (numbers.empty() || numbers.front() != static_cast<int>(prefix.size()) + 1)) {

@@ -54,15 +54,21 @@ class OpenRun {
         bench_(config.workbench),
         runner_(bench_.sandbox(), bench_.judge(), worker, config.workbench.runner),
         scorer_(runner_, bench_.meta_agent(), config.reward),
+        feedback_(bench_.judge()),
+        reward_text_(config.reward.text()),
         worker_name_(worker.name()),
         clock_reasons_(models.clock_reasons ? models.clock_reasons() : std::vector<std::string>()) {
   }
 
   SearchTools tools() {
     const auto prompt = [this](const Task& task) { return bench_.meta_agent().query(task); };
-    return {*generator_, scorer_, store_, prompt, worker_name_, clock_reasons_};
+    const auto feedback = [this](const std::vector<const Task*>& tasks, const Candidate& candidate,
+                                 const Evaluation& evaluation) {
+      return feedback_.text(tasks, candidate, evaluation);
+    };
+    return {*generator_,  scorer_,  store_,       prompt,
+            worker_name_, feedback, reward_text_, clock_reasons_};
   }
-  Judge& judge() { return bench_.judge(); }
   const fs::path& path() const { return run_.path(); }
 
   const std::vector<Task> tasks;
@@ -74,6 +80,8 @@ class OpenRun {
   Workbench bench_;
   WorkflowRunner runner_;
   RunnerScorer scorer_;
+  ExecutionFeedback feedback_;
+  std::string reward_text_;
   std::string worker_name_;
   std::vector<std::string> clock_reasons_;
 };
@@ -101,12 +109,7 @@ Json run_collect_traces(const CollectTracesConfig& config, const ProgramArgs& ar
                         TextModel* teacher, TextModel& worker, const RunModels& models) {
   OpenRun run(config, args, make_generator(config.teacher, teacher, "teacher", "teacher:"), worker,
               models);
-  ExecutionFeedback feedback(run.judge());
-  const TraceTools tools{
-      run.tools(), [&](const Task& task, const Candidate& candidate, const Evaluation& evaluation) {
-        return feedback.text(task, candidate, evaluation);
-      }};
-  return collect_traces(config.trace, run.tasks, tools, run.path());
+  return collect_traces(config.trace, run.tasks, run.tools(), run.path());
 }
 
 }  // namespace weft

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <numeric>
-#include <set>
 
 #include "base/check.h"
 #include "base/clock_report.h"
@@ -15,6 +13,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "trainer/search/final_choice.h"
+#include "trainer/search/search_report.h"
 #include "trainer/search/shared_budget.h"
 
 namespace weft {
@@ -84,7 +83,7 @@ class SearchPool {
         tools_(tools),
         targets_(std::move(targets)),
         budget_(options.budget, targets_.size(), static_cast<size_t>(options.concurrent_searches),
-                [this](size_t i) { return spent_before(targets_[i]); }),
+                [this](size_t i) { return spent_in(rows_of(targets_[i])); }),
         reports_(targets_.size()),
         advanced_(targets_.size()),
         rounds_(num_rounds(options.search)),
@@ -103,23 +102,27 @@ class SearchPool {
   Spent spent() const { return budget_.spent(); }
 
  private:
-  Spent spent_before(const SearchTarget& target) const {
+  std::vector<Trajectory> rows_of(const SearchTarget& target) const {
     TrajectoryFilter filter;
     filter.task_id = target.id;
-    return spent_in(tools_.store.select(filter));
+    return tools_.store.select(filter);
   }
 
-  /// True when the budget cut it short.
+  /// True when the budget cut it short and more of it could help: a batch is cut also where a few
+  /// calls are left, and goes on as long as it leaves anything new.
   bool search(size_t i, Budget& budget) {
+    const size_t before = rows_of(targets_[i]).size();
     Evaluator evaluator(targets_[i], tools_.generator, tools_.scorer, tools_.store, budget,
-                        options_.search.evaluation);
+                        options_.search.evaluation, tools_.feedback);
     reports_[i] =
         run_search(options_.search, evaluator, tools_.store, [&](const RoundReport& round) {
           note(round);
           progress_.advance();
           ++advanced_[i];
         });
-    if (!reports_[i].at("complete").get<bool>() && budget.exhausted()) return true;
+    const bool went_on =
+        reports_[i].value("cut_by_budget", false) && rows_of(targets_[i]).size() > before;
+    if (!reports_[i].at("complete").get<bool>() && (budget.exhausted() || went_on)) return true;
     if (advanced_[i] < rounds_) progress_.advance(rounds_ - advanced_[i]);
     return false;
   }
@@ -140,47 +143,6 @@ class SearchPool {
   const int64_t rounds_;
   Progress progress_;
 };
-
-/// Means over the searches that reached a round.
-Json reward_curve(const Json& reports) {
-  std::map<int64_t, std::vector<Json>> by_round;
-  for (const auto& [id, report] : reports.items()) {
-    if (!report.is_object()) continue;
-    for (const auto& round : report.at("rounds")) {
-      by_round[round.at("round").get<int64_t>()].push_back(round);
-    }
-  }
-  Json curve = Json::array();
-  for (const auto& [round, entries] : by_round) {
-    Json line = {{"round", round}, {"searches", entries.size()}};
-    for (const char* key : {"reward_mean", "reward_best", "ess"}) {
-      double sum = 0;
-      for (const auto& entry : entries) sum += entry.at(key).get<double>();
-      line[key] = sum / static_cast<double>(entries.size());
-    }
-    curve.push_back(line);
-  }
-  return curve;
-}
-
-Json counts_of(const std::vector<Trajectory>& rows, const Json& reports) {
-  int64_t valid = 0, errors = 0, limits = 0, infra = 0, dropped = 0;
-  std::set<std::string> distinct;
-  for (const auto& row : rows) {
-    valid += row.valid;
-    errors += row.outcome == "workflow_error";
-    limits += row.outcome == "limit";
-    infra += row.outcome == "infrastructure";
-    distinct.insert(row.code);
-  }
-  for (const auto& [id, report] : reports.items()) {
-    if (report.is_object()) dropped += report.at("dropped").get<int64_t>();
-  }
-  return {{"workflows", rows.size()}, {"distinct", distinct.size()},
-          {"valid", valid},           {"workflow_errors", errors},
-          {"limits", limits},         {"infra_errors", infra},
-          {"dropped", dropped}};
-}
 
 Json choose_best(const SampleOptions& options, const std::vector<const Task*>& tasks,
                  const std::vector<Trajectory>& rows, const SearchTools& tools, Budget& budget,
@@ -255,30 +217,29 @@ Json sample_workflows(const SampleOptions& options, const std::vector<Task>& tas
 
   const Json reports = pool.reports();
   const auto rows = tools.store.select();
-  const bool exhausted = budget.exhausted();
+  const bool exhausted = budget.exhausted() || any_cut(reports);
   if (exhausted) log::warn("the budget is spent; searches may be unfinished");
   const Json choice = choose_best(options, used_tasks(options, tasks), rows, tools, budget, dir);
-  Json report = {{"scope", options.scope == SearchScope::kPerQuery ? "per_query" : "task_level"},
-                 {"generator", tools.generator.origin()},
-                 {"worker", tools.worker_name},
-                 {"searches", reports.size()},
-                 {"counts", counts_of(rows, reports)},
-                 {"budget", config_to_json(options.budget)},
-                 {"spent", budget.spent().to_json()},
-                 {"budget_exhausted", exhausted},
-                 {"curve", reward_curve(reports)},
-                 {"final", choice},
-                 {"clock", report_clock(tools.clock_reasons, clock_decisions_in(rows))},
-                 {"targets", reports}};
+  Json report = {
+      {"scope", options.scope == SearchScope::kPerQuery ? "per_query" : "task_level"},
+      {"generator", tools.generator.origin()},
+      {"worker", tools.worker_name},
+      {"objective",
+       options.search.evaluation.objective == Objective::kReward ? "reward" : "pass_rate"},
+      {"reward", tools.reward_text},
+      {"searches", reports.size()},
+      {"counts", counts_of(rows, reports)},
+      {"reasons", reasons_of(rows, reports)},
+      {"budget", config_to_json(options.budget)},
+      {"spent", budget.spent().to_json()},
+      {"budget_exhausted", exhausted},
+      {"curve", reward_curve(reports)},
+      {"final", choice},
+      {"clock", report_clock(tools.clock_reasons, clock_decisions_in(rows))},
+      {"targets", reports}};
+  report.update(edits_of(rows));
   write_file_atomically(dir / "report.json", dump_json_pretty(report));
-  if (rows.empty() && !budget.exhausted()) {
-    throw Error("not one workflow was written; the warnings above say what the generator answered");
-  }
-  const auto& counts = report["counts"];
-  if (!rows.empty() && counts["workflows"] == counts["infra_errors"]) {
-    throw Error("not one workflow could be scored; last error: " +
-                rows.back().usage.value("error", std::string("unknown")));
-  }
+  require_found(rows, report);
   return report;
 }
 

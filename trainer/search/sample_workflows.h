@@ -74,6 +74,8 @@ struct SearchTools {
   TrajectoryStore& store;
   std::function<std::string(const Task&)> prompt;  ///< stored with every workflow of a task
   std::string worker_name;
+  FeedbackText feedback = {};                   ///< for a generator that reads it; may be empty
+  std::string reward_text = {};                 ///< what the reward is, for the report
   std::vector<std::string> clock_reasons = {};  ///< of the models: OpenModels::clock_reasons
 };
 
@@ -88,9 +90,11 @@ std::vector<SearchTarget> make_targets(const SampleOptions& options, const std::
 /// search or run was done first. "clock" in the report says what may differ all the same
 /// (base/clock_report.h).
 ///
-/// Throws Error when not one workflow was written (a generator that is down) or not one could be
-/// scored (a worker that is down), Interrupted after a stop signal; a later call on the same store
-/// goes on after the last finished round of each search.
+/// Throws Error with the counted reasons, after report.json and without a best_workflow.py, when no
+/// workflow was written (a generator that is down), none is valid, none ran to an answer that could
+/// be scored (a worker that is down), or no candidate of the final choice could be; Interrupted
+/// after a stop signal; a later call on the same store goes on after the last finished round of
+/// each search.
 Json sample_workflows(const SampleOptions& options, const std::vector<Task>& tasks,
                       const SearchTools& tools, const std::filesystem::path& dir);
 

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/stop.h"
 #include "trainer/search/collector.h"
+#include "workflow/names_query.h"
 
 namespace weft {
 
@@ -133,10 +134,11 @@ Evaluation summarize_outcomes(const Workflow& workflow, const std::vector<const 
   evaluation.valid = workflow.valid;
   evaluation.num_steps = workflow.num_steps;
   evaluation.error = workflow.valid ? error : workflow.problem;
-  if (!outcomes.empty() && !outcomes[0].empty()) evaluation.answer = outcomes[0][0].answer;
+  for (const auto& outcome : outcomes.at(0)) evaluation.answers.push_back(outcome.answer);
   evaluation.reward_deviation = deviation(repeat_means);
   Json per_task = Json::object();
   for (size_t t = 0; t < tasks.size(); ++t) {
+    evaluation.names_query = evaluation.names_query || names_query(*tasks[t], workflow);
     per_task[tasks[t]->id] = num[t] > 0 ? Json(task_pass[t] / num[t]) : Json();
     evaluation.task_rewards.push_back(num[t] > 0 ? task_reward[t] / num[t] : std::nan(""));
   }

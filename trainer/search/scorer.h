@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,12 @@ class SearchScorer {
   /// Whether nothing can be added to the code: its __call__ ends in it (MetaAgent::is_whole). May
   /// be called from several threads.
   virtual bool is_whole(const std::string& code) const = 0;
+
+  /// How far an edit is from the code it was made of; none where that cannot be said.
+  virtual std::optional<EditExtent> compare(const std::string& /*before*/,
+                                            const std::string& /*after*/) {
+    return std::nullopt;
+  }
 };
 
 /// Static check, then one run per task and repeat on the val tests. A workflow that is not valid is
@@ -45,6 +52,9 @@ class RunnerScorer : public SearchScorer {
   void score(const std::vector<WorkflowScoreRequest>& requests,
              const std::function<void(size_t, Evaluation)>& on_scored) override;
   bool is_whole(const std::string& code) const override { return meta_agent_.is_whole(code); }
+  std::optional<EditExtent> compare(const std::string& before, const std::string& after) override {
+    return meta_agent_.compare(before, after);
+  }
 
  private:
   WorkflowRunner& runner_;

@@ -85,7 +85,7 @@ std::vector<size_t> SharedBudget::hand_out(const std::vector<size_t>& asking, co
         raise(cap.usd, limits_.usd, used.usd, base.usd, k, num);
     if (!has_part) continue;
     const std::lock_guard lock(mutex_);
-    budgets_[asking[k]] = std::make_unique<Budget>(cap, own, /*is_continued=*/!first);
+    budgets_[asking[k]] = std::make_unique<Budget>(cap, own);
     served.push_back(asking[k]);
   }
   return served;

@@ -17,6 +17,8 @@
 ///    generator behind SmcModel must be stochastic.
 ///  - Resampling may also be systematic or residual (less variance, same expectation).
 ///  - R: mean validation reward over a batch of tasks, or over one query's val tests (per_query);
+///  by
+///    default not the paper's accuracy, nor in [0, 1]: see Objective in trainer/search/evaluator.h;
 ///    a completion without a reward (an infrastructure failure) counts neither as 0 nor as 1: it is
 ///    left out, and a prefix left with none is dropped.
 ///  - The paper's loop guard reads t <= T from 0; we do T rounds, as its prose and figures say.

@@ -42,11 +42,13 @@ Candidate TraceProgress::ask() {
         fmt::format("Round {}: {} Result: {}\n", i + 1, rounds_[i].reasoning, rounds_[i].feedback);
   }
   if (!notes.empty()) notes = "Earlier rounds on this task:\n" + notes;
-  return tools_.generator.refine(task_, parent, {last.reward, last.feedback, notes}, round_seed());
+  Candidate edited =
+      tools_.generator.refine(task_, parent, {last.reward, last.feedback, notes}, round_seed());
+  edited.edited_from = parent.code;
+  return edited;
 }
 
-void TraceProgress::add(const Candidate& candidate, const Evaluation& evaluation,
-                        const std::string& feedback) {
+void TraceProgress::add(const Candidate& candidate, const Evaluation& evaluation) {
   Sampled sampled;
   sampled.candidate = candidate;
   sampled.evaluation = evaluation;
@@ -54,9 +56,8 @@ void TraceProgress::add(const Candidate& candidate, const Evaluation& evaluation
   const auto number = static_cast<int64_t>(rounds_.size()) + 1;
   Trajectory row =
       to_trajectory(sampled, target_, tools_.generator.origin() + kRoundSuffix, number);
-  rounds_.push_back({candidate.reasoning, candidate.code, candidate.kind, feedback,
+  rounds_.push_back({candidate.reasoning, candidate.code, candidate.kind, evaluation.feedback,
                      evaluation.reward, evaluation.pass_rate, evaluation.valid});
-  row.usage["feedback"] = feedback;
   row.id = content_id(row);
   row.id = tools_.store.insert(row);
   rows_.push_back(std::move(row));

@@ -25,7 +25,7 @@ class TraceProgress {
   Candidate ask();
 
   /// Stores a round: one row, which is all that a later run needs to know of it.
-  void add(const Candidate& candidate, const Evaluation& evaluation, const std::string& feedback);
+  void add(const Candidate& candidate, const Evaluation& evaluation);
 
   /// What a query ended with.
   enum class End {

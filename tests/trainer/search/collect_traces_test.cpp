@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "tests/support/scripted_model.h"
 #include "tests/support/support.h"
@@ -56,9 +57,13 @@ struct Bench {
   Json run(StepGenerator& teacher, int stop_after = -1) {
     scorer.runs_until_stop = stop_after;
     TrajectoryStore store(dir / "store.sqlite");
-    const TraceTools tools{
-        {teacher, scorer, store, [](const Task& task) { return "Task: " + task.prompt; }, "worker"},
-        [](const Task&, const Candidate&, const Evaluation& evaluation) {
+    const SearchTools tools{
+        teacher,
+        scorer,
+        store,
+        [](const Task& task) { return "Task: " + task.prompt; },
+        "worker",
+        [](const std::vector<const Task*>&, const Candidate&, const Evaluation& evaluation) {
           return "passed " + std::to_string(evaluation.pass_rate);
         }};
     return collect_traces(options, tasks, tools, dir.path());
@@ -233,10 +238,40 @@ TEST(CollectTraces, StoresNoTraceOfAMalformedReply) {
   Bench bench;
   ScriptedModel model("I would rather not.");
   ModelGenerator teacher(model, "teacher:m");
-  const Json report = bench.run(teacher);
+  EXPECT_THROW(bench.run(teacher), Error);
+  const Json report = read_json_file(bench.dir / "report.json");
   EXPECT_EQ(report["traces"], 0);
   EXPECT_EQ(report["no_valid_workflow"], 3);
   EXPECT_TRUE(bench.rows("teacher:m").empty());
+}
+
+// Nothing failed, nothing was collected: a failed run all the same, and its line says why.
+TEST(CollectTraces, EndsWithCountedReasonsWhereNothingWasCollected) {
+  Bench bench;
+  ScriptedModel model([](const ScriptedPrompt& prompt) {
+    return prompt.user.find("cube") != std::string::npos ? "No." : "```python\nx = 1\n";
+  });
+  ModelGenerator teacher(model, "teacher:m");
+  try {
+    bench.run(teacher);
+    FAIL() << "took nothing for a result";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("not one trace was collected from 3 queries"));
+    EXPECT_THAT(error.what(), HasSubstr("4 x the ```python block is not closed"));
+    EXPECT_THAT(error.what(), HasSubstr("2 x no ```python block"));
+  }
+}
+
+TEST(CollectTraces, ChecksThatEachRoundIsOneEditOfTheOneBefore) {
+  Bench bench;
+  bench.scorer.extent_of = [](const std::string& before, const std::string& after) {
+    EXPECT_NE(before, "");
+    return EditExtent{1, after.find("vote") == std::string::npos ? 1 : 9};
+  };
+  ScriptedGenerator teacher;
+  const Json report = bench.run(teacher);
+  EXPECT_EQ(report["edits_checked"], 3);
+  EXPECT_LE(report["edits_larger"].get<int>(), 3);
 }
 
 }  // namespace

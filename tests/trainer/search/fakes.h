@@ -48,6 +48,11 @@ class FakeScorer : public SearchScorer {
     return line != std::string::npos && code.find('\n', line) + 1 == code.size();
   }
 
+  std::optional<EditExtent> compare(const std::string& before, const std::string& after) override {
+    return extent_of ? std::optional(extent_of(before, after)) : std::nullopt;
+  }
+
+  std::function<EditExtent(const std::string&, const std::string&)> extent_of;
   std::function<Evaluation(const Candidate&, Evaluation)> change;  ///< applied to each evaluation
   int runs_until_stop = -1;        ///< then Interrupted is thrown; -1: never
   std::vector<std::string> codes;  ///< of every run
@@ -63,7 +68,7 @@ class FakeScorer : public SearchScorer {
     evaluation.num_steps = static_cast<int>(split_steps(candidate.code).size());
     evaluation.pass_rate = evaluation.valid ? reward_of(candidate.code) : 0;
     evaluation.reward = evaluation.pass_rate;
-    evaluation.answer = "def f(x): return x";
+    evaluation.answers.assign(request.tasks->size(), "def f(x): return x");
     evaluation.task_rewards.assign(request.tasks->size(), evaluation.reward);
     evaluation.usage = {{"calls", 2}, {"prompt_tokens", 30}, {"completion_tokens", 10}};
     return change ? change(candidate, evaluation) : evaluation;

@@ -6,60 +6,16 @@
 #include <algorithm>
 #include <set>
 
-#include "tests/support/support.h"
-#include "tests/trainer/search/fakes.h"
+#include "tests/trainer/search/search_bench.h"
 #include "workflow/baselines.h"
 
 namespace weft {
 namespace {
 
+using test::bayesflow;
+using test::Bench;
 using test::FakeScorer;
-
-/// One search on a store of its own.
-struct Bench {
-  explicit Bench(SearchOptions search = {}) : options(search) {}
-
-  Json run(int stop_after = -1) {
-    scorer.runs_until_stop = stop_after;
-    TrajectoryStore store(dir / "store.sqlite");
-    Budget spending(budget, spent_in(store.select()));
-    Evaluator evaluator(target(), *generator, scorer, store, spending, options.evaluation);
-    return run_search(options, evaluator, store);
-  }
-  SearchTarget target() {
-    SearchTarget target;
-    target.id = task.id;
-    target.task = task;
-    target.tasks = {&task};
-    target.prompt = "the prompt";
-    target.model_version = "worker";
-    target.seed = 42;
-    return target;
-  }
-  std::vector<Trajectory> rows() const { return TrajectoryStore(dir / "store.sqlite").select(); }
-
-  test::TempDir dir;
-  SearchOptions options;
-  BudgetOptions budget;
-  Task task = test::code_task("square");
-  FakeScorer scorer;
-  ScriptedGenerator scripted;
-  StepGenerator* generator = &scripted;
-};
-
-SearchOptions bayesflow(int64_t particles, int64_t refined, int64_t rounds) {
-  SearchOptions options;
-  options.smc.particles = particles;
-  options.smc.refined = refined;
-  options.smc.rounds = rounds;
-  return options;
-}
-
-SearchOptions of_kind(SearchMethodKind kind) {
-  SearchOptions options;
-  options.method = kind;
-  return options;
-}
+using test::of_kind;
 
 using Sample = std::tuple<int, std::string, std::string, double>;
 

@@ -87,6 +87,16 @@ TEST(ModelGenerator, CallsARestThatSkipsAStepMalformed) {
   EXPECT_THAT(candidates[0].problem, HasSubstr("# Step 2:"));
 }
 
+TEST(ModelGenerator, NamesTheArgumentWhereAQueryStandsForMany) {
+  ScriptedModel model("Fine.\n```python\n# Step 1: a\n```");
+  ModelGenerator generator(model, "model:m");
+  Task set = test::code_task("cube");
+  set.entry_point = kEntryArgument;
+  generator.draft(set, 1, "", 5);
+  EXPECT_THAT(user_text(model.requests().at(0)),
+              HasSubstr("the function that the argument entry_point names"));
+}
+
 TEST(ModelGenerator, AsksForExactlyOneEdit) {
   ScriptedModel model("Better.\n```python\n# Step 1: a\n```");
   ModelGenerator generator(model, "teacher:m");

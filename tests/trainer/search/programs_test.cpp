@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "tests/support/scripted_model.h"
 #include "tests/support/support.h"
+#include "workflow/scripted_teacher.h"
 
 namespace weft {
 namespace {
@@ -161,6 +162,97 @@ TEST(SampleWorkflowsProgram, SearchesForATaskOfAProgram) {
 TEST(SampleWorkflowsProgram, NeedsAModelWhereOneIsToWrite) {
   Bench bench;
   EXPECT_THROW(bench.search({{"generator", {{"kind", "model"}}}}), InputError);
+}
+
+/// A generator whose every workflow is the single call of the reply; keeps what it was asked.
+const char* const kWritten =
+    "One call.\n```python\nclass Workflow:\n    def __init__(self, name, llm_config, dataset):\n"
+    "        self.llm = create_llm_instance(llm_config)\n\n"
+    "    async def __call__(self, problem, entry_point):\n        # Step 1: answer\n"
+    "        code = (await self.llm.call_llm([problem], 0.0, 1, \"programmer\", \"Write f.\"))[0]\n"
+    "        return code, self.llm.get_usage_summary()[\"total_cost\"]\n```";
+
+std::vector<std::string> edit_prompts(const ScriptedModel& model) {
+  std::vector<std::string> prompts;
+  for (const auto& request : model.requests()) {
+    const auto& text = std::get<std::vector<ChatMessage>>(request.prompt).back().content;
+    if (text.find("exactly ONE") != std::string::npos) prompts.push_back(text);
+  }
+  return prompts;
+}
+
+// t2's worker fails f(1) == 1 of the public tests and f(3) == 27 of the val tests.
+TEST(SampleWorkflowsProgram, ShowsEveryRefinerTheFailedPublicTestsAndNoOthers) {
+  for (const char* method : {"bayesflow", "aflow"}) {
+    for (const char* scope : {"per_query", "task_level"}) {
+      Bench bench;
+      Json json = kSmallSearch;
+      json["scope"] = scope;
+      json["generator"]["kind"] = "model";
+      json["search"]["method"] = method;
+      json["search"]["aflow"] = {{"rounds", 2}};
+      ScriptedModel generator(kWritten);
+      const auto config = bench.config<SampleWorkflowsConfig>(json);
+      const Json report =
+          run_sample_workflows(config, {false, config_to_json(config)}, &generator, bench.worker);
+      size_t num_told = 0;
+      for (const auto& prompt : edit_prompts(generator)) {
+        EXPECT_EQ(prompt.find("27"), std::string::npos) << prompt;
+        if (prompt.find("Task: Write a function f(x) that returns the double") == 0) continue;
+        EXPECT_THAT(prompt, testing::HasSubstr("validation tests"));
+        EXPECT_THAT(prompt, testing::HasSubstr("WRONG, got None"));
+        ++num_told;
+      }
+      EXPECT_GT(num_told, 0u) << method << scope;
+      EXPECT_GT(report["edits_checked"].get<int>(), 0);
+      EXPECT_GT(report["counts"]["name_their_query"].get<int>(), 0) << "\"Write f.\" names f";
+    }
+  }
+}
+
+TEST(SampleWorkflowsProgram, WritesWhatItsNumbersAre) {
+  Bench bench;
+  Json json = kSmallSearch;
+  json["reward"] = {{"w_complexity", 0.2}};
+  const Json report = bench.search(json);
+  EXPECT_EQ(report["objective"], "reward");
+  EXPECT_THAT(report["reward"].get<std::string>(),
+              testing::HasSubstr("1 P - 0.2 C + 0.1 D in [-0.2, 1.1]"));
+}
+
+// The grammar's edits, judged by the ASTs as a model's are.
+TEST(SampleWorkflowsProgram, EveryEditOfTheScriptedTeacherIsOne) {
+  Sandbox sandbox;
+  PythonAnalyser analyser(sandbox);
+  const ScriptedTeacher teacher;
+  Rng rng(12);
+  for (int i = 0; i < 120; ++i) {
+    Task task;
+    task.kind = i % 4 == 0 ? TaskKind::kMath : TaskKind::kCode;
+    task.entry_point = i % 4 == 0 ? "" : "f";
+    const Draft parent = teacher.draft(task, rng), child = teacher.refine(task, parent, rng);
+    const auto extent = analyser.compare(parent.code, child.code);
+    ASSERT_TRUE(extent);
+    EXPECT_TRUE(is_one_edit(*extent)) << child.kind << ": " << extent->places << " places, "
+                                      << extent->statements << " statements\n"
+                                      << parent.code << child.code;
+  }
+}
+
+TEST(SampleWorkflowsProgram, FailsWhereAModelWritesNoWorkflow) {
+  Bench bench;
+  ScriptedModel generator("I would rather not.");
+  Json json = kSmallSearch;
+  json["generator"]["kind"] = "model";
+  const auto config = bench.config<SampleWorkflowsConfig>(json);
+  try {
+    run_sample_workflows(config, {false, config_to_json(config)}, &generator, bench.worker);
+    FAIL() << "took nothing for a result";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::ContainsRegex("not one of [0-9]+ workflows is valid: "
+                                                     "[0-9]+ x no ```python block"));
+  }
+  EXPECT_FALSE(fs::exists(bench.dir / "run" / "best_workflow.py"));
 }
 
 TEST(CollectTracesProgram, FeedsBackWhatThePublicTestsShowed) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -227,6 +229,135 @@ TEST(SampleWorkflows, ThrowsWhenTheGeneratorWroteNothing) {
                           "worker"};
   EXPECT_THROW(sample_workflows(bench.options, bench.tasks, tools, bench.dir.path()), Error);
   EXPECT_TRUE(bench.stored().empty());
+}
+
+/// The one line with which a search that found nothing ends.
+std::string failure_of(Bench& bench) {
+  try {
+    bench.run();
+  } catch (const Error& error) {
+    EXPECT_FALSE(std::filesystem::exists(bench.dir / "best_workflow.py"));
+    EXPECT_TRUE(std::filesystem::exists(bench.dir / "report.json"));
+    return error.what();
+  }
+  return "no failure";
+}
+
+TEST(SampleWorkflows, FailsWithCountedReasonsWhereNoWorkflowIsValid) {
+  Bench bench;
+  int number = 0;
+  bench.scorer.change = [&](const Candidate&, Evaluation evaluation) {
+    evaluation.valid = false;
+    evaluation.outcome = "workflow_error";
+    evaluation.error =
+        ++number % 4 == 0 ? "does not parse: x (line 3) (cut at max_tokens)" : "no class Workflow";
+    return evaluation;
+  };
+  bench.options.concurrent_searches = 1;
+  const std::string line = failure_of(bench);
+  EXPECT_THAT(line, testing::HasSubstr("not one of 40 workflows is valid: "));
+  EXPECT_THAT(line, testing::ContainsRegex("[0-9]+ x no class Workflow"));
+  EXPECT_THAT(line, testing::ContainsRegex("[0-9]+ x cut at max_tokens"));
+  const Json report = read_json_file(bench.dir / "report.json");
+  int64_t counted = 0;
+  for (const auto& [reason, count] : report["reasons"]["invalid"].items()) {
+    counted += count.get<int64_t>();
+  }
+  EXPECT_EQ(counted, 40);
+}
+
+TEST(SampleWorkflows, FailsWhereEveryWorkflowRaised) {
+  Bench bench;
+  bench.scorer.change = [](const Candidate&, Evaluation evaluation) {
+    evaluation.outcome = "workflow_error";
+    evaluation.error = "NameError: x";
+    return evaluation;
+  };
+  EXPECT_THAT(failure_of(bench), testing::HasSubstr("40 x NameError: x"));
+}
+
+// The worker goes away between the searches and the final choice.
+TEST(SampleWorkflows, FailsWhereNoCandidateOfTheFinalChoiceCouldBeScored) {
+  Bench bench;
+  size_t to_search = 40;
+  bench.scorer.change = [&](const Candidate&, Evaluation evaluation) {
+    if (to_search > 0) {
+      --to_search;
+      return evaluation;
+    }
+    evaluation.outcome = "infrastructure";
+    evaluation.error = "HTTP 503";
+    evaluation.task_rewards.assign(evaluation.task_rewards.size(), std::nan(""));
+    return evaluation;
+  };
+  bench.options.search.evaluation.cache = false;
+  bench.options.concurrent_searches = 1;
+  const std::string line = failure_of(bench);
+  EXPECT_THAT(line, testing::HasSubstr("of the final choice could be scored: 3 x HTTP 503"));
+}
+
+TEST(SampleWorkflows, SaysWhyTheGeneratorWroteNothing) {
+  Bench bench;
+  test::ScriptedModel down([](const test::ScriptedPrompt&) { return std::string(); },
+                           [](const test::ScriptedPrompt&) { return ResponseStatus::kFailed; });
+  ModelGenerator writer(down, "model:m");
+  TrajectoryStore store(bench.dir / "store.sqlite");
+  const SearchTools tools{writer, bench.scorer, store, [](const Task& task) { return task.prompt; },
+                          "worker"};
+  try {
+    sample_workflows(bench.options, bench.tasks, tools, bench.dir.path());
+    FAIL() << "took nothing for a result";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("not one workflow was written"));
+    EXPECT_THAT(error.what(), testing::HasSubstr("24 x scripted failure"));
+  }
+}
+
+TEST(SampleWorkflows, RunsNoCandidateOfTheFinalChoiceBeyondItsBudget) {
+  Bench bench;
+  bench.options.budget.calls = 2 * 40 + 3;  // a run is two calls
+  bench.options.search.evaluation.cache = false;
+  bench.options.concurrent_searches = 1;
+  bench.options.final.candidates = 3;
+  const Json report = bench.run();
+  EXPECT_EQ(bench.scorer.codes.size(), 42u);
+  const auto& candidates = report["final"]["candidates"];
+  ASSERT_EQ(candidates.size(), 3u);
+  EXPECT_TRUE(candidates[1].contains("reward"));
+  EXPECT_FALSE(candidates[2].contains("reward"));
+  EXPECT_LT(report["final"]["best"].get<int>(), 2);
+}
+
+TEST(SampleWorkflows, CountsEditsThatAreNotOneAndWorkflowsThatNameTheirQuery) {
+  Bench bench;
+  bench.scorer.extent_of = [](const std::string& before, const std::string& after) {
+    if (before == after) return EditExtent{};
+    return before.size() % 2 ? EditExtent{1, 1} : EditExtent{2, 2};
+  };
+  bench.scorer.change = [](const Candidate& candidate, Evaluation evaluation) {
+    evaluation.names_query = candidate.parent > 0;
+    return evaluation;
+  };
+  bench.options.search.evaluation.cache = false;
+  const Json report = bench.run();
+  int edits = 0, larger = 0;
+  for (const auto& row : TrajectoryStore(bench.dir / "store.sqlite").select()) {
+    if (row.parent == 0) continue;
+    ++edits;
+    larger += row.usage.at("edit").at("places") == 2;
+  }
+  EXPECT_EQ(edits, 4 * 2 * 2);
+  EXPECT_EQ(report["edits_checked"], edits);
+  EXPECT_EQ(report["edits_larger"], larger);
+  EXPECT_EQ(report["counts"]["name_their_query"], edits);
+}
+
+TEST(OneEdit, IsOnePlaceOfAFewStatements) {
+  EXPECT_TRUE(is_one_edit({1, 1}));
+  EXPECT_TRUE(is_one_edit({1, 4}));
+  EXPECT_FALSE(is_one_edit({1, 5}));
+  EXPECT_FALSE(is_one_edit({2, 2}));
+  EXPECT_FALSE(is_one_edit({0, 0}));
 }
 
 Trajectory row(const std::string& task, const std::string& kind, const std::string& code,

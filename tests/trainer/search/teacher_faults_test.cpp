@@ -40,9 +40,8 @@ struct Bench {
     RemoteModel model(remote);
     ModelGenerator teacher(model, "teacher:m");
     TrajectoryStore store(dir / "store.sqlite");
-    const TraceTools tools{
-        {teacher, scorer, store, [](const Task& task) { return task.prompt; }, "w"},
-        [](const Task&, const Candidate&, const Evaluation&) { return "ran"; }};
+    const SearchTools tools{teacher, scorer, store, [](const Task& task) { return task.prompt; },
+                            "w"};
     return collect_traces(options, tasks, tools, dir.path());
   }
   size_t num_traces() const {
