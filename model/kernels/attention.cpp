@@ -27,34 +27,36 @@ std::vector<TileItem> tile_items(const PackedLayout& layout, int64_t kv_heads) {
   return items;
 }
 
-SequenceBlocks::SequenceBlocks(const PackedLayout& layout, int64_t tokens_per_row)
-    : layout_(layout), per_token_(tokens_per_row) {
-  first_.push_back(0);
-  for (size_t s = 0; s + 1 < layout.cu_seqlens.size(); ++s) {
-    const int64_t rows = (layout.cu_seqlens[s + 1] - layout.cu_seqlens[s]) * per_token_;
-    first_.push_back(first_.back() + (rows + kBlockTokens - 1) / kBlockTokens);
+KeyBlocks::KeyBlocks(const PackedLayout& layout) : layout_(layout), first_{0} {
+  for (int64_t s = 0; s + 1 < std::ssize(layout.cu_seqlens); ++s) {
+    const int64_t tokens = prefix_length(s) + length(s) - own_base(s);
+    first_.push_back(first_.back() + (tokens + kBlockTokens - 1) / kBlockTokens);
   }
 }
 
-int64_t SequenceBlocks::length(int64_t s) const {
-  return (layout_.cu_seqlens[s + 1] - layout_.cu_seqlens[s]) * per_token_;
-}
-
-int64_t SequenceBlocks::prefix_length(int64_t s) const {
+int64_t KeyBlocks::prefix_length(int64_t s) const {
   return layout_.prefix[s] < 0 ? 0 : length(layout_.prefix[s]);
 }
 
-std::vector<SequenceBlocks::Block> SequenceBlocks::visible(int64_t s) const {
+std::vector<KeyBlocks::Block> KeyBlocks::visible(int64_t s) const {
   std::vector<Block> blocks;
-  if (layout_.prefix[s] >= 0) append(layout_.prefix[s], 0, blocks);
-  append(s, prefix_length(s), blocks);
+  if (layout_.prefix[s] >= 0) append(layout_.prefix[s], 0, own_base(s), blocks);
+  append(s, own_base(s), prefix_length(s) + length(s), blocks);
   return blocks;
 }
 
-void SequenceBlocks::append(int64_t s, int64_t base, std::vector<Block>& blocks) const {
-  for (int64_t at = 0; at < length(s); at += kBlockTokens) {
-    blocks.push_back({first_[s] + at / kBlockTokens, static_cast<int32_t>(base + at),
-                      static_cast<int32_t>(std::min(kBlockTokens, length(s) - at))});
+// Adds the blocks of `s`, the first of which begins at token `base`, up to token `end`.
+void KeyBlocks::append(int64_t s, int64_t base, int64_t end, std::vector<Block>& blocks) const {
+  for (int64_t at = base; at < end; at += kBlockTokens) {
+    blocks.push_back({first_[s] + (at - base) / kBlockTokens, static_cast<int32_t>(at),
+                      static_cast<int32_t>(std::min(kBlockTokens, end - at))});
+  }
+}
+
+QueryBlocks::QueryBlocks(const PackedLayout& layout, int64_t group) : first_{0} {
+  for (size_t s = 0; s + 1 < layout.cu_seqlens.size(); ++s) {
+    const int64_t rows = (layout.cu_seqlens[s + 1] - layout.cu_seqlens[s]) * group;
+    first_.push_back(first_.back() + (rows + kBlockTokens - 1) / kBlockTokens);
   }
 }
 
@@ -63,7 +65,7 @@ namespace {
 template <class T>
 void forward_packed(const at::Tensor& qkv, const PackedLayout& layout, const HeadShape& shape,
                     AttentionResult& result) {
-  const SequenceBlocks blocks(layout, 1);
+  const KeyBlocks blocks(layout);
   const at::Tensor store =
       at::zeros({blocks.total(), shape.kv_heads, shape.block_size()}, qkv.options());
   const auto block = [&](int64_t b, int64_t g) {
@@ -71,13 +73,11 @@ void forward_packed(const at::Tensor& qkv, const PackedLayout& layout, const Hea
   };
   const auto items = tile_items(layout, shape.kv_heads);
   parallel_items(items.size(), [&](int64_t i) {
-    const TileItem& item = items[i];
-    for (int64_t t = item.begin; t < item.end; ++t) {
-      const T* row = data<T>(qkv) + (layout.cu_seqlens[item.sequence] + t) * shape.row_size();
-      const T* k = row + (shape.heads + item.kv_head) * shape.dim;
-      row_kernels<T>().store_kv(block(blocks.first(item.sequence) + t / kBlockTokens, item.kv_head),
-                                k, k + shape.kv_heads * shape.dim, t % kBlockTokens, shape.dim);
-    }
+    const auto& [sequence, g, begin, end] = items[i];
+    blocks.for_each_slot(sequence, begin, end, [&](int64_t row, int64_t b, int64_t slot) {
+      const T* k = data<T>(qkv) + row * shape.row_size() + (shape.heads + g) * shape.dim;
+      row_kernels<T>().store_kv(block(b, g), k, k + shape.kv_heads * shape.dim, slot, shape.dim);
+    });
   });
   parallel_items(items.size(), [&](int64_t i) {
     const TileItem& item = items[i];

@@ -34,7 +34,8 @@ struct AttentionResult {
   at::Tensor lse;  ///< [T, heads] f32
 };
 
-/// qkv [T, row_size] with rotated queries and keys: heads q, then k, then v.
+/// qkv [T, row_size] with rotated queries and keys: heads q, then k, then v. A row has the bits
+/// that paged_attention gives it after the same text, whether that shares its prompt or not.
 AttentionResult packed_attention(const at::Tensor& qkv, const PackedLayout& layout,
                                  const HeadShape& shape);
 

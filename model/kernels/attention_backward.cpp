@@ -20,13 +20,13 @@ class PackedBackward {
         forward_(forward),
         layout_(layout),
         shape_(shape),
-        keys_(layout, 1),
+        keys_(layout),
         queries_(layout, shape.group()),
         items_(tile_items(layout, shape.kv_heads)) {
-    k_store_ = make_store(keys_);
-    v_store_ = make_store(keys_);
-    q_store_ = make_store(queries_);
-    g_store_ = make_store(queries_);
+    k_store_ = make_store(keys_.total());
+    v_store_ = make_store(keys_.total());
+    q_store_ = make_store(queries_.total());
+    g_store_ = make_store(queries_.total());
     const int64_t lanes = queries_.total() * shape.kv_heads * kBlockTokens;
     lse_.resize(lanes);
     delta_.resize(lanes);
@@ -50,8 +50,8 @@ class PackedBackward {
   }
 
  private:
-  at::Tensor make_store(const SequenceBlocks& blocks) const {
-    return at::zeros({blocks.total(), shape_.kv_heads, shape_.block_size()}, qkv_.options());
+  at::Tensor make_store(int64_t blocks) const {
+    return at::zeros({blocks, shape_.kv_heads, shape_.block_size()}, qkv_.options());
   }
   T* block(const at::Tensor& store, int64_t index, int64_t kv_head) const {
     return data<T>(store) + (index * shape_.kv_heads + kv_head) * shape_.block_size();
@@ -70,13 +70,12 @@ class PackedBackward {
   void store_tile(const TileItem& item) {
     const auto& kernels = row_kernels<T>();
     const int64_t dim = shape_.dim, g = item.kv_head;
-    for (int64_t t = item.begin; t < item.end; ++t) {
-      const T* k = key_row(layout_.cu_seqlens[item.sequence] + t, g);
-      const T* v = k + shape_.kv_heads * dim;
-      const int64_t b = keys_.first(item.sequence) + t / kBlockTokens, slot = t % kBlockTokens;
-      kernels.store_kv(block(k_store_, b, g), k, k, slot, dim);
-      kernels.store_kv(block(v_store_, b, g), v, v, slot, dim);
-    }
+    keys_.for_each_slot(item.sequence, item.begin, item.end,
+                        [&](int64_t row, int64_t b, int64_t slot) {
+                          const T *k = key_row(row, g), *v = k + shape_.kv_heads * dim;
+                          kernels.store_kv(block(k_store_, b, g), k, k, slot, dim);
+                          kernels.store_kv(block(v_store_, b, g), v, v, slot, dim);
+                        });
     const QueryTile<T> tile = tile_of(item);
     std::vector<T> q, grad, out;
     tile.gather(qkv_, q);
@@ -122,20 +121,20 @@ class PackedBackward {
 
   void key_gradient(const TileItem& item) {
     const int64_t s = item.sequence, g = item.kv_head, dim = padded_dim(shape_.dim);
-    std::vector<SequenceBlocks::Block> blocks;
-    queries_.append(s, 0, blocks);
-    blocks.erase(blocks.begin(), blocks.begin() + item.begin * shape_.group() / kBlockTokens);
-    for (int64_t child : children_[s]) queries_.append(child, 0, blocks);
     std::vector<const T*> q, grad;
     std::vector<const float*> lse, delta;
     std::vector<const int32_t*> limit;
-    for (const auto& b : blocks) {
-      q.push_back(block(q_store_, b.index, g));
-      grad.push_back(block(g_store_, b.index, g));
-      lse.push_back(lse_.data() + lane(b.index, g));
-      delta.push_back(delta_.data() + lane(b.index, g));
-      limit.push_back(limit_.data() + lane(b.index, g));
-    }
+    const auto add = [&](int64_t first, int64_t last) {
+      for (int64_t b = first; b < last; ++b) {
+        q.push_back(block(q_store_, b, g));
+        grad.push_back(block(g_store_, b, g));
+        lse.push_back(lse_.data() + lane(b, g));
+        delta.push_back(delta_.data() + lane(b, g));
+        limit.push_back(limit_.data() + lane(b, g));
+      }
+    };
+    add(queries_.first(s) + item.begin * shape_.group() / kBlockTokens, queries_.first(s + 1));
+    for (int64_t child : children_[s]) add(queries_.first(child), queries_.first(child + 1));
     const int64_t rows = item.end - item.begin, first = layout_.cu_seqlens[s] + item.begin;
     std::vector<T> k(rows * dim), v(rows * dim);
     std::vector<int32_t> index(rows);
@@ -162,7 +161,8 @@ class PackedBackward {
   const AttentionResult& forward_;
   const PackedLayout& layout_;
   const HeadShape& shape_;
-  SequenceBlocks keys_, queries_;
+  KeyBlocks keys_;
+  QueryBlocks queries_;
   std::vector<TileItem> items_;
   at::Tensor k_store_, v_store_, q_store_, g_store_, result_;
   std::vector<float> lse_, delta_, token_delta_;

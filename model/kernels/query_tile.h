@@ -18,28 +18,55 @@ struct TileItem {
 };
 std::vector<TileItem> tile_items(const PackedLayout& layout, int64_t kv_heads);
 
-/// Where the rows of packed sequences lie in 16-row blocks. A token gives `per_token` rows: one for
-/// keys and values, heads / kv_heads for queries.
-class SequenceBlocks {
+/// Where the keys of packed sequences lie in blocks. These are counted from the start of the whole
+/// text, as the paged cache has them: what follows a prompt fills up a copy of the prompt's last
+/// block. So a row adds up in the same order whether it is decoded or trained on.
+class KeyBlocks {
  public:
   struct Block {
     int64_t index;
-    int32_t base, count;
+    int32_t base, count;  ///< first token, in its text, and tokens
   };
-  SequenceBlocks(const PackedLayout& layout, int64_t per_token);
+  explicit KeyBlocks(const PackedLayout& layout);
 
   int64_t total() const { return first_.back(); }
-  int64_t first(int64_t s) const { return first_[s]; }
-  int64_t length(int64_t s) const;
+  /// Tokens before those of `s` in its text.
   int64_t prefix_length(int64_t s) const;
-  /// Blocks of the prefix of `s`, then of `s`.
+  /// All blocks of the text that `s` ends.
   std::vector<Block> visible(int64_t s) const;
-  /// Adds the blocks of `s` itself, the first row of which has index `base`.
-  void append(int64_t s, int64_t base, std::vector<Block>& blocks) const;
+
+  /// Calls f(row of the batch, block, slot) for tokens [begin, end) of `s`; with its first token
+  /// also for those of its prompt that its first block repeats.
+  template <class F>
+  void for_each_slot(int64_t s, int64_t begin, int64_t end, const F& f) const {
+    const int64_t prefix = prefix_length(s);
+    for (int64_t at = begin == 0 ? own_base(s) : prefix + begin; at < prefix + end; ++at) {
+      const int64_t row = at < prefix ? layout_.cu_seqlens[layout_.prefix[s]] + at
+                                      : layout_.cu_seqlens[s] + at - prefix;
+      f(row, first_[s] + (at - own_base(s)) / kBlockTokens, at % kBlockTokens);
+    }
+  }
 
  private:
+  // Of the first block of `s` itself.
+  int64_t own_base(int64_t s) const { return prefix_length(s) / kBlockTokens * kBlockTokens; }
+  int64_t length(int64_t s) const { return layout_.cu_seqlens[s + 1] - layout_.cu_seqlens[s]; }
+  void append(int64_t s, int64_t base, int64_t end, std::vector<Block>& blocks) const;
+
   const PackedLayout& layout_;
-  int64_t per_token_;
+  std::vector<int64_t> first_;
+};
+
+/// Where the query rows of packed sequences lie in 16-row blocks, `group` rows for each token.
+class QueryBlocks {
+ public:
+  QueryBlocks(const PackedLayout& layout, int64_t group);
+
+  int64_t total() const { return first_.back(); }
+  /// Blocks [first(s), first(s + 1)) are those of `s`.
+  int64_t first(int64_t s) const { return first_[s]; }
+
+ private:
   std::vector<int64_t> first_;
 };
 

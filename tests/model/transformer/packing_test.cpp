@@ -1,6 +1,7 @@
 // Packing and prefix sharing are rearrangements of the same sums: fp32 results agree to rounding.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include "tests/model/transformer/fixture.h"
@@ -44,28 +45,31 @@ TEST(Packing, SequencesDoNotSeeEachOther) {
   }
 }
 
-// One prompt of 37 tokens with three completions, once shared and once repeated; the loss weighs
-// completion tokens only, so that the gradients must agree too.
-TEST(Packing, SharedPrefixEqualsRepeatedPrefix) {
+// A prompt with three completions, once shared and once repeated; the loss weighs completion tokens
+// only, so that the gradients must agree too. Completions fill up the prompt's last block of 16.
+class SharedPrefix : public testing::TestWithParam<int64_t> {};
+
+TEST_P(SharedPrefix, EqualsARepeatedOne) {
   test::TinyFixture f("tiny_qwen2");
   for (const NamedParameter& p : f.model->parameters()) p.tensor->set_requires_grad(true);
-  const auto prompt = ids_from(1, 37);
+  const int64_t n = GetParam();
+  const auto prompt = ids_from(1, n);
   const std::vector<std::vector<int64_t>> tails = {ids_from(2, 20), ids_from(3, 5),
                                                    ids_from(4, 33)};
-  const std::vector<int64_t> shared_lengths = {37, 20, 5, 33}, prefix = {-1, 0, 0, 0};
+  const std::vector<int64_t> shared_lengths = {n, 20, 5, 33}, prefix = {-1, 0, 0, 0};
   const PackedBatch shared_batch = PackedBatch::with_prefixes(shared_lengths, prefix);
   const at::Tensor shared =
-      hidden(*f.model, {prompt, tails[0], tails[1], tails[2]}, shared_batch).narrow(0, 37, 58);
+      hidden(*f.model, {prompt, tails[0], tails[1], tails[2]}, shared_batch).narrow(0, n, 58);
   std::vector<at::Tensor> rows;
-  const std::vector<int64_t> lengths = {57, 42, 70};
+  const std::vector<int64_t> lengths = {n + 20, n + 5, n + 33};
   const PackedBatch repeated_batch = PackedBatch::from_lengths(lengths);
   const at::Tensor repeated =
       hidden(*f.model, {prompt, tails[0], prompt, tails[1], prompt, tails[2]}, repeated_batch);
   for (int64_t s = 0, first = 0; s < 3; first += lengths[s++]) {
-    rows.push_back(repeated.narrow(0, first + 37, lengths[s] - 37));
+    rows.push_back(repeated.narrow(0, first + n, lengths[s] - n));
   }
   const at::Tensor expected = at::cat(rows);
-  EXPECT_LE(worst(shared, expected), kTolerance);
+  EXPECT_TRUE(at::equal(shared, expected));
 
   const auto gradients = [&](const at::Tensor& out) {
     (out * out).mean().backward();
@@ -81,6 +85,8 @@ TEST(Packing, SharedPrefixEqualsRepeatedPrefix) {
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) EXPECT_LE(worst(a[i], b[i]), kTolerance);
 }
+
+INSTANTIATE_TEST_SUITE_P(Lengths, SharedPrefix, testing::Values(1, 15, 16, 17, 32, 37, 63));
 
 TEST(Packing, Bf16StaysNearFp32) {
   const auto config = test::TinyFixture("tiny_llama").model->config();
