@@ -107,6 +107,15 @@ CudaInputs CudaRunner::place(const HostInputs& host, const at::Tensor& on_device
   return CudaInputs(host, all);
 }
 
+std::string CudaRunner::numerics() const {
+  const bool wide = model_.dtype() == at::kFloat;
+  return std::string(wide ? "f32" : "bf16") +
+         ", products of LibTorch on a GPU, whose sums depend on the batch: logprobs of decoding "
+         "and "
+         "scoring agree to rounding, a relative " +
+         (wide ? "2^-24" : "2^-9") + " at each operation";
+}
+
 at::Tensor CudaRunner::forward(const std::vector<StepSpan>& spans) {
   const at::NoGradGuard no_grad;
   enter_thread();

@@ -28,6 +28,7 @@ class CudaRunner : public StepRunner {
              const StepLimits& limits);
   ~CudaRunner() override;
 
+  std::string numerics() const override;
   at::Tensor forward(const std::vector<StepSpan>& spans) override;
   std::vector<kernels::SampleResult> sample(const at::Tensor& logits,
                                             std::vector<kernels::SampleArgs> draws) override;

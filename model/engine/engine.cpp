@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/engine/scheduler.h"
 #include "model/kernels/parallel.h"
@@ -218,7 +219,9 @@ Engine::Engine(std::shared_ptr<Transformer> model, std::shared_ptr<const Tokeniz
     : model_(std::move(model)),
       tokenizer_(std::move(tokenizer)),
       chat_template_(std::move(chat_template)),
-      impl_(std::make_unique<Impl>(*this, options, std::move(name), device)) {}
+      impl_(std::make_unique<Impl>(*this, options, std::move(name), device)) {
+  log::info("{}: {}", impl_->name, numerics());
+}
 
 Engine::~Engine() = default;
 
@@ -313,6 +316,8 @@ std::string Engine::refusal(const TextRequest& request) const {
 }
 
 std::string Engine::name() const { return impl_->name; }
+
+std::string Engine::numerics() const { return impl_->scheduler.runner().numerics(); }
 
 std::vector<std::vector<float>> Engine::score(const std::vector<ScoreRequest>& requests) {
   std::vector<std::shared_ptr<const Lora>> loras;

@@ -96,8 +96,12 @@ class Engine : public TextModel {
   void submit_all(std::vector<Submission> submissions) override;
   std::string name() const override;
 
-  /// log p(ids[i] | prompt, ids[:i]) in fp32, [ids] for each request. On the CPU the same functions
-  /// as the trainer's forward: bitwise equal to it in fp32 for the same packing. Blocks; runs on
+  /// Which products run, and whether or how far decoding, scoring and training may differ: one line
+  /// for people, which the log shows when the engine starts.
+  std::string numerics() const;
+
+  /// log p(ids[i] | prompt, ids[:i]) in fp32, [ids] for each request. On the CPU bitwise equal to
+  /// decoding and to the trainer's forward, in whatever batch. Blocks; runs on
   /// the engine's thread between decode steps. Throws InputError on ids or lengths out of range or
   /// an unknown adapter, Error if a logprob is NaN.
   std::vector<std::vector<float>> score(const std::vector<ScoreRequest>& requests);

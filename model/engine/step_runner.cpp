@@ -11,19 +11,20 @@
 namespace weft {
 namespace {
 
-// True where steps need none of LibTorch's products, which come with threads of their own.
-bool steps_are_our_own(const Transformer& model) {
-  return model.is_rounded() || (model.dtype() == at::kBFloat16 && kernels::has_bf16_products());
-}
-
 class CpuRunner : public StepRunner {
  public:
-  CpuRunner(const Transformer& model, KvCache& cache) : model_(model), cache_(cache) {
-    if (steps_are_our_own(model)) threads_ = std::make_unique<ThreadPool>(at::get_num_threads());
+  CpuRunner(const Transformer& model, KvCache& cache)
+      : model_(model), cache_(cache), threads_(at::get_num_threads()) {}
+
+  std::string numerics() const override {
+    const std::string set = kernels::kernel_table().name;
+    if (model_.is_rounded()) return "int8 weights, products of " + set + "; answers only";
+    return std::string(model_.dtype() == at::kFloat ? "f32" : "bf16") + ", products of " + set +
+           " with one order of sums: logprobs of decoding, scoring and training agree to the bit";
   }
 
   at::Tensor forward(const std::vector<StepSpan>& spans) override {
-    const kernels::UseThreads use(threads_.get());
+    const kernels::UseThreads use(&threads_);
     return paged_forward(model_, cache_, spans);
   }
 
@@ -31,7 +32,7 @@ class CpuRunner : public StepRunner {
                                             std::vector<kernels::SampleArgs> draws) override {
     std::vector<kernels::SampleResult> results(draws.size());
     const float* first = logits.const_data_ptr<float>();
-    const kernels::UseThreads use(threads_.get());
+    const kernels::UseThreads use(&threads_);
     kernels::parallel_items(static_cast<int64_t>(draws.size()), [&](int64_t i) {
       draws[i].logits = first + i * logits.size(1);
       draws[i].size = logits.size(1);
@@ -49,7 +50,7 @@ class CpuRunner : public StepRunner {
  private:
   const Transformer& model_;
   KvCache& cache_;
-  std::unique_ptr<ThreadPool> threads_;
+  ThreadPool threads_;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "model/device/device.h"
@@ -25,6 +26,10 @@ struct StepLimits {
 class StepRunner {
  public:
   virtual ~StepRunner() = default;
+
+  /// Which products run, and how far logprobs of one text computed in different batches may differ:
+  /// one line for people.
+  virtual std::string numerics() const = 0;
 
   /// As paged_forward: fp32 logits [spans that want them, V], where the weights lie. They stay
   /// until the next call.

@@ -81,6 +81,20 @@ struct AttendKeyGradArgs {
   float* g_v;  ///< [rows, dim]
 };
 
+/// Columns [n0, n1) of x w^T, added up in fp32, plus `bias` and `added` where they are given;
+/// rounded once where it goes to `rounded`.
+template <class T>
+struct GemmArgs {
+  const T* x = nullptr;  ///< [m, k], or what pack_rows made of it where that is given
+  const T* w = nullptr;  ///< [n, k]
+  int64_t m = 0, n = 0, k = 0;
+  int64_t n0 = 0, n1 = 0;
+  const T* bias = nullptr;   ///< [n], or null
+  const T* added = nullptr;  ///< [m, n], or null; may be `rounded`
+  float* f32 = nullptr;      ///< [m, n], or null
+  T* rounded = nullptr;      ///< [m, n], or null: exactly one is given
+};
+
 template <class T>
 struct RowKernels {
   /// x += delta where delta is given; y = x / rms(x) * w; rstd may be null.
@@ -98,6 +112,8 @@ struct RowKernels {
   /// Writes one token's key and value [dim] into slot `slot` of a block.
   void (*store_kv)(T* block, const T* k, const T* v, int64_t slot, int64_t dim);
   float (*dot)(const T* x, const T* y, int64_t n);
+  /// Sum of x^2 in double.
+  double (*sum_of_squares)(const T* x, int64_t n);
   /// Rounds n floats to T.
   void (*narrow)(const float* x, T* y, int64_t n);
   /// q = whole numbers nearest to x / step with step = max |x| / limit, limit at most 32767;
@@ -107,6 +123,12 @@ struct RowKernels {
   void (*attend)(const AttendArgs<T>&);
   void (*attend_query_grad)(const AttendQueryGradArgs<T>&);
   void (*attend_key_grad)(const AttendKeyGradArgs<T>&);
+  /// A number of the product has the same bits whatever m, n0 and n1 are.
+  void (*gemm)(const GemmArgs<T>&);
+  /// Lays x [rows, k] out as gemm wants it: packed_size(rows, k) numbers, 64-byte aligned. 16 rows
+  /// lie together; those after a multiple of 16 rows can be packed apart. Null: gemm takes x as it
+  /// is.
+  void (*pack_rows)(const T* x, int64_t rows, int64_t k, T* packed);
 };
 
 /// Draws from the softmax of a row of logits.
@@ -123,19 +145,6 @@ struct SampleResult {
   int64_t id = -1;             ///< -1 where a logit is NaN or all are -inf
   float logprob = 0;           ///< of the raw distribution
   float sampling_logprob = 0;  ///< of the distribution drawn from
-};
-
-/// Columns [n0, n1) of x w^T, added up in fp32, plus `bias` and `added` where they are given;
-/// rounded once where it goes to `bf16`.
-struct GemmArgs {
-  const Bf16* x = nullptr;  ///< [m, k], or what pack_rows made of it where that is given
-  const Bf16* w = nullptr;  ///< [n, k]
-  int64_t m = 0, n = 0, k = 0;
-  int64_t n0 = 0, n1 = 0;
-  const Bf16* bias = nullptr;   ///< [n], or null
-  const Bf16* added = nullptr;  ///< [m, n], or null; may be `bf16`
-  float* f32 = nullptr;         ///< [m, n], or null
-  Bf16* bf16 = nullptr;         ///< [m, n], or null: exactly one is given
 };
 
 /// Rows of a matrix that an int8 product computes together.
@@ -162,17 +171,20 @@ constexpr int64_t packed_size(int64_t rows, int64_t k) {
   return (rows + 15) / 16 * 16 * ((k + 31) / 32 * 32);
 }
 
+struct TokenLogprob {
+  float logprob;  ///< the bits that `sample` gives for that id with nothing cut
+  float lse;      ///< log sum exp of logits / temperature
+};
+
 struct KernelTable {
+  const char* name;        ///< of the instruction set
+  bool has_bf16_products;  ///< multiplies bf16 faster than f32
   RowKernels<float> f32;
   RowKernels<Bf16> bf16;
-  /// Null where the CPU has no bf16 products.
-  void (*gemm)(const GemmArgs&);
-  /// Lays x [rows, k] out as gemm wants it: packed_size(rows, k) numbers, 64-byte aligned. 16 rows
-  /// lie together; those after a multiple of 16 rows can be packed apart. Null: gemm takes x as it
-  /// is.
-  void (*pack_rows)(const Bf16* x, int64_t rows, int64_t k, Bf16* packed);
   void (*gemm_int8)(const Int8GemmArgs&);
   float (*log_sum_exp)(const float* logits, int64_t size);
+  /// Of softmax(logits [size] / temperature) at `id`; temperature > 0.
+  TokenLogprob (*logprob)(const float* logits, int64_t size, int64_t id, float temperature);
   /// logits [size] -> scale * softmax(logits) in place, given their log_sum_exp; its entropy, nats.
   float (*scaled_softmax)(float* logits, int64_t size, float lse, float scale);
   SampleResult (*sample)(const SampleArgs&);

@@ -2,12 +2,14 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <numeric>
+#include <vector>
 
 #include "model/kernels/parallel.h"
 
@@ -17,95 +19,111 @@ namespace {
 constexpr int64_t kRowsGrain = 16384;        // elements worth a thread
 constexpr int64_t kPackedNumbers = 1 << 18;  // of packed rows, which stay in L2
 constexpr int64_t kSharedColumns = 32;       // of a product, that go to one thread
+constexpr int64_t kNormBlock = 1 << 15;      // numbers whose squares are summed together
+constexpr int64_t kNormShares = 16;          // of rows, whose gradients of a norm are summed apart
 
 int64_t grain(int64_t dim) { return std::max<int64_t>(1, kRowsGrain / dim); }
 
 // Rows of x [*, k] as gemm wants them.
+template <class T>
 class PackedRows {
  public:
-  explicit PackedRows(const at::Tensor& x) : x_(data<Bf16>(x)), k_(x.size(1)) {}
+  explicit PackedRows(const at::Tensor& x) : x_(x), k_(x.size(1)) {}
 
   // Rows [first, first + count), until the next call. The first call's count is the greatest.
-  const Bf16* pack(int64_t first, int64_t count) {
-    const auto pack_rows = kernel_table().pack_rows;
-    if (!pack_rows) return x_ + first * k_;
-    if (!packed_.defined()) packed_ = at::empty({packed_size(count, k_)}, at::kBFloat16);
+  const T* pack(int64_t first, int64_t count) {
+    const auto pack_rows = row_kernels<T>().pack_rows;
+    const T* x = data<T>(x_) + first * k_;
+    if (!pack_rows) return x;
+    if (!packed_.defined()) packed_ = at::empty({packed_size(count, k_)}, x_.options());
     parallel_ranges((count + 15) / 16, grain(16 * k_), [&](int64_t begin, int64_t end) {
-      pack_rows(x_ + (first + 16 * begin) * k_, std::min(count, 16 * end) - 16 * begin, k_,
-                data<Bf16>(packed_) + packed_size(16 * begin, k_));
+      pack_rows(x + 16 * begin * k_, std::min(count, 16 * end) - 16 * begin, k_,
+                data<T>(packed_) + packed_size(16 * begin, k_));
     });
-    return data<Bf16>(packed_);
+    return data<T>(packed_);
   }
 
  private:
-  const Bf16* x_;
+  const at::Tensor& x_;
   int64_t k_;
   at::Tensor packed_;
 };
 
 // Fills in x, w and their shapes; columns are shared among the threads, some rows at a time.
-void own_gemm(const at::Tensor& x, const at::Tensor& w, GemmArgs args) {
+template <class T>
+void multiply(const at::Tensor& x, const at::Tensor& w, GemmArgs<T> args) {
+  TORCH_INTERNAL_ASSERT(x.is_contiguous() && w.is_contiguous());
+  TORCH_INTERNAL_ASSERT(x.scalar_type() == w.scalar_type() && x.size(1) == w.size(1));
   const int64_t m = x.size(0), k = x.size(1);
-  args.w = data<Bf16>(w);
+  args.w = data<T>(w);
   args.n = w.size(0), args.k = k;
   const int64_t panel =
-      kernel_table().pack_rows
+      row_kernels<T>().pack_rows
           ? std::max<int64_t>(32, kPackedNumbers / std::max<int64_t>(1, k) / 32 * 32)
           : m;
-  PackedRows rows(x);
+  PackedRows<T> rows(x);
   for (int64_t first = 0; first < m; first += panel) {
-    GemmArgs some = args;
+    GemmArgs<T> some = args;
     some.m = std::min(panel, m - first);
     some.x = rows.pack(first, some.m);
     if (args.added) some.added += first * args.n;
     if (args.f32) some.f32 += first * args.n;
-    if (args.bf16) some.bf16 += first * args.n;
+    if (args.rounded) some.rounded += first * args.n;
     const int64_t work =
         std::max<int64_t>(1, (1 << 18) / std::max<int64_t>(1, kSharedColumns * k * some.m));
     parallel_shares((args.n + kSharedColumns - 1) / kSharedColumns, work,
                     [&](int64_t begin, int64_t end) {
-                      GemmArgs part = some;
+                      GemmArgs<T> part = some;
                       part.n0 = begin * kSharedColumns;
                       part.n1 = std::min(args.n, end * kSharedColumns);
-                      kernel_table().gemm(part);
+                      row_kernels<T>().gemm(part);
                     });
   }
 }
 
 }  // namespace
 
-bool has_own_product(const at::Tensor& x, const at::Tensor& w) {
-  return has_bf16_products() && x.scalar_type() == at::kBFloat16 && x.is_contiguous() &&
-         x.is_cpu() && w.is_contiguous();
-}
-
-bool has_bf16_products() { return kernel_table().gemm != nullptr; }
+bool has_bf16_products() { return kernel_table().has_bf16_products; }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
-  if (!has_own_product(x, w)) {
-    return at::linear(x, w, bias.defined() ? std::optional(bias) : std::nullopt);
-  }
   at::Tensor y = at::empty({x.size(0), w.size(0)}, x.options());
-  own_gemm(x, w, {.bias = bias.defined() ? data<Bf16>(bias) : nullptr, .bf16 = data<Bf16>(y)});
+  with_row_type(x.scalar_type(), [&](auto tag) {
+    using T = decltype(tag);
+    multiply<T>(x, w, {.bias = bias.defined() ? data<T>(bias) : nullptr, .rounded = data<T>(y)});
+  });
   return y;
 }
 
 void add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w,
                 const at::Tensor& out) {
-  if (!has_own_product(x, w)) {
-    out.copy_(at::linear(x, w).add_(y));
-    return;
-  }
   TORCH_INTERNAL_ASSERT(y.is_contiguous() && out.is_contiguous());
-  own_gemm(x, w, {.added = data<Bf16>(y), .bf16 = data<Bf16>(out)});
+  with_row_type(x.scalar_type(), [&](auto tag) {
+    using T = decltype(tag);
+    multiply<T>(x, w, {.added = data<T>(y), .rounded = data<T>(out)});
+  });
 }
 
 at::Tensor linear_f32(const at::Tensor& x, const at::Tensor& w) {
-  if (x.scalar_type() == at::kFloat) return at::linear(x, w);
-  if (!has_own_product(x, w)) return at::linear(x.to(at::kFloat), w.to(at::kFloat));
   at::Tensor y = at::empty({x.size(0), w.size(0)}, x.options().dtype(at::kFloat));
-  own_gemm(x, w, {.f32 = data<float>(y)});
+  with_row_type(x.scalar_type(),
+                [&](auto tag) { multiply<decltype(tag)>(x, w, {.f32 = data<float>(y)}); });
   return y;
+}
+
+double l2_norm(const at::Tensor& x) {
+  TORCH_INTERNAL_ASSERT(x.is_contiguous());
+  const int64_t n = x.numel(), blocks = (n + kNormBlock - 1) / kNormBlock;
+  std::vector<double> sums(blocks);
+  with_row_type(x.scalar_type(), [&](auto tag) {
+    using T = decltype(tag);
+    parallel_ranges(blocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) {
+        sums[b] = row_kernels<T>().sum_of_squares(data<T>(x) + b * kNormBlock,
+                                                  std::min(kNormBlock, n - b * kNormBlock));
+      }
+    });
+  });
+  return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
 }
 
 at::Tensor take_rows(const at::Tensor& x, const at::Tensor& rows) {
@@ -143,12 +161,11 @@ std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& gy, const 
                                                     bool want_gw) {
   at::Tensor gx = at::empty_like(x), gw;
   const int64_t rows = x.size(0), dim = x.size(1);
-  const int64_t threads = at::get_num_threads();
-  if (want_gw) gw = at::zeros({threads, dim}, x.options().dtype(at::kFloat));
-  const int64_t share = (rows + threads - 1) / threads;
+  if (want_gw) gw = at::zeros({kNormShares, dim}, x.options().dtype(at::kFloat));
+  const int64_t share = (rows + kNormShares - 1) / kNormShares;
   with_row_type(x.scalar_type(), [&](auto tag) {
     using T = decltype(tag);
-    parallel_ranges(threads, 1, [&](int64_t first, int64_t last) {
+    parallel_ranges(kNormShares, 1, [&](int64_t first, int64_t last) {
       for (int64_t t = first; t < last; ++t) {
         const int64_t b = std::min(rows, t * share), e = std::min(rows, b + share);
         row_kernels<T>().rms_norm_backward(

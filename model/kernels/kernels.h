@@ -16,20 +16,20 @@ namespace weft::kernels {
 /// True where the CPU multiplies bf16 vectors (avx512_bf16).
 bool has_bf16_products();
 
-/// True for contiguous bf16 on such a CPU: then `linear` multiplies by itself, and a row's result
-/// has the same bits in every batch. Else it is LibTorch's.
-bool has_own_product(const at::Tensor& x, const at::Tensor& w);
-
-/// y [m, n] = x [m, k] w [n, k]^T + bias (bias may be undefined).
+/// y [m, n] = x [m, k] w [n, k]^T + bias (bias may be undefined), rounded once. Each of its rows
+/// has the same bits in every batch, on any number of threads.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias = {});
 
-/// out [m, n] = y [m, n] + x [m, k] w [n, k]^T; `out` may be `y`. Rounded once where
-/// `has_own_product` is true, else LibTorch's product is rounded before it is added.
+/// out [m, n] = y [m, n] + x [m, k] w [n, k]^T, rounded once; `out` may be `y`.
 void add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w,
                 const at::Tensor& out);
 
 /// The same as `linear` in fp32 whatever the dtype of x and w: [m, n] f32.
 at::Tensor linear_f32(const at::Tensor& x, const at::Tensor& w);
+
+/// Square root of the sum of x^2, of any shape. Numbers are widened to double and summed in blocks
+/// of fixed size: the same bits on any number of threads. NaN and infinity make it so.
+double l2_norm(const at::Tensor& x);
 
 /// Rows `rows` [n] int64 of x [*, dim], copied on the threads of parallel.h. (LibTorch's copy
 /// starts threads of its own, which then look for work on the cores that the next loop needs.)
@@ -40,7 +40,8 @@ at::Tensor take_rows(const at::Tensor& x, const at::Tensor& rows);
 at::Tensor add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w,
                         double eps, const at::Tensor& rstd = {});
 
-/// Gradients (gx, gw) of rms_norm; gw, in the dtype of w, only where wanted.
+/// Gradients (gx, gw) of rms_norm; gw, in the dtype of w, only where wanted. The same bits on any
+/// number of threads.
 std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& gy, const at::Tensor& x,
                                                     const at::Tensor& w, const at::Tensor& rstd,
                                                     bool want_gw);

@@ -1,10 +1,8 @@
 #include "model/transformer/ops.h"
 
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/linear.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "model/kernels/kernels.h"
@@ -134,12 +132,10 @@ struct AddLinear : Function<AddLinear> {
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
   if (!at::GradMode::is_enabled()) return kernels::linear(x, w, bias);
-  const auto given = bias.defined() ? std::optional(bias) : std::nullopt;
-  return kernels::has_own_product(x, w) ? Linear::apply(x, w, given) : at::linear(x, w, given);
+  return Linear::apply(x, w, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 
 at::Tensor add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w) {
-  if (!kernels::has_own_product(x, w)) return at::addmm(y, x, w.t());
   if (at::GradMode::is_enabled()) return AddLinear::apply(y, x, w);
   kernels::add_linear(y, x, w, y);
   return y;

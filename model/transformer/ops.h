@@ -9,7 +9,7 @@
 namespace weft {
 
 /// x [T, K] w [N, K]^T + bias (may be undefined): [T, N], a row of which has the same bits here and
-/// in the engine. Gradients are LibTorch's products.
+/// in the engine (kernels::linear). Gradients are LibTorch's products.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias = {});
 
 /// y [T, N] + x [T, K] w [N, K]^T, rounded once. `y` may be overwritten where nothing is recorded.

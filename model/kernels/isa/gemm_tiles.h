@@ -23,7 +23,7 @@ struct ColumnTile {
 // the next ones are multiplied: vectors and tiles have units of their own.
 class PendingSums {
  public:
-  PendingSums(const GemmArgs& g, int64_t height) : g_(g), height_(height) {}
+  PendingSums(const GemmArgs<Bf16>& g, int64_t height) : g_(g), height_(height) {}
 
   // Room for tile i of four, [rows of w, rows of x].
   float* tile(int64_t i) { return sums_[i]; }
@@ -49,7 +49,7 @@ class PendingSums {
     const Place place = places_[tile];
     const Bf16* added = g_.added;
     float* f32 = g_.f32;
-    Bf16* bf16 = g_.bf16;
+    Bf16* rounded = g_.rounded;
     const auto mask = static_cast<__mmask16>((1u << height_) - (1u << place.first));
     const F32x16 bias = g_.bias ? load(g_.bias + place.column, mask) : F32x16{};
     __m512i v[kTileRows];
@@ -65,7 +65,7 @@ class PendingSums {
       if (f32) {
         _mm512_mask_storeu_ps(f32 + at, mask, (__m512)sums);
       } else {
-        _mm256_mask_storeu_epi16(bf16 + at, mask, (__m256i)_mm512_cvtneps_pbh((__m512)sums));
+        _mm256_mask_storeu_epi16(rounded + at, mask, (__m256i)_mm512_cvtneps_pbh((__m512)sums));
       }
     }
   }
@@ -75,7 +75,7 @@ class PendingSums {
     return (F32x16)(__builtin_convertvector(bits, U32x16) << 16);
   }
 
-  const GemmArgs& g_;
+  const GemmArgs<Bf16>& g_;
   int64_t height_;
   int64_t count_ = 0, done_ = 0;
   Place places_[4];
@@ -85,8 +85,8 @@ class PendingSums {
 // Products of all packed rows of x with up to 64 rows of w.
 class TileBlock {
  public:
-  TileBlock(const GemmArgs& g, int64_t height)
-      : g_(g), height_(height), ahead_(rows_ahead(g.k)), pending_(g, height) {}
+  TileBlock(const GemmArgs<Bf16>& g, int64_t height)
+      : g_(g), height_(height), ahead_(rows_ahead<Bf16>(g.k)), pending_(g, height) {}
   ~TileBlock() { pending_.finish_all(); }
 
   void multiply(int64_t n) {
@@ -205,7 +205,7 @@ class TileBlock {
     pending_.add(columns, row, std::min(kTileRows, g_.m - row));
   }
 
-  const GemmArgs& g_;
+  const GemmArgs<Bf16>& g_;
   int64_t height_;
   int64_t ahead_;        // rows of w between one in use and the one fetched meanwhile
   int64_t count_ = 0;    // of tiles of columns
@@ -214,7 +214,7 @@ class TileBlock {
   PendingSums pending_;
 };
 
-void gemm_tiles(const GemmArgs& g) {
+void gemm_tiles(const GemmArgs<Bf16>& g) {
   if (g.n0 >= g.n1) return;
   const int64_t height = std::min(kTileRows, g.n1 - g.n0);
   TileShapes shapes;

@@ -136,6 +136,30 @@ float dot(const T* x, const T* y, int64_t n) {
 }
 
 template <class T>
+double sum_of_squares(const T* x, int64_t n) {
+  typedef float F32x8 __attribute__((vector_size(32)));
+  typedef double F64x8 __attribute__((vector_size(64)));
+  F64x8 sums[2] = {};
+  double sum = 0;
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const F32x16 v = load16(x + i);
+    F32x8 halves[2];
+    std::memcpy(halves, &v, sizeof v);
+    for (int h = 0; h < 2; ++h) {
+      const F64x8 wide = __builtin_convertvector(halves[h], F64x8);
+      sums[h] += wide * wide;
+    }
+  }
+  for (; i < n; ++i) {
+    const double wide = to_float(x[i]);
+    sum += wide * wide;
+  }
+  for (int lane = 0; lane < 8; ++lane) sum += sums[0][lane] + sums[1][lane];
+  return sum;
+}
+
+template <class T>
 void narrow(const float* x, T* y, int64_t n) {
   int64_t i = 0;
   for (; i + 16 <= n; i += 16) store16(y + i, load16(x + i));

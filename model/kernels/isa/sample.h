@@ -41,7 +41,8 @@ double mass(const float* logits, int64_t begin, int64_t end, float top, float in
   return static_cast<double>(sum) + sum16(sums);
 }
 
-double total_mass(const float* logits, int64_t size, float top, float inverse_temperature) {
+WEFT_ONE_CODE double total_mass(const float* logits, int64_t size, float top,
+                                float inverse_temperature) {
   double total = 0;
   for (int64_t i = 0; i < size; i += kSampleChunk) {
     total += mass(logits, i, std::min(size, i + kSampleChunk), top, inverse_temperature);
@@ -53,6 +54,22 @@ float log_sum_exp(const float* logits, int64_t size) {
   const float top = highest_logit(logits, size);
   if (!(top > kNegativeInfinity)) return top;
   return top + static_cast<float>(std::log(total_mass(logits, size, top, 1.0f)));
+}
+
+// Given the greatest logit and the sum of e^((logit - top) / temperature).
+WEFT_ONE_CODE TokenLogprob logprob_of(const float* logits, int64_t id, float top, double total,
+                                      float temperature) {
+  const auto log_total = static_cast<float>(std::log(total));
+  if (temperature == 1) return {logits[id] - (top + log_total), top + log_total};
+  const float inverse = 1.0f / temperature;
+  return {(logits[id] - top) * inverse - log_total, top * inverse + log_total};
+}
+
+TokenLogprob logprob(const float* logits, int64_t size, int64_t id, float temperature) {
+  const float top = highest_logit(logits, size);
+  if (!(top > kNegativeInfinity)) return {logits[id] - top, top};
+  const double total = total_mass(logits, size, top, 1.0f / temperature);
+  return logprob_of(logits, id, top, total, temperature);
 }
 
 // logits -> scale * softmax(logits), given their log sum exp; its entropy. A logit of -infinity
@@ -162,8 +179,7 @@ SampleResult sample(const SampleArgs& a) {
   if (a.top_k <= 0 && a.top_p >= 1 && a.min_p <= 0) {
     const double total = a.temperature == 1 ? raw : total_mass(a.logits, a.size, top, inverse);
     const int64_t id = draw_uncut(a, top, inverse, a.uniform * total);
-    const float tempered = (a.logits[id] - top) * inverse - static_cast<float>(std::log(total));
-    return {id, a.logits[id] - lse, a.temperature == 1 ? a.logits[id] - lse : tempered};
+    return {id, a.logits[id] - lse, logprob_of(a.logits, id, top, total, a.temperature).logprob};
   }
   const auto kept = kept_candidates(a, top, inverse);
   double total = 0, before = 0;

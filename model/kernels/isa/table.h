@@ -20,26 +20,32 @@ RowKernels<T> make_row_kernels() {
           rope<T>,
           store_kv<T>,
           dot<T>,
+          sum_of_squares<T>,
           narrow<T>,
           round_row<T>,
           attend<T>,
           attend_query_grad<T>,
-          attend_key_grad<T>};
+          attend_key_grad<T>,
+          gemm<T>,
+          nullptr};
 }
 
-KernelTable make_table() {
-  KernelTable table{make_row_kernels<float>(),
-                    make_row_kernels<Bf16>(),
-                    nullptr,
-                    nullptr,
-                    gemm_int8,
-                    log_sum_exp,
-                    scaled_softmax,
-                    sample};
 #ifdef __AVX512BF16__
-  table.gemm = gemm;
+constexpr bool kHasBf16Products = true;
+#else
+constexpr bool kHasBf16Products = false;
 #endif
-  return table;
+
+KernelTable make_table(const char* name) {
+  return {name,
+          kHasBf16Products,
+          make_row_kernels<float>(),
+          make_row_kernels<Bf16>(),
+          gemm_int8,
+          log_sum_exp,
+          logprob,
+          scaled_softmax,
+          sample};
 }
 
 }  // namespace

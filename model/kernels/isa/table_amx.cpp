@@ -7,8 +7,9 @@ const KernelTable& table_amx() {
   static const KernelTable table = [] {
     KernelTable copy = table_avx512_bf16();
     copy.bf16.attend = attend_tiles;
-    copy.pack_rows = pack_rows;
-    copy.gemm = gemm_tiles;
+    copy.name = "amx_bf16";
+    copy.bf16.gemm = gemm_tiles;
+    copy.bf16.pack_rows = pack_rows;
     return copy;
   }();
   return table;

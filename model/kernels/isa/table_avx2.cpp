@@ -3,7 +3,7 @@
 namespace weft::kernels {
 
 const KernelTable& table_avx2() {
-  static const KernelTable table = make_table();
+  static const KernelTable table = make_table("avx2");
   return table;
 }
 

@@ -3,7 +3,7 @@
 namespace weft::kernels {
 
 const KernelTable& table_avx512_bf16() {
-  static const KernelTable table = make_table();
+  static const KernelTable table = make_table("avx512_bf16");
   return table;
 }
 

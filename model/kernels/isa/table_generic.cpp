@@ -3,7 +3,7 @@
 namespace weft::kernels {
 
 const KernelTable& table_generic() {
-  static const KernelTable table = make_table();
+  static const KernelTable table = make_table("generic");
   return table;
 }
 

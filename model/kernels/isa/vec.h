@@ -14,6 +14,9 @@
 #include "model/kernels/kernel_table.h"
 
 #define WEFT_INLINE static inline __attribute__((always_inline))
+/// A function that rounds alike wherever it is called from: inlined, its sums and products would be
+/// contracted as their surroundings suggest.
+#define WEFT_ONE_CODE __attribute__((noinline, noclone))
 
 namespace weft::kernels {
 namespace {
@@ -86,10 +89,10 @@ WEFT_INLINE void fetch_to_l2(const T* p) {
   __builtin_prefetch(p, 0, 2);
 }
 
-/// Rows of a matrix [*, k] of bf16 between the one in use and the one to be fetched, a multiple of
-/// 16.
+/// Rows of a matrix [*, k] of T between the one in use and the one to be fetched, a multiple of 16.
+template <class T>
 WEFT_INLINE int64_t rows_ahead(int64_t k) {
-  const int64_t bytes = 2 * std::max<int64_t>(1, k);
+  const int64_t bytes = static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(1, k);
   return std::max<int64_t>(16, kFetchAheadBytes / bytes / 16 * 16);
 }
 

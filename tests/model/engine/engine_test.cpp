@@ -12,7 +12,6 @@
 
 #include "base/error.h"
 #include "model/checkpoint/hf_model.h"
-#include "model/kernels/kernels.h"
 #include "tests/model/engine/engine_support.h"
 
 namespace weft {
@@ -123,9 +122,9 @@ TEST_P(EngineOfEach, ScoreIsBitwiseTheTrainersForward) {
   EXPECT_EQ(engine->score({{prompt, ids, ""}})[0], trainers_logprobs(engine->model(), prompt, ids));
 }
 
-// In bf16 sampling, scoring and training agree to the last bit, whatever shares the batch.
+// Sampling, scoring and training agree to the last bit, whatever shares the batch; the trainer's own
+// microbatches are in tests/trainer/learn/same_bits_test.cpp.
 TEST_P(EngineOfEach, Bf16IsTheSameToTheBitInRolloutAndTraining) {
-  if (!kernels::has_bf16_products()) GTEST_SKIP() << "this CPU has no bf16 products";
   const auto engine =
       Engine::from_directory(test::fixture(GetParam()).string(), "bf16", small_options());
   std::vector<TextRequest> requests;
@@ -143,7 +142,6 @@ TEST_P(EngineOfEach, Bf16IsTheSameToTheBitInRolloutAndTraining) {
 }
 
 TEST(Engine, Bf16AdaptersAreTheSameToTheBitInRolloutAndTraining) {
-  if (!kernels::has_bf16_products()) GTEST_SKIP() << "this CPU has no bf16 products";
   const auto engine =
       Engine::from_directory(test::fixture("tiny_llama").string(), "bf16", small_options());
   const std::shared_ptr<Lora> lora =

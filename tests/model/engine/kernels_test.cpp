@@ -1,6 +1,7 @@
 // Kernels against plain loops in double precision, for every instruction set that this CPU has.
 #include "model/kernels/kernels.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
@@ -138,60 +139,86 @@ TEST(Kernels, SampleRefusesNan) {
   }
 }
 
-std::vector<Bf16> random_bf16(size_t n, uint64_t seed) {
-  std::vector<Bf16> values;
-  for (float v : random_values(n, seed)) values.push_back(rounded(v));
+template <class T>
+struct Number;
+template <>
+struct Number<float> {
+  static float from(float x) { return x; }
+  static double to(float x) { return x; }
+  static const RowKernels<float>& kernels(const KernelTable& table) { return table.f32; }
+};
+template <>
+struct Number<Bf16> {
+  static Bf16 from(float x) { return rounded(x); }
+  static double to(Bf16 x) { return widened(x); }
+  static const RowKernels<Bf16>& kernels(const KernelTable& table) { return table.bf16; }
+};
+
+template <class T>
+std::vector<T> random_numbers(size_t n, uint64_t seed) {
+  std::vector<T> values;
+  for (float v : random_values(n, seed)) values.push_back(Number<T>::from(v));
   return values;
 }
 
-void multiply(const KernelTable& table, GemmArgs args) {
+template <class T>
+void multiply(const KernelTable& table, GemmArgs<T> args) {
+  const RowKernels<T>& kernels = Number<T>::kernels(table);
   at::Tensor packed;
-  if (table.pack_rows) {
+  if (kernels.pack_rows) {
     packed = at::empty({packed_size(args.m, args.k)}, at::kBFloat16);
-    table.pack_rows(args.x, args.m, args.k, data<Bf16>(packed));
-    args.x = data<Bf16>(packed);
+    kernels.pack_rows(args.x, args.m, args.k, data<T>(packed));
+    args.x = data<T>(packed);
   }
-  table.gemm(args);
+  kernels.gemm(args);
 }
 
-// x w^T + bias + added and, for each number, how far fp32 sums may be from it: a vector adds k / 16
-// products of two to each of 16 lanes and then the lanes; a tile adds products one by one, 16 times
-// at most, twice, and the two sums to what the tiles before gave. Both round k / 16 + 18 times at
-// most, and bias and added twice, each by half a unit of 2^-23 of what has been added.
-void expect_product(const GemmArgs& g, const std::vector<float>& out) {
+// x w^T + bias + added and, for each number, how far fp32 sums may be from it. Vectors of 16 lanes,
+// or of 4 at least, add k / lanes products (or pairs of them) to each lane and then the lanes; a
+// tile adds products one by one, 16 times at most, twice, and the two sums to what the tiles before
+// gave. All round k / lanes + 18 times at most, and bias and added twice, each by half a unit of
+// 2^-23 of what has been added.
+template <class T>
+void expect_product(const KernelTable& table, const GemmArgs<T>& g, const std::vector<float>& out) {
+  using N = Number<T>;
+  const int64_t lanes = table.has_bf16_products ? 16 : 4;
   for (int64_t i = 0; i < g.m * g.n; ++i) {
-    const double bias = g.bias ? widened(g.bias[i % g.n]) : 0;
-    const double added = g.added ? widened(g.added[i]) : 0;
+    const double bias = g.bias ? N::to(g.bias[i % g.n]) : 0;
+    const double added = g.added ? N::to(g.added[i]) : 0;
     double expected = bias + added, magnitude = std::abs(bias) + std::abs(added);
     for (int64_t j = 0; j < g.k; ++j) {
-      const double product =
-          static_cast<double>(widened(g.x[i / g.n * g.k + j])) * widened(g.w[i % g.n * g.k + j]);
+      const double product = N::to(g.x[i / g.n * g.k + j]) * N::to(g.w[i % g.n * g.k + j]);
       expected += product;
       magnitude += std::abs(product);
     }
-    ASSERT_NEAR(out[i], expected, (g.k / 16 + 20) * 0x1p-24 * magnitude)
-        << g.m << " " << g.k << " " << g.n << ": " << i;
+    ASSERT_NEAR(out[i], expected, static_cast<double>(g.k / lanes + 20) * 0x1p-24 * magnitude)
+        << table.name << ": " << g.m << " " << g.k << " " << g.n << ": " << i;
   }
 }
 
-TEST(Kernels, SmallProductsEqualPlainLoops) {
-  if (!has_bf16_products()) GTEST_SKIP() << "this CPU has no bf16 products";
+template <class T>
+class Products : public testing::Test {};
+using NumberTypes = testing::Types<float, Bf16>;
+TYPED_TEST_SUITE(Products, NumberTypes);
+
+TYPED_TEST(Products, EqualPlainLoops) {
   for (const KernelTable* table : tables()) {
-    if (!table->gemm) continue;
     for (const int64_t m : {1, 2, 3, 4, 5, 7, 8, 16, 33, 48}) {
       for (const int64_t k : {16, 31, 48, 64, 100, 1536}) {
         for (const int64_t n : {1, 16, 18, 37, 70, 130}) {
-          const auto x = random_bf16(m * k, 1), w = random_bf16(n * k, 2);
-          const auto bias = random_bf16(n, 3), added = random_bf16(m * n, 4);
+          const auto x = random_numbers<TypeParam>(m * k, 1),
+                     w = random_numbers<TypeParam>(n * k, 2);
+          const auto bias = random_numbers<TypeParam>(n, 3),
+                     added = random_numbers<TypeParam>(m * n, 4);
           std::vector<float> out(m * n, -1);
-          GemmArgs args{.x = x.data(), .w = w.data(), .m = m, .n = n, .k = k, .n1 = n};
+          GemmArgs<TypeParam> args{.x = x.data(), .w = w.data(), .m = m, .n = n, .k = k, .n1 = n};
           args.f32 = out.data();
           multiply(*table, args);
-          expect_product(args, out);
+          expect_product(*table, args, out);
           args.bias = bias.data();
           args.added = added.data();
           multiply(*table, args);
-          expect_product(args, out);
+          expect_product(*table, args, out);
         }
       }
     }
@@ -199,13 +226,12 @@ TEST(Kernels, SmallProductsEqualPlainLoops) {
 }
 
 // Threads share the columns of a product: each writes its own and no others.
-TEST(Kernels, AProductWritesTheColumnsItWasAskedFor) {
-  if (!has_bf16_products()) GTEST_SKIP() << "this CPU has no bf16 products";
+TYPED_TEST(Products, WriteTheColumnsTheyWereAskedFor) {
+  using N = Number<TypeParam>;
   const int64_t m = 37, k = 100, n = 150;
-  const auto x = random_bf16(m * k, 1), w = random_bf16(n * k, 2);
+  const auto x = random_numbers<TypeParam>(m * k, 1), w = random_numbers<TypeParam>(n * k, 2);
   for (const KernelTable* table : tables()) {
-    if (!table->gemm) continue;
-    GemmArgs args{.x = x.data(), .w = w.data(), .m = m, .n = n, .k = k, .n1 = n};
+    GemmArgs<TypeParam> args{.x = x.data(), .w = w.data(), .m = m, .n = n, .k = k, .n1 = n};
     std::vector<float> whole(m * n);
     args.f32 = whole.data();
     multiply(*table, args);
@@ -217,16 +243,43 @@ TEST(Kernels, AProductWritesTheColumnsItWasAskedFor) {
                                  {144, 150},
                                  {32, 32}}) {
       std::vector<float> part(m * n, -1);
-      std::vector<Bf16> narrow(m * n, rounded(-1));
+      std::vector<TypeParam> narrow(m * n, N::from(-1));
       args.n0 = n0, args.n1 = n1;
-      args.f32 = part.data(), args.bf16 = nullptr;
+      args.f32 = part.data(), args.rounded = nullptr;
       multiply(*table, args);
-      args.f32 = nullptr, args.bf16 = narrow.data();
+      args.f32 = nullptr, args.rounded = narrow.data();
       multiply(*table, args);
       for (int64_t i = 0; i < m * n; ++i) {
         const float expected = i % n >= n0 && i % n < n1 ? whole[i] : -1;
         ASSERT_EQ(part[i], expected) << n0 << " " << n1 << ": " << i;
-        ASSERT_EQ(narrow[i].bits, rounded(expected).bits) << n0 << " " << n1 << ": " << i;
+        ASSERT_EQ(N::to(narrow[i]), N::to(N::from(expected))) << n0 << " " << n1 << ": " << i;
+      }
+    }
+  }
+}
+
+// Decoding multiplies a row alone, training among thousands; and threads share columns as they
+// come.
+TYPED_TEST(Products, GiveARowTheSameBitsInTilesOfEveryShape) {
+  const int64_t rows = 23, n = 41;
+  for (const KernelTable* table : tables()) {
+    for (const int64_t k : {16, 100, 577}) {
+      const auto x = random_numbers<TypeParam>(rows * k, 1),
+                 w = random_numbers<TypeParam>(n * k, 2);
+      std::vector<float> all(rows * n), part(rows * n);
+      GemmArgs<TypeParam> args{.x = x.data(), .w = w.data(), .m = rows, .n = n, .k = k, .n1 = n};
+      args.f32 = all.data();
+      multiply(*table, args);
+      for (int64_t count = 1; count <= 9; ++count) {
+        for (int64_t first = 0; first + count <= rows; ++first) {
+          args.x = x.data() + first * k, args.m = count, args.f32 = part.data();
+          args.n0 = first % 7, args.n1 = n - count % 5;
+          multiply(*table, args);
+          for (int64_t i = 0; i < count * n; ++i) {
+            if (i % n < args.n0 || i % n >= args.n1) continue;
+            ASSERT_EQ(part[i], all[first * n + i]) << table->name << " " << k << " " << count;
+          }
+        }
       }
     }
   }
@@ -235,23 +288,101 @@ TEST(Kernels, AProductWritesTheColumnsItWasAskedFor) {
 // Prefill, decoding and scoring multiply the same row in batches of all sizes. Of 1,536 columns not
 // all 180 rows are packed at once.
 TEST(Kernels, RowsOfAProductHaveTheSameBitsInEveryBatch) {
-  if (!has_bf16_products()) GTEST_SKIP() << "this CPU has no bf16 products";
   const int64_t rows = 180, n = 90;
-  const auto y = at::randn({rows, n}).to(at::kBFloat16);
-  for (const int64_t k : {100, 576, 1536}) {
-    const auto x = at::randn({rows, k}).to(at::kBFloat16), w = at::randn({n, k}).to(at::kBFloat16);
-    const at::Tensor all = linear(x, w), wide = linear_f32(x, w), sum = y.clone();
-    add_linear(sum, x, w, sum);
-    for (const int64_t count : {1, 2, 3, 7, 33, 97}) {
-      for (int64_t first = 0; first + count <= rows; first += count) {
-        const at::Tensor part = x.narrow(0, first, count), out = at::empty({count, n}, y.options());
-        ASSERT_TRUE(at::equal(linear(part, w), all.narrow(0, first, count))) << k << " " << count;
-        ASSERT_TRUE(at::equal(linear_f32(part, w), wide.narrow(0, first, count))) << k;
-        add_linear(y.narrow(0, first, count), part, w, out);
-        ASSERT_TRUE(at::equal(out, sum.narrow(0, first, count))) << k << " " << count;
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const auto y = at::randn({rows, n}).to(dtype);
+    for (const int64_t k : {100, 576, 1536}) {
+      const auto x = at::randn({rows, k}).to(dtype), w = at::randn({n, k}).to(dtype);
+      const at::Tensor all = linear(x, w), wide = linear_f32(x, w), sum = y.clone();
+      add_linear(sum, x, w, sum);
+      for (const int64_t count : {1, 2, 3, 7, 33, 97}) {
+        for (int64_t first = 0; first + count <= rows; first += count) {
+          const at::Tensor part = x.narrow(0, first, count);
+          const at::Tensor out = at::empty({count, n}, y.options());
+          ASSERT_TRUE(at::equal(linear(part, w), all.narrow(0, first, count))) << k << " " << count;
+          ASSERT_TRUE(at::equal(linear_f32(part, w), wide.narrow(0, first, count))) << k;
+          add_linear(y.narrow(0, first, count), part, w, out);
+          ASSERT_TRUE(at::equal(out, sum.narrow(0, first, count))) << k << " " << count;
+        }
       }
     }
   }
+}
+
+// The trainer's logprob of a token is the one that was recorded when it was drawn.
+TEST(Kernels, LogprobHasTheBitsOfTheDraw) {
+  const auto logits = random_values(3000, 4, 3);
+  for (const KernelTable* table : tables()) {
+    for (const float temperature : {1.0f, 0.7f, 0.3f, 1.9f}) {
+      for (uint64_t i = 0; i < 100; ++i) {
+        const auto draw =
+            table->sample({logits.data(), 3000, philox_uniform(5, 6, i), temperature, 1, 0, 0});
+        const auto token = table->logprob(logits.data(), 3000, draw.id, temperature);
+        ASSERT_EQ(token.logprob, draw.sampling_logprob) << temperature;
+        ASSERT_NEAR(token.logprob, logits[draw.id] / temperature - token.lse, 1e-5);
+      }
+    }
+  }
+}
+
+std::vector<float> constant(size_t n, float value) { return std::vector<float>(n, value); }
+
+double norm_of(std::vector<float> values, at::ScalarType dtype = at::kFloat) {
+  at::Tensor x = at::empty({static_cast<int64_t>(values.size())}, at::kFloat);
+  std::copy(values.begin(), values.end(), data<float>(x));
+  return l2_norm(x.to(dtype));
+}
+
+TEST(Norm, IsExactWhereSquaresLeaveTheRangeOfFp32) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    EXPECT_EQ(norm_of({}, dtype), 0);
+    EXPECT_EQ(norm_of(constant(40000, 0x1p100f), dtype), 200 * 0x1p100);
+    EXPECT_EQ(norm_of(constant(40000, 0x1p-126f), dtype), 200 * 0x1p-126);
+    EXPECT_EQ(norm_of({3, 4}, dtype), 5);
+  }
+  EXPECT_EQ(norm_of(constant(4, std::numeric_limits<float>::denorm_min())), 0x1p-148);
+  EXPECT_NEAR(norm_of(constant(100000, 1e30f)), 1e30 * std::sqrt(1e5), 1e26);
+}
+
+TEST(Norm, SeesANumberThatIsNotFiniteAnywhere) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    for (const size_t at : {size_t{0}, size_t{32767}, size_t{32768}, size_t{99999}}) {
+      auto values = constant(100000, 1);
+      values[at] = NAN;
+      EXPECT_TRUE(std::isnan(norm_of(values, dtype))) << at;
+      values[at] = -INFINITY;
+      EXPECT_EQ(norm_of(values, dtype), INFINITY) << at;
+    }
+  }
+}
+
+// Blocks have 2^15 numbers. In double and in another order: 2^-53 for each of some thousand sums.
+TEST(Norm, HasTheSameBitsOnAnyNumberOfThreads) {
+  const int before = at::get_num_threads();
+  for (const size_t n : {1000u, 32768u, 32769u, 200001u}) {
+    const auto values = random_values(n, n);
+    double squares = 0;
+    for (const float v : values) squares += static_cast<double>(v) * v;
+    const double norm = norm_of(values);
+    EXPECT_NEAR(norm, std::sqrt(squares), 1e-11 * norm);
+    for (const int threads : {1, 2, 3, 5}) {
+      at::set_num_threads(threads);
+      EXPECT_EQ(norm_of(values), norm) << threads;
+    }
+    at::set_num_threads(before);
+  }
+}
+
+TEST(Norm, OfRowsGradientHasTheSameBitsOnAnyNumberOfThreads) {
+  const int before = at::get_num_threads();
+  const at::Tensor x = at::randn({100, 64}), gy = at::randn({100, 64}), w = at::randn({64});
+  const at::Tensor rstd = at::randn({100}).abs();
+  const at::Tensor expected = rms_norm_backward(gy, x, w, rstd, true).second;
+  for (const int threads : {1, 2, 3, 5}) {
+    at::set_num_threads(threads);
+    EXPECT_TRUE(at::equal(rms_norm_backward(gy, x, w, rstd, true).second, expected)) << threads;
+  }
+  at::set_num_threads(before);
 }
 
 // The bias is the sum's negative as bf16 has it: what is left is what a product that was rounded
