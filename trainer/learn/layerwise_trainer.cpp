@@ -85,9 +85,10 @@ at::Tensor LayerwiseTrainer::loss_head(const Microbatch& microbatch, const at::T
   if (trains_model()) inputs.push_back(*parameters_[final_norm_index_].tensor);
   const auto grads = backward(normed, head.hidden_grad, inputs);
   if (trains_model()) accumulate(gradients.view(final_norm_index_), grads[1]);
-  at::Tensor hidden_grad = at::zeros_like(hidden);
-  hidden_grad.index_add_(0, microbatch.rows, grads[0]);
-  return hidden_grad;
+  // A prompt's last token predicts for all its completions: their gradients are summed in fp32.
+  at::Tensor sums = at::zeros_like(hidden, hidden.options().dtype(at::kFloat));
+  sums.index_add_(0, microbatch.rows, grads[0].to(at::kFloat));
+  return sums.to(hidden.scalar_type());
 }
 
 at::Tensor LayerwiseTrainer::layer_backward(int64_t layer, LayerTape tape,

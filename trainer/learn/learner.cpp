@@ -1,6 +1,7 @@
 #include "trainer/learn/learner.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/stop.h"
@@ -11,7 +12,9 @@ namespace weft {
 namespace {
 
 double sum_of(const at::Tensor& values) {
-  return values.defined() ? values.sum(at::kDouble).item<double>() : 0;
+  if (!values.defined()) return 0;
+  const float* first = values.const_data_ptr<float>();
+  return std::accumulate(first, first + values.numel(), 0.0);
 }
 
 void check_positive(const char* field, int64_t value) {

@@ -22,9 +22,10 @@ std::span<float> floats(at::Tensor& t) {
   return {t.data_ptr<float>(), static_cast<size_t>(t.numel())};
 }
 
-// Per row: log sum exp of the logits [n, V], and the log probability of its target.
-void row_statistics(const at::Tensor& logits, const at::Tensor& targets, at::Tensor& lse,
-                    at::Tensor& logp) {
+// Per row: log sum exp of the logits [n, V] over the temperature, and the log probability of its
+// target, with the bits that the sampler gives.
+void row_statistics(const at::Tensor& logits, const at::Tensor& targets, double temperature,
+                    at::Tensor& lse, at::Tensor& logp) {
   const int64_t size = logits.size(1);
   const float* x = logits.const_data_ptr<float>();
   const int64_t* target = targets.const_data_ptr<int64_t>();
@@ -32,8 +33,10 @@ void row_statistics(const at::Tensor& logits, const at::Tensor& targets, at::Ten
   float* out = logp.data_ptr<float>();
   at::parallel_for(0, logits.size(0), 1, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
-      sums[r] = kernels::kernel_table().log_sum_exp(x + r * size, size);
-      out[r] = x[r * size + target[r]] - sums[r];
+      const kernels::TokenLogprob token = kernels::kernel_table().logprob(
+          x + r * size, size, target[r], static_cast<float>(temperature));
+      sums[r] = token.lse;
+      out[r] = token.logprob;
     }
   });
 }
@@ -80,10 +83,10 @@ LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at
     const at::Tensor rows = hidden.narrow(0, begin, count);
     const at::Tensor wanted = targets.narrow(0, begin, count);
     at::Tensor logits = lm_head_logits(rows, weight);
-    if (inverse != 1) logits.mul_(inverse);
     at::Tensor logp = result.logp.narrow(0, begin, count), lse = sums.narrow(0, 0, count);
-    row_statistics(logits, wanted, lse, logp);
+    row_statistics(logits, wanted, options.temperature, lse, logp);
     if (!coefficients && !options.entropy) continue;
+    if (inverse != 1) logits.mul_(inverse);
     const std::span<float> slope(slopes.data(), count);
     if (coefficients) coefficients(begin, floats(logp), slope);
     for (float& c : slope) c *= inverse;

@@ -34,8 +34,9 @@ struct LinearCrossEntropyResult {
 ///   hidden [N, H], weight [V, H] f32 or bf16; targets [N] int64
 ///   weight_grad: null (frozen head), or [V, H] f32 to which the head's gradient is added
 ///
-/// Without `coefficients` only logp and entropy are computed. At temperature 1
-/// logp is computed by the same operations as Transformer::token_logprobs. Records no autograd
+/// Without `coefficients` only logp and entropy are computed. logp has the bits that the engine
+/// records while it decodes at that temperature with nothing cut, and at temperature 1 those of
+/// Transformer::token_logprobs. Records no autograd
 /// graph. Supervised training is the case c_t = -1/N. The chunk size does not change results beyond
 /// rounding in fp32.
 LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,

@@ -3,13 +3,13 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/zeros.h>
 
 #include <cmath>
 
 #include "base/error.h"
 #include "model/checkpoint/finite.h"
+#include "model/kernels/kernels.h"
 
 namespace weft {
 namespace {
@@ -18,6 +18,7 @@ constexpr const char* kMean = "mean";
 constexpr const char* kSquare = "square";
 constexpr const char* kMasters = "masters";
 constexpr const char* kCounters = "counters";
+constexpr double kMostGradNorm = 1e18;  // beyond, the square of a gradient is infinite in fp32
 
 void check_range(const char* field, double value, double low, double high) {
   if (!(value >= low && value < high)) {
@@ -41,8 +42,9 @@ void AdamWOptions::validate() const {
     throw InputError("eps: expected a number in (0, 1], got " + std::to_string(eps));
   }
   check_range("weight_decay", weight_decay, 0, 1);
-  if (!(max_grad_norm > 0)) {
-    throw InputError("max_grad_norm: expected a number > 0, got " + std::to_string(max_grad_norm));
+  if (!(max_grad_norm > 0 && max_grad_norm <= kMostGradNorm)) {
+    throw InputError("max_grad_norm: expected a number in (0, 1e18], got " +
+                     std::to_string(max_grad_norm));
   }
 }
 
@@ -86,7 +88,7 @@ StepResult AdamW::step(GradientBuffer& gradients, double lr) {
   at::NoGradGuard no_grad;
   WEFT_ASSERT(gradients.size() == parameters_.size());
   StepResult result;
-  result.grad_norm = at::linalg_vector_norm(gradients.flat(), 2).item<double>();
+  result.grad_norm = kernels::l2_norm(gradients.flat());
   if (!std::isfinite(result.grad_norm)) {
     ++num_skipped_;
     result.applied = false;

@@ -20,7 +20,7 @@ struct AdamWOptions {
   double eps = 1e-8;  ///< in (0, 1]: a gradient that was always 0 divides by it
   double weight_decay =
       0;  ///< decoupled, per step, times the learning rate, in [0, 1); matrices only
-  double max_grad_norm = 1;  ///< gradients of a larger global norm are scaled down to it; > 0
+  double max_grad_norm = 1;  ///< gradients of a larger global norm are scaled to it; in (0, 1e18]
 
   template <class V>
   void visit(V& v) {
@@ -51,7 +51,7 @@ class GradientBuffer {
 };
 
 struct StepResult {
-  double grad_norm = 0;  ///< global L2 norm before clipping
+  double grad_norm = 0;  ///< global L2 norm before clipping, as kernels::l2_norm
   bool applied = true;   ///< false: the norm is not finite and nothing was changed
 };
 

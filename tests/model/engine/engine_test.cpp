@@ -122,8 +122,8 @@ TEST_P(EngineOfEach, ScoreIsBitwiseTheTrainersForward) {
   EXPECT_EQ(engine->score({{prompt, ids, ""}})[0], trainers_logprobs(engine->model(), prompt, ids));
 }
 
-// Sampling, scoring and training agree to the last bit, whatever shares the batch; the trainer's own
-// microbatches are in tests/trainer/learn/same_bits_test.cpp.
+// Sampling, scoring and training agree to the last bit, whatever shares the batch; the trainer's
+// own microbatches are in tests/trainer/learn/same_bits_test.cpp.
 TEST_P(EngineOfEach, Bf16IsTheSameToTheBitInRolloutAndTraining) {
   const auto engine =
       Engine::from_directory(test::fixture(GetParam()).string(), "bf16", small_options());

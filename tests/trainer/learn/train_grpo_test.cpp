@@ -66,6 +66,31 @@ class TrainGrpo : public testing::Test {
   test::TempDir dir_;
 };
 
+// Prompts of the built-in tasks have lengths of all kinds; learn.share_prompts is left as it is. The
+// random model writes nothing to learn from: its logprobs are compared all the same.
+TEST_F(TrainGrpo, DecodesWithTheBitsThatItTrainsOn) {
+  for (const char* dtype : {"f32", "bf16"}) {
+    for (const char* temperature : {"1", "0.8"}) {
+      const std::string out = std::string(dtype) + temperature;
+      const auto run =
+          test::run_program(command(out, {"--set", "dtype=" + std::string(dtype), "--set",
+                                          "temperature=" + std::string(temperature), "--set",
+                                          "steps=2", "--set", "prompts_per_step=4", "--set",
+                                          "samples_per_prompt=4", "--set", "validation.tasks=[]"}));
+      ASSERT_EQ(run.exit_code, 1) << run.err;
+      EXPECT_NE(run.err.find("logprobs of decoding, scoring and training agree to the bit"),
+                std::string::npos)
+          << run.err;
+      const auto steps = test::lines(dir_ / out / "metrics.jsonl");
+      ASSERT_EQ(steps.size(), 2u);
+      for (const Json& step : steps) {
+        EXPECT_EQ(step["mismatch_max"], 0) << out;
+        EXPECT_EQ(step["mismatch_mean"], 0) << out;
+      }
+    }
+  }
+}
+
 TEST_F(TrainGrpo, RefusesAConfigThatCannotWork) {
   const struct {
     Words more;
