@@ -162,6 +162,18 @@ TEST(Gradient, MatchesFiniteDifferencesOfTheLoss) {
   }
 }
 
+// The mean over many completions of one token is that of one of them. In bf16 a sum of equal terms
+// does not grow beyond 256 of them.
+TEST(Gradient, OfASharedPromptCountsEveryCompletionInBf16) {
+  const auto model = Transformer::random(test::tiny_config(), at::kBFloat16, 11, 0.2);
+  const std::vector<TrainSequence> one = {{{5, 9, 33, 4}, {7}}}, many(600, one[0]);
+  const Setting setting{{10000, true}, {}};
+  const Gradients expected = gradients(*model, nullptr, one, setting);
+  const Gradients got = gradients(*model, nullptr, many, setting);
+  EXPECT_NEAR(got.loss, expected.loss, 1e-6);
+  EXPECT_LT(test::relative_error(got.flat, expected.flat), 0.02);
+}
+
 TEST(Learner, LowersTheLossOnWhatItSees) {
   const auto sequences = test::random_sequences(6, 3, 1);
   for (const bool use_lora : {true, false}) {

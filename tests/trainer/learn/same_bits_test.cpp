@@ -235,7 +235,7 @@ TEST_P(SameBits, OfSequencesThatWereForkedAndExtended) {
 
 TEST_P(SameBits, HoweverTheTrainerPacksAndRecomputes) {
   const Policy policy = adapted_policy(GetParam());
-  auto rollouts = decode(policy, requests(consecutive(20, 16), 4, 30));
+  auto rollouts = decode(policy, requests({20, 21, 27, 32}, 4, 30));
   Rng(3).shuffle(rollouts);
   for (const int64_t tokens : {1, 64, 97, 100000}) {
     for (const bool share : {true, false}) {
