@@ -9,6 +9,30 @@ void TextModel::submit_all(std::vector<Submission> submissions) {
   for (auto& one : submissions) submit(std::move(one.request), std::move(one.done));
 }
 
+const char* to_string(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kContentFilter:
+      return "content_filter";
+    case FinishReason::kToolCalls:
+      return "tool_calls";
+    case FinishReason::kOther:
+      break;
+  }
+  return "other";
+}
+
+void TextUsage::add(const TextUsage& more) {
+  prompt_tokens += more.prompt_tokens;
+  completion_tokens += more.completion_tokens;
+  usd += more.usd;
+  cached_tokens += more.cached_tokens;
+  estimated = estimated || more.estimated;
+}
+
 std::string Completion::text_with_reasoning() const {
   return reasoning.empty() ? text : "<think>\n" + reasoning + "\n</think>\n\n" + text;
 }

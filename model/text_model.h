@@ -55,7 +55,16 @@ struct TextRequest {
   std::function<void(const StreamDelta&)> on_delta;
 };
 
-enum class FinishReason { kStop, kLength };
+enum class FinishReason {
+  kStop,           ///< the model ended the text, or a stop string did
+  kLength,         ///< max_tokens or the context's end
+  kContentFilter,  ///< the rest that follow: a server's, never a local model's
+  kToolCalls,
+  kOther,  ///< a word that is not known, or none
+};
+
+/// OpenAI's word: "stop", "length", "content_filter", "tool_calls"; "other".
+const char* to_string(FinishReason reason);
 
 struct Completion {
   std::vector<int32_t> ids;  ///< sampled ids, the end-of-text token included when it was sampled
@@ -88,6 +97,9 @@ struct TextUsage {
   int64_t completion_tokens = 0;
   double usd = 0;             ///< 0 for local models
   int64_t cached_tokens = 0;  ///< of the prompt: known from earlier texts, not computed again
+  bool estimated = false;     ///< a server reported none: counted by ids, else 4 bytes a token
+
+  void add(const TextUsage& more);
 };
 
 struct TextResponse {

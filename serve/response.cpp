@@ -33,10 +33,6 @@ Json to_json(const AnswerUsage& usage) {
           {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}}};
 }
 
-const char* to_string(FinishReason finish) {
-  return finish == FinishReason::kStop ? "stop" : "length";
-}
-
 Json AnswerWriter::logprobs(const std::vector<int32_t>& ids, const std::vector<float>& values,
                             int64_t& offset) const {
   if (!call_.logprobs) return Json();

@@ -65,9 +65,6 @@ class AnswerWriter {
 /// Sum over responses.
 AnswerUsage usage_of(const std::vector<TextResponse>& responses);
 
-/// "stop" or "length".
-const char* to_string(FinishReason finish);
-
 /// An id like "chatcmpl-5f0c...": prefix and 24 hexadecimal digits, different for every call.
 std::string new_id(const std::string& prefix);
 

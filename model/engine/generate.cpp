@@ -159,7 +159,7 @@ Json response_json(const Row& row, const TextResponse& response) {
   for (const Completion& c : response.choices) {
     Json choice = {{"text", c.text}, {"ids", c.ids}, {"logprobs", c.logprobs}};
     if (!c.sampling_logprobs.empty()) choice["sampling_logprobs"] = c.sampling_logprobs;
-    choice["finish_reason"] = c.finish == FinishReason::kStop ? "stop" : "length";
+    choice["finish_reason"] = to_string(c.finish);
     choices.push_back(std::move(choice));
   }
   return {{"id", row.id},

@@ -62,6 +62,11 @@ bool Endpoints::release(int endpoint, End end, Clock::time_point now) {
   return ended.is_sick() && !was_sick;
 }
 
+void Endpoints::pause(int endpoint, Clock::time_point until) {
+  Endpoint& paused = all_[static_cast<size_t>(endpoint)];
+  paused.spaced_until = std::max(paused.spaced_until, until);
+}
+
 bool Endpoints::has_room(Clock::time_point now) const { return next_room(now) <= now; }
 
 Endpoints::Clock::time_point Endpoints::next_room(Clock::time_point now) const {

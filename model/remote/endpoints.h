@@ -32,6 +32,9 @@ class Endpoints {
   /// Ends a request at an endpoint. True when the endpoint is sick from now on.
   bool release(int endpoint, End end, Clock::time_point now);
 
+  /// Takes no request before `until`: it asked to wait.
+  void pause(int endpoint, Clock::time_point until);
+
   /// Whether acquire would give one.
   bool has_room(Clock::time_point now) const;
 

@@ -9,12 +9,17 @@
 #include <list>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "model/remote/answer.h"
 #include "model/remote/endpoints.h"
 #include "model/remote/recording.h"
+#include "model/remote/secret.h"
+#include "model/remote/spending.h"
 #include "model/remote/transfer.h"
 #include "model/remote/wire.h"
 
@@ -26,6 +31,15 @@ using Clock = std::chrono::steady_clock;
 constexpr int kPollMs = 1000;
 constexpr int kPollCancellableMs = 20;
 constexpr double kLongestRetryAfterS = 3600;
+constexpr long kTooManyRequests = 429;
+
+Clock::duration to_duration(double seconds) {
+  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+const std::string& name_of(const RemoteModelOptions& options) {
+  return options.model.empty() ? options.base_url : options.model;
+}
 
 CURLM* new_multi() {
   static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -34,31 +48,12 @@ CURLM* new_multi() {
   return multi;
 }
 
-std::string key_from_environment(const RemoteModelOptions& options) {
+Secret key_from_environment(const RemoteModelOptions& options) {
   if (options.api_key_env.empty() || !options.replay.empty()) return {};
+  const std::string where = "api_key_env: the environment variable " + options.api_key_env;
   const char* key = std::getenv(options.api_key_env.c_str());
-  if (!key || !*key) {
-    throw InputError("api_key_env: expected the environment variable " + options.api_key_env +
-                     " to hold a key, it is not set");
-  }
-  return key;
-}
-
-std::string without(std::string text, const std::string& secret) {
-  if (secret.empty()) return text;
-  for (size_t at = 0; (at = text.find(secret, at)) != std::string::npos;) {
-    text.replace(at, secret.size(), "***");
-  }
-  return text;
-}
-
-std::vector<std::string> urls_of(const RemoteModelOptions& options) {
-  std::vector<std::string> urls = {options.base_url};
-  urls.insert(urls.end(), options.more_base_urls.begin(), options.more_base_urls.end());
-  for (std::string& url : urls) {
-    while (url.ends_with('/')) url.pop_back();
-  }
-  return urls;
+  if (!key) throw InputError(where + ": expected a key, it is not set");
+  return Secret(key, where);
 }
 
 // Rounded up, so that no minute holds one more. A replay waits for nobody.
@@ -68,30 +63,13 @@ Clock::duration spacing_of(const RemoteModelOptions& options) {
   return (Clock::duration(std::chrono::minutes(1)) + Clock::duration(limit - 1)) / limit;
 }
 
+bool is_redirect(long http_status) { return http_status == 307 || http_status == 308; }
+
 bool never_works(CURLcode code) {
   return code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
 }
 
 }  // namespace
-
-void RemoteModelOptions::validate() const {
-  const auto require = [](bool holds, const char* what) {
-    if (!holds) throw InputError(what);
-  };
-  for (const std::string& url : urls_of(*this)) {
-    require(url.starts_with("http://") || url.starts_with("https://"),
-            "base_url and more_base_urls: expected http:// or https://");
-  }
-  require(timeout_s > 0, "timeout_s: expected a number > 0");
-  require(max_concurrent > 0, "max_concurrent: expected an integer > 0");
-  require(max_requests_per_minute >= 0, "max_requests_per_minute: expected an integer >= 0");
-  require(max_retries >= 0, "max_retries: expected an integer >= 0");
-  require(backoff_base_s >= 0 && backoff_cap_s >= 0, "backoff: expected numbers >= 0");
-  require(usd_per_mtok_in >= 0 && usd_per_mtok_out >= 0, "usd_per_mtok: expected numbers >= 0");
-  require(max_total_tokens >= 0 && max_total_usd >= 0, "budget: expected numbers >= 0");
-  require(record.empty() || replay.empty(), "record and replay: expected one of them");
-  require(extra_body.is_object(), "extra_body: expected an object");
-}
 
 /// The thread with its queue. `jobs_`, `endpoints_` and `rng_` belong to the thread.
 class RemoteModel::Loop {
@@ -99,6 +77,7 @@ class RemoteModel::Loop {
   explicit Loop(RemoteModelOptions options)
       : options_(std::move(options)),
         key_(key_from_environment(options_)),
+        spending_(options_),
         endpoints_(urls_of(options_), options_.max_concurrent, spacing_of(options_)),
         rng_(options_.backoff_seed),
         recorder_(options_.record.empty() ? nullptr
@@ -121,6 +100,8 @@ class RemoteModel::Loop {
   void submit(TextRequest request, std::function<void(TextResponse)> done) {
     Job job;
     job.wire = encode_request(request, options_);
+    job.num_choices = job.wire.n;
+    job.claim = Spending::claim_of(request, job.wire.n);
     job.request = std::move(request);
     job.done = std::move(done);
     {
@@ -132,10 +113,7 @@ class RemoteModel::Loop {
 
   const RemoteModelOptions& options() const { return options_; }
 
-  TextUsage total_usage() const {
-    const std::lock_guard lock(mutex_);
-    return total_;
-  }
+  TextUsage total_usage() const { return spending_.total(); }
 
  private:
   struct Job {
@@ -143,9 +121,14 @@ class RemoteModel::Loop {
     WireRequest wire;
     std::function<void(TextResponse)> done;
     Clock::time_point not_before{};
-    int attempts = 0;
+    int attempts = 0;   // since the last usable answer
     int endpoint = -1;  // of the attempt under way, or of the last one
-    int64_t reserved_tokens = 0;
+    int num_choices = 0;
+    TextResponse gathered;  // choices that are there, and what all attempts cost
+    Spending::Claim claim;
+    bool reserved = false;
+    std::string redirect;  // where the server sent the attempt under way
+    int num_redirects = 0;
     std::unique_ptr<Transfer> transfer;
   };
   using Jobs = std::list<Job>;
@@ -153,6 +136,7 @@ class RemoteModel::Loop {
   void run() {
     while (take_incoming()) {
       end_cancelled();
+      end_silent();
       start_ready();
       int running = 0;
       curl_multi_perform(multi_, &running);
@@ -181,6 +165,24 @@ class RemoteModel::Loop {
     }
   }
 
+  Clock::time_point silence_ends(Job& job) const {
+    return job.transfer->silent_since() + to_duration(options_.timeout_s);
+  }
+
+  void end_silent() {
+    for (auto job = jobs_.begin(); job != jobs_.end();) {
+      const auto next = std::next(job);
+      if (job->transfer && silence_ends(*job) <= Clock::now()) {
+        job->transfer.reset();
+        TransferResult result;
+        result.code = CURLE_OPERATION_TIMEDOUT;
+        result.error = fmt::format("no byte for {} s", options_.timeout_s);
+        finish_attempt(job, result);
+      }
+      job = next;
+    }
+  }
+
   bool is_ready(const Job& job) const { return !job.transfer && job.not_before <= Clock::now(); }
 
   bool has_startable() const {
@@ -197,16 +199,21 @@ class RemoteModel::Loop {
   }
 
   void start(Jobs::iterator job) {
-    if (job->attempts == 0) {
-      const std::string refusal = reserve_budget(*job);
-      if (!refusal.empty()) return end(job, ResponseStatus::kOutOfBudget, refusal);
-    }
+    const std::string refusal = job->reserved ? spending_.spent() : spending_.reserve(job->claim);
+    if (!refusal.empty()) return end(job, ResponseStatus::kOutOfBudget, refusal);
+    job->reserved = true;
     ++job->attempts;
     job->endpoint = endpoints_.acquire(Clock::now(), job->endpoint);
     if (recorded_) return finish_attempt(job, recorded_result(job->wire));
+    send(job);
+  }
+
+  void send(Jobs::iterator job) {
     try {
       job->transfer = std::make_unique<Transfer>(
-          multi_, TransferRequest{url_of(*job), job->wire.body, key_, options_.timeout_s}, &*job);
+          multi_,
+          TransferRequest{url_of(*job), job->wire.body, key_.key(), options_.connect_timeout_s},
+          &*job);
     } catch (const Error& error) {
       endpoints_.release(job->endpoint, Endpoints::End::kUnknown, Clock::now());
       end(job, ResponseStatus::kFailed, error.what());
@@ -232,31 +239,8 @@ class RemoteModel::Loop {
     }
   }
 
-  std::string url_of(const Job& job) const { return endpoints_.url(job.endpoint) + job.wire.path; }
-
-  // Why the request does not fit the budget; empty when it does.
-  std::string reserve_budget(Job& job) {
-    const int64_t wanted = int64_t{job.wire.n} * job.request.sampling.max_tokens;
-    const std::lock_guard lock(mutex_);
-    const int64_t spent = total_.prompt_tokens + total_.completion_tokens;
-    const int64_t tokens = spent + reserved_tokens_ + wanted;
-    if (options_.max_total_tokens > 0 && tokens > options_.max_total_tokens) {
-      return fmt::format(
-          "token budget: {} spent and {} under way of max_total_tokens {}; this request may take "
-          "{}",
-          spent, reserved_tokens_, options_.max_total_tokens, wanted);
-    }
-    const double price = 1e-6 * options_.usd_per_mtok_out;
-    const double usd = total_.usd + price * static_cast<double>(reserved_tokens_ + wanted);
-    if (options_.max_total_usd > 0 && usd > options_.max_total_usd) {
-      return fmt::format(
-          "money budget: {:.4f} usd spent of max_total_usd {:.4f}; with the requests under way and "
-          "this one it may become {:.4f}",
-          total_.usd, options_.max_total_usd, usd);
-    }
-    job.reserved_tokens = wanted;
-    reserved_tokens_ += wanted;
-    return {};
+  std::string url_of(const Job& job) const {
+    return job.redirect.empty() ? endpoints_.url(job.endpoint) + job.wire.path : job.redirect;
   }
 
   void finish_transfers() {
@@ -275,24 +259,63 @@ class RemoteModel::Loop {
   }
 
   void finish_attempt(Jobs::iterator job, const TransferResult& result) {
+    if (result.code == CURLE_OK && is_redirect(result.http_status) && follow(job, result)) return;
     WireAnswer answer;
+    const std::string body = key_.scrub(result.body);
     if (result.code == CURLE_OK) {
-      // The key is taken out of an error before that is cut to length.
-      const bool ok = result.http_status == 200;
-      answer = decode_answer(result.http_status, ok ? result.body : without(result.body, key_),
-                             job->wire.n, options_);
+      answer = decode_answer(result.http_status, body, job->wire.n, options_);
+      count(*job, answer.response.usage);
     } else {
       answer.kind = never_works(result.code) ? WireAnswer::Kind::kFailed : WireAnswer::Kind::kRetry;
       answer.response.error = one_line(result.error);
     }
     release_endpoint(*job, answer.kind, result.http_status);
-    const std::string why = url_of(*job) + ": " + answer.response.error;
-    if (answer.kind == WireAnswer::Kind::kAnswer) {
-      record(job->wire, result.body);
-      return deliver(job, std::move(answer.response));
+    std::string why = url_of(*job) + ": " + answer.response.error;
+    if (is_redirect(result.http_status)) {
+      why += " (sent on to " + one_line(result.redirect_url) + ", which is not the same server)";
     }
-    if (answer.kind == WireAnswer::Kind::kRefused) return end(job, ResponseStatus::kRefused, why);
-    if (answer.kind == WireAnswer::Kind::kFailed) return end(job, ResponseStatus::kFailed, why);
+    job->redirect.clear();
+    job->num_redirects = 0;
+    switch (answer.kind) {
+      case WireAnswer::Kind::kAnswer:
+        record(job->wire, body);
+        return take(job, std::move(answer.response));
+      case WireAnswer::Kind::kRefused:
+        return end(job, ResponseStatus::kRefused, why);
+      case WireAnswer::Kind::kFailed:
+        return end(job, ResponseStatus::kFailed, why);
+      case WireAnswer::Kind::kRetry:
+        return try_again(job, result, why);
+    }
+  }
+
+  // Whether the attempt goes on at another address of the same server.
+  bool follow(Jobs::iterator job, const TransferResult& result) {
+    constexpr int kMaxRedirects = 5;
+    if (origin_of(result.redirect_url).empty() ||
+        origin_of(result.redirect_url) != origin_of(endpoints_.url(job->endpoint)) ||
+        ++job->num_redirects > kMaxRedirects) {
+      return false;
+    }
+    job->redirect = result.redirect_url;
+    send(job);
+    return true;
+  }
+
+  // Counted whatever becomes of the answer: it was paid for.
+  void count(Job& job, TextUsage usage) {
+    if (usage.estimated && usage.prompt_tokens == 0) {
+      usage.prompt_tokens = job.claim.prompt_tokens;
+      usage.usd += 1e-6 * static_cast<double>(usage.prompt_tokens) * options_.usd_per_mtok_in;
+    }
+    if (usage.estimated && !std::exchange(said_estimated_, true)) {
+      log::warn("{} reports no usage: its tokens are counted by 4 bytes each", name_of(options_));
+    }
+    spending_.add(usage);
+    job.gathered.usage.add(usage);
+  }
+
+  void try_again(Jobs::iterator job, const TransferResult& result, const std::string& why) {
     const bool too_long = result.retry_after_s > kLongestRetryAfterS;
     if (job->attempts > options_.max_retries || too_long) {
       return end(job, ResponseStatus::kFailed,
@@ -300,13 +323,18 @@ class RemoteModel::Loop {
                              too_long ? ", asked to wait longer than an hour" : ""));
     }
     const double wait_s = result.retry_after_s >= 0 ? result.retry_after_s : backoff_s(*job);
-    log::debug("{}; again in {:.1f} s", without(why, key_), wait_s);
-    job->not_before = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                         std::chrono::duration<double>(wait_s));
+    log::debug("{}; again in {:.1f} s", key_.scrub(why), wait_s);
+    if (result.http_status == kTooManyRequests) {
+      // The server is full for every request in the queue, not for this one. The jitter keeps the
+      // clients of one server from coming back together.
+      const double jitter_s = rng_.uniform() * std::max(0.1 * wait_s, options_.backoff_base_s);
+      endpoints_.pause(job->endpoint, Clock::now() + to_duration(wait_s + jitter_s));
+    } else {
+      job->not_before = Clock::now() + to_duration(wait_s);
+    }
   }
 
   void release_endpoint(const Job& job, WireAnswer::Kind kind, long http_status) {
-    constexpr long kTooManyRequests = 429;
     const auto end = kind != WireAnswer::Kind::kRetry  ? Endpoints::End::kAnswered
                      : http_status == kTooManyRequests ? Endpoints::End::kUnknown
                                                        : Endpoints::End::kFailed;
@@ -322,13 +350,28 @@ class RemoteModel::Loop {
     return rng_.uniform() * std::min(ceiling, options_.backoff_cap_s);
   }
 
-  void deliver(Jobs::iterator job, TextResponse response) {
-    {
-      const std::lock_guard lock(mutex_);
-      total_.prompt_tokens += response.usage.prompt_tokens;
-      total_.completion_tokens += response.usage.completion_tokens;
-      total_.usd += response.usage.usd;
+  // Adds the answer's choices; what is missing is asked for one by one.
+  void take(Jobs::iterator job, TextResponse response) {
+    TextResponse& all = job->gathered;
+    if (all.choices.empty()) {
+      all.prompt_ids = std::move(response.prompt_ids);
+      all.prompt_logprobs = std::move(response.prompt_logprobs);
     }
+    for (Completion& choice : response.choices) {
+      choice.text = key_.scrub(std::move(choice.text));
+      choice.reasoning = key_.scrub(std::move(choice.reasoning));
+      all.choices.push_back(std::move(choice));
+    }
+    if (static_cast<int>(all.choices.size()) == job->num_choices) return deliver(job);
+    TextRequest next = job->request;
+    next.n = 1;
+    next.sampling.seed = hash_combine(next.sampling.seed, all.choices.size());
+    job->wire = encode_request(next, options_);
+    job->attempts = 0;
+  }
+
+  void deliver(Jobs::iterator job) {
+    TextResponse response = std::move(job->gathered);
     // One greedy choice stands for all (WireRequest::n).
     response.choices.resize(static_cast<size_t>(job->request.n), Completion(response.choices[0]));
     if (job->request.on_delta) {
@@ -343,45 +386,43 @@ class RemoteModel::Loop {
   void end(Jobs::iterator job, ResponseStatus status, const std::string& error) {
     TextResponse response;
     response.status = status;
-    response.error = without(error, key_);
+    response.error = key_.scrub(error);
+    response.usage = job->gathered.usage;
     remove(job)(std::move(response));
   }
 
   // Takes the job out of the list; what is left to do is to call its `done`.
   std::function<void(TextResponse)> remove(Jobs::iterator job) {
-    {
-      const std::lock_guard lock(mutex_);
-      reserved_tokens_ -= job->reserved_tokens;
-    }
+    if (job->reserved) spending_.release(job->claim);
     if (job->transfer) endpoints_.release(job->endpoint, Endpoints::End::kUnknown, Clock::now());
     auto done = std::move(job->done);
     jobs_.erase(job);
     return done;
   }
 
-  int wait_ms() const {
+  int wait_ms() {
     const auto now = Clock::now();
     auto next = now + std::chrono::milliseconds(kPollMs);
     const auto room = endpoints_.next_room(now);  // the end of a request wakes the thread as well
     double ms = kPollMs;
-    for (const Job& job : jobs_) {
+    for (Job& job : jobs_) {
       if (job.request.cancelled) ms = kPollCancellableMs;
-      if (!job.transfer) next = std::min(next, std::max(job.not_before, room));
+      next = std::min(next, job.transfer ? silence_ends(job) : std::max(job.not_before, room));
     }
     ms = std::min(ms, std::chrono::duration<double, std::milli>(next - now).count());
     return static_cast<int>(std::ceil(std::max(ms, 0.0)));
   }
 
   const RemoteModelOptions options_;
-  const std::string key_;
-  mutable std::mutex mutex_;
+  const Secret key_;
+  Spending spending_;
+  std::mutex mutex_;
   Jobs incoming_;
-  TextUsage total_;
-  int64_t reserved_tokens_ = 0;
   bool stopping_ = false;
   Jobs jobs_;
   Endpoints endpoints_;
   Rng rng_;
+  bool said_estimated_ = false;
   std::unique_ptr<AnswerRecorder> recorder_;
   std::unique_ptr<RecordedAnswers> recorded_;
   CURLM* multi_;
@@ -399,10 +440,7 @@ void RemoteModel::submit(TextRequest request, std::function<void(TextResponse)> 
   loop_->submit(std::move(request), std::move(done));
 }
 
-std::string RemoteModel::name() const {
-  const std::string& model = loop_->options().model;
-  return model.empty() ? loop_->options().base_url : model;
-}
+std::string RemoteModel::name() const { return name_of(loop_->options()); }
 
 TextUsage RemoteModel::total_usage() const { return loop_->total_usage(); }
 

@@ -28,7 +28,10 @@ Transfer::Transfer(CURLM* multi, const TransferRequest& request, void* owner)
   curl_easy_setopt(easy_, CURLOPT_PRIVATE, owner);
   curl_easy_setopt(easy_, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy_, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy_, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout_s * 1000));
+  curl_easy_setopt(easy_, CURLOPT_CONNECTTIMEOUT_MS,
+                   static_cast<long>(request.connect_timeout_s * 1000));
+  curl_easy_setopt(easy_, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl_easy_setopt(easy_, CURLOPT_ACCEPT_ENCODING, "");  // all that libcurl can undo
   curl_multi_add_handle(multi_, easy_);
 }
 
@@ -46,8 +49,23 @@ TransferResult Transfer::finish(CURLcode code) {
   curl_easy_getinfo(easy_, CURLINFO_RETRY_AFTER, &retry_after);
   if (retry_after > 0) result.retry_after_s = static_cast<double>(retry_after);
   if (code != CURLE_OK) result.error = error_[0] ? error_ : curl_easy_strerror(code);
+  char* redirect = nullptr;
+  curl_easy_getinfo(easy_, CURLINFO_REDIRECT_URL, &redirect);
+  if (redirect) result.redirect_url = redirect;
   result.body = std::move(answer_);
   return result;
+}
+
+std::chrono::steady_clock::time_point Transfer::silent_since() {
+  curl_off_t sent = 0, received = 0;
+  long headers = 0;
+  curl_easy_getinfo(easy_, CURLINFO_SIZE_UPLOAD_T, &sent);
+  curl_easy_getinfo(easy_, CURLINFO_SIZE_DOWNLOAD_T, &received);
+  curl_easy_getinfo(easy_, CURLINFO_HEADER_SIZE, &headers);
+  const int64_t bytes = sent + received + headers;
+  if (bytes != bytes_) silent_since_ = std::chrono::steady_clock::now();
+  bytes_ = bytes;
+  return silent_since_;
 }
 
 void* Transfer::owner_of(CURL* easy) {

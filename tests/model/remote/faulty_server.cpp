@@ -32,7 +32,14 @@ struct FaultyServer::State {
     std::this_thread::sleep_for(std::chrono::milliseconds(reply.delay_ms));
     response.status = reply.status;
     for (const auto& [key, value] : reply.headers) response.set_header(key, value);
-    if (reply.cut) {
+    if (reply.trickle_ms > 0) {
+      response.set_content_provider(
+          reply.body.size(), "application/json",
+          [reply](size_t offset, size_t, httplib::DataSink& sink) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(reply.trickle_ms));
+            return sink.write(reply.body.data() + offset, 1);
+          });
+    } else if (reply.cut) {
       const std::string text = reply.body;
       response.set_content_provider(text.size() + 100, "application/json",
                                     [text](size_t offset, size_t, httplib::DataSink& sink) {

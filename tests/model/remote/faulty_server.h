@@ -17,7 +17,8 @@ struct Reply {
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
   int delay_ms = 0;
-  bool cut = false;  ///< promises more bytes than it sends, then closes the connection
+  bool cut = false;    ///< promises more bytes than it sends, then closes the connection
+  int trickle_ms = 0;  ///< pause before each byte of the body; 0: it comes whole
 };
 
 /// The answer that a sound server gives: `n` choices of this text, 10 prompt and 5 n completion

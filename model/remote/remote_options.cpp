@@ -1,0 +1,46 @@
+#include "model/remote/remote_options.h"
+
+#include "base/error.h"
+
+namespace weft {
+
+std::vector<std::string> urls_of(const RemoteModelOptions& options) {
+  std::vector<std::string> urls = {options.base_url};
+  urls.insert(urls.end(), options.more_base_urls.begin(), options.more_base_urls.end());
+  for (std::string& url : urls) {
+    while (url.ends_with('/')) url.pop_back();
+  }
+  return urls;
+}
+
+std::string origin_of(const std::string& url) {
+  const size_t host = url.find("://");
+  return host == std::string::npos ? "" : url.substr(0, url.find_first_of("/?#", host + 3));
+}
+
+void RemoteModelOptions::validate() const {
+  const auto require = [](bool holds, const char* what) {
+    if (!holds) throw InputError(what);
+  };
+  for (const std::string& url : urls_of(*this)) {
+    require(url.starts_with("http://") || url.starts_with("https://"),
+            "base_url and more_base_urls: expected http:// or https://");
+    require(origin_of(url).find('@') == std::string::npos,
+            "base_url and more_base_urls: expected no user or password in the address; a key comes "
+            "from api_key_env");
+  }
+  require(max_tokens_field == "max_tokens" || max_tokens_field == "max_completion_tokens",
+          "max_tokens_field: expected max_tokens or max_completion_tokens");
+  require(connect_timeout_s > 0, "connect_timeout_s: expected a number > 0");
+  require(timeout_s > 0, "timeout_s: expected a number > 0");
+  require(max_concurrent > 0, "max_concurrent: expected an integer > 0");
+  require(max_requests_per_minute >= 0, "max_requests_per_minute: expected an integer >= 0");
+  require(max_retries >= 0, "max_retries: expected an integer >= 0");
+  require(backoff_base_s >= 0 && backoff_cap_s >= 0, "backoff: expected numbers >= 0");
+  require(usd_per_mtok_in >= 0 && usd_per_mtok_out >= 0, "usd_per_mtok: expected numbers >= 0");
+  require(max_total_tokens >= 0 && max_total_usd >= 0, "budget: expected numbers >= 0");
+  require(record.empty() || replay.empty(), "record and replay: expected one of them");
+  require(extra_body.is_object(), "extra_body: expected an object");
+}
+
+}  // namespace weft
