@@ -107,6 +107,7 @@ void add_verdict(Outcome& outcome, const Verdict& verdict) {
   outcome.passed = verdict.passed;
   outcome.declared = verdict.declared;
   outcome.pass_rate = verdict.pass_rate();
+  outcome.usage.clock_decisions += verdict.met_time_limit();
   for (const auto& test : verdict.tests) {
     outcome.test_passed.push_back(test.verdict == TestVerdict::kPass);
   }

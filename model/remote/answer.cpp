@@ -4,7 +4,7 @@
 #include <cctype>
 
 #include "base/error.h"
-#include "model/tokenizer/unicode.h"
+#include "base/utf8.h"
 
 namespace weft {
 namespace {

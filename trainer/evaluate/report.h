@@ -31,9 +31,9 @@ struct ReportOptions {
 };
 
 /// {"methods": [...], "headlines": [...], "pairs": [...], "tasks": {...}} as in docs/formats.md,
-/// and beside that summary, scoring, curves, examples, notes, settings. A method's score is the mean
-/// over tasks of the mean over samples; a task whose samples are all infrastructure errors is left
-/// out, never counted as 0. ci95: see statistics.h; headlines: see headlines.h. pairs: diff =
+/// and beside that summary, scoring, curves, examples, notes, settings. A method's score is the
+/// mean over tasks of the mean over samples; a task whose samples are all infrastructure errors is
+/// left out, never counted as 0. ci95: see statistics.h; headlines: see headlines.h. pairs: diff =
 /// score(a) - score(b) over the tasks that both have.
 /// distinct_per_query: mean number of different valid ASTs among the samples of a query;
 /// distinct_overall: different valid ASTs in all (meta and hybrid methods).

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "model/checkpoint/hf_model.h"
 #include "tests/support/support.h"
+#include "tests/trainer/learn/grpo_program.h"
 
 namespace weft {
 namespace {
@@ -66,8 +67,8 @@ class TrainGrpo : public testing::Test {
   test::TempDir dir_;
 };
 
-// Prompts of the built-in tasks have lengths of all kinds; learn.share_prompts is left as it is. The
-// random model writes nothing to learn from: its logprobs are compared all the same.
+// Prompts of the built-in tasks have lengths of all kinds; learn.share_prompts is left as it is.
+// The random model writes nothing to learn from: its logprobs are compared all the same.
 TEST_F(TrainGrpo, DecodesWithTheBitsThatItTrainsOn) {
   for (const char* dtype : {"f32", "bf16"}) {
     for (const char* temperature : {"1", "0.8"}) {
