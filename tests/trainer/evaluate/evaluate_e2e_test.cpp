@@ -34,7 +34,7 @@ class EvaluateProgram : public ::testing::Test {
         "samples_per_task=2",
         "meta_max_tokens=24",
         "runner.worker.max_tokens=16",
-        "bootstrap.resamples=500",
+        "bootstrap.resamples=1000",
         "methods=[\"io\",\"cot\",\"m=meta:" + lora + "\",\"shuffled:m\"]"};
     settings.insert(settings.end(), more.begin(), more.end());
     std::vector<std::string> words = {test::program("evaluate").string()};
