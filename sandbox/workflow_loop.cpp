@@ -28,9 +28,9 @@ constexpr int kTickMs = 20;                     // grain of CPU and wall limits
 // What an epoll event is about; a flow's id in the upper bits.
 enum class Source : uint64_t { kChannel, kOut, kErr, kControl, kWake };
 
-void decide_by_time(Flow& flow, const char* limit, int64_t ms) {
+void decide_by_time(Flow& flow, Status status, const std::string& limit, int64_t ms) {
   flow.result.usage.clock_decisions += !flow.decided;
-  flow.decide(Status::kLimit, std::string(limit) + ": more than " + std::to_string(ms) + " ms");
+  flow.decide(status, limit + ": more than " + std::to_string(ms) + " ms");
 }
 
 uint64_t event_key(uint64_t id, Source source) { return (id << 3) | static_cast<uint64_t>(source); }
@@ -331,16 +331,15 @@ void WorkflowLoop::tick() {
     const WorkflowBudget& budget = flow.job.budget;
     if (flow.wall_ms() > budget.wall_ms) {
       if (2 * flow.longest_wait_ms() > budget.wall_ms) {
-        flow.decide(Status::kInfrastructure,
-                    "worker: it left a call unanswered; TIME_WALL: more than " +
-                        std::to_string(budget.wall_ms) + " ms");
+        decide_by_time(flow, Status::kInfrastructure,
+                       "worker: it left a call unanswered; TIME_WALL", budget.wall_ms);
       } else {
-        decide_by_time(flow, "TIME_WALL", budget.wall_ms);
+        decide_by_time(flow, Status::kLimit, "TIME_WALL", budget.wall_ms);
       }
     } else if (const auto used = process_cpu_us(flow.pid)) {
       if (static_cast<double>(*used) >
           static_cast<double>(budget.cpu_ms) * 1000 * sandbox_.time_scale()) {
-        decide_by_time(flow, "TIME_CPU", budget.cpu_ms);
+        decide_by_time(flow, Status::kLimit, "TIME_CPU", budget.cpu_ms);
       }
     }
     settle(flow);

@@ -124,8 +124,7 @@ TEST(WorkflowHost, CountsWhatTheClockDecided) {
   ScriptedWorker hangs({}, 60000);
   const auto late =
       run(workflow_code("return (await self.llm.call_llm(messages=['x']))[0], 0.0"), hangs, job);
-  EXPECT_EQ(late.status, Status::kLimit);
-  EXPECT_EQ(late.usage.clock_decisions, 2);  // the limit, and the call that it cut short
+  EXPECT_EQ(late.usage.clock_decisions, 2);  // the wall clock, and the call that it cut short
   EXPECT_EQ(run_body("return 'x', 0.0").usage.clock_decisions, 0);
 }
 
