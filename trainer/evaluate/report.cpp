@@ -248,8 +248,7 @@ std::string markdown_pass_at_k(const Json& report) {
   }
   if (!more_than_one) return "";
   return "\n## pass@k\n\nThe unbiased estimate (arXiv:2107.03374, eq. 1) with its 95 % interval "
-         "over "
-         "tasks, where every task has k samples.\n\n| method | pass@1 | pass@10 | pass@100 |\n"
+         "over tasks, where every task has k samples.\n\n| method | pass@1 | pass@10 | pass@100 |\n"
          "|---|---:|---:|---:|\n" +
          rows;
 }

@@ -106,8 +106,9 @@ TEST_F(Summary, PassAtKIsTheMeanOverTasksThatAllHaveKSamples) {
 TEST_F(Summary, PassRateIsOfTheTasksThatHaveHiddenTests) {
   auto rows = rows_;
   rows[0].pass_rate = std::nan("");
+  rows[1].pass_rate = 0.5;
   const Json list = summarise_methods(methods_, scores_, rows, {});
-  EXPECT_DOUBLE_EQ(list[0]["pass_rate"].get<double>(), 0);
+  EXPECT_DOUBLE_EQ(list[0]["pass_rate"].get<double>(), 0.5);
 }
 
 TEST_F(Summary, PairsUseTheTasksThatBothHave) {

@@ -111,6 +111,7 @@ TEST(SftData, TakesTheSameExamplesInTheSameOrderWhateverTheStoresOrder) {
   for (int i = 0; i < 8; ++i) {
     Trajectory row;
     row.task_id = i % 2 ? "t1" : "t2";
+    row.origin = "scripted";
     row.code = "x = " + std::to_string(i * 7 % 8) + "\n";
     row.valid = true;
     row.reward = 0.75;
@@ -127,6 +128,7 @@ TEST(SftData, TakesTheSameExamplesInTheSameOrderWhateverTheStoresOrder) {
     all.push_back(load_store_examples(options, f.encoder, meta_agent));
   }
   ASSERT_EQ(all[0].sequences.size(), 4u);
+  EXPECT_EQ(all[0].teachers, (std::vector<std::string>{"scripted"}));
   for (int turn = 1; turn < 3; ++turn) {
     ASSERT_EQ(all[turn].sequences.size(), 4u);
     for (size_t i = 0; i < 4; ++i) {
