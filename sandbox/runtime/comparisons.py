@@ -305,6 +305,14 @@ def _is_finite(value):
     return isinstance(value, (int, float)) and abs(value) < float("inf")
 
 
+def _has_number(value):
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(map(_has_number, value))
+    return isinstance(value, (int, float, complex))
+
+
 def rule_of(compare, expected):
     """(number of the pair that must be equal, (abs, rel) or None) of comparing with `expected`."""
     unequal, alike = Probe(False), Probe(True)
@@ -316,9 +324,10 @@ def rule_of(compare, expected):
         except Exception as error:
             raise NotUnderstood(f"{type(error).__name__} instead of a comparison") from error
     asked = set(unequal.equalities + alike.equalities)
-    if unequal.rules and asked <= {0}:
-        return 0, unequal.rules[0]
-    if unequal.rules or len(asked) != 1:
+    rules = unequal.rules if _has_number(expected) else []  # nothing else is near to something
+    if rules and asked <= {0}:
+        return 0, rules[0]
+    if rules or len(asked) != 1:
         raise NotUnderstood("it compares nothing" if not asked else "it compares in several ways")
     return asked.pop(), None
 

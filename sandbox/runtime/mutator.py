@@ -266,13 +266,17 @@ class _Reference:
 
 def _chosen(found, public, count):
     """Up to `count` of (args, kwargs, value) that expect as many values as possible, first others
-    than the public test's; of one value those first that do not repeat the first argument."""
+    than the public test's and such as do not repeat the first argument."""
+
+    def is_echo(each):
+        return bool(each[0]) and each[0][0] == each[2]
+
     groups = collections.OrderedDict()
     for each in found:
         groups.setdefault(repr(each[2]), []).append(each)
-    ordered = sorted(groups.values(), key=lambda group: group[0][2] == public)
-    for group in ordered:
-        group.sort(key=lambda each: bool(each[0]) and each[0][0] == each[2])
+    for group in groups.values():
+        group.sort(key=is_echo)
+    ordered = sorted(groups.values(), key=lambda one: (one[0][2] == public, is_echo(one[0])))
     rounds = itertools.zip_longest(*ordered)
     return [each for one in rounds for each in one if each is not None][:count]
 
@@ -288,6 +292,7 @@ def _search(reference, seeds, tried, count, rng):
     mutator = Mutator(rng, ingredients_of(inputs, collections.defaultdict(list)))
     found = []
     for fits in (habits.fit, habits.fit_types):
+        enough = len(found) + 4 * count
         for _ in range(100 + 60 * count):
             arguments = copy.deepcopy(list(rng.choice(inputs)))
             for _ in range(rng.randint(1, _MAX_STEPS) if arguments else 0):
@@ -303,7 +308,7 @@ def _search(reference, seeds, tried, count, rng):
             good, value = reference.value(args, kwargs)
             if good:
                 found.append((args, kwargs, value))
-            if len(found) >= 4 * count:
+            if len(found) >= enough:
                 break
         differs = any(not args or args[0] != value for args, _, value in found)
         if differs and len({repr(value) for _, _, value in found}) > 1:

@@ -35,6 +35,10 @@ def run(program, *arguments):
                           text=True)
 
 
+def rows_of(path):
+    return [json.loads(line) for line in path.read_text().rstrip("\n").split("\n")]
+
+
 def identity(test):
     return json.dumps({key: test[key] for key in test if key not in ("expected", "compare")})
 
@@ -83,7 +87,7 @@ class Benchmarks(unittest.TestCase):
 
     def prepare(self, dataset, file, *flags):
         self.count_prepared(dataset, file, *flags)
-        return [json.loads(line) for line in (self.place / "tasks.jsonl").open()]
+        return rows_of(self.place / "tasks.jsonl")
 
     def judge(self, rows):
         """The verdicts of rows, in their order."""
@@ -96,7 +100,7 @@ class Benchmarks(unittest.TestCase):
     def test_answers_that_are_only_the_function_pass(self):
         tasks = {task["id"]: task for task in self.prepare("humaneval", "humaneval.jsonl")}
         rows = []
-        for problem in map(json.loads, (DATA / "humaneval.jsonl").open()):
+        for problem in rows_of(DATA / "humaneval.jsonl"):
             task = tasks[problem["task_id"]]
             whole = problem["prompt"] + problem["canonical_solution"]
             lines = whole.split("\n")
