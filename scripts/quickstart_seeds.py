@@ -6,8 +6,8 @@ what it must.
 
 DIR (runs/seeds) gets a folder for each seed and report.json. Called again, it goes on where it was.
 Intervals pool the seeds: a task's values of all seeds are one unit. Exit code 1 when a claim is not
-shown; the table is printed all the same. An interval that holds 0 shows nothing: the control's gain
-is no claim, that reinforcement ends above its control is one.
+shown; the table is printed all the same. An interval that holds 0 is inconclusive: that
+the control gains nothing is no claim, that reinforcement ends above its control is one.
 """
 import argparse
 import json

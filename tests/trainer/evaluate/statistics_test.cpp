@@ -67,8 +67,7 @@ TEST(Wilson, NothingOrAllOfAFewTasksIsNoPoint) {
 }
 
 // Exact coverage for 8 tasks: the sum of binomial probabilities of the counts whose interval holds
-// p, averaged over p. Newcombe 1998 finds 0.95 on average; a percentile bootstrap has less than
-// 0.9.
+// p, averaged over p. Newcombe 1998 finds 0.95 on average.
 TEST(Wilson, CoversTheTruthAsOftenAsItSays) {
   constexpr int kTasks = 8, kGrid = 199;
   double coverage = 0;
