@@ -170,6 +170,16 @@ TEST_F(Report, CurveWithoutANameIsCalledAfterItsFolder) {
   EXPECT_EQ(report()["curves"][0]["name"], "grpo");
 }
 
+TEST_F(Report, StepsInWhichALossWasNotMeasuredHaveNone) {
+  std::ofstream(dir_ / "gaps.jsonl") << "{\"step\": 1, \"loss\": null, \"reward_mean\": null}\n"
+                                        "{\"step\": 2, \"loss\": 0.5, \"reward_mean\": 0.25}\n";
+  options_.curves = {"grpo=" + (dir_ / "gaps.jsonl").string()};
+  const Json points = report()["curves"][0]["points"];
+  EXPECT_TRUE(points[0]["loss"].is_null());
+  EXPECT_TRUE(points[0]["reward_mean"].is_null());
+  EXPECT_EQ(points[1]["loss"], 0.5);
+}
+
 TEST_F(Report, MarkdownShowsEveryMethodAndPair) {
   const std::string text = markdown_report(report());
   for (const Method& method : methods_) EXPECT_THAT(text, HasSubstr("| " + method.name + " |"));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <csignal>
 #include <limits>
 
 #include "model/checkpoint/hf_model.h"
@@ -88,6 +89,20 @@ TEST_F(GrpoFaults, AWorkerThatStaysAwayEndsTheRunWithWhatAResumeNeeds) {
   const auto resumed = run(remote("cut"));
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
   expect_same_run("straight", "cut");
+}
+
+TEST_F(GrpoFaults, AStopIsHeardWhileTheWorkerIsWaitedFor) {
+  alive = 0;
+  BackgroundProgram waiting(remote("run", {"lost_rollouts.wait_s=300", "validation.tasks=[]"}),
+                            dir_ / "log");
+  ASSERT_TRUE(wait_until([&] {
+    return fs::exists(dir_ / "log") &&
+           read_file(dir_ / "log").find("again in 300 s") != std::string::npos;
+  }));
+  waiting.signal(SIGTERM);
+  EXPECT_EQ(waiting.wait(), 128 + SIGTERM) << read_file(dir_ / "log");
+  EXPECT_EQ(read_file(dir_ / "run" / "checkpoints" / "latest"), "step_0\n");
+  EXPECT_FALSE(fs::exists(dir_ / "run" / "final"));
 }
 
 TEST_F(GrpoFaults, AStepWhoseLinesCannotBeWrittenIsSavedWithThem) {
