@@ -18,9 +18,9 @@
 
 namespace weft {
 
-/// "single_call" (io and cot, sampled or greedy), "repeated_calls" (cot_sc), "one_workflow" (a file's,
-/// the same for every query), "meta_agent" (written or chosen for the query), "other_query" (the
-/// shuffled controls), "samples" (completions of others).
+/// "single_call" (io and cot, sampled or greedy), "repeated_calls" (cot_sc), "one_workflow" (a
+/// file's, the same for every query), "meta_agent" (written or chosen for the query), "other_query"
+/// (the shuffled controls), "samples" (completions of others).
 std::string method_class(const Method& method);
 
 struct Contender {
