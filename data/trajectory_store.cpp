@@ -28,8 +28,10 @@ CREATE INDEX trajectories_by_task ON trajectories (task_id, reward);
 CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA user_version = 1;
 )";
+constexpr int64_t kFirstPlaced = int64_t{1} << 26;  // the least place_id
 constexpr const char* kContentOrder =
-    " ORDER BY task_id, round, code, reasoning, origin, kind, prompt, reward DESC, num_steps, "
+    " ORDER BY task_id, round, CASE WHEN id < 67108864 THEN 0 ELSE id END, code, reasoning, "
+    "origin, kind, prompt, reward DESC, num_steps, "
     "valid, "
     "outcome, pass_rate, complexity, diversity, usage, seed, model_version, parent, id";
 constexpr const char* kColumns =
@@ -141,7 +143,9 @@ int64_t integer_of(sqlite3* handle, const std::string& path, const std::string& 
 /// `wanted` or the next one that is not taken; 0: the one after the last.
 int64_t free_id(sqlite3* handle, const std::string& path, int64_t wanted) {
   if (wanted == 0) {
-    return integer_of(handle, path, "SELECT COALESCE(MAX(id), 0) + 1 FROM trajectories");
+    return integer_of(handle, path,
+                      fmt::format("SELECT COALESCE(MAX(id), 0) + 1 FROM trajectories WHERE id < {}",
+                                  kFirstPlaced));
   }
   while (integer_of(handle, path,
                     fmt::format("SELECT COUNT(*) FROM trajectories WHERE id = {}", wanted)) > 0) {
@@ -260,20 +264,20 @@ std::vector<Trajectory> best_of_each_task(std::vector<Trajectory> rows, int limi
 
 }  // namespace
 
-int64_t content_id(const Trajectory& t) {
-  const Json content = {t.parent,    t.task_id,   t.origin,       t.kind,       t.prompt,
-                        t.reasoning, t.code,      t.valid,        t.num_steps,  t.outcome,
-                        t.pass_rate, t.diversity, t.reward,       t.complexity, t.usage,
-                        t.seed,      t.round,     t.model_version};
-  constexpr int64_t kLargest = (int64_t{1} << 53) - 1;  // what a double holds
-  return 1 + static_cast<int64_t>(hash64(dump_json(content)) % kLargest);
+int64_t place_id(uint64_t search, int64_t round, int64_t place) {
+  constexpr int kBits = 13;  // of round and of place; with 37 of the search they fill 63
+  constexpr int64_t kLast = (1 << kBits) - 1;
+  const auto name = static_cast<int64_t>(1 + (search >> 27) % ((uint64_t{1} << 37) - 1));
+  return ((name << kBits | std::min(round, kLast)) << kBits) | std::min(place, kLast);
 }
 
 uint64_t content_hash(const std::vector<Trajectory>& rows) {
   uint64_t hash = 0;
-  for (Trajectory row : rows) {
-    row.parent = 0;  // an id
-    hash = hash_combine(hash, static_cast<uint64_t>(content_id(row)));
+  for (const Trajectory& t : rows) {
+    const Json content = {t.task_id, t.origin,  t.kind,      t.prompt,    t.reasoning,    t.code,
+                          t.valid,   t.outcome, t.pass_rate, t.diversity, t.complexity,   t.reward,
+                          t.usage,   t.seed,    t.round,     t.num_steps, t.model_version};
+    hash = hash_combine(hash, hash64(dump_json(content)));
   }
   return hash;
 }

@@ -35,9 +35,10 @@ struct Trajectory {
   int round = 0;
 };
 
-/// 53 bits of everything that `t` holds but its id: an id that does not tell when it was stored.
-/// Not 0.
-int64_t content_id(const Trajectory& t);
+/// Id of row number `place` of a round of a search: it tells where in its search a row stands, not
+/// when it was stored, and grows with both. `search` is a hash that names the search; 37 bits of it
+/// count. Ids that a store gives by itself are smaller than any of these.
+int64_t place_id(uint64_t search, int64_t round, int64_t place);
 
 /// Of all rows and their order; ids, and so when they were stored, have no part in it.
 uint64_t content_hash(const std::vector<Trajectory>& rows);
@@ -73,8 +74,9 @@ class TrajectoryStore {
   /// Stores several in one transaction: all or none.
   std::vector<int64_t> insert_all(const std::vector<Trajectory>& trajectories);
 
-  /// Ordered by content, never by arrival: task, round, parents before what was made from them,
-  /// code, reasoning, then every other field; the id tells only identical rows apart.
+  /// Ordered by content, never by arrival: task, round, place in the search (place_id), parents
+  /// before what was made from them; rows without a place by code, reasoning, then every other
+  /// field, where the id tells only identical ones apart.
   std::vector<Trajectory> select(const TrajectoryFilter& filter = {}) const;
 
   int64_t count() const;

@@ -73,6 +73,7 @@ struct Sampled {
   Candidate candidate;
   Evaluation evaluation;
   int64_t row = 0;               ///< in the trajectory store
+  int64_t place = 0;             ///< among those of its round, in the order they were asked for
   bool skipped = false;          ///< not run and not stored: the budget was spent
   std::optional<double> reward;  ///< what the search maximises; none when it could not be measured
 };

@@ -113,6 +113,7 @@ void Evaluator::score_new(std::vector<Sampled>& batch, const std::vector<size_t>
   };
   for (const size_t i : indices) {
     Sampled& sampled = batch[i];
+    sampled.place = next_place(round);
     budget_.add(spent_by_generator(sampled.candidate.usage, sampled.candidate.calls));
     if (sampled.candidate.status == Candidate::Status::kFailed) {
       log::warn("{}: the generator failed: {}", target_.id, sampled.candidate.problem);
@@ -153,6 +154,12 @@ void Evaluator::score_new(std::vector<Sampled>& batch, const std::vector<size_t>
   }
 }
 
+int64_t Evaluator::next_place(int64_t round) {
+  if (round != placed_round_) num_placed_ = 0;
+  placed_round_ = round;
+  return num_placed_++;
+}
+
 void Evaluator::record(Sampled& sampled, int64_t round) {
   sampled.reward = objective_of(sampled.evaluation);
   sampled.evaluation.edit = extent_of(sampled.candidate);
@@ -162,7 +169,7 @@ void Evaluator::record(Sampled& sampled, int64_t round) {
     found->second.pop_front();
   } else {
     Trajectory row = to_trajectory(sampled, target_, generator_.origin(), round);
-    row.id = content_id(row);
+    row.id = place_id(hash_combine(target_.seed, hash64(target_.id)), round, sampled.place);
     sampled.row = store_.insert(row);
   }
   if (!sampled.reward) {

@@ -110,6 +110,7 @@ class Evaluator {
   void correct_failed(std::vector<Sampled>& batch, int64_t round);
   void record(Sampled& sampled, int64_t round);
   void keep_best(const Sampled& sampled, int64_t round);
+  int64_t next_place(int64_t round);
   int64_t num_stored(int64_t round) const;
   std::optional<EditExtent> extent_of(const Candidate& candidate);
   std::optional<double> objective_of(const Evaluation& evaluation) const;
@@ -129,6 +130,8 @@ class Evaluator {
   int64_t num_cached_ = 0;
   int64_t num_skipped_ = 0;
   int64_t num_reserved_ = 0;
+  int64_t placed_round_ = 0;
+  int64_t num_placed_ = 0;
 };
 
 /// A row of the store, and back.

@@ -58,7 +58,7 @@ void TraceProgress::add(const Candidate& candidate, const Evaluation& evaluation
       to_trajectory(sampled, target_, tools_.generator.origin() + kRoundSuffix, number);
   rounds_.push_back({candidate.reasoning, candidate.code, candidate.kind, evaluation.feedback,
                      evaluation.reward, evaluation.pass_rate, evaluation.valid});
-  row.id = content_id(row);
+  row.id = place_id(target_.seed, number, 0);
   row.id = tools_.store.insert(row);
   rows_.push_back(std::move(row));
 }
@@ -76,7 +76,7 @@ TraceProgress::End TraceProgress::finish() {
     trace.reasoning = joined.reasoning;
     trace.usage = {
         {"rounds", rounds_.size()}, {"chosen_round", joined.chosen + 1}, {"cached", true}};
-    trace.id = content_id(trace);
+    trace.id = place_id(target_.seed, trace.round, 1);
     rows.push_back(std::move(trace));
   }
   tools_.store.commit(rows, key_,
