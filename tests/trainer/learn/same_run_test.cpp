@@ -66,5 +66,57 @@ TEST(SameRun, TwoGrpoRunsOfOneSeedHaveTheSameRolloutsAndMetrics) {
   EXPECT_FALSE(rollouts.begin()->empty());
 }
 
+/// Adds a byte to a file, and takes it away at the end.
+class Edited {
+ public:
+  explicit Edited(const fs::path& path) : path_(path), before_(read_file(path)) {
+    write_file_atomically(path, before_ + "\n");
+  }
+  ~Edited() { write_file_atomically(path_, before_); }
+
+ private:
+  const fs::path path_;
+  const std::string before_;
+};
+
+TEST(SameRun, AGrpoRunGoesOnWithNothingElseThanItBeganWith) {
+  test::TempDir dir;
+  const fs::path worker = dir / "worker", tasks = dir / "t.jsonl", validation = dir / "v.jsonl";
+  fs::copy(test::fixture("tiny_llama"), worker);
+  fs::copy_file(test::source_dir() / "data/builtin/train.jsonl", tasks);
+  fs::copy_file(test::source_dir() / "data/builtin/validation.jsonl", validation);
+  const auto run = [&](const Words& more) {
+    Words words = {test::program("train_grpo"), "--out", dir / "run"};
+    for (const std::string& set :
+         Words{"model=" + test::fixture("tiny_llama").string(), "worker.model=" + worker.string(),
+               "tasks=[\"" + tasks.string() + "\"]",
+               "validation.tasks=[\"" + validation.string() + "\"]", "validation.num_prompts=1",
+               "validation.samples=1", "dtype=f32", "steps=1", "prompts_per_step=1",
+               "samples_per_prompt=2", "max_completion_tokens=8", "engine.kv_mb=16",
+               "learn.schedule.decay=cosine"}) {
+      words.insert(words.end(), {"--set", set});
+    }
+    words.insert(words.end(), more.begin(), more.end());
+    return test::run_program(words);
+  };
+  run({});
+  ASSERT_TRUE(fs::exists(dir / "run" / "inputs.json"));
+  const auto expect_refusal = [&](const std::string& name, const Words& more) {
+    Words words = {"--resume"};
+    words.insert(words.end(), more.begin(), more.end());
+    const auto refused = run(words);
+    EXPECT_EQ(refused.exit_code, 2) << refused.err;
+    EXPECT_NE(refused.err.find("cannot resume, \"" + name + "\" differs"), std::string::npos)
+        << refused.err;
+  };
+  for (const auto& [file, name] : {std::pair{tasks, "tasks"}, std::pair{validation, "validation"},
+                                   std::pair{worker / "config.json", "worker"}}) {
+    const Edited edited(file);
+    expect_refusal(name, {});
+  }
+  expect_refusal("steps", {"--set", "steps=2"});
+  EXPECT_NE(run({"--resume"}).exit_code, 2);
+}
+
 }  // namespace
 }  // namespace weft
