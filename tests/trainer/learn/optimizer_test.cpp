@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/error.h"
 #include "tests/trainer/learn/learn_support.h"
 
 namespace weft {
@@ -107,6 +108,19 @@ TEST(AdamW, SkipsAndCountsAStepThatIsNotFinite) {
   }
   EXPECT_TRUE(f.matrix.equal(before));
   EXPECT_EQ(optimizer.num_skipped(), 2);
+}
+
+// A gradient within the bound has a square that fp32 holds.
+TEST(AdamW, RefusesABoundOfTheNormThatFp32CannotSquare) {
+  AdamWOptions o;
+  for (const double good : {1e-3, 1e18}) {
+    o.max_grad_norm = good;
+    EXPECT_NO_THROW(o.validate()) << good;
+  }
+  for (const double bad : {0.0, -1.0, 1e19, std::nan(""), HUGE_VAL}) {
+    o.max_grad_norm = bad;
+    EXPECT_THROW(o.validate(), InputError) << bad;
+  }
 }
 
 TEST(AdamW, KeepsMastersThatSmallStepsAddUpIn) {
