@@ -114,13 +114,17 @@ TEST_F(EvaluateSamples, WrongFilesAndRulesAreExit2AndLeaveNoRun) {
   EXPECT_FALSE(std::filesystem::exists(dir_ / "run"));
 }
 
-TEST_F(EvaluateSamples, ResumeScoresOnlyWhatIsMissing) {
+TEST_F(EvaluateSamples, ResumeRefusesAnotherFileOrScoresOnlyWhatIsNewInIt) {
   add_sample("mbpp/2", "completion", "def f(x):\n    return 2 * x\n");
   ASSERT_EQ(evaluate().exit_code, 0);
   const std::string before = text("results.jsonl");
   add_sample("HumanEval/0", "completion", "    return x + x\n");
   std::vector<std::string> words = {test::program("evaluate").string(), "--config",
                                     (dir_ / "run/config.json").string(), "--resume"};
+  const auto refused = test::run_program(words);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("\"methods.s\" differs"));
+  words.insert(words.end(), {"--set", "resume.allow=[\"methods.s\"]"});
   const auto again = test::run_program(words);
   ASSERT_EQ(again.exit_code, 0) << again.err;
   const std::string after = text("results.jsonl");
