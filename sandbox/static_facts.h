@@ -45,8 +45,9 @@ struct StaticFacts {
 /// How far two programs are apart, by their ASTs: comments, docstrings, positions and imports at
 /// the top do not count. Lists of statements are aligned by a longest common subsequence; what is
 /// left between two aligned statements is one place, its size the longer side's number of
-/// statements. A single compound statement in the place of another of its type is compared in
-/// itself: its head is one place of one statement, its blocks are compared likewise.
+/// statements. Where as many statements stand as before, a compound one in the place of another of
+/// its type is compared in itself: its head is one place of one statement, its blocks are compared
+/// likewise.
 struct EditExtent {
   int64_t places = 0;
   int64_t statements = 0;

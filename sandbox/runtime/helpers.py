@@ -162,6 +162,22 @@ def _alike(before, after):
     return type(before) is type(after) and bool(_blocks(before)) and bool(_blocks(after))
 
 
+def _compare_pairs(before, after):
+    """Of as many statements in the place of others: those that are alike are compared in themselves,
+    each run of the rest is one place."""
+    places = statements = 0
+    in_run = False
+    for old, new in zip(before, after):
+        alike = _alike(old, new)
+        if alike:
+            more_places, more_statements = _compare_compound(old, new)
+            places, statements = places + more_places, statements + more_statements
+        else:
+            places, statements = places + (not in_run), statements + 1
+        in_run = not alike
+    return places, statements
+
+
 def _compare_blocks(before, after):
     """(places, statements) in which two lists of statements differ, nested ones included."""
     pairs = _common([_stable_hash(each) for each in before], [_stable_hash(each) for each in after])
@@ -169,10 +185,9 @@ def _compare_blocks(before, after):
     for end, other_end in (*pairs, (len(before), len(after))):
         gone, come = before[start:end], after[other_start:other_end]
         start, other_start = end + 1, other_end + 1
-        if len(gone) == len(come) and all(map(_alike, gone, come)):
-            for old, new in zip(gone, come):
-                more_places, more_statements = _compare_compound(old, new)
-                places, statements = places + more_places, statements + more_statements
+        if len(gone) == len(come):
+            more_places, more_statements = _compare_pairs(gone, come)
+            places, statements = places + more_places, statements + more_statements
         else:
             places, statements = places + 1, statements + max(len(gone), len(come))
     return places, statements

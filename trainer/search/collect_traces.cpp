@@ -187,6 +187,9 @@ std::string why_nothing(const Json& report) {
   std::string text = fmt::format("not one trace was collected from {} queries",
                                  report.at("queries").get<size_t>());
   if (report.at("budget_exhausted").get<bool>()) text += "; the budget is spent";
+  if (const auto bare = report.at("no_reasoning").get<int64_t>(); bare > 0) {
+    text += fmt::format("; {} queries have workflows without reasoning", bare);
+  }
   for (const auto& [what, reasons] : {std::pair("no round", report.at("failures")),
                                       std::pair("invalid", report.at("reasons").at("invalid"))}) {
     if (!reasons.empty()) text += fmt::format("; {}: {}", what, listed_reasons(reasons));

@@ -227,7 +227,13 @@ TEST(CollectTraces, CountsAValidWorkflowWithoutReasoningAsWhatItIs) {
   ScriptedModel model("```python\n# Step 1: x\n```");
   ModelGenerator teacher(model, "teacher:m");
   for (int run = 0; run < 2; ++run) {  // the second reads it from the store
-    const Json report = bench.run(teacher);
+    try {
+      bench.run(teacher);
+      FAIL() << "took nothing for a result";
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("3 queries have workflows without reasoning"));
+    }
+    const Json report = read_json_file(bench.dir / "report.json");
     EXPECT_EQ(report["no_reasoning"], 3);
     EXPECT_EQ(report["no_valid_workflow"], 0);
     EXPECT_EQ(report["traces"], 0);
