@@ -1,6 +1,6 @@
 #include "sandbox/prepare_tasks_program.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
@@ -183,22 +183,30 @@ class Summary {
   }
   void add_task(const Json& task) {
     ++num_tasks_;
-    if (task["tests"]["val"].size() >= kFewValTests) return;
-    ++num_few_;
-    few_ += (few_.empty() ? "" : ", ") + task["id"].get<std::string>();
+    const std::string id = task["id"];
+    if (task["tests"]["val"].size() < kFewValTests) few_.push_back(id);
+    if (task["tests"]["public"].empty()) without_public_.push_back(id);
+    if (task["tests"]["hidden"].empty()) without_hidden_.push_back(id);
   }
   void log_few() const {
-    if (num_few_ == 0) return;
-    log::warn(
-        "{} of {} tasks have fewer than {} different val tests, which an answer may pass that does "
-        "not solve the task; --augment N adds some. They are {}",
-        num_few_, num_tasks_, kFewValTests, few_);
+    log_tasks(without_public_, "have too few different tests for a public one", "");
+    log_tasks(without_hidden_, "have too few different tests for a hidden one", "");
+    log_tasks(few_, fmt::format("have fewer than {} different val tests", kFewValTests),
+              ", which an answer may pass that does not solve the task; --augment N adds some");
   }
 
  private:
+  void log_tasks(const std::vector<std::string>& ids, const std::string& what,
+                 const std::string& why) const {
+    if (ids.empty()) return;
+    log::warn("{} of {} tasks {}{}. They are {}", ids.size(), num_tasks_, what, why,
+              fmt::join(ids, ", "));
+  }
+
   std::set<std::string> unread_;
-  std::string new_columns_, few_;
-  int64_t num_tasks_ = 0, num_few_ = 0;
+  std::string new_columns_;
+  std::vector<std::string> few_, without_public_, without_hidden_;
+  int64_t num_tasks_ = 0;
 };
 
 }  // namespace

@@ -45,7 +45,8 @@ Json split_tests(const Recording& recording, const std::vector<Json>& further = 
 /// task where every test of the row is recorded and passed, with all of them as `official`. Other
 /// rows are logged with the reason. With `augment`, tests on mutated inputs are kept that the
 /// reference passes again in another process with other hashes. Tasks with few val tests are named
-/// in one line. Throws Error at the end when a row gave no task.
+/// in one line, as are those with a list that stayed empty. Throws Error at the end when a row gave
+/// no task.
 void run_prepare_tasks(const PrepareTasksConfig& config);
 
 }  // namespace weft

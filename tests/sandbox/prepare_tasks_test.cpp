@@ -312,6 +312,10 @@ TEST(PrepareTasks, FewValTestsAndFurtherColumnsAreNamedOnce) {
   EXPECT_EQ(run.exit_code, 0) << run.err;
   EXPECT_NE(run.err.find("2 of 2 tasks have fewer than 5 different val tests"), std::string::npos)
       << run.err;
+  EXPECT_NE(run.err.find("2 of 2 tasks have too few different tests for a hidden one"),
+            std::string::npos)
+      << run.err;
+  EXPECT_EQ(run.err.find("for a public one"), std::string::npos) << run.err;
   EXPECT_NE(run.err.find("They are mbpp/1, mbpp/2"), std::string::npos) << run.err;
   const size_t columns = run.err.find("columns that are not read: source_file");
   EXPECT_NE(columns, std::string::npos) << run.err;
