@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "model/device/device.h"
-#include "model/kernels/kernels.h"
 #include "model/transformer/lora.h"
 
 namespace weft {
@@ -40,8 +39,7 @@ void LocalOptions::validate() const {
   engine.validate();
 }
 
-std::vector<std::string> clock_reasons(const std::string& dir, const InferenceDtype& dtype,
-                                       bool on_gpu) {
+std::vector<std::string> clock_reasons(const std::string& dir, bool on_gpu) {
   std::vector<std::string> reasons;
   for (const char* file : {"chat_template.jinja", "tokenizer_config.json"}) {
     const fs::path path = fs::path(dir) / file;
@@ -51,8 +49,6 @@ std::vector<std::string> clock_reasons(const std::string& dir, const InferenceDt
   }
   if (on_gpu) {
     reasons.push_back("products on a GPU add up in an order that depends on the batch");
-  } else if (dtype.activations != at::kBFloat16 || !kernels::has_bf16_products()) {
-    reasons.push_back("LibTorch's products add up in an order that depends on the batch");
   }
   return reasons;
 }
@@ -126,7 +122,7 @@ Engine& OpenModels::engine(const std::string& dir, const std::string& dtype) {
   const Key key{canonical.string(), resolved(dtype)};
   const auto known = engines_.find(key);
   if (known != engines_.end()) return *known->second;
-  for (auto& reason : weft::clock_reasons(dir, key.second, device_.library != nullptr)) {
+  for (auto& reason : weft::clock_reasons(dir, device_.library != nullptr)) {
     clock_reasons_.insert(std::move(reason));
   }
   auto opened =

@@ -64,10 +64,9 @@ struct LocalOptions {
 };
 
 /// Why the answers of an engine on `dir` to the same requests may differ in another run: a template
-/// that writes the date, and products that are not ours, whose last bits depend on what is computed
-/// together. Empty where they may not.
-std::vector<std::string> clock_reasons(const std::string& dir, const InferenceDtype& dtype,
-                                       bool on_gpu);
+/// that writes the date, and a GPU's products, whose last bits depend on what is computed together.
+/// Empty where they may not.
+std::vector<std::string> clock_reasons(const std::string& dir, bool on_gpu);
 
 /// Fingerprints of a local model under `name`; of a server's nothing is known.
 void add_inputs(RunInputs& inputs, const std::string& name, const ModelOptions& options);

@@ -89,16 +89,15 @@ TEST(OpenModels, SayWhyAnotherRunMayAnswerOtherwise) {
   fs::copy(test::fixture("tiny_llama"), dir / "m");
   LocalOptions options = tiny();
   options.model = (dir / "m").string();
-  OpenModels f32(options);
-  EXPECT_TRUE(f32.clock_reasons().empty());  // none is open
-  f32.base();
-  EXPECT_THAT(f32.clock_reasons(), testing::ElementsAre(HasSubstr("LibTorch's products")));
+  OpenModels models(options);
+  models.base();
+  EXPECT_TRUE(models.clock_reasons().empty());
   ModelOptions server;
   server.kind = ModelKind::kRemote;
   server.remote.base_url = "http://127.0.0.1:1/v1";
   server.remote.model = "far";
-  f32.open(server);
-  EXPECT_THAT(f32.clock_reasons(), testing::Contains(HasSubstr("a server answers as far")));
+  models.open(server);
+  EXPECT_THAT(models.clock_reasons(), testing::Contains(HasSubstr("a server answers as far")));
   write_file_atomically(dir / "m" / "chat_template.jinja", "{{ strftime_now('%d') }}");
   OpenModels dated(options);
   dated.base();

@@ -310,7 +310,7 @@ class GrpoRun {
   Json clock() const {
     std::vector<std::string> reasons;
     if (!config_.exact || config_.runner.max_concurrent > 1) {
-      reasons = clock_reasons(config_.model, resolve_inference_dtype(config_.dtype), false);
+      reasons = clock_reasons(config_.model, /*on_gpu=*/false);
     }
     if (config_.worker.kind == ModelKind::kRemote) {
       reasons.push_back("a server answers as " + config_.worker.remote.model);

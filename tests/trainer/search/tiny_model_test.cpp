@@ -104,9 +104,6 @@ TEST_F(SearchOnTinyModel, UsageCountsEveryProcessOfARun) {
 
 // One search and one workflow at a time, or all of them at once.
 TEST_F(SearchOnTinyModel, TwoRunsOfOneSeedLeaveTheSameBytes) {
-  if (read_file("/proc/cpuinfo").find("avx512_bf16") == std::string::npos) {
-    GTEST_SKIP() << "bf16 products are LibTorch's on this CPU";
-  }
   std::set<std::string> stores, reports, best;
   for (const Words& pace :
        {Words{"concurrent_searches=1", "runner.max_concurrent=1", "sandbox_slots=1"},
