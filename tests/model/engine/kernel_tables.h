@@ -1,10 +1,11 @@
-/// What the kernel tests share: the instruction sets of this CPU, and bf16 by hand.
+/// What the kernel tests share: the instruction sets of this CPU, bf16 by hand, random numbers.
 #pragma once
 
 #include <bit>
 #include <cstdint>
 #include <vector>
 
+#include "base/rng.h"
 #include "model/kernels/kernel_table.h"
 
 namespace weft::kernels {
@@ -17,6 +18,14 @@ inline std::vector<const KernelTable*> tables() {
     found.push_back(better);
   }
   return found;
+}
+
+/// Normal, of this deviation.
+inline std::vector<float> random_values(size_t n, uint64_t seed, double scale = 1) {
+  Rng rng(seed);
+  std::vector<float> values(n);
+  for (float& v : values) v = static_cast<float>(rng.normal() * scale);
+  return values;
 }
 
 /// Nearest bf16, ties to even.
