@@ -25,8 +25,8 @@ struct ResumeOptions {
 };
 
 /// Named 64-bit fingerprints, by which a change is noticed and none is proved absent: they are no
-/// cryptographic hashes. Data is read whole (about 0.5 s per GB); a file of weights above 64 MiB by
-/// its size, its first and last MiB and 64 KiB of every 1/256 of it (18 MiB read, 50 ms).
+/// cryptographic hashes. Data is read whole; a file of weights above 64 MiB by its size, its first
+/// and last MiB and 64 KiB of every 1/256 of it (18 MiB read).
 class RunInputs {
  public:
   /// Whole files. None is as good as any other input. "-" is left out: it cannot be read again.

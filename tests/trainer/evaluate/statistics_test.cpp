@@ -49,7 +49,7 @@ void expect_interval(const Estimate& estimate, double low, double high, double t
   EXPECT_NEAR(estimate.ci.high, high, tolerance);
 }
 
-// The four examples of Newcombe 1998 (method 3), which prints four places.
+// Four examples to four places; statsmodels gives the same.
 TEST(Wilson, GivesThePublishedIntervals) {
   expect_interval(estimate_mean(binary(81, 263)), 0.2553, 0.3662, 0.00005);
   expect_interval(estimate_mean(binary(15, 148)), 0.0624, 0.1605, 0.00005);
