@@ -6,8 +6,8 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "data/provenance.h"
 #include "data/trajectory_store.h"
-#include "model/provenance.h"
 #include "workflow/pool.h"
 
 namespace weft {

@@ -15,8 +15,8 @@
 #include "base/log.h"
 #include "base/run_dir.h"
 #include "data/hidden_tests.h"
+#include "data/provenance.h"
 #include "data/trajectory_store.h"
-#include "model/provenance.h"
 #include "trainer/evaluate/failures.h"
 #include "trainer/evaluate/report.h"
 

@@ -17,7 +17,7 @@ namespace weft {
 /// Everything a report shows beside the rows.
 struct ReportOptions {
   std::string title = "Evaluation";
-  std::string worker;                 ///< what the worker model is (model/provenance.h)
+  std::string worker;                 ///< what the worker model is (data/provenance.h)
   std::vector<std::string> teachers;  ///< who wrote what its meta-agents learnt from, in words
   BootstrapOptions bootstrap;
   std::vector<std::string> curves;  ///< metrics.jsonl of training runs, NAME= before it

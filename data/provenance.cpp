@@ -1,4 +1,4 @@
-#include "model/provenance.h"
+#include "data/provenance.h"
 
 #include <algorithm>
 #include <string_view>
