@@ -3,6 +3,7 @@
 #include <httplib.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <set>
 #include <thread>
 
@@ -99,6 +100,17 @@ Reply completion_reply(const Json& request, const std::string& text) {
   reply.body = dump_json(
       {{"choices", choices}, {"usage", {{"prompt_tokens", 10}, {"completion_tokens", 5 * n}}}});
   return reply;
+}
+
+RemoteModelOptions options_for(const FaultyServer& server) {
+  setenv("no_proxy", "127.0.0.1", 1);
+  RemoteModelOptions options;
+  options.base_url = server.base_url();
+  options.model = "m";
+  options.backoff_base_s = 0.01;
+  options.max_retries = 3;
+  options.timeout_s = 10;
+  return options;
 }
 
 }  // namespace weft::test

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "model/remote/remote_options.h"
 
 namespace weft::test {
 
@@ -45,5 +46,9 @@ class FaultyServer {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Of a model "m" at this server: 3 retries, the first after 10 ms at the most, calls of at most 10
+/// s. Asks for no proxy on loopback.
+RemoteModelOptions options_for(const FaultyServer& server);
 
 }  // namespace weft::test

@@ -17,19 +17,9 @@ namespace {
 
 using test::completion_reply;
 using test::FaultyServer;
+using test::options_for;
 using test::Reply;
 using Clock = std::chrono::steady_clock;
-
-RemoteModelOptions options_for(const FaultyServer& server) {
-  setenv("no_proxy", "127.0.0.1", 1);
-  RemoteModelOptions options;
-  options.base_url = server.base_url();
-  options.model = "m";
-  options.backoff_base_s = 0.01;
-  options.max_retries = 6;
-  options.timeout_s = 10;
-  return options;
-}
 
 TextRequest chat(int n = 1) {
   TextRequest request;

@@ -17,22 +17,12 @@ namespace {
 
 using test::completion_reply;
 using test::FaultyServer;
+using test::options_for;
 using test::Reply;
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-RemoteModelOptions options_for(const FaultyServer& server) {
-  setenv("no_proxy", "127.0.0.1", 1);
-  RemoteModelOptions options;
-  options.base_url = server.base_url();
-  options.model = "m";
-  options.backoff_base_s = 0.01;
-  options.max_retries = 3;
-  options.timeout_s = 10;
-  return options;
 }
 
 TextRequest chat(const std::string& text, int n = 1) {

@@ -17,18 +17,9 @@ namespace {
 using test::completion_reply;
 using test::FakeScorer;
 using test::FaultyServer;
+using test::options_for;
 
 const std::string kGood = "A single step.\n```python\n# Step 1: answer\n```";
-
-RemoteModelOptions options_for(const FaultyServer& server) {
-  RemoteModelOptions options;
-  options.base_url = server.base_url();
-  options.model = "m";
-  options.backoff_base_s = 0.01;
-  options.max_retries = 2;
-  options.timeout_s = 5;
-  return options;
-}
 
 struct Bench {
   Bench() {
