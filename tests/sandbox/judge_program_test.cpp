@@ -3,21 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "tests/support/json_lines.h"
 #include "tests/support/support.h"
 
 namespace weft {
 namespace {
-
-std::vector<Json> rows_of(const std::string& text) {
-  std::vector<Json> rows;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) rows.push_back(parse_json(line, "row"));
-  return rows;
-}
 
 std::string row(const std::string& id, const std::string& code) {
   return Json{{"id", id},
@@ -41,7 +34,7 @@ TEST(JudgeProgram, WritesVerdictsInInputOrder) {
             row("slow", "def f(x):\n  while True: pass") + row("good", "def f(x): return 4") +
                 row("wrong", "def f(x): return 5"));
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  const auto rows = rows_of(run.out);
+  const auto rows = test::parse_json_lines(run.out);
   ASSERT_EQ(rows.size(), 3u);
   EXPECT_EQ(rows[0]["id"], "slow");
   EXPECT_EQ(rows[0]["verdict"], "TIME_CPU");
@@ -58,7 +51,7 @@ TEST(JudgeProgram, ReportsBadLinesWithTheirNumberAndGoesOn) {
                 R"({"id":"x","code":"","mode":"fast","tests":[{}]})" + "\n" +
                 R"({"id":"y","code":"","entry_point":"f","tests":[{"code":"import os"}]})" + "\n");
   EXPECT_EQ(run.exit_code, 1);
-  EXPECT_EQ(rows_of(run.out).size(), 1u);
+  EXPECT_EQ(test::parse_json_lines(run.out).size(), 1u);
   EXPECT_NE(run.err.find(":1"), std::string::npos) << run.err;
   EXPECT_NE(run.err.find("got \"fast\""), std::string::npos) << run.err;
   EXPECT_NE(run.err.find("assert f(literals) == literal"), std::string::npos) << run.err;
@@ -71,7 +64,7 @@ TEST(JudgeProgram, ResumeSkipsIdsAlreadyWritten) {
   write_file_atomically(out, "{\"id\":\"a\",\"verdict\":\"kept\"}\n{\"id\":\"b\",\"ver");
   const auto run = judge({"--in", in, "--out", out, "--resume", "--jobs", "1"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  const auto rows = rows_of(read_file(out));
+  const auto rows = test::parse_json_lines(read_file(out));
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[0]["verdict"], "kept");
   EXPECT_EQ(rows[1]["verdict"], "PASS");
@@ -92,7 +85,7 @@ TEST(JudgeProgram, ResumeRefusesARowThatIsAnotherThanTheOneJudged) {
   const auto told = judge(
       {"--in", in, "--out", out, "--resume", "--jobs", "1", "--set", "resume.allow=[\"rows\"]"});
   ASSERT_EQ(told.exit_code, 0) << told.err;
-  EXPECT_EQ(rows_of(read_file(out)).size(), 2u);
+  EXPECT_EQ(test::parse_json_lines(read_file(out)).size(), 2u);
 }
 
 TEST(JudgeProgram, ResumeTriesInfrastructureFailuresAgainInTheirPlace) {
@@ -108,7 +101,7 @@ TEST(JudgeProgram, ResumeTriesInfrastructureFailuresAgainInTheirPlace) {
   const auto run = judge({"--in", in, "--out", out, "--resume", "--jobs", "1"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   std::string seen;
-  for (const auto& verdict : rows_of(read_file(out))) {
+  for (const auto& verdict : test::parse_json_lines(read_file(out))) {
     seen += verdict["id"].get<std::string>() + "=" + verdict["verdict"].get<std::string>() + " ";
   }
   EXPECT_EQ(seen, "a=kept b=PASS c=kept d=PASS ");
@@ -123,13 +116,13 @@ TEST(JudgeProgram, ResumeRefusesIdsThatComeTwice) {
   const auto run = judge({"--in", in, "--out", out, "--resume", "--jobs", "1"});
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_NE(run.err.find(":3: id: \"a\" is another line's"), std::string::npos) << run.err;
-  EXPECT_EQ(rows_of(read_file(out)).size(), 2u);
+  EXPECT_EQ(test::parse_json_lines(read_file(out)).size(), 2u);
 }
 
 TEST(JudgeProgram, ReadsAPipeByItsName) {
   const auto run = judge({"--in", "/dev/stdin", "--jobs", "1"}, row("a", "def f(x): return 4"));
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_EQ(rows_of(run.out).size(), 1u);
+  EXPECT_EQ(test::parse_json_lines(run.out).size(), 1u);
 }
 
 TEST(JudgeProgram, InprocNeedsTheSwitch) {
@@ -139,7 +132,7 @@ TEST(JudgeProgram, InprocNeedsTheSwitch) {
   EXPECT_EQ(judge({"--jobs", "1"}, line).exit_code, 1);
   const auto run = judge({"--jobs", "1", "--set", "allow_inproc=true"}, line);
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_EQ(rows_of(run.out)[0]["integrity"], "weak");
+  EXPECT_EQ(test::parse_json_lines(run.out)[0]["integrity"], "weak");
 }
 
 TEST(JudgeProgram, ParsesLimitsStrictly) {

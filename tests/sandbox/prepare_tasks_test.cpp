@@ -1,10 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <set>
-#include <sstream>
 
 #include "sandbox/prepare_tasks_program.h"
 #include "tests/sandbox/jail_support.h"
+#include "tests/support/json_lines.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -14,13 +14,6 @@ test::ProgramRun prepare(const std::string& dataset, const std::string& in,
                          const std::string& input = "") {
   return test::run_program(
       {test::program("prepare_tasks").string(), "--dataset", dataset, "--in", in}, input);
-}
-
-std::vector<Json> lines_of(const std::string& text) {
-  std::vector<Json> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) lines.push_back(parse_json(line, "line"));
-  return lines;
 }
 
 TEST(PrepareTasks, WritesTasksAndReportsRowsWithoutOne) {
@@ -36,7 +29,7 @@ TEST(PrepareTasks, WritesTasksAndReportsRowsWithoutOne) {
   bad["canonical_solution"] = "    return x\n";
   const auto run = prepare("humaneval", "-", good.dump() + "\n" + bad.dump() + "\n{\n");
   EXPECT_EQ(run.exit_code, 1);
-  const auto tasks = lines_of(run.out);
+  const auto tasks = test::parse_json_lines(run.out);
   ASSERT_EQ(tasks.size(), 1u);
   EXPECT_EQ(tasks[0]["id"], "T/0");
   EXPECT_EQ(tasks[0]["dataset"], "humaneval");
@@ -140,7 +133,7 @@ TEST(PrepareTasks, MbppPlusKeepsItsInputsAndItsTolerance) {
                    helper("out == exp") + loop_over("[[1.0], [3.0], [-5], [inf]]",
                                                     "[0.5, 1.5, -2.5, inf]", "half(*inp)"));
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  const Json task = lines_of(run.out)[0];
+  const Json task = test::parse_json_lines(run.out)[0];
   EXPECT_EQ(task["tests"]["official"].size(), 4u);  // the assert's input is among them
   EXPECT_EQ(task["tests"]["public"][0]["args"][0], 1.0);
   const auto passed = [&](const std::string& error) {
@@ -163,7 +156,7 @@ TEST(PrepareTasks, MbppPlusKeepsItsComparisonOfSets) {
   for (const auto& test : tests) {
     const auto run = prepare_plus(code, "assert set(both((1, 2), (2,))) == set((2,))", test);
     ASSERT_EQ(run.exit_code, 0) << run.err;
-    const Json task = lines_of(run.out)[0];
+    const Json task = test::parse_json_lines(run.out)[0];
     EXPECT_EQ(task["tests"]["official"].size(), 3u);
     const auto verdict_of = [&](const std::string& answer) {
       return judge_official(task, "def both(a, b):\n    return " + answer + "\n").row_verdict();
@@ -183,7 +176,7 @@ TEST(PrepareTasks, ListsOfInputsAreReadAsTheAssertsWriteThem) {
   const auto run = prepare("mbpp_plus", "-", row.dump() + "\n");
   ASSERT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(
-      lines_of(run.out)[0]["tests"]["official"].dump(),
+      test::parse_json_lines(run.out)[0]["tests"]["official"].dump(),
       R"json([{"args":[{"$tuple":[1]},[2]],"expected":{"$tuple":[1,1]}},{"args":[{"$tuple":[3,[4]]},[]],"expected":{"$tuple":[3,[4],0]}}])json");
 }
 
@@ -199,7 +192,7 @@ TEST(PrepareTasks, AComparisonMayDependOnTheExpectedValue) {
                    "        assert out == exp\n" +
                        loop_over("[[2.5], [[2, 1]], ['a']]", "[2.5, [1, 2], 'a']", "same(*inp)"));
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  const Json official = lines_of(run.out)[0]["tests"]["official"];
+  const Json official = test::parse_json_lines(run.out)[0]["tests"]["official"];
   ASSERT_EQ(official.size(), 4u);
   EXPECT_EQ(official[1]["compare"].dump(), R"({"abs":0.001,"rel":0.0})");
   EXPECT_EQ(official[2]["call"], "sorted(same([2, 1]))");
@@ -244,7 +237,7 @@ TEST(PrepareTasks, AnAnswerThatIsOnlyTheFunctionFindsThePromptsHelpers) {
        "    assert candidate(2.5) == 3\n"}};
   const auto run = prepare("humaneval", "-", row.dump() + "\n");
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  const Json task = lines_of(run.out)[0];
+  const Json task = test::parse_json_lines(run.out)[0];
   const std::string function = "def f(x):\n    return math.floor(x) + one()\n";
   EXPECT_EQ(judge_official(task, function).row_verdict(), "PASS");
   const std::string whole = task["setup"].get<std::string>() + function;
@@ -260,7 +253,7 @@ Json augmented(const Json& row, int seed = 0) {
                                       "--augment", "8", "--set", "seed=" + std::to_string(seed)},
                                      row.dump() + "\n");
   EXPECT_EQ(run.exit_code, 0) << run.err;
-  return lines_of(run.out).at(0)["tests"];
+  return test::parse_json_lines(run.out).at(0)["tests"];
 }
 
 // Constants and an echo earn nothing.

@@ -5,17 +5,11 @@
 #include <cmath>
 
 #include "base/file.h"
+#include "tests/support/json_lines.h"
 #include "tests/support/support.h"
 
 namespace weft {
 namespace {
-
-std::vector<Json> read_all(const fs::path& path) {
-  std::vector<Json> rows;
-  JsonlReader in(path);
-  for (JsonlLine line; in.next(line);) rows.push_back(line.value);
-  return rows;
-}
 
 test::ProgramRun run(const test::TempDir& dir, const std::string& input,
                      const std::string& dtype = "f32") {
@@ -34,7 +28,7 @@ TEST(Generate, AnswersEveryKindOfRowInInputOrder) {
 {"id":"g","prompt_ids":[5,6,7],"temperature":0,"max_tokens":3,"ignore_eos":true}
 )");
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  const auto rows = read_all(dir / "out.jsonl");
+  const auto rows = test::read_json_lines(dir / "out.jsonl");
   ASSERT_EQ(rows.size(), 4u);
   EXPECT_EQ(rows[0]["id"], "a");
   EXPECT_EQ(rows[1]["id"], 2);
@@ -53,10 +47,10 @@ TEST(Generate, ScoresEqualTheLogprobsOfSampling) {
   const test::TempDir dir;
   ASSERT_EQ(run(dir, R"({"id":1,"prompt_ids":[5,6,7],"max_tokens":9,"ignore_eos":true})").exit_code,
             0);
-  const Json sampled = read_all(dir / "out.jsonl").at(0)["choices"][0];
+  const Json sampled = test::read_json_lines(dir / "out.jsonl").at(0)["choices"][0];
   const Json row = {{"id", 1}, {"prompt_ids", {5, 6, 7}}, {"score_ids", sampled["ids"]}};
   ASSERT_EQ(run(dir, row.dump()).exit_code, 0);
-  const Json scored = read_all(dir / "out.jsonl").at(0)["choices"][0];
+  const Json scored = test::read_json_lines(dir / "out.jsonl").at(0)["choices"][0];
   for (size_t i = 0; i < sampled["ids"].size(); ++i) {
     EXPECT_NEAR(sampled["logprobs"][i].get<double>(), scored["logprobs"][i].get<double>(), 1e-5);
   }
@@ -76,7 +70,7 @@ TEST(Generate, BadRowsAreNamedByLineAndTheRestGoOn) {
   for (const char* line : {"in.jsonl:2", "in.jsonl:3", "in.jsonl:4", "in.jsonl:5", "in.jsonl:6"}) {
     EXPECT_NE(result.err.find(line), std::string::npos) << line << "\n" << result.err;
   }
-  const auto rows = read_all(dir / "out.jsonl");
+  const auto rows = test::read_json_lines(dir / "out.jsonl");
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[0]["id"], 1);
   EXPECT_EQ(rows[1]["id"], 7);
@@ -87,7 +81,7 @@ TEST(Generate, TakesInt8AndNoDtypeThatItDoesNotKnow) {
   const std::string row = R"({"id":1,"prompt_ids":[5,6,7],"max_tokens":4,"ignore_eos":true})";
   const auto good = run(dir, row, "int8");
   EXPECT_EQ(good.exit_code, 0) << good.err;
-  EXPECT_EQ(read_all(dir / "out.jsonl").at(0)["choices"][0]["ids"].size(), 4u);
+  EXPECT_EQ(test::read_json_lines(dir / "out.jsonl").at(0)["choices"][0]["ids"].size(), 4u);
   const auto bad = run(dir, row, "int4");
   EXPECT_EQ(bad.exit_code, 2);
   EXPECT_NE(bad.err.find("expected auto, f32, bf16 or int8, got \"int4\""), std::string::npos);

@@ -10,17 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "base/jsonl.h"
+#include "tests/support/json_lines.h"
 #include "tests/support/support.h"
 
 namespace weft::test {
-
-inline std::vector<Json> read_rows(const std::filesystem::path& path) {
-  std::vector<Json> rows;
-  JsonlReader reader(path);
-  for (JsonlLine line; reader.next(line);) rows.push_back(line.value);
-  return rows;
-}
 
 inline size_t common_start(const std::string& a, const std::string& b) {
   return size_t(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
@@ -31,9 +24,9 @@ class HumanEvalSamples : public ::testing::Test {
   void SetUp() override {
     data_ = reference_data();
     if (data_.empty()) GTEST_SKIP() << "WEFT_TEST_DATA is not set";
-    const auto tasks = read_rows(data_ / "benchmarks/humaneval.jsonl");
+    const auto tasks = read_json_lines(data_ / "benchmarks/humaneval.jsonl");
     // The file gives prompts without their examples in place of ids.
-    for (const Json& row : read_rows(data_ / "teacher/humaneval_codegen16b_even.jsonl.gz")) {
+    for (const Json& row : read_json_lines(data_ / "teacher/humaneval_codegen16b_even.jsonl.gz")) {
       const auto prompt = row["prompt"].get<std::string>();
       const auto like = [&](const Json& task) {
         return common_start(prompt, task["prompt"].get<std::string>());

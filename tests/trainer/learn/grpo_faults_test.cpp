@@ -44,7 +44,7 @@ class GrpoFaults : public GrpoProgram {
   void expect_same_run(const std::string& a, const std::string& b) const {
     EXPECT_EQ(read_file(dir_ / a / "final" / kAdapter), read_file(dir_ / b / "final" / kAdapter));
     for (const char* file : {"metrics.jsonl", "rollouts.jsonl"}) {
-      const auto left = lines(dir_ / a / file), right = lines(dir_ / b / file);
+      const auto left = read_json_lines(dir_ / a / file), right = read_json_lines(dir_ / b / file);
       ASSERT_EQ(left.size(), right.size()) << file;
       for (size_t i = 0; i < left.size(); ++i) {
         for (const char* key : {"step", "reward", "reward_mean", "loss", "text", "valid"}) {
@@ -81,7 +81,7 @@ TEST_F(GrpoFaults, AWorkerThatStaysAwayEndsTheRunWithWhatAResumeNeeds) {
   EXPECT_THAT(failed.err, HasSubstr("HTTP 503"));
   EXPECT_THAT(failed.err, HasSubstr("after 2 waits"));
   EXPECT_FALSE(fs::exists(dir_ / "cut" / "final"));
-  const auto done = lines(dir_ / "cut" / "metrics.jsonl");
+  const auto done = read_json_lines(dir_ / "cut" / "metrics.jsonl");
   EXPECT_EQ(read_file(dir_ / "cut" / "checkpoints" / "latest"),
             "step_" + std::to_string(done.size()) + "\n");
   for (const Json& step : done) EXPECT_EQ(step["infra_errors"], 0);
@@ -148,7 +148,7 @@ TEST_F(GrpoFaults, ARunThatLearnsNothingFailsWithTheCountedReasons) {
       EXPECT_THAT(failed.err, HasSubstr("0 of 24 valid: "));
       EXPECT_FALSE(fs::exists(dir_ / out / "final"));
     }
-    const auto metrics = lines(dir_ / out / "metrics.jsonl");
+    const auto metrics = read_json_lines(dir_ / out / "metrics.jsonl");
     ASSERT_EQ(metrics.size(), 2u);
     EXPECT_EQ(metrics[1]["loss"].is_null(), kl == "0");
     EXPECT_EQ(metrics[1]["grad_norm"].is_null(), kl == "0");
@@ -179,14 +179,14 @@ TEST_F(GrpoFaults, LeavesWhatContractsPromiseAndResumes) {
   ASSERT_EQ(first.exit_code, 0) << first.err;
   const auto again = run(remote("run", {"checkpoint.every_steps=1"}));
   ASSERT_EQ(again.exit_code, 0) << again.err;
-  const auto metrics = lines(dir_ / "run" / "metrics.jsonl");
+  const auto metrics = read_json_lines(dir_ / "run" / "metrics.jsonl");
   ASSERT_EQ(metrics.size(), 4u);
   for (size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(metrics[i]["step"], i + 1);
     EXPECT_EQ(metrics[i]["infra_errors"], 0);
     EXPECT_EQ(metrics[i]["mismatch_max"], 0);
   }
-  const auto rollouts = lines(dir_ / "run" / "rollouts.jsonl");
+  const auto rollouts = read_json_lines(dir_ / "run" / "rollouts.jsonl");
   ASSERT_EQ(rollouts.size(), 48u);
   EXPECT_EQ(rollouts.back()["step"], 4);
   EXPECT_TRUE(rollouts[0].contains("text"));
@@ -208,7 +208,7 @@ TEST_F(GrpoFaults, TheWorkerMayHaveRoundedWeights) {
   const auto rounded = run(command("rounded", dir_ / "sft" / "final",
                                    {"worker.dtype=int8", "steps=2", "validation.tasks=[]"}));
   ASSERT_EQ(rounded.exit_code, 0) << rounded.err;
-  EXPECT_EQ(lines(dir_ / "rounded" / "metrics.jsonl").at(0)["mismatch_max"], 0);
+  EXPECT_EQ(read_json_lines(dir_ / "rounded" / "metrics.jsonl").at(0)["mismatch_max"], 0);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/jsonl.h"
+#include "tests/support/json_lines.h"
 #include "tests/support/support.h"
 
 namespace weft::test {
@@ -26,13 +26,6 @@ inline constexpr const char* kWorkflow =
 inline constexpr const char* kSystem =
     "Write a Python workflow of worker calls that solves the task.";
 inline constexpr const char* kAdapter = "adapter_model.safetensors";
-
-inline std::vector<Json> lines(const fs::path& path) {
-  std::vector<Json> result;
-  JsonlReader reader(path);
-  for (JsonlLine line; reader.next(line);) result.push_back(line.value);
-  return result;
-}
 
 inline Words with_sets(Words words, const Words& sets) {
   for (const auto& set : sets) words.insert(words.end(), {"--set", set});

@@ -19,7 +19,8 @@ class GrpoResume : public GrpoProgram {
   /// Everything but times.
   void expect_same_run(const std::string& a, const std::string& b) const {
     EXPECT_EQ(read_file(dir_ / a / "final" / kAdapter), read_file(dir_ / b / "final" / kAdapter));
-    const auto left = lines(dir_ / a / "metrics.jsonl"), right = lines(dir_ / b / "metrics.jsonl");
+    const auto left = read_json_lines(dir_ / a / "metrics.jsonl"),
+               right = read_json_lines(dir_ / b / "metrics.jsonl");
     ASSERT_EQ(left.size(), right.size());
     for (size_t i = 0; i < left.size(); ++i) {
       for (const auto& [key, value] : left[i].items()) {
@@ -28,8 +29,8 @@ class GrpoResume : public GrpoProgram {
       }
     }
     EXPECT_EQ(read_file(dir_ / a / "validation.jsonl"), read_file(dir_ / b / "validation.jsonl"));
-    const auto rollouts = lines(dir_ / a / "rollouts.jsonl");
-    const auto again = lines(dir_ / b / "rollouts.jsonl");
+    const auto rollouts = read_json_lines(dir_ / a / "rollouts.jsonl");
+    const auto again = read_json_lines(dir_ / b / "rollouts.jsonl");
     ASSERT_EQ(rollouts.size(), again.size());
     for (size_t i = 0; i < rollouts.size(); ++i)
       EXPECT_EQ(rollouts[i], again[i]) << "rollout " << i;
@@ -42,7 +43,7 @@ class GrpoResume : public GrpoProgram {
 TEST_F(GrpoResume, IsBitEqualToARunLeftAlone) {
   const auto straight = run(command("straight"));
   ASSERT_EQ(straight.exit_code, 0) << straight.err;
-  const auto metrics = lines(dir_ / "straight" / "metrics.jsonl");
+  const auto metrics = read_json_lines(dir_ / "straight" / "metrics.jsonl");
   ASSERT_EQ(metrics.size(), 6u);
   double spread = 0, calls = 0;
   for (const Json& step : metrics) {

@@ -82,7 +82,7 @@ TEST_F(TrainGrpo, DecodesWithTheBitsThatItTrainsOn) {
       EXPECT_NE(run.err.find("logprobs of decoding, scoring and training agree to the bit"),
                 std::string::npos)
           << run.err;
-      const auto steps = test::lines(dir_ / out / "metrics.jsonl");
+      const auto steps = test::read_json_lines(dir_ / out / "metrics.jsonl");
       ASSERT_EQ(steps.size(), 2u);
       for (const Json& step : steps) {
         EXPECT_EQ(step["mismatch_max"], 0) << out;

@@ -10,9 +10,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/jsonl.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/tokenizer/tokenizer.h"
+#include "tests/support/json_lines.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -58,11 +58,7 @@ class TrainSft : public testing::Test {
   std::vector<Json> metrics(const std::string& out) const { return lines_of(out, "metrics.jsonl"); }
 
   std::vector<Json> lines_of(const std::string& out, const std::string& file) const {
-    std::vector<Json> result;
-    JsonlReader reader(dir_ / out / file);
-    JsonlLine line;
-    while (reader.next(line)) result.push_back(line.value);
-    return result;
+    return test::read_json_lines(dir_ / out / file);
   }
 
   /// What must be equal to the bit between two runs.
