@@ -5,24 +5,17 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "tests/support/input_error.h"
 
 namespace weft {
 namespace {
 
-template <class F>
-std::string message_of(F check) {
-  try {
-    check();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST(Check, TellsNameExpectedAndGot) {
-  EXPECT_EQ(message_of([] { require_at_least("n", 0, 1); }), "n: expected at least 1, got 0");
-  EXPECT_EQ(message_of([] { require_above("t", 0.0, 0); }), "t: expected more than 0.0, got 0.0");
-  EXPECT_EQ(message_of([] { require_share("p", 1.5); }),
+  EXPECT_EQ(test::input_error([] { require_at_least("n", 0, 1); }),
+            "n: expected at least 1, got 0");
+  EXPECT_EQ(test::input_error([] { require_above("t", 0.0, 0); }),
+            "t: expected more than 0.0, got 0.0");
+  EXPECT_EQ(test::input_error([] { require_share("p", 1.5); }),
             "p: expected a number from 0 to 1, got 1.5");
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/input_error.h"
+
 namespace weft {
 namespace {
 
@@ -40,12 +42,7 @@ struct Outer {
 };
 
 std::string error_of(const char* text) {
-  try {
-    load_config<Outer>(parse_json(text, "test"));
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
+  return test::input_error([&] { load_config<Outer>(parse_json(text, "test")); });
 }
 
 TEST(Config, FillsGivenKeysAndKeepsTheOtherDefaults) {

@@ -6,19 +6,11 @@
 
 #include "base/error.h"
 #include "base/jsonl.h"
+#include "tests/support/input_error.h"
 #include "tests/support/support.h"
 
 namespace weft {
 namespace {
-
-std::string message_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no InputError";
-}
 
 TEST(Json, AllowsCommentsAndKeepsOrder) {
   const Json json = parse_json("{ // first\n \"b\": 1, /* then */ \"a\": 2}", "x");
@@ -26,16 +18,16 @@ TEST(Json, AllowsCommentsAndKeepsOrder) {
 }
 
 TEST(Json, NamesThePlaceOfASyntaxError) {
-  const auto message = message_of([] { parse_json("{\"a\": }", "run.json"); });
+  const auto message = test::input_error([] { parse_json("{\"a\": }", "run.json"); });
   EXPECT_NE(message.find("run.json: not valid JSON"), std::string::npos) << message;
   EXPECT_NE(message.find("line 1, column 7"), std::string::npos) << message;
 }
 
 TEST(Json, NamesKeyExpectedAndGotOfAWrongField) {
   const Json json = {{"n", "three"}};
-  EXPECT_EQ(message_of([&] { get_field<int64_t>(json, "n", "line 4"); }),
+  EXPECT_EQ(test::input_error([&] { get_field<int64_t>(json, "n", "line 4"); }),
             "line 4: field \"n\": expected an integer, got a string (\"three\")");
-  EXPECT_EQ(message_of([&] { get_field<std::string>(json, "id", "line 4"); }),
+  EXPECT_EQ(test::input_error([&] { get_field<std::string>(json, "id", "line 4"); }),
             "line 4: field \"id\": expected a string, got nothing");
 }
 

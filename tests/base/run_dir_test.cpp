@@ -2,22 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "tests/support/input_error.h"
 #include "tests/support/support.h"
 
 namespace weft {
 namespace {
-
-std::string error_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 /// A run that has left something.
 void make_run(const fs::path& path, const Json& config) {
@@ -36,15 +27,16 @@ TEST(RunDir, WritesConfigAndLog) {
 TEST(RunDir, RefusesAFolderThatAnotherRunHolds) {
   test::TempDir dir;
   RunDir first(dir / "r", false, Json::object());
-  EXPECT_NE(
-      error_of([&] { RunDir(dir / "r", true, Json::object()); }).find("in use by another run"),
-      std::string::npos);
+  EXPECT_NE(test::input_error([&] {
+              RunDir(dir / "r", true, Json::object());
+            }).find("in use by another run"),
+            std::string::npos);
 }
 
 TEST(RunDir, RefusesAFinishedRunWithoutResume) {
   test::TempDir dir;
   make_run(dir / "r", Json::object());
-  EXPECT_NE(error_of([&] { RunDir(dir / "r", false, Json::object()); }).find("--resume"),
+  EXPECT_NE(test::input_error([&] { RunDir(dir / "r", false, Json::object()); }).find("--resume"),
             std::string::npos);
   RunDir again(dir / "r", true, Json::object());
   EXPECT_TRUE(again.resumed());
@@ -53,7 +45,7 @@ TEST(RunDir, RefusesAFinishedRunWithoutResume) {
 TEST(RunDir, RefusesToResumeWithAnotherConfig) {
   test::TempDir dir;
   make_run(dir / "r", {{"train", {{"lr", 1}}}, {"jobs", 1}});
-  const auto message = error_of([&] {
+  const auto message = test::input_error([&] {
     RunDir(dir / "r", true, {{"train", {{"lr", 2}}}, {"jobs", 1}});
   });
   EXPECT_NE(message.find("\"train.lr\" differs"), std::string::npos) << message;
@@ -71,8 +63,9 @@ TEST(RunDir, ARunThatLeavesNothingIsNone) {
 
 TEST(RunDir, RefusesToResumeNothing) {
   test::TempDir dir;
-  EXPECT_NE(error_of([&] { RunDir(dir / "r", true, Json::object()); }).find("no run to resume"),
-            std::string::npos);
+  EXPECT_NE(
+      test::input_error([&] { RunDir(dir / "r", true, Json::object()); }).find("no run to resume"),
+      std::string::npos);
 }
 
 }  // namespace

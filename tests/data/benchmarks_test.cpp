@@ -1,8 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/error.h"
 #include "data/benchmarks/benchmark.h"
+#include "tests/support/input_error.h"
 
 namespace weft {
 namespace {
@@ -29,12 +29,7 @@ Json mbpp_row() {
 }
 
 std::string error_of(const std::string& dataset, const Json& row) {
-  try {
-    parse_benchmark_row(dataset, row, "rows.jsonl:3");
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
+  return test::input_error([&] { parse_benchmark_row(dataset, row, "rows.jsonl:3"); });
 }
 
 TEST(Benchmarks, APromptsImportsAndHelpersAreTheSetupOfAnswers) {

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "data/hidden_tests.h"
+#include "tests/support/input_error.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -19,12 +20,7 @@ constexpr const char* kGood =
 std::string error_of(const std::string& lines) {
   test::TempDir dir;
   std::ofstream(dir / "t.jsonl") << lines;
-  try {
-    load_tasks(dir / "t.jsonl");
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
+  return test::input_error([&] { load_tasks(dir / "t.jsonl"); });
 }
 
 TEST(Task, HidesItsHiddenTests) {

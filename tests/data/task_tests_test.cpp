@@ -6,8 +6,8 @@
 #include <fstream>
 #include <functional>
 
-#include "base/error.h"
 #include "data/hidden_tests.h"
+#include "tests/support/input_error.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -31,12 +31,7 @@ std::string error_of(const std::string& entry_point, const Json& tests,
                                         line("good", "f", {{"val", {kCall}}, {"hidden", {kCall}}}))
                                  << "\n"
                                  << dump_json(line("other", entry_point, tests)) << "\n";
-  try {
-    read(dir / "t.jsonl");
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
+  return test::input_error([&] { read(dir / "t.jsonl"); });
 }
 
 std::string error_of_rewards(const std::string& entry_point, const Json& tests) {

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "tests/support/input_error.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -164,12 +165,7 @@ void run_sql(const std::filesystem::path& path, const char* sql) {
 }
 
 std::string error_of_opening(const std::filesystem::path& path, StoreAccess access) {
-  try {
-    TrajectoryStore store(path, access);
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
+  return test::input_error([&] { TrajectoryStore store(path, access); });
 }
 
 TEST(TrajectoryStore, RefusesAndLeavesAloneTheDatabaseOfAnotherProgram) {

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/transformer/lora.h"
+#include "tests/support/input_error.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -23,12 +24,7 @@ class ModelCopy {
   fs::path path() const { return dir_ / "model"; }
   std::string refusal() const {
     write_file_atomically(path() / "config.json", config.dump());
-    try {
-      load_transformer(path().string(), at::kFloat);
-    } catch (const InputError& e) {
-      return e.what();
-    }
-    return "accepted";
+    return test::input_error([&] { load_transformer(path().string(), at::kFloat); });
   }
   Json config;
 

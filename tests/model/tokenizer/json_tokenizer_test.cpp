@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "tests/model/tokenizer/tiny_tokenizer.h"
+#include "tests/support/input_error.h"
 
 namespace weft {
 namespace {
@@ -22,12 +23,7 @@ Json added(const std::string& content, bool special, Json flags = Json::object()
 
 std::string load_error(const Json& json) {
   const test::TempDir dir;
-  try {
-    load_tokenizer(dir, json);
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
+  return test::input_error([&] { load_tokenizer(dir, json); });
 }
 
 TEST(JsonTokenizer, ReadsBothEncodingsOfMerges) {

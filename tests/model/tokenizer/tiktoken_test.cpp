@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "base/base64.h"
-#include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "tests/support/input_error.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -45,12 +45,7 @@ class Tiktoken : public testing::Test {
   }
 
   std::string error_of(const std::string& text, const Json& config = nullptr) {
-    try {
-      load(text, config);
-    } catch (const InputError& error) {
-      return error.what();
-    }
-    return "no error";
+    return test::input_error([&] { load(text, config); });
   }
 
   test::TempDir dir_;

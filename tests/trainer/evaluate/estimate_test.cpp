@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "tests/support/input_error.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -15,12 +16,7 @@ using ::testing::HasSubstr;
 Json answer(const std::string& row) { return estimate_row(parse_json(row, "row"), {}, "F:3"); }
 
 std::string refusal(const std::string& row) {
-  try {
-    answer(row);
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "accepted";
+  return test::input_error([&] { answer(row); });
 }
 
 TEST(EstimateProgram, AMeanNamesItsMethodAndTheNumberOfTasks) {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <fstream>
 
-#include "base/error.h"
+#include "tests/support/input_error.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -32,12 +32,7 @@ class SampleFile : public ::testing::Test {
   }
 
   std::string error_of(const std::string& text) {
-    try {
-      load(text);
-    } catch (const InputError& error) {
-      return error.what();
-    }
-    return "no error";
+    return test::input_error([&] { load(text); });
   }
 
   test::TempDir dir_;

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "base/error.h"
+#include "tests/support/input_error.h"
 
 namespace weft {
 namespace {
@@ -27,12 +27,7 @@ Task task_of(const std::string& dataset, const std::string& entry_point = "f") {
 }
 
 std::string error_of(const Task& task, const FinalTests& tests, const std::string& rule) {
-  try {
-    choose_scoring({task}, {{"t", tests}}, parse_score_rule(rule));
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
+  return test::input_error([&] { choose_scoring({task}, {{"t", tests}}, parse_score_rule(rule)); });
 }
 
 ScoreRule rule_of(const std::string& dataset, const FinalTests& tests,
