@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "model/device/tensor_device.h"
 #include "model/transformer/transformer.h"
 
 namespace weft {
@@ -84,9 +85,9 @@ class Report {
   bool failed_ = false;
 };
 
-void check_parities(const GpuTarget& gpu, const std::string& model, Report& report) {
+void check_parities(const ComputeDevice& gpu, const std::string& model, Report& report) {
   if (!model.empty()) {
-    report.add("parity", "greedy text", [&] { return check_directory(gpu.device, model); });
+    report.add("parity", "greedy text", [&] { return check_directory(gpu, model); });
   }
   // Logits of these shapes are about 1; fp32 sums of up to 1,024 products differ by 1e-5 of that,
   // bf16 values are rounded to 2^-9 of themselves several times in each layer.
@@ -104,13 +105,13 @@ void check_parities(const GpuTarget& gpu, const std::string& model, Report& repo
   }
 }
 
-void measure_shapes(const GpuTarget& gpu, Report& report) {
+void measure_shapes(const ComputeDevice& gpu, Report& report) {
   const double bandwidth = copy_bandwidth(gpu, kCopyBytes);
   report["copy_gb_s"] = bandwidth / 1e9;
   for (const Shape& shape : shapes()) {
     const at::NoGradGuard no_grad;
     Transformer model(shape.config, at::kBFloat16);
-    model.to(gpu.tensors);
+    model.to(tensor_device(gpu));
     for (const NamedParameter& p : model.parameters()) {
       p.name.ends_with("norm.weight") ? p.tensor->fill_(1) : p.tensor->normal_(0, 0.02);
     }
@@ -169,9 +170,8 @@ void run_gpu_check(const GpuCheckOptions& options) {
     report["tests"].push_back(test_summary(path));
     if (!report["tests"].back()["ok"].get<bool>()) report.fail();
   }
-  const GpuTarget gpu{device, at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index))};
-  check_parities(gpu, options.model, report);
-  measure_shapes(gpu, report);
+  check_parities(device, options.model, report);
+  measure_shapes(device, report);
   report["ok"] = !report.failed();
   report.save();
   if (report.failed()) throw Error(options.out + " names checks that failed");

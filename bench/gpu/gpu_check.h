@@ -35,12 +35,6 @@ struct GpuCheckOptions {
   void validate() const {}
 };
 
-/// Where the measurements run: a GPU, or its emulation with tensors on the CPU.
-struct GpuTarget {
-  ComputeDevice device;
-  at::Device tensors = at::kCPU;
-};
-
 /// Decoding of one shape; rates are tokens a second and may be 0: no target.
 struct DecodeCase {
   std::string model;
@@ -56,23 +50,23 @@ TransformerConfig qwen2_shape(int64_t layers, int64_t hidden, int64_t intermedia
 
 /// {"name", "dtype", "worst", "bound", "ok"}: the greatest difference between the CPU's fp32 logits
 /// and the GPU's in `dtype`, over a prompt and some decode steps after it.
-Json check_parity(const GpuTarget& gpu, const std::string& name, const TransformerConfig& config,
-                  at::ScalarType dtype, double bound);
+Json check_parity(const ComputeDevice& gpu, const std::string& name,
+                  const TransformerConfig& config, at::ScalarType dtype, double bound);
 
 /// {"name", "dtype", "ids", "ok"}: whether engines that open `dir` on the GPU and on the CPU write
 /// the same greedy ids in fp32.
 Json check_directory(const ComputeDevice& device, const std::string& dir);
 
 /// Bytes a second that a copy within the device's memory reads and writes, over `bytes`.
-double copy_bandwidth(const GpuTarget& gpu, int64_t bytes);
+double copy_bandwidth(const ComputeDevice& gpu, int64_t bytes);
 
 /// Decodes `steps` tokens of each sequence behind `context` tokens and compares the rate with what
 /// `bandwidth` allows: the weights once and each sequence's keys and values in every step.
-Json measure_decode(const GpuTarget& gpu, const Transformer& model, const DecodeCase& which,
+Json measure_decode(const ComputeDevice& gpu, const Transformer& model, const DecodeCase& which,
                     int64_t context, int64_t steps, double bandwidth);
 
 /// Computes a prompt of `tokens` several times.
-Json measure_prefill(const GpuTarget& gpu, const Transformer& model, const std::string& name,
+Json measure_prefill(const ComputeDevice& gpu, const Transformer& model, const std::string& name,
                      int64_t tokens);
 
 /// {"file", "tests", "skipped", "failed": [{"name", "message"}], "ok"} of gtest's JSON file; not ok

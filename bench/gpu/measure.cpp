@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "bench/gpu/gpu_check.h"
 #include "model/device/cuda/cuda_library.h"
+#include "model/device/tensor_device.h"
 #include "model/engine/step_runner.h"
 
 namespace weft {
@@ -27,10 +28,10 @@ kernels::HeadShape shape_of(const TransformerConfig& c) {
   return {c.num_heads, c.num_kv_heads, c.head_dim};
 }
 
-void settle(const GpuTarget& gpu) {
-  if (gpu.device.library == nullptr) return;
-  const int32_t status = gpu.device.library->services.synchronize();
-  if (status != 0) throw Error(std::string("CUDA: ") + gpu.device.library->error_text(status));
+void settle(const ComputeDevice& gpu) {
+  if (gpu.library == nullptr) return;
+  const int32_t status = gpu.library->services.synchronize();
+  if (status != 0) throw Error(std::string("CUDA: ") + gpu.library->error_text(status));
 }
 
 /// Sequences of one length with their blocks.
@@ -38,9 +39,9 @@ struct Sequences {
   KvCache cache;
   std::vector<std::vector<int32_t>> blocks;
 
-  Sequences(const GpuTarget& gpu, const Transformer& model, int64_t count, int64_t tokens)
+  Sequences(const ComputeDevice& gpu, const Transformer& model, int64_t count, int64_t tokens)
       : cache(model.num_layers(), shape_of(model.config()), model.dtype(),
-              count * KvCache::blocks_for(tokens), gpu.tensors),
+              count * KvCache::blocks_for(tokens), tensor_device(gpu)),
         blocks(count) {
     for (auto& own : blocks) {
       while (std::ssize(own) < KvCache::blocks_for(tokens)) own.push_back(cache.allocate());
@@ -54,11 +55,10 @@ int32_t id_of(const Transformer& model, uint64_t seed, int64_t i) {
 }
 
 /// Logits after a prompt of 40 tokens and after each of 6 single ones, one below the other.
-at::Tensor some_logits(const GpuTarget& gpu, const Transformer& model) {
+at::Tensor some_logits(const ComputeDevice& gpu, const Transformer& model) {
   constexpr int64_t prompt = 40, single = 6;
   Sequences sequence(gpu, model, 1, prompt + single);
-  const auto runner =
-      make_step_runner(gpu.device, model, sequence.cache, {1, prompt + single, true});
+  const auto runner = make_step_runner(gpu, model, sequence.cache, {1, prompt + single, true});
   at::Tensor all = at::empty({single + 1, model.config().vocab_size}, at::kFloat);
   for (int64_t step = 0; step <= single; ++step) {
     StepSpan span{{}, step == 0 ? 0 : prompt + step - 1, &sequence.blocks[0]};
@@ -97,12 +97,12 @@ TransformerConfig qwen2_shape(int64_t layers, int64_t hidden, int64_t intermedia
   return c;
 }
 
-Json check_parity(const GpuTarget& gpu, const std::string& name, const TransformerConfig& config,
-                  at::ScalarType dtype, double bound) {
+Json check_parity(const ComputeDevice& gpu, const std::string& name,
+                  const TransformerConfig& config, at::ScalarType dtype, double bound) {
   const at::NoGradGuard no_grad;
   const auto expected = some_logits({}, *Transformer::random(config, at::kFloat, 1));
   const auto model = Transformer::random(config, dtype, 1);
-  model->to(gpu.tensors);
+  model->to(tensor_device(gpu));
   const double worst = (some_logits(gpu, *model).sub(expected)).abs().max().item<double>();
   return {{"name", name},
           {"dtype", dtype == at::kFloat ? "f32" : "bf16"},
@@ -129,8 +129,8 @@ Json check_directory(const ComputeDevice& device, const std::string& dir) {
   return {{"name", dir}, {"dtype", "f32"}, {"ids", mine}, {"ok", mine == theirs}};
 }
 
-double copy_bandwidth(const GpuTarget& gpu, int64_t bytes) {
-  const auto options = at::TensorOptions(at::kByte).device(gpu.tensors);
+double copy_bandwidth(const ComputeDevice& gpu, int64_t bytes) {
+  const auto options = at::TensorOptions(at::kByte).device(tensor_device(gpu));
   const at::Tensor from = at::zeros({bytes}, options), to = at::zeros({bytes}, options);
   to.copy_(from);
   settle(gpu);
@@ -140,13 +140,13 @@ double copy_bandwidth(const GpuTarget& gpu, int64_t bytes) {
   return 2.0 * static_cast<double>(bytes) * kRepeats / seconds_since(start);
 }
 
-Json measure_decode(const GpuTarget& gpu, const Transformer& model, const DecodeCase& which,
+Json measure_decode(const ComputeDevice& gpu, const Transformer& model, const DecodeCase& which,
                     int64_t context, int64_t steps, double bandwidth) {
   const at::NoGradGuard no_grad;
   const int64_t tokens = context + kWarmUpSteps + steps;
   Sequences sequences(gpu, model, which.batch, tokens);
-  const auto runner = make_step_runner(gpu.device, model, sequences.cache,
-                                       {which.batch, tokens, which.cuda_graphs});
+  const auto runner =
+      make_step_runner(gpu, model, sequences.cache, {which.batch, tokens, which.cuda_graphs});
   std::vector<StepSpan> spans;
   for (int64_t s = 0; s < which.batch; ++s) {
     spans.push_back({{id_of(model, 2, s)}, context, &sequences.blocks[s]});
@@ -189,11 +189,11 @@ Json measure_decode(const GpuTarget& gpu, const Transformer& model, const Decode
           {"share_of_published_roofline", bytes / kPublishedBandwidth / seconds}};
 }
 
-Json measure_prefill(const GpuTarget& gpu, const Transformer& model, const std::string& name,
+Json measure_prefill(const ComputeDevice& gpu, const Transformer& model, const std::string& name,
                      int64_t tokens) {
   const at::NoGradGuard no_grad;
   Sequences sequence(gpu, model, 1, tokens);
-  const auto runner = make_step_runner(gpu.device, model, sequence.cache, {1, tokens, true});
+  const auto runner = make_step_runner(gpu, model, sequence.cache, {1, tokens, true});
   StepSpan span{{}, 0, &sequence.blocks[0]};
   for (int64_t t = 0; t < tokens; ++t) span.ids.push_back(id_of(model, 4, t));
   runner->forward({span});

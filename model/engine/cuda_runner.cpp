@@ -15,7 +15,6 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "model/kernels/kernels.h"
 
 namespace weft {
 namespace {
@@ -85,6 +84,10 @@ at::Tensor CudaRunner::to_device(const at::Tensor& t) const {
   return t.to(model_.final_norm_weight().device());
 }
 
+bool CudaRunner::takes_flash() const {
+  return dtype_ == cuda::Dtype::kBf16 && shape_.dim <= kFlashDims;
+}
+
 void CudaRunner::enter_thread() {
   if (!entered_) check(library_.services.use_device(device_.index));
   entered_ = true;
@@ -126,8 +129,7 @@ at::Tensor CudaRunner::forward(const std::vector<StepSpan>& spans) {
   if (decodes) return decode(spans);
   int64_t rows = 0;
   for (const StepSpan& s : spans) rows += std::ssize(s.ids);
-  const bool flash = rope_table_.is_cuda() && dtype_ == cuda::Dtype::kBf16 &&
-                     shape_.dim <= kFlashDims && rows > std::ssize(spans);
+  const bool flash = takes_flash() && rows > std::ssize(spans);
   const HostInputs host(spans, rows, flash);
   const Step step{place(host, {}), &cache_, host.adapters, flash};
   const at::Tensor normed = run_layers(step);
@@ -283,9 +285,7 @@ at::Tensor CudaRunner::silu_mul(const at::Tensor& gate_up) {
 void CudaRunner::logits_of(const at::Tensor& normed, const at::Tensor& out) const {
   const at::Tensor& head = model_.lm_head_weight();
   at::Tensor target = out;
-  if (!normed.is_cuda()) {
-    target.copy_(kernels::linear_f32(normed, head));
-  } else if (normed.scalar_type() == at::kFloat) {
+  if (normed.scalar_type() == at::kFloat) {
     at::mm_out(target, normed, head.t());
   } else {
     at::mm_out(target, normed, head.t(), at::kFloat);
@@ -338,10 +338,8 @@ at::Tensor CudaRunner::score_pack(const ScorePack& pack) {
     for (int64_t t = 0; t < length; ++t) span.ids.push_back(static_cast<int32_t>(*id++));
     spans.push_back(std::move(span));
   }
-  const bool flash =
-      rope_table_.is_cuda() && dtype_ == cuda::Dtype::kBf16 && shape_.dim <= kFlashDims;
-  const HostInputs host(spans, std::ssize(pack.ids), flash);
-  const at::Tensor hidden = run_layers({place(host, {}), &cache, host.adapters, flash});
+  const HostInputs host(spans, std::ssize(pack.ids), takes_flash());
+  const at::Tensor hidden = run_layers({place(host, {}), &cache, host.adapters, takes_flash()});
   const at::Tensor wanted = at::index_select(hidden, 0, to_device(index_tensor(pack.rows)));
   const at::Tensor targets = to_device(index_tensor(pack.targets)).unsqueeze(1);
   const int64_t rows = wanted.size(0), vocab = model_.config().vocab_size;

@@ -74,6 +74,7 @@ class CudaRunner : public StepRunner {
   void logits_of(const at::Tensor& normed, const at::Tensor& out) const;
   at::Tensor score_pack(const ScorePack& pack);
   int64_t splits_for(int64_t rows) const;
+  bool takes_flash() const;
   CudaInputs place(const HostInputs& host, const at::Tensor& on_device);
 
   const ComputeDevice device_;

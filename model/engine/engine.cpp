@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "model/checkpoint/hf_model.h"
+#include "model/device/tensor_device.h"
 #include "model/engine/scheduler.h"
 #include "model/kernels/parallel.h"
 
@@ -232,7 +233,7 @@ std::unique_ptr<Engine> Engine::from_directory(const std::string& dir, const std
   const InferenceDtype held = resolve_inference_dtype(on_gpu && dtype == "auto" ? "bf16" : dtype);
   if (on_gpu && held.int8) throw InputError("dtype: int8 is for device=cpu, got a GPU");
   std::shared_ptr<Transformer> model = load_for_inference(dir, held);
-  if (on_gpu) model->to(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index)));
+  if (on_gpu) model->to(tensor_device(device));
   std::shared_ptr<const Tokenizer> tokenizer = Tokenizer::load(dir);
   if (tokenizer->vocab_size() > model->config().vocab_size) {
     throw InputError(dir + ": the tokenizer does not fit the model: expected at most " +

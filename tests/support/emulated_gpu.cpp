@@ -1,12 +1,17 @@
 #include "tests/support/emulated_gpu.h"
 
-#include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <string>
+#include <type_traits>
 
 #include "model/device/cuda/attention_bodies.h"
 #include "model/device/cuda/row_bodies.h"
 #include "model/device/cuda/sample_body.h"
+#include "tests/support/fake_device/fake_device.h"
+#include "tests/support/fake_device/fake_gpu.h"
 #include "tests/support/fiber_block.h"
+#include "tests/support/kernel_operands.h"
 
 namespace weft::test {
 namespace {
@@ -24,44 +29,60 @@ FiberBlock& warp() {
 }
 
 template <class F>
-int32_t with_type(Dtype dtype, F&& run) {
+void with_type(Dtype dtype, F&& run) {
   dtype == Dtype::kF32 ? run(float{}) : run(Bf16{});
-  return 0;
 }
 
-int32_t run_add_rms_norm(const AddRmsNorm& a, void*) {
-  return with_type(a.dtype, [&](auto tag) {
+std::string& failure() {
+  thread_local std::string text;
+  return text;
+}
+
+// 0, or an error where f throws.
+template <class F>
+int32_t guarded(F&& f) {
+  try {
+    f();
+    return 0;
+  } catch (const std::exception& e) {
+    failure() = e.what();
+    return 1;
+  }
+}
+
+void run_body(const AddRmsNorm& a) {
+  with_type(a.dtype, [&](auto tag) {
     block().run({a.rows, 1, 1}, kNormShared,
                 [&](FiberBlock& b) { add_rms_norm_body<decltype(tag)>(b, a); });
   });
 }
 
-int32_t run_rope_store(const RopeStore& a, void*) {
-  return with_type(a.dtype, [&](auto tag) {
+void run_body(const RopeStore& a) {
+  with_type(a.dtype, [&](auto tag) {
     block().run({a.rows, 1, 1}, 0, [&](FiberBlock& b) { rope_store_body<decltype(tag)>(b, a); });
   });
 }
 
-int32_t run_silu_mul(const SiluMul& a, void*) {
-  return with_type(a.dtype, [&](auto tag) {
+void run_body(const SiluMul& a) {
+  with_type(a.dtype, [&](auto tag) {
     const int64_t share = block().size() * Pack<decltype(tag)>::kSize;
     block().run({a.rows, (a.dim + share - 1) / share, 1}, 0,
                 [&](FiberBlock& b) { silu_mul_body<decltype(tag)>(b, a); });
   });
 }
 
-int32_t run_gather_kv(const GatherKv& a, void*) {
-  return with_type(a.dtype, [&](auto tag) {
+void run_body(const GatherKv& a) {
+  with_type(a.dtype, [&](auto tag) {
     block().run({a.tokens, a.kv_heads, 1}, 0,
                 [&](FiberBlock& b) { gather_kv_body<decltype(tag)>(b, a); });
   });
 }
 
-int32_t run_paged_attention(const PagedAttention& a, void*) {
+void run_body(const PagedAttention& a) {
   const bool tiles = fits_tiles(a);
   const std::array<int64_t, 3> grid = {a.rows, a.kv_heads, a.splits};
   const int64_t shared = attend_shared(a) * static_cast<int64_t>(sizeof(float));
-  return with_type(a.dtype, [&](auto tag) {
+  with_type(a.dtype, [&](auto tag) {
     using T = decltype(tag);
     if (tiles && a.head_dim == 128) {
       warp().run(grid, 0, [&](FiberBlock& b) { attend_tile_body<128>(b, a); });
@@ -74,35 +95,112 @@ int32_t run_paged_attention(const PagedAttention& a, void*) {
   });
 }
 
-int32_t run_sample(const SampleRows& a, void*) {
-  block().run({a.rows, 1, 1}, kSampleShared, [&](FiberBlock& b) { sample_body(b, a); });
-  return 0;
+void run_body(const SampleRows& a) {
+  std::vector<kernels::SampleArgs> args(a.args, a.args + a.rows);
+  for (kernels::SampleArgs& row : args) row.logits = fake::shadow(row.logits);
+  const SampleRows on_host{args.data(), a.results, a.rows};
+  block().run({a.rows, 1, 1}, kSampleShared, [&](FiberBlock& b) { sample_body(b, on_host); });
 }
 
-struct Graph {
-  GraphBody body;
-  void* context;
-};
+template <class Args>
+constexpr const char* kKernelName = nullptr;
+template <>
+constexpr const char* kKernelName<AddRmsNorm> = "add_rms_norm";
+template <>
+constexpr const char* kKernelName<RopeStore> = "rope_store";
+template <>
+constexpr const char* kKernelName<PagedAttention> = "paged_attention";
+template <>
+constexpr const char* kKernelName<GatherKv> = "gather_kv";
+template <>
+constexpr const char* kKernelName<SiluMul> = "silu_mul";
+template <>
+constexpr const char* kKernelName<SampleRows> = "sample";
 
-int32_t copy(void* to, const void* from, size_t bytes) {
-  std::memcpy(to, from, bytes);
-  return 0;
+fake::FakeGpu& gpu() { return fake::FakeGpu::get(); }
+
+// As a cudaStream_t: null is the default stream.
+fake::StreamId id_of(void* stream) {
+  return static_cast<fake::StreamId>(reinterpret_cast<intptr_t>(stream));
+}
+
+// What the arguments point to on the device is known once the works before are done.
+void add_logits(const SampleRows& on_host, fake::StreamId stream,
+                std::vector<fake::Access>& accesses) {
+  if (gpu().is_capturing(stream)) return;
+  gpu().drain(stream);
+  for (int64_t r = 0; r < on_host.rows; ++r) {
+    const kernels::SampleArgs& row = on_host.args[r];
+    accesses.push_back({row.logits, static_cast<size_t>(row.size) * sizeof(float), false});
+  }
+}
+
+template <class Args>
+int32_t launch(const Args& args, void* stream) {
+  return guarded([&] {
+    Args on_host = args;
+    auto accesses = take_operands(on_host);
+    if constexpr (std::is_same_v<Args, SampleRows>) add_logits(on_host, id_of(stream), accesses);
+    gpu().launch(id_of(stream),
+                 {kKernelName<Args>, std::move(accesses), [on_host] { run_body(on_host); }});
+  });
+}
+
+int32_t use_device(int32_t) {
+  return guarded([] {
+    gpu().synchronize_all("use_device");
+    gpu().exchange_stream(gpu().next_pool_stream());
+  });
+}
+
+void* stream() { return reinterpret_cast<void*>(intptr_t{gpu().current_stream()}); }
+
+int32_t synchronize() {
+  return guarded([] { gpu().synchronize(gpu().current_stream(), "synchronize"); });
 }
 
 int32_t pin(size_t bytes, void** data) {
-  *data = std::malloc(bytes);
-  return 0;
+  return guarded([&] { *data = gpu().pin(bytes); });
 }
 
+// A copy from or to memory that is neither the device's nor pinned holds the host up.
+int32_t copy(void* to, const void* from, size_t bytes) {
+  return guarded([&] {
+    fake::Work copy{"copy", {}, nullptr};
+    bool waits = false;
+    const auto add = [&](const void* address, bool writes) {
+      const bool known = fake::is_device_address(address) || gpu().is_pinned(address);
+      if (known) copy.accesses.push_back({address, bytes, writes});
+      waits = waits || !known;
+    };
+    add(from, false);
+    add(to, true);
+    copy.run = [target = const_cast<void*>(gpu().bytes_of(to)), source = gpu().bytes_of(from),
+                bytes] { std::memcpy(target, source, bytes); };
+    const fake::StreamId stream = gpu().current_stream();
+    if (!waits) return gpu().launch(stream, std::move(copy));
+    gpu().launch_here(stream, copy);
+    gpu().synchronize(stream, copy.name);
+  });
+}
+
+using Recorded = std::shared_ptr<const fake::Graph>;
+
 int32_t capture(GraphBody body, void* context, void** graph) {
-  *graph = new Graph{body, context};
-  return 0;
+  return guarded([&] {
+    gpu().begin_capture();
+    try {
+      body(context);
+    } catch (...) {
+      gpu().end_capture();
+      throw;
+    }
+    *graph = new Recorded(gpu().end_capture());
+  });
 }
 
 int32_t replay(void* graph) {
-  const auto* recorded = static_cast<Graph*>(graph);
-  recorded->body(recorded->context);
-  return 0;
+  return guarded([&] { gpu().replay(gpu().current_stream(), **static_cast<Recorded*>(graph)); });
 }
 
 int32_t memory(int32_t, int64_t* free_bytes, int64_t* total_bytes) {
@@ -114,12 +212,12 @@ int32_t memory(int32_t, int64_t* free_bytes, int64_t* total_bytes) {
 
 const cuda::Library& emulated_gpu() {
   static const Library library = {
-      {run_add_rms_norm, run_rope_store, run_paged_attention, run_gather_kv, run_silu_mul,
-       run_sample},
-      {[](int32_t) { return 0; }, []() -> void* { return nullptr; }, [] { return 0; }, memory, pin,
-       [](void* data) { std::free(data); }, copy, capture, replay,
-       [](void* graph) { delete static_cast<Graph*>(graph); }},
-      [](int32_t) { return "no error"; }};
+      {launch<AddRmsNorm>, launch<RopeStore>, launch<PagedAttention>, launch<GatherKv>,
+       launch<SiluMul>, launch<SampleRows>},
+      {use_device, stream, synchronize, memory, pin, [](void* data) { gpu().unpin(data); },
+       copy, capture, replay, [](void* graph) { delete static_cast<Recorded*>(graph); }},
+      [](int32_t) { return failure().c_str(); },
+      static_cast<int8_t>(fake::device().type())};
   return library;
 }
 

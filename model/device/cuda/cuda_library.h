@@ -126,6 +126,7 @@ struct Library {
   Services services;
   /// Text for an error that a function returned on this thread.
   const char* (*error_text)(int32_t error);
+  int8_t device_type;  ///< c10::DeviceType of the tensors on whose memory the kernels run
 };
 
 }  // namespace weft::cuda

@@ -113,6 +113,7 @@ extern "C" const weft::cuda::Library* weft_cuda_library() {
   static const Library library = {
       kernels(),
       {use_device, stream, synchronize, memory, pin, unpin, copy, capture, replay, destroy},
-      error_text};
+      error_text,
+      static_cast<int8_t>(c10::DeviceType::CUDA)};
   return &library;
 }

@@ -1,4 +1,5 @@
-// The bodies of the GPU kernels, run on fibers, against the CPU kernels that do the same.
+// The GPU kernels on the fake device, their bodies on fibers, against the CPU kernels that do the
+// same.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -16,6 +17,7 @@
 #include "model/kernels/attention.h"
 #include "model/kernels/kernels.h"
 #include "tests/support/emulated_gpu.h"
+#include "tests/support/fake_device/fake_device.h"
 
 namespace weft {
 namespace {
@@ -32,7 +34,33 @@ at::Tensor random_tensor(at::IntArrayRef shape, at::ScalarType dtype, uint64_t s
 
 double worst_difference(const at::Tensor& a, const at::Tensor& b) {
   EXPECT_EQ(a.sizes(), b.sizes());
-  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
+  return (a.cpu().to(at::kDouble) - b.cpu().to(at::kDouble)).abs().max().item<double>();
+}
+
+/// A tensor's copy on the device; none of none.
+at::Tensor on_gpu(const at::Tensor& t) {
+  return t.defined() ? t.to(test::fake::device()) : at::Tensor();
+}
+
+/// Values of any type as bytes on the device.
+template <class T>
+at::Tensor on_gpu(const std::vector<T>& values) {
+  const auto bytes = static_cast<int64_t>(values.size() * sizeof(T));
+  const at::Tensor t = at::empty({bytes}, at::kByte);
+  std::memcpy(t.data_ptr(), values.data(), values.size() * sizeof(T));
+  return on_gpu(t);
+}
+
+void* pointer(const at::Tensor& t) { return t.defined() ? t.data_ptr() : nullptr; }
+
+template <class T>
+const T* pointer(const at::Tensor& bytes) {
+  return static_cast<const T*>(bytes.const_data_ptr());
+}
+
+/// Fails where a launch was refused.
+void expect_launched(int32_t status) {
+  EXPECT_EQ(status, 0) << test::emulated_gpu().error_text(status);
 }
 
 cuda::Dtype dtype_of(const at::Tensor& t) {
@@ -60,12 +88,13 @@ TEST_P(GpuKernels, NormsRowsAsTheCpuDoes) {
     const at::Tensor delta = random_tensor({3, dim}, GetParam(), 2);
     const at::Tensor w = random_tensor({dim}, GetParam(), 3);
     for (const bool with_delta : {false, true}) {
-      const at::Tensor mine = x.clone(), theirs = x.clone(), y = at::empty_like(x);
-      gpu().add_rms_norm({mine.data_ptr(), with_delta ? delta.data_ptr() : nullptr, w.data_ptr(),
-                          y.data_ptr(), 3, dim, 1e-6f, dtype_of(x)},
-                         nullptr);
-      const at::Tensor expected =
-          kernels::add_rms_norm(theirs, with_delta ? delta : at::Tensor(), w, 1e-6);
+      const at::Tensor change = with_delta ? delta : at::Tensor();
+      const at::Tensor mine = on_gpu(x), theirs = x.clone(), y = at::empty_like(mine);
+      const at::Tensor added = on_gpu(change), weight = on_gpu(w);
+      expect_launched(gpu().add_rms_norm(
+          {pointer(mine), pointer(added), pointer(weight), pointer(y), 3, dim, 1e-6f, dtype_of(x)},
+          nullptr));
+      const at::Tensor expected = kernels::add_rms_norm(theirs, change, w, 1e-6);
       EXPECT_EQ(worst_difference(mine, theirs), 0);
       EXPECT_LE(worst_difference(y, expected), tolerance(16, 16)) << dim;
     }
@@ -75,8 +104,8 @@ TEST_P(GpuKernels, NormsRowsAsTheCpuDoes) {
 TEST_P(GpuKernels, ActivatesAsTheCpuDoes) {
   for (const int64_t dim : {8, 1000, 18944}) {
     const at::Tensor gate_up = random_tensor({2, 2 * dim}, GetParam(), 4);
-    const at::Tensor y = at::empty({2, dim}, gate_up.options());
-    gpu().silu_mul({gate_up.data_ptr(), y.data_ptr(), 2, dim, dtype_of(y)}, nullptr);
+    const at::Tensor x = on_gpu(gate_up), y = at::empty({2, dim}, x.options());
+    expect_launched(gpu().silu_mul({pointer(x), pointer(y), 2, dim, dtype_of(y)}, nullptr));
     EXPECT_LE(worst_difference(y, kernels::silu_mul(gate_up)), tolerance(16, 4)) << dim;
   }
 }
@@ -111,8 +140,9 @@ struct AttentionCase {
   at::Tensor rope_table() const {
     return random_tensor({tokens + 7, 2, shape.dim / 2}, at::kFloat, 8);
   }
-  at::Tensor empty_cache() const {
-    return at::zeros({cache_blocks(), shape.kv_heads, shape.block_size()}, dtype);
+  at::Tensor empty_cache(at::Device device = test::fake::device()) const {
+    return at::zeros({cache_blocks(), shape.kv_heads, shape.block_size()},
+                     at::TensorOptions(dtype).device(device));
   }
   std::vector<int32_t> positions() const {
     std::vector<int32_t> positions(tokens);
@@ -143,29 +173,30 @@ struct AttentionCase {
 
   /// Runs rope_store; gives the rows afterwards.
   at::Tensor store(const at::Tensor& cache, const std::vector<int32_t>& to) const {
-    at::Tensor qkv = rows();
-    const at::Tensor table = rope_table(), q_norm = norm(6), k_norm = norm(7);
-    gpu().rope_store({qkv.data_ptr(), head_norms ? q_norm.data_ptr() : nullptr,
-                      head_norms ? k_norm.data_ptr() : nullptr, table.const_data_ptr<float>(),
-                      positions().data(), to.data(), cache.data_ptr(), tokens, shape.heads,
-                      shape.kv_heads, shape.dim, 1e-6f, dtype_of(qkv)},
-                     nullptr);
+    const at::Tensor qkv = on_gpu(rows()), table = on_gpu(rope_table());
+    const at::Tensor q_norm = on_gpu(norm(6)), k_norm = on_gpu(norm(7));
+    const at::Tensor places = on_gpu(positions()), slot_list = on_gpu(to);
+    expect_launched(gpu().rope_store(
+        {pointer(qkv), pointer(q_norm), pointer(k_norm), table.const_data_ptr<float>(),
+         pointer<int32_t>(places), pointer<int32_t>(slot_list), pointer(cache), tokens, shape.heads,
+         shape.kv_heads, shape.dim, 1e-6f, dtype_of(qkv)},
+        nullptr));
     return qkv;
   }
 
   /// Attends from every row to the cache up to itself.
   at::Tensor attend(const at::Tensor& qkv, const at::Tensor& cache, int64_t splits,
-                    std::vector<int32_t> lengths) const {
+                    const std::vector<int32_t>& lengths) const {
     const at::Tensor out = at::full({tokens, shape.heads * shape.dim}, 99, qkv.options());
     const at::Tensor partial =
-        at::full({tokens, shape.heads, splits, shape.dim + 2}, 99, at::kFloat);
-    const std::vector<int32_t> first(tokens, 0);
-    const auto table = block_table();
-    gpu().paged_attention(
-        {qkv.data_ptr(), shape.row_size(), cache.data_ptr(), table.data(), first.data(),
-         lengths.data(), partial.data_ptr<float>(), out.data_ptr(), tokens, shape.heads,
-         shape.kv_heads, shape.dim, splits, shape.scale(), dtype_of(qkv)},
-        nullptr);
+        at::full({tokens, shape.heads, splits, shape.dim + 2}, 99, qkv.options().dtype(at::kFloat));
+    const at::Tensor first = on_gpu(std::vector<int32_t>(tokens, 0));
+    const at::Tensor table = on_gpu(block_table()), seen = on_gpu(lengths);
+    expect_launched(gpu().paged_attention(
+        {pointer(qkv), shape.row_size(), pointer(cache), pointer<int32_t>(table),
+         pointer<int32_t>(first), pointer<int32_t>(seen), partial.data_ptr<float>(), pointer(out),
+         tokens, shape.heads, shape.kv_heads, shape.dim, splits, shape.scale(), dtype_of(qkv)},
+        nullptr));
     return out;
   }
   std::vector<int32_t> causal() const {
@@ -187,9 +218,11 @@ TEST_P(GpuKernels, RotateNormAndStoreAsTheCpuDoes) {
     EXPECT_LE(worst_difference(qkv.narrow(1, 0, q), expected.narrow(1, 0, q)), tolerated);
 
     const at::Tensor k = at::empty({c.tokens, kv}, qkv.options()), v = at::empty_like(k);
-    gpu().gather_kv({cache.data_ptr(), c.slots().data(), k.data_ptr(), v.data_ptr(), c.tokens,
-                     c.shape.kv_heads, c.shape.dim, dtype_of(k)},
-                    nullptr);
+    const at::Tensor slots = on_gpu(c.slots());
+    expect_launched(
+        gpu().gather_kv({pointer(cache), pointer<int32_t>(slots), pointer(k), pointer(v), c.tokens,
+                         c.shape.kv_heads, c.shape.dim, dtype_of(k)},
+                        nullptr));
     EXPECT_LE(worst_difference(k, expected.narrow(1, q, kv)), tolerated);
     EXPECT_EQ(worst_difference(v, expected.narrow(1, q + kv, kv)), 0);
     EXPECT_EQ(cache.select(0, 0).abs().max().item<double>(), 0) << "wrote to another's block";
@@ -214,7 +247,7 @@ TEST_P(GpuKernels, AttendAsTheCpuDoes) {
       const at::Tensor cache = c.empty_cache();
       const at::Tensor mine = c.attend(c.store(cache, c.slots()), cache, splits, c.causal());
       const auto table = c.block_table();
-      const at::Tensor theirs = kernels::paged_attention(c.rotated(), c.empty_cache(),
+      const at::Tensor theirs = kernels::paged_attention(c.rotated(), c.empty_cache(at::kCPU),
                                                          {{0, c.tokens, 0, table.data()}}, shape);
       EXPECT_LE(worst_difference(mine, theirs), GetParam() == at::kFloat ? 2e-4 : 5 * 0x1p-7)
           << shape.heads << " heads on " << shape.kv_heads << " of " << shape.dim << ", " << splits
@@ -242,7 +275,14 @@ Draw draw_both(kernels::SampleArgs args, const std::vector<float>& logits) {
   args.size = static_cast<int64_t>(logits.size());
   Draw draw;
   draw.cpu = kernels::kernel_table().sample(args);
-  gpu().sample({&args, &draw.gpu, 1}, nullptr);
+  const at::Tensor row = on_gpu(logits);
+  args.logits = pointer<float>(row);
+  const at::Tensor on_device = on_gpu(std::vector{args});
+  const at::Tensor result = on_gpu(std::vector{draw.gpu});
+  expect_launched(gpu().sample({pointer<kernels::SampleArgs>(on_device),
+                                static_cast<kernels::SampleResult*>(result.data_ptr()), 1},
+                               nullptr));
+  draw.gpu = *pointer<kernels::SampleResult>(result.cpu());
   return draw;
 }
 

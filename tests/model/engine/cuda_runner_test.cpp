@@ -1,7 +1,7 @@
-// The engine's CUDA path beside the CPU's. Built twice: engine_unit_tests run it without a GPU, all
-// but the launches, the calls of CUDA and LibTorch's CUDA operators; engine_gpu_tests on a GPU.
-// Tiny random models in fp32 but where a case says otherwise: both paths differ by the order of
-// fp32 sums.
+// The engine's CUDA path beside the CPU's. Built twice: engine_unit_tests run it on the fake
+// device, all but the launches, the calls of CUDA and LibTorch's CUDA operators; engine_gpu_tests
+// on a GPU. Tiny random models in fp32 but where a case says otherwise: both paths differ by the
+// order of fp32 sums.
 #include "model/engine/cuda_runner.h"
 
 #include <gtest/gtest.h>
@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "model/checkpoint/hf_model.h"
+#include "model/device/tensor_device.h"
 #include "tests/model/engine/gpu_under_test.h"
 #include "tests/support/support.h"
 
@@ -44,7 +45,7 @@ std::unique_ptr<Engine> cpu_engine(const std::shared_ptr<Transformer>& model,
 }
 std::unique_ptr<Engine> gpu_engine(const std::shared_ptr<Transformer>& model,
                                    const EngineOptions& options = small_options()) {
-  model->to(gpu().tensors);
+  model->to(tensor_device(gpu().device));
   return std::make_unique<Engine>(model, nullptr, nullptr, options, "tiny", gpu().device);
 }
 
@@ -194,7 +195,7 @@ TEST_F(CudaRunner, RefusesShapesThatTheKernelsDoNotTake) {
   }
 }
 
-// bf16 takes the tensor cores when it decodes, and on a GPU flash attention for prompts. The
+// bf16 takes the tensor cores when it decodes, and flash attention for prompts. The
 // logits of this model are about 0.2 and carry the rounding of two layers of bf16 values, a few
 // times 2^-9 of them.
 TEST_F(CudaRunner, Bf16StaysWithinItsRounding) {

@@ -3,6 +3,6 @@
 
 namespace weft::test {
 
-GpuUnderTest gpu_under_test() { return {{&emulated_gpu(), 0}, at::kCPU, ""}; }
+GpuUnderTest gpu_under_test() { return {{&emulated_gpu(), 0}, ""}; }
 
 }  // namespace weft::test

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "model/device/tensor_device.h"
 #include "model/transformer/transformer.h"
 #include "tests/support/emulated_gpu.h"
 #include "tests/support/support.h"
@@ -14,7 +15,7 @@
 namespace weft {
 namespace {
 
-GpuTarget emulated() { return {{&test::emulated_gpu(), 0}, at::kCPU}; }
+ComputeDevice emulated() { return {&test::emulated_gpu(), 0}; }
 
 TransformerConfig small_shape() { return qwen2_shape(1, 64, 96, 4, 2, 512); }
 
@@ -29,6 +30,7 @@ TEST(GpuCheck, ParityHoldsAndKnowsItsBound) {
 // A step reads every weight but the embedding, and of each sequence 2 heads x 16 keys and values.
 TEST(GpuCheck, RooflineCountsWeightsAndContext) {
   const auto model = Transformer::random(small_shape(), at::kFloat, 1);
+  model->to(tensor_device(emulated()));
   const double bandwidth = 1e9;
   const Json got = measure_decode(emulated(), *model, {"small", 3, 1e12}, /*context=*/20,
                                   /*steps=*/4, bandwidth);
@@ -44,13 +46,14 @@ TEST(GpuCheck, RooflineCountsWeightsAndContext) {
 }
 
 TEST(GpuCheck, DirectoriesOpenOnBothDevices) {
-  const Json got = check_directory({}, test::fixture("tiny_llama").string());
+  const Json got = check_directory(emulated(), test::fixture("tiny_llama").string());
   EXPECT_TRUE(got["ok"].get<bool>());
   EXPECT_EQ(got["ids"].size(), 24u);
 }
 
 TEST(GpuCheck, PrefillAndCopyGiveRates) {
   const auto model = Transformer::random(small_shape(), at::kFloat, 1);
+  model->to(tensor_device(emulated()));
   EXPECT_GT(measure_prefill(emulated(), *model, "small", 20)["tokens_per_s"].get<double>(), 0);
   EXPECT_GT(copy_bandwidth(emulated(), 1 << 20), 0);
 }

@@ -2,8 +2,6 @@
 /// machine's first.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <string>
 
 #include "model/device/device.h"
@@ -11,9 +9,8 @@
 namespace weft::test {
 
 struct GpuUnderTest {
-  ComputeDevice device;           ///< without a library where there is none
-  at::Device tensors = at::kCPU;  ///< where the weights go
-  std::string reason;             ///< why there is none
+  ComputeDevice device;  ///< without a library where there is none
+  std::string reason;    ///< why there is none
 };
 
 GpuUnderTest gpu_under_test();

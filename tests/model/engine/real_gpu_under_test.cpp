@@ -5,9 +5,9 @@ namespace weft::test {
 
 GpuUnderTest gpu_under_test() {
   try {
-    return {resolve_device("cuda"), at::Device(at::kCUDA, 0), ""};
+    return {resolve_device("cuda"), ""};
   } catch (const InputError& error) {
-    return {{}, at::kCPU, error.what()};
+    return {{}, error.what()};
   }
 }
 
