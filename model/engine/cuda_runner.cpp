@@ -71,6 +71,7 @@ CudaRunner::CudaRunner(const ComputeDevice& device, const Transformer& model, Kv
 }
 
 CudaRunner::~CudaRunner() {
+  library_.services.settle(device_.index);  // what goes now may still be in use
   for (const auto& [rows, bucket] : buckets_) {
     if (bucket->graph) library_.services.destroy(bucket->graph);
   }

@@ -159,6 +159,10 @@ int32_t synchronize() {
   return guarded([] { gpu().synchronize(gpu().current_stream(), "synchronize"); });
 }
 
+int32_t settle(int32_t) {
+  return guarded([] { gpu().synchronize_all("settle"); });
+}
+
 int32_t pin(size_t bytes, void** data) {
   return guarded([&] { *data = gpu().pin(bytes); });
 }
@@ -214,7 +218,7 @@ const cuda::Library& emulated_gpu() {
   static const Library library = {
       {launch<AddRmsNorm>, launch<RopeStore>, launch<PagedAttention>, launch<GatherKv>,
        launch<SiluMul>, launch<SampleRows>},
-      {use_device, stream, synchronize, memory, pin, [](void* data) { gpu().unpin(data); },
+      {use_device, stream, synchronize, settle, memory, pin, [](void* data) { gpu().unpin(data); },
        copy, capture, replay, [](void* graph) { delete static_cast<Recorded*>(graph); }},
       [](int32_t) { return failure().c_str(); },
       static_cast<int8_t>(fake::device().type())};

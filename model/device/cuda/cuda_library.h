@@ -109,6 +109,8 @@ struct Services {
   int32_t (*use_device)(int32_t device);
   void* (*stream)();         ///< the calling thread's current cudaStream_t
   int32_t (*synchronize)();  ///< waits for that stream
+  /// Waits for all that any thread gave a device to do.
+  int32_t (*settle)(int32_t device);
   int32_t (*memory)(int32_t device, int64_t* free_bytes, int64_t* total_bytes);
   /// Pinned host memory, which copies without waiting.
   int32_t (*pin)(size_t bytes, void** data);

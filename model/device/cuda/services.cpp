@@ -48,6 +48,14 @@ void* stream() { return current(); }
 
 int32_t synchronize() { return cudaStreamSynchronize(current()); }
 
+int32_t settle(int32_t device) {
+  return guarded([&] {
+    const c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(device));
+    c10::cuda::device_synchronize();
+    return 0;
+  });
+}
+
 int32_t memory(int32_t device, int64_t* free_bytes, int64_t* total_bytes) {
   const c10::cuda::CUDAGuard guard(static_cast<c10::DeviceIndex>(device));
   size_t available = 0, total = 0;
@@ -112,7 +120,7 @@ extern "C" const weft::cuda::Library* weft_cuda_library() {
   using namespace weft::cuda;
   static const Library library = {
       kernels(),
-      {use_device, stream, synchronize, memory, pin, unpin, copy, capture, replay, destroy},
+      {use_device, stream, synchronize, settle, memory, pin, unpin, copy, capture, replay, destroy},
       error_text,
       static_cast<int8_t>(c10::DeviceType::CUDA)};
   return &library;

@@ -184,6 +184,16 @@ TEST_F(CudaRunner, LogitsThatAreNotFiniteFailTheRequest) {
   EXPECT_NE(response.error.find("not finite"), std::string::npos) << response.error;
 }
 
+// The engine clears the blocks of a request that failed, and does not wait for that.
+TEST_F(CudaRunner, EndsBeforeItsMemoryIsGivenAway) {
+  const auto model = tiny("tiny_llama");
+  model->lm_head_weight().fill_(std::numeric_limits<float>::quiet_NaN());
+  for (int again = 0; again < 2; ++again) {
+    const auto engine = gpu_engine(model);
+    EXPECT_EQ(engine->complete(request_of(random_ids(5, 1), 1)).status, ResponseStatus::kFailed);
+  }
+}
+
 TEST_F(CudaRunner, RefusesShapesThatTheKernelsDoNotTake) {
   TransformerConfig config = tiny("tiny_llama")->config();
   config.intermediate_size = 36;
