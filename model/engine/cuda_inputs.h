@@ -8,14 +8,9 @@
 
 #include "model/device/cuda/cuda_library.h"
 #include "model/engine/paged_forward.h"
+#include "model/transformer/decoder_layer.h"
 
 namespace weft {
-
-/// Rows [begin, end) that one adapter applies to.
-struct AdapterRows {
-  const Lora* lora;
-  int64_t begin, end;
-};
 
 /// A step as the host writes it; names as in cuda_library.h.
 struct HostInputs {

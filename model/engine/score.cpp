@@ -2,13 +2,13 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/index_select.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "base/error.h"
+#include "model/transformer/decoder_layer.h"
 
 namespace weft {
 namespace {
@@ -82,9 +82,10 @@ std::vector<std::vector<float>> score_packed(
     const std::vector<std::shared_ptr<const Lora>>& adapters) {
   return score_in_packs(requests, adapters, [&](const ScorePack& pack) {
     const PackedBatch batch = PackedBatch::from_lengths(pack.lengths);
-    const at::Tensor hidden = model.forward_hidden(index_tensor(pack.ids), batch, pack.lora);
-    return model.token_logprobs(at::index_select(hidden, 0, index_tensor(pack.rows)),
-                                index_tensor(pack.targets));
+    const at::Tensor hidden =
+        model.forward(index_tensor(pack.ids), PackedAttention(model, batch),
+                      adapter_of_all(pack.lora, std::ssize(pack.ids)), index_tensor(pack.rows));
+    return model.token_logprobs(hidden, index_tensor(pack.targets));
   });
 }
 

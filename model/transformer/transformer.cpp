@@ -1,6 +1,5 @@
 #include "model/transformer/transformer.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
@@ -12,6 +11,7 @@
 #include "model/kernels/kernels.h"
 #include "model/kernels/mapped_tensor.h"
 #include "model/kernels/parallel.h"
+#include "model/transformer/decoder_layer.h"
 #include "model/transformer/lora.h"
 #include "model/transformer/ops.h"
 #include "model/transformer/rope.h"
@@ -21,17 +21,6 @@ namespace weft {
 namespace {
 
 constexpr int64_t kLogitRows = 256;
-
-kernels::HeadShape head_shape(const TransformerConfig& config) {
-  return {config.num_heads, config.num_kv_heads, config.head_dim};
-}
-
-at::Tensor biased_linear(const at::Tensor& x, const at::Tensor& w, const kernels::Int8Matrix& int8,
-                         const at::Tensor& bias, const LoraUpdate& update) {
-  WEFT_ASSERT(!int8.defined() || !at::GradMode::is_enabled());
-  const at::Tensor y = int8.defined() ? kernels::linear(x, int8, bias) : weft::linear(x, w, bias);
-  return update.a.defined() ? add_linear(y, weft::linear(x, update.a), update.b) : y;
-}
 
 }  // namespace
 
@@ -111,18 +100,8 @@ at::Tensor Transformer::embed(const at::Tensor& ids) const {
 
 at::Tensor Transformer::layer_forward(int64_t layer, const at::Tensor& hidden,
                                       const PackedBatch& batch, const Lora* lora) const {
-  const TransformerLayer& w = layers_[layer];
-  const LoraUpdates updates = lora ? lora->updates(layer, dtype_) : LoraUpdates{};
-  const at::Tensor x = rms_norm(hidden, w.input_norm, config_.rms_norm_eps);
-  const kernels::HeadShape shape = head_shape(config_);
-  const at::Tensor qkv = norm_heads(biased_linear(x, w.qkv, w.int8.qkv, w.qkv_bias, updates.qkv), w,
-                                    shape, config_.rms_norm_eps);
-  const at::Tensor attended = rotary_attention(qkv, batch, rope_, shape);
-  const at::Tensor middle = hidden + biased_linear(attended, w.o, w.int8.o, w.o_bias, updates.o);
-  const at::Tensor y = rms_norm(middle, w.post_norm, config_.rms_norm_eps);
-  const at::Tensor gate_up =
-      biased_linear(y, w.gate_up, w.int8.gate_up, w.gate_up_bias, updates.gate_up);
-  return middle + biased_linear(silu_mul(gate_up), w.down, w.int8.down, w.down_bias, updates.down);
+  const auto adapters = adapter_of_all(lora, hidden.size(0));
+  return decoder_layer(*this, layer, {hidden, {}}, PackedAttention(*this, batch), adapters).sum();
 }
 
 at::Tensor Transformer::final_norm(const at::Tensor& hidden) const {
@@ -143,11 +122,24 @@ at::Tensor& Transformer::lm_head_weight() {
   return const_cast<at::Tensor&>(std::as_const(*this).lm_head_weight());
 }
 
+at::Tensor Transformer::forward(const at::Tensor& ids, const Attention& attention,
+                                std::span<const AdapterRows> adapters,
+                                const at::Tensor& rows) const {
+  Residual x{embed(ids), {}, /*may_overwrite=*/true};
+  for (int64_t l = 0; l < num_layers(); ++l) {
+    x = decoder_layer(*this, l, std::move(x), attention, adapters);
+  }
+  if (rows.defined()) {
+    WEFT_ASSERT(!at::GradMode::is_enabled());
+    x.hidden = kernels::take_rows(x.hidden, rows);
+    x.delta = kernels::take_rows(x.delta, rows);
+  }
+  return add_norm(x, final_norm_, config_.rms_norm_eps);
+}
+
 at::Tensor Transformer::forward_hidden(const at::Tensor& ids, const PackedBatch& batch,
                                        const Lora* lora) const {
-  at::Tensor hidden = embed(ids);
-  for (int64_t l = 0; l < num_layers(); ++l) hidden = layer_forward(l, hidden, batch, lora);
-  return final_norm(hidden);
+  return forward(ids, PackedAttention(*this, batch), adapter_of_all(lora, ids.size(0)));
 }
 
 at::Tensor lm_head_logits(const at::Tensor& final_hidden, const at::Tensor& weight) {

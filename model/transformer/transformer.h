@@ -13,12 +13,14 @@
 #include <vector>
 
 #include "model/checkpoint/model_config.h"
+#include "model/kernels/attention.h"
 #include "model/kernels/int8.h"
 
 namespace weft {
 
+class Attention;
 class Lora;
-struct LoraUpdate;
+struct AdapterRows;
 
 /// Sequences laid end to end, without padding. Token t of the batch belongs to sequence s with
 /// cu_seqlens[s] <= t < cu_seqlens[s + 1].
@@ -94,6 +96,9 @@ class Transformer {
   const TransformerConfig& config() const { return config_; }
   at::ScalarType dtype() const { return dtype_; }
   int64_t num_layers() const { return config_.num_layers; }
+  kernels::HeadShape head_shape() const {
+    return {config_.num_heads, config_.num_kv_heads, config_.head_dim};
+  }
 
   /// Rounds the linear weights of layer `l` to int8 and frees them. Not while a forward pass runs.
   void round_layer(int64_t l);
@@ -124,7 +129,12 @@ class Transformer {
   const at::Tensor& rope_table() const { return rope_; }
   const at::Tensor& final_norm_weight() const { return final_norm_; }
 
-  /// embed, all layers, final norm: ids [T] int64 -> [T, H].
+  /// Embedding, all layers, last norm of ids [T] int64: [T, H], or of `rows` [n] int64 alone, [n,
+  /// H], where no gradient is recorded.
+  at::Tensor forward(const at::Tensor& ids, const Attention& attention,
+                     std::span<const AdapterRows> adapters, const at::Tensor& rows = {}) const;
+
+  /// The same over a packed batch, `lora` as in layer_forward.
   at::Tensor forward_hidden(const at::Tensor& ids, const PackedBatch& batch,
                             const Lora* lora = nullptr) const;
 

@@ -1,0 +1,72 @@
+/// The decoder layer, once: engine, scoring and training differ in the attention and the adapters
+/// that they give it, and in whether gradients are recorded.
+#pragma once
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/transformer/lora.h"
+#include "model/transformer/transformer.h"
+
+namespace weft {
+
+/// What a layer hands on: hidden [T, H] and, to be added to it, delta [T, H] (undefined: nothing).
+/// The next norm adds both in the pass in which it reads them.
+struct Residual {
+  at::Tensor hidden;
+  at::Tensor delta;
+  bool may_overwrite = false;  ///< nobody else reads `hidden`: sums may be written there
+
+  /// hidden + delta, [T, H].
+  at::Tensor sum() const { return delta.defined() ? hidden + delta : hidden; }
+};
+
+/// How the tokens of a batch see each other.
+class Attention {
+ public:
+  virtual ~Attention() = default;
+
+  /// Norms the heads of qkv [T, (heads + 2 kv_heads) dim] where `weights` has norms for them,
+  /// rotates queries and keys and attends: [T, heads dim]. May overwrite qkv where no gradient is
+  /// recorded. `layer` is the index of `weights`.
+  virtual at::Tensor attend(int64_t layer, const TransformerLayer& weights,
+                            const at::Tensor& qkv) const = 0;
+};
+
+/// Attention inside each sequence of a packed batch; differentiable. Borrows both, which must
+/// outlive the backward pass.
+class PackedAttention : public Attention {
+ public:
+  PackedAttention(const Transformer& model, const PackedBatch& batch)
+      : model_(model), batch_(batch) {}
+  at::Tensor attend(int64_t layer, const TransformerLayer& weights,
+                    const at::Tensor& qkv) const override;
+
+ private:
+  const Transformer& model_;
+  const PackedBatch& batch_;
+};
+
+/// Rows [begin, end) of a batch that one adapter applies to. Gradients of an adapter are recorded
+/// only where it applies to every row.
+struct AdapterRows {
+  const Lora* lora;
+  int64_t begin, end;
+};
+
+/// [0, num_rows) with `lora`; empty where that is null.
+std::vector<AdapterRows> adapter_of_all(const Lora* lora, int64_t num_rows);
+
+/// RMS norm of x.sum(), which takes the place of x.hidden; x.delta is then undefined.
+at::Tensor add_norm(Residual& x, const at::Tensor& weight, double eps);
+
+/// Layer `layer` of the model: norm, attention, norm, SwiGLU, with their residuals. The last sum is
+/// left to the reader of the result. Source: arXiv:2302.13971, section 2.2.
+Residual decoder_layer(const Transformer& model, int64_t layer, Residual x,
+                       const Attention& attention, std::span<const AdapterRows> adapters);
+
+}  // namespace weft
