@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "model/device/tensor_device.h"
+#include "model/ops/tensor_device.h"
 #include "model/transformer/transformer.h"
 
 namespace weft {

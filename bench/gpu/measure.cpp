@@ -8,8 +8,8 @@
 #include "base/rng.h"
 #include "bench/gpu/gpu_check.h"
 #include "model/device/cuda/cuda_library.h"
-#include "model/device/tensor_device.h"
 #include "model/engine/step_runner.h"
+#include "model/ops/tensor_device.h"
 
 namespace weft {
 namespace {
@@ -59,6 +59,7 @@ at::Tensor some_logits(const ComputeDevice& gpu, const Transformer& model) {
   constexpr int64_t prompt = 40, single = 6;
   Sequences sequence(gpu, model, 1, prompt + single);
   const auto runner = make_step_runner(gpu, model, sequence.cache, {1, prompt + single, true});
+  runner->start();
   at::Tensor all = at::empty({single + 1, model.config().vocab_size}, at::kFloat);
   for (int64_t step = 0; step <= single; ++step) {
     StepSpan span{{}, step == 0 ? 0 : prompt + step - 1, &sequence.blocks[0]};
@@ -147,6 +148,7 @@ Json measure_decode(const ComputeDevice& gpu, const Transformer& model, const De
   Sequences sequences(gpu, model, which.batch, tokens);
   const auto runner =
       make_step_runner(gpu, model, sequences.cache, {which.batch, tokens, which.cuda_graphs});
+  runner->start();
   std::vector<StepSpan> spans;
   for (int64_t s = 0; s < which.batch; ++s) {
     spans.push_back({{id_of(model, 2, s)}, context, &sequences.blocks[s]});
@@ -194,6 +196,7 @@ Json measure_prefill(const ComputeDevice& gpu, const Transformer& model, const s
   const at::NoGradGuard no_grad;
   Sequences sequence(gpu, model, 1, tokens);
   const auto runner = make_step_runner(gpu, model, sequence.cache, {1, tokens, true});
+  runner->start();
   StepSpan span{{}, 0, &sequence.blocks[0]};
   for (int64_t t = 0; t < tokens; ++t) span.ids.push_back(id_of(model, 4, t));
   runner->forward({span});

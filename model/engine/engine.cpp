@@ -14,9 +14,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "model/checkpoint/hf_model.h"
-#include "model/device/tensor_device.h"
 #include "model/engine/scheduler.h"
 #include "model/kernels/parallel.h"
+#include "model/ops/tensor_device.h"
 
 namespace weft {
 
@@ -88,6 +88,7 @@ struct Engine::Impl {
   }
 
   void loop();
+  void start_runner();
   void take_requests(std::unique_lock<std::mutex>& lock);
   void post(std::function<void()> task);
   void step();
@@ -107,11 +108,22 @@ struct Engine::Impl {
   std::map<std::string, std::shared_ptr<Lora>> adapters;
   EngineStats stats;
   bool busy = false, stopping = false;
+  std::promise<void> started;
   std::thread thread;
 };
 
+void Engine::Impl::start_runner() {
+  try {
+    scheduler.runner().start();
+    started.set_value();
+  } catch (...) {
+    started.set_exception(std::current_exception());
+  }
+}
+
 void Engine::Impl::loop() {
   const at::NoGradGuard no_grad;
+  start_runner();
   std::unique_lock lock(mutex);
   while (true) {
     busy = scheduler.has_work();
@@ -221,6 +233,7 @@ Engine::Engine(std::shared_ptr<Transformer> model, std::shared_ptr<const Tokeniz
       tokenizer_(std::move(tokenizer)),
       chat_template_(std::move(chat_template)),
       impl_(std::make_unique<Impl>(*this, options, std::move(name), device)) {
+  impl_->started.get_future().get();
   log::info("{}: {}", impl_->name, numerics());
 }
 

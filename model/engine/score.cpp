@@ -1,11 +1,11 @@
 #include "model/engine/score.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <span>
 
 #include "base/error.h"
 #include "model/transformer/decoder_layer.h"
@@ -14,6 +14,15 @@ namespace weft {
 namespace {
 
 constexpr int64_t kTokensPerPack = 4096;
+
+// Texts of one adapter laid end to end, and which of their next-token logprobs are wanted.
+struct ScorePack {
+  std::vector<int64_t> lengths;
+  std::vector<int64_t> ids;
+  std::vector<int64_t> rows;     // places in `ids`
+  std::vector<int64_t> targets;  // the id after each of `rows`
+  const Lora* lora = nullptr;
+};
 
 int64_t length(const ScoreRequest& r) {
   return static_cast<int64_t>(r.prompt_ids.size() + r.ids.size());
@@ -37,17 +46,21 @@ ScorePack make_pack(const std::vector<ScoreRequest>& requests, std::span<const s
   return pack;
 }
 
-}  // namespace
-
-at::Tensor index_tensor(const std::vector<int64_t>& values) {
-  at::Tensor t = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
-  std::copy(values.begin(), values.end(), t.data_ptr<int64_t>());
-  return t;
+// log p(targets | text up to the row), [rows] f32 on the CPU.
+at::Tensor score_pack(const Transformer& model, const ScorePack& pack) {
+  const at::Device device = model.device();
+  const PackedBatch batch = PackedBatch::from_lengths(pack.lengths);
+  const at::Tensor hidden = model.forward(
+      index_tensor(pack.ids).to(device), PackedAttention(model, batch),
+      adapter_of_all(pack.lora, std::ssize(pack.ids)), index_tensor(pack.rows).to(device));
+  return model.token_logprobs(hidden, index_tensor(pack.targets).to(device)).cpu();
 }
 
-std::vector<std::vector<float>> score_in_packs(
-    const std::vector<ScoreRequest>& requests,
-    const std::vector<std::shared_ptr<const Lora>>& adapters, const PackScorer& scorer) {
+}  // namespace
+
+std::vector<std::vector<float>> score_packed(
+    const Transformer& model, const std::vector<ScoreRequest>& requests,
+    const std::vector<std::shared_ptr<const Lora>>& adapters) {
   const at::NoGradGuard no_grad;
   std::vector<std::vector<float>> result(requests.size());
   std::vector<size_t> order(requests.size());
@@ -62,7 +75,8 @@ std::vector<std::vector<float>> score_in_packs(
       tokens += length(requests[order[end++]]);
     }
     const auto members = std::span(order).subspan(begin, end - begin);
-    const at::Tensor logprobs = scorer(make_pack(requests, members, adapters[order[begin]].get()));
+    const at::Tensor logprobs =
+        score_pack(model, make_pack(requests, members, adapters[order[begin]].get()));
     const float* at = logprobs.const_data_ptr<float>();
     for (size_t i : members) {
       const size_t n = requests[i].ids.size();
@@ -75,18 +89,6 @@ std::vector<std::vector<float>> score_in_packs(
     begin = end;
   }
   return result;
-}
-
-std::vector<std::vector<float>> score_packed(
-    const Transformer& model, const std::vector<ScoreRequest>& requests,
-    const std::vector<std::shared_ptr<const Lora>>& adapters) {
-  return score_in_packs(requests, adapters, [&](const ScorePack& pack) {
-    const PackedBatch batch = PackedBatch::from_lengths(pack.lengths);
-    const at::Tensor hidden =
-        model.forward(index_tensor(pack.ids), PackedAttention(model, batch),
-                      adapter_of_all(pack.lora, std::ssize(pack.ids)), index_tensor(pack.rows));
-    return model.token_logprobs(hidden, index_tensor(pack.targets));
-  });
 }
 
 }  // namespace weft

@@ -27,6 +27,10 @@ class StepRunner {
  public:
   virtual ~StepRunner() = default;
 
+  /// Called once, by the thread that makes all other calls, before them: makes it the device's and
+  /// records what is replayed later.
+  virtual void start() {}
+
   /// Which products run, and how far logprobs of one text computed in different batches may differ:
   /// one line for people.
   virtual std::string numerics() const = 0;

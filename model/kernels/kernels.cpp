@@ -11,6 +11,7 @@
 #include <numeric>
 #include <vector>
 
+#include "base/error.h"
 #include "model/kernels/parallel.h"
 
 namespace weft::kernels {
@@ -83,6 +84,10 @@ void multiply(const at::Tensor& x, const at::Tensor& w, GemmArgs<T> args) {
 
 }  // namespace
 
+void refuse_device(const at::Tensor& t) {
+  throw Error("the CPU's kernels cannot read a tensor on " + t.device().str());
+}
+
 bool has_bf16_products() { return kernel_table().has_bf16_products; }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
@@ -103,8 +108,10 @@ void add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w,
   });
 }
 
-at::Tensor linear_f32(const at::Tensor& x, const at::Tensor& w) {
-  at::Tensor y = at::empty({x.size(0), w.size(0)}, x.options().dtype(at::kFloat));
+at::Tensor linear_f32(const at::Tensor& x, const at::Tensor& w, const at::Tensor& out) {
+  const at::Tensor y =
+      out.defined() ? out : at::empty({x.size(0), w.size(0)}, x.options().dtype(at::kFloat));
+  TORCH_INTERNAL_ASSERT(y.is_contiguous());
   with_row_type(x.scalar_type(),
                 [&](auto tag) { multiply<decltype(tag)>(x, w, {.f32 = data<float>(y)}); });
   return y;

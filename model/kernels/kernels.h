@@ -1,5 +1,5 @@
 /// CPU kernels on tensors: what LibTorch does slowly or not at all on a CPU. Forward functions here
-/// record no gradient; `model/transformer/ops.h` joins them with their backward functions.
+/// record no gradient; `model/ops/ops.h` joins them with their backward functions.
 ///
 /// Tensors are contiguous CPU tensors of dtype f32 or bf16; arithmetic inside is fp32.
 #pragma once
@@ -24,8 +24,8 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bi
 void add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w,
                 const at::Tensor& out);
 
-/// The same as `linear` in fp32 whatever the dtype of x and w: [m, n] f32.
-at::Tensor linear_f32(const at::Tensor& x, const at::Tensor& w);
+/// The same as `linear` in fp32 whatever the dtype of x and w: [m, n] f32, `out` where it is given.
+at::Tensor linear_f32(const at::Tensor& x, const at::Tensor& w, const at::Tensor& out = {});
 
 /// Square root of the sum of x^2, of any shape. Numbers are widened to double and summed in blocks
 /// of fixed size: the same bits on any number of threads. NaN and infinity make it so.
@@ -55,14 +55,18 @@ at::Tensor silu_mul_backward(const at::Tensor& gy, const at::Tensor& gate_up);
 void rope(const at::Tensor& x, const at::Tensor& table, const at::Tensor& positions, int64_t heads,
           int64_t dim, float sign);
 
+[[noreturn]] void refuse_device(const at::Tensor& t);
+
 /// Calls f(float{}) or f(Bf16{}) by dtype.
 template <class F>
 auto with_row_type(at::ScalarType dtype, F&& f) {
   return dtype == at::kFloat ? f(float{}) : f(Bf16{});
 }
 
+/// The elements of a tensor on the CPU. Throws Error for one on another device.
 template <class T>
 T* data(const at::Tensor& t) {
+  if (!t.is_cpu()) refuse_device(t);
   return static_cast<T*>(t.data_ptr());
 }
 

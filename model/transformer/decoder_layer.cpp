@@ -3,8 +3,6 @@
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
-#include "model/kernels/kernels.h"
-#include "model/transformer/ops.h"
 
 namespace weft {
 namespace {
@@ -14,14 +12,13 @@ class AdaptedLayer {
   AdaptedLayer(const Transformer& model, int64_t layer, std::span<const AdapterRows> adapters)
       : adapters_(adapters) {
     for (const AdapterRows& rows : adapters) {
-      updates_.push_back(rows.lora->updates(layer, model.dtype()));
+      updates_.push_back(rows.lora->updates(layer, model.dtype(), model.device()));
     }
   }
 
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const kernels::Int8Matrix& int8,
                     const at::Tensor& bias, LoraUpdate LoraUpdates::*which) const {
-    WEFT_ASSERT(!int8.defined() || !at::GradMode::is_enabled());
-    at::Tensor y = int8.defined() ? kernels::linear(x, int8, bias) : weft::linear(x, w, bias);
+    at::Tensor y = int8.defined() ? ops::linear(x, int8, bias) : ops::linear(x, w, bias);
     for (size_t i = 0; i < adapters_.size(); ++i) {
       const LoraUpdate& update = updates_[i].*which;
       if (update.a.defined()) add(y, x, update, adapters_[i].begin, adapters_[i].end);
@@ -33,12 +30,12 @@ class AdaptedLayer {
   static void add(at::Tensor& y, const at::Tensor& x, const LoraUpdate& update, int64_t begin,
                   int64_t end) {
     if (begin == 0 && end == y.size(0)) {
-      y = add_linear(y, weft::linear(x, update.a), update.b);
+      y = ops::add_linear(y, ops::linear(x, update.a), update.b);
       return;
     }
     WEFT_ASSERT(!at::GradMode::is_enabled());  // add_linear then writes into y
-    add_linear(y.narrow(0, begin, end - begin),
-               weft::linear(x.narrow(0, begin, end - begin), update.a), update.b);
+    ops::add_linear(y.narrow(0, begin, end - begin),
+                    ops::linear(x.narrow(0, begin, end - begin), update.a), update.b);
   }
 
   std::span<const AdapterRows> adapters_;
@@ -50,8 +47,9 @@ class AdaptedLayer {
 at::Tensor PackedAttention::attend(int64_t, const TransformerLayer& weights,
                                    const at::Tensor& qkv) const {
   const kernels::HeadShape shape = model_.head_shape();
-  const at::Tensor heads = norm_heads(qkv, weights, shape, model_.config().rms_norm_eps);
-  return rotary_attention(heads, batch_, model_.rope_table(), shape);
+  const at::Tensor heads =
+      ops::norm_heads(qkv, weights.q_norm, weights.k_norm, shape, model_.config().rms_norm_eps);
+  return ops::rotary_attention(heads, plan_, model_.rope_table(), shape);
 }
 
 std::vector<AdapterRows> adapter_of_all(const Lora* lora, int64_t num_rows) {
@@ -61,12 +59,12 @@ std::vector<AdapterRows> adapter_of_all(const Lora* lora, int64_t num_rows) {
 
 at::Tensor add_norm(Residual& x, const at::Tensor& weight, double eps) {
   if (x.may_overwrite && !at::GradMode::is_enabled()) {
-    const at::Tensor y = kernels::add_rms_norm(x.hidden, x.delta, weight, eps);
+    const at::Tensor y = ops::add_rms_norm(x.hidden, x.delta, weight, eps);
     x.delta.reset();
     return y;
   }
   if (x.delta.defined()) x = {x.hidden + x.delta, {}, true};
-  return rms_norm(x.hidden, weight, eps);
+  return ops::rms_norm(x.hidden, weight, eps);
 }
 
 Residual decoder_layer(const Transformer& model, int64_t layer, Residual x,
@@ -81,7 +79,8 @@ Residual decoder_layer(const Transformer& model, int64_t layer, Residual x,
   const at::Tensor middle = add_norm(x, w.post_norm, eps);
   const at::Tensor gate_up =
       adapted.linear(middle, w.gate_up, w.int8.gate_up, w.gate_up_bias, &LoraUpdates::gate_up);
-  x.delta = adapted.linear(silu_mul(gate_up), w.down, w.int8.down, w.down_bias, &LoraUpdates::down);
+  x.delta =
+      adapted.linear(ops::silu_mul(gate_up), w.down, w.int8.down, w.down_bias, &LoraUpdates::down);
   return x;
 }
 

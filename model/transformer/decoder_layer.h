@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "model/ops/ops.h"
 #include "model/transformer/lora.h"
 #include "model/transformer/transformer.h"
 
@@ -37,18 +38,17 @@ class Attention {
                             const at::Tensor& qkv) const = 0;
 };
 
-/// Attention inside each sequence of a packed batch; differentiable. Borrows both, which must
-/// outlive the backward pass.
+/// Attention inside each sequence of a packed batch; differentiable. Borrows the model.
 class PackedAttention : public Attention {
  public:
   PackedAttention(const Transformer& model, const PackedBatch& batch)
-      : model_(model), batch_(batch) {}
+      : model_(model), plan_(ops::plan_packed(batch, model.device())) {}
   at::Tensor attend(int64_t layer, const TransformerLayer& weights,
                     const at::Tensor& qkv) const override;
 
  private:
   const Transformer& model_;
-  const PackedBatch& batch_;
+  const ops::PackedPlanPtr plan_;
 };
 
 /// Rows [begin, end) of a batch that one adapter applies to. Gradients of an adapter are recorded

@@ -53,7 +53,8 @@ std::string peft_name(int64_t layer, int p, char which) {
 }
 
 LoraUpdate make_update(const LoraLayer& layer, const TransformerConfig& model,
-                       std::span<const Projection> group, double scale, at::ScalarType dtype) {
+                       std::span<const Projection> group, double scale,
+                       const at::TensorOptions& options) {
   std::vector<at::Tensor> a, b;
   int64_t width = 0, before = 0;
   for (Projection p : group) {
@@ -74,7 +75,7 @@ LoraUpdate make_update(const LoraLayer& layer, const TransformerConfig& model,
                         1));
     before += rank;
   }
-  return {at::cat(a).to(dtype), at::cat(b).to(dtype)};
+  return {at::cat(a).to(options), at::cat(b).to(options)};
 }
 
 void copy_weight(const SafetensorsReader& file, const std::string& name, const at::Tensor& to,
@@ -123,6 +124,7 @@ struct Lora::Cache {
   struct Entry {
     LoraUpdates updates;
     at::ScalarType dtype = at::kFloat;
+    at::Device device = at::kCPU;
     int64_t version = -1;
   };
   std::mutex mutex;
@@ -277,16 +279,17 @@ void Lora::weights_changed() {
   for (Cache::Entry& entry : cache_->layers) entry = {};
 }
 
-LoraUpdates Lora::updates(int64_t l, at::ScalarType dtype) const {
+LoraUpdates Lora::updates(int64_t l, at::ScalarType dtype, at::Device device) const {
   using enum Projection;
   static constexpr Projection kQkv[] = {kQ, kK, kV}, kOutput[] = {kO}, kGateUp[] = {kGate, kUp},
                               kDownOnly[] = {kDown};
   const auto make = [&] {
     const LoraLayer& w = layers_[l];
-    return LoraUpdates{make_update(w, model_, kQkv, scale(), dtype),
-                       make_update(w, model_, kOutput, scale(), dtype),
-                       make_update(w, model_, kGateUp, scale(), dtype),
-                       make_update(w, model_, kDownOnly, scale(), dtype)};
+    const at::TensorOptions options = at::TensorOptions(dtype).device(device);
+    return LoraUpdates{make_update(w, model_, kQkv, scale(), options),
+                       make_update(w, model_, kOutput, scale(), options),
+                       make_update(w, model_, kGateUp, scale(), options),
+                       make_update(w, model_, kDownOnly, scale(), options)};
   };
   const auto trainable = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
   const LoraLayer& w = layers_[l];
@@ -297,9 +300,9 @@ LoraUpdates Lora::updates(int64_t l, at::ScalarType dtype) const {
   const std::lock_guard lock(cache_->mutex);
   Cache::Entry& entry = cache_->layers[l];
   const int64_t version = flats_[l]._version();
-  if (entry.version != version || entry.dtype != dtype) {
+  if (entry.version != version || entry.dtype != dtype || entry.device != device) {
     const at::NoGradGuard no_grad;
-    entry = {make(), dtype, version};
+    entry = {make(), dtype, device, version};
   }
   return entry.updates;
 }

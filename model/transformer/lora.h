@@ -97,9 +97,9 @@ class Lora {
   /// through tensors are noticed. Not while a forward pass runs.
   void weights_changed();
 
-  /// Updates of layer `l` in `dtype`: differentiable functions of the weights where grad mode is on
-  /// and they are trainable, else kept copies. Thread-safe.
-  LoraUpdates updates(int64_t l, at::ScalarType dtype) const;
+  /// Updates of layer `l` in `dtype` on `device`: differentiable functions of the weights where
+  /// grad mode is on and they are trainable, else kept copies. Thread-safe.
+  LoraUpdates updates(int64_t l, at::ScalarType dtype, at::Device device) const;
 
   ~Lora();
 

@@ -1,7 +1,6 @@
 #include "model/transformer/transformer.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
@@ -10,10 +9,9 @@
 #include "base/error.h"
 #include "model/kernels/kernels.h"
 #include "model/kernels/mapped_tensor.h"
-#include "model/kernels/parallel.h"
+#include "model/ops/ops.h"
 #include "model/transformer/decoder_layer.h"
 #include "model/transformer/lora.h"
-#include "model/transformer/ops.h"
 #include "model/transformer/rope.h"
 #include "model/transformer/weights.h"
 
@@ -23,29 +21,6 @@ namespace {
 constexpr int64_t kLogitRows = 256;
 
 }  // namespace
-
-PackedBatch PackedBatch::from_lengths(std::span<const int64_t> lengths) {
-  return with_prefixes(lengths, std::vector<int64_t>(lengths.size(), -1));
-}
-
-PackedBatch PackedBatch::with_prefixes(std::span<const int64_t> lengths,
-                                       std::span<const int64_t> prefix) {
-  WEFT_ASSERT(lengths.size() == prefix.size());
-  PackedBatch batch;
-  batch.cu_seqlens.push_back(0);
-  for (int64_t length : lengths) batch.cu_seqlens.push_back(batch.cu_seqlens.back() + length);
-  batch.prefix.assign(prefix.begin(), prefix.end());
-  batch.positions = at::empty({batch.num_tokens()}, at::kInt);
-  int32_t* position = batch.positions.data_ptr<int32_t>();
-  for (size_t s = 0; s < lengths.size(); ++s) {
-    const int64_t p = prefix[s];
-    WEFT_ASSERT(p < static_cast<int64_t>(s) && (p < 0 || prefix[p] < 0));
-    for (int64_t t = 0; t < lengths[s]; ++t) {
-      *position++ = static_cast<int32_t>(t + (p < 0 ? 0 : lengths[p]));
-    }
-  }
-  return batch;
-}
 
 Transformer::Transformer(const TransformerConfig& config, at::ScalarType dtype)
     : config_(config), dtype_(dtype), rope_(make_rope_table(config)) {
@@ -84,6 +59,7 @@ void Transformer::to(at::Device device) {
   WEFT_ASSERT(!is_rounded());
   const at::NoGradGuard no_grad;
   embedding_ = embedding_.to(device);
+  rope_ = rope_.to(device);
   final_norm_ = final_norm_.to(device);
   if (lm_head_.defined()) lm_head_ = lm_head_.to(device);
   for (TransformerLayer& layer : layers_) {
@@ -93,24 +69,22 @@ void Transformer::to(at::Device device) {
 
 at::Tensor Transformer::embed(const at::Tensor& ids) const {
   if (!embedding_.defined()) return kernels::take_rows(lm_head_int8_, ids, dtype_);
-  const bool records = at::GradMode::is_enabled() && embedding_.requires_grad();
-  const bool plain = !records && embedding_.is_cpu() && ids.scalar_type() == at::kLong;
-  return plain ? kernels::take_rows(embedding_, ids) : at::embedding(embedding_, ids);
+  return ops::take_rows(embedding_, ids);
 }
 
 at::Tensor Transformer::layer_forward(int64_t layer, const at::Tensor& hidden,
-                                      const PackedBatch& batch, const Lora* lora) const {
+                                      const Attention& attention, const Lora* lora) const {
   const auto adapters = adapter_of_all(lora, hidden.size(0));
-  return decoder_layer(*this, layer, {hidden, {}}, PackedAttention(*this, batch), adapters).sum();
+  return decoder_layer(*this, layer, {hidden, {}}, attention, adapters).sum();
 }
 
 at::Tensor Transformer::final_norm(const at::Tensor& hidden) const {
-  return rms_norm(hidden, final_norm_, config_.rms_norm_eps);
+  return ops::rms_norm(hidden, final_norm_, config_.rms_norm_eps);
 }
 
-at::Tensor Transformer::logits(const at::Tensor& final_hidden) const {
+at::Tensor Transformer::logits(const at::Tensor& final_hidden, const at::Tensor& out) const {
   if (is_rounded()) return kernels::linear_f32(final_hidden, lm_head_int8_);
-  return lm_head_logits(final_hidden, lm_head_weight());
+  return lm_head_logits(final_hidden, lm_head_weight(), out);
 }
 
 const at::Tensor& Transformer::lm_head_weight() const {
@@ -131,8 +105,8 @@ at::Tensor Transformer::forward(const at::Tensor& ids, const Attention& attentio
   }
   if (rows.defined()) {
     WEFT_ASSERT(!at::GradMode::is_enabled());
-    x.hidden = kernels::take_rows(x.hidden, rows);
-    x.delta = kernels::take_rows(x.delta, rows);
+    x.hidden = ops::take_rows(x.hidden, rows);
+    x.delta = ops::take_rows(x.delta, rows);
   }
   return add_norm(x, final_norm_, config_.rms_norm_eps);
 }
@@ -142,9 +116,10 @@ at::Tensor Transformer::forward_hidden(const at::Tensor& ids, const PackedBatch&
   return forward(ids, PackedAttention(*this, batch), adapter_of_all(lora, ids.size(0)));
 }
 
-at::Tensor lm_head_logits(const at::Tensor& final_hidden, const at::Tensor& weight) {
+at::Tensor lm_head_logits(const at::Tensor& final_hidden, const at::Tensor& weight,
+                          const at::Tensor& out) {
   const at::NoGradGuard no_grad;
-  return kernels::linear_f32(final_hidden, weight);
+  return ops::linear_f32(final_hidden, weight, out);
 }
 
 at::Tensor Transformer::token_logprobs(const at::Tensor& final_hidden,
@@ -152,19 +127,11 @@ at::Tensor Transformer::token_logprobs(const at::Tensor& final_hidden,
   const at::NoGradGuard no_grad;
   const int64_t rows = final_hidden.size(0);
   at::Tensor result = at::empty({rows}, final_hidden.options().dtype(at::kFloat));
-  const int64_t* target = targets.const_data_ptr<int64_t>();
-  float* out = result.data_ptr<float>();
   for (int64_t first = 0; first < rows; first += kLogitRows) {
     const int64_t count = std::min(kLogitRows, rows - first);
-    const at::Tensor rows_logits = logits(final_hidden.narrow(0, first, count));
-    const int64_t size = rows_logits.size(1);
-    const float* logit = rows_logits.const_data_ptr<float>();
-    kernels::parallel_ranges(count, 1, [&](int64_t b, int64_t e) {
-      for (int64_t r = b; r < e; ++r) {
-        out[first + r] = logit[r * size + target[first + r]] -
-                         kernels::kernel_table().log_sum_exp(logit + r * size, size);
-      }
-    });
+    const at::Tensor some = logits(final_hidden.narrow(0, first, count));
+    result.narrow(0, first, count)
+        .copy_(ops::token_logprobs(some, targets.narrow(0, first, count)));
   }
   return result;
 }

@@ -15,33 +15,13 @@
 #include "model/checkpoint/model_config.h"
 #include "model/kernels/attention.h"
 #include "model/kernels/int8.h"
+#include "model/ops/packed_batch.h"
 
 namespace weft {
 
 class Attention;
 class Lora;
 struct AdapterRows;
-
-/// Sequences laid end to end, without padding. Token t of the batch belongs to sequence s with
-/// cu_seqlens[s] <= t < cu_seqlens[s + 1].
-struct PackedBatch {
-  std::vector<int64_t> cu_seqlens;  ///< [num_sequences + 1], from 0 to T
-  /// [num_sequences] -1, or the sequence (earlier in the batch, itself without a prefix) whose
-  /// tokens all come before this one's: completions of one prompt share its forward pass.
-  std::vector<int64_t> prefix;
-  at::Tensor positions;  ///< [T] int32 on the CPU, place of each token in its text, from 0
-
-  int64_t num_tokens() const { return cu_seqlens.back(); }
-  int64_t num_sequences() const { return static_cast<int64_t>(cu_seqlens.size()) - 1; }
-
-  /// Independent sequences; positions start at 0 in each.
-  static PackedBatch from_lengths(std::span<const int64_t> lengths);
-
-  /// Sequences some of which follow another: `prefix[s]` as above. Throws std::logic_error on a
-  /// prefix that is not earlier or has a prefix itself.
-  static PackedBatch with_prefixes(std::span<const int64_t> lengths,
-                                   std::span<const int64_t> prefix);
-};
 
 /// A weight by its name inside Weft ("layers.3.qkv.weight"); the tensor belongs to the model.
 struct NamedParameter {
@@ -89,12 +69,13 @@ class Transformer {
   static std::unique_ptr<Transformer> random(const TransformerConfig& config, at::ScalarType dtype,
                                              uint64_t seed, double stddev = 0.02);
 
-  /// Moves every weight to a device of LibTorch. Not while anybody else uses them; tensors taken
-  /// from the model before keep the old ones.
+  /// Moves every weight and the rope table to a device of LibTorch. Not while anybody else uses
+  /// them; tensors taken from the model before keep the old ones.
   void to(at::Device device);
 
   const TransformerConfig& config() const { return config_; }
   at::ScalarType dtype() const { return dtype_; }
+  at::Device device() const { return final_norm_.device(); }
   int64_t num_layers() const { return config_.num_layers; }
   kernels::HeadShape head_shape() const {
     return {config_.num_heads, config_.num_kv_heads, config_.head_dim};
@@ -110,16 +91,17 @@ class Transformer {
   /// ids [T] int64 -> [T, H].
   at::Tensor embed(const at::Tensor& ids) const;
 
-  /// One layer over a packed batch, residual included: hidden [T, H] -> [T, H]. `lora` may be null;
-  /// it then applies to every token.
-  at::Tensor layer_forward(int64_t layer, const at::Tensor& hidden, const PackedBatch& batch,
+  /// One layer, residual included: hidden [T, H] -> [T, H]. `lora`, which may be null, applies to
+  /// every token.
+  at::Tensor layer_forward(int64_t layer, const at::Tensor& hidden, const Attention& attention,
                            const Lora* lora = nullptr) const;
 
   /// Last norm: [T, H] -> [T, H].
   at::Tensor final_norm(const at::Tensor& hidden) const;
 
-  /// fp32 logits [T, V] of final hidden states [T, H]. Records no gradient.
-  at::Tensor logits(const at::Tensor& final_hidden) const;
+  /// fp32 logits [T, V] of final hidden states [T, H], written to `out` where that is given.
+  /// Records no gradient.
+  at::Tensor logits(const at::Tensor& final_hidden, const at::Tensor& out = {}) const;
 
   /// [V, H]; the embedding itself where the head is tied.
   const at::Tensor& lm_head_weight() const;
@@ -165,8 +147,9 @@ class Transformer {
   at::Tensor rope_;                   // [max_positions, 2, head_dim / 2] f32: cosines, sines
 };
 
-/// fp32 logits [T, V] of final hidden states [T, H] and a head [V, H]. The product is accumulated
-/// and returned in fp32 for either dtype. Records no gradient.
-at::Tensor lm_head_logits(const at::Tensor& final_hidden, const at::Tensor& weight);
+/// fp32 logits [T, V] of final hidden states [T, H] and a head [V, H], written to `out` where that
+/// is given. The product is accumulated and returned in fp32 for either dtype. Records no gradient.
+at::Tensor lm_head_logits(const at::Tensor& final_hidden, const at::Tensor& weight,
+                          const at::Tensor& out = {});
 
 }  // namespace weft

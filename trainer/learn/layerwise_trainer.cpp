@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "base/error.h"
+#include "model/transformer/decoder_layer.h"
 
 namespace weft {
 namespace {
@@ -50,7 +51,7 @@ LayerwiseTrainer::LayerwiseTrainer(Transformer& model, Lora* lora, const Layerwi
 }
 
 std::vector<LayerwiseTrainer::LayerTape> LayerwiseTrainer::forward_layers(
-    const Microbatch& microbatch, at::Tensor& hidden) const {
+    const Attention& attention, at::Tensor& hidden) const {
   const int64_t num_layers = model_.num_layers();
   const int64_t kept =
       options_.keep_activations_layers < 0 ? num_layers : options_.keep_activations_layers;
@@ -59,7 +60,7 @@ std::vector<LayerwiseTrainer::LayerTape> LayerwiseTrainer::forward_layers(
     const bool keep = l >= num_layers - kept;
     at::AutoGradMode grad_mode(keep);
     tapes[l].input = leaf(hidden, l > 0 || trains_model());
-    const at::Tensor output = model_.layer_forward(l, tapes[l].input, microbatch.batch, lora_);
+    const at::Tensor output = model_.layer_forward(l, tapes[l].input, attention, lora_);
     if (keep) tapes[l].output = output;
     hidden = output.detach();
   }
@@ -93,11 +94,10 @@ at::Tensor LayerwiseTrainer::loss_head(const Microbatch& microbatch, const at::T
 
 at::Tensor LayerwiseTrainer::layer_backward(int64_t layer, LayerTape tape,
                                             const at::Tensor& output_grad,
-                                            const Microbatch& microbatch,
-                                            GradientBuffer& gradients) {
+                                            const Attention& attention, GradientBuffer& gradients) {
   if (!tape.output.defined()) {
     at::AutoGradMode grad_mode(true);
-    tape.output = model_.layer_forward(layer, tape.input, microbatch.batch, lora_);
+    tape.output = model_.layer_forward(layer, tape.input, attention, lora_);
   }
   std::vector<at::Tensor> inputs;
   const size_t begin = layer_begin_[layer], end = layer_begin_[layer + 1];
@@ -113,12 +113,13 @@ MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& microbatch
                                                     const CoefficientFn& coefficients,
                                                     GradientBuffer& gradients) {
   at::NoGradGuard no_grad;
+  const PackedAttention attention(model_, microbatch.batch);
   at::Tensor hidden = model_.embed(microbatch.ids);
-  std::vector<LayerTape> tapes = forward_layers(microbatch, hidden);
+  std::vector<LayerTape> tapes = forward_layers(attention, hidden);
   MicrobatchResult result;
   at::Tensor grad = loss_head(microbatch, hidden, coefficients, gradients, result);
   for (int64_t l = model_.num_layers() - 1; l >= 0; --l) {
-    grad = layer_backward(l, std::move(tapes[l]), grad, microbatch, gradients);
+    grad = layer_backward(l, std::move(tapes[l]), grad, attention, gradients);
   }
   if (trains_model()) {
     gradients.view(embedding_index_).index_add_(0, microbatch.ids, grad.to(at::kFloat));
@@ -129,11 +130,9 @@ MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& microbatch
 at::Tensor score_microbatch(const Transformer& model, const Lora* lora,
                             const Microbatch& microbatch, double temperature) {
   at::NoGradGuard no_grad;
-  at::Tensor hidden = model.embed(microbatch.ids);
-  for (int64_t l = 0; l < model.num_layers(); ++l) {
-    hidden = model.layer_forward(l, hidden, microbatch.batch, lora);
-  }
-  const at::Tensor normed = model.final_norm(hidden.index_select(0, microbatch.rows));
+  const at::Tensor normed =
+      model.forward(microbatch.ids, PackedAttention(model, microbatch.batch),
+                    adapter_of_all(lora, microbatch.ids.size(0)), microbatch.rows);
   LinearCrossEntropyOptions options;
   options.temperature = temperature;
   return linear_cross_entropy(normed, model.lm_head_weight(), microbatch.targets, {}, nullptr,

@@ -53,12 +53,12 @@ class LayerwiseTrainer {
     at::Tensor input;   // [T, H]
     at::Tensor output;  // [T, H] with its graph; undefined where it is to be recomputed
   };
-  std::vector<LayerTape> forward_layers(const Microbatch& microbatch, at::Tensor& hidden) const;
+  std::vector<LayerTape> forward_layers(const Attention& attention, at::Tensor& hidden) const;
   at::Tensor loss_head(const Microbatch& microbatch, const at::Tensor& hidden,
                        const CoefficientFn& coefficients, GradientBuffer& gradients,
                        MicrobatchResult& result);
   at::Tensor layer_backward(int64_t layer, LayerTape tape, const at::Tensor& output_grad,
-                            const Microbatch& microbatch, GradientBuffer& gradients);
+                            const Attention& attention, GradientBuffer& gradients);
   bool trains_model() const { return lora_ == nullptr; }
 
   Transformer& model_;

@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "model/checkpoint/hf_model.h"
-#include "model/device/tensor_device.h"
+#include "model/ops/tensor_device.h"
 #include "tests/model/engine/gpu_under_test.h"
 #include "tests/support/support.h"
 

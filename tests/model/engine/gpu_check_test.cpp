@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "model/device/tensor_device.h"
+#include "model/ops/tensor_device.h"
 #include "model/transformer/transformer.h"
 #include "tests/support/emulated_gpu.h"
 #include "tests/support/support.h"

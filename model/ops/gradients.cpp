@@ -1,33 +1,28 @@
-#include "model/transformer/ops.h"
+#include "model/ops/gradients.h"
 
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "model/kernels/kernels.h"
-
-namespace weft {
+namespace weft::ops::gradients {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-bool records(const at::Tensor& x) { return at::GradMode::is_enabled() && x.requires_grad(); }
-
 struct RmsNorm : Function<RmsNorm> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& w,
                             double eps) {
     const at::Tensor rstd = at::empty({x.size(0)}, x.options().dtype(at::kFloat));
-    at::Tensor y = kernels::add_rms_norm(x, {}, w, eps, rstd);
+    at::Tensor y = forms_for(x).add_rms_norm(x, {}, w, eps, rstd);
     ctx->save_for_backward({x, w, rstd});
     return y;
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& g) {
     const auto saved = ctx->get_saved_variables();
-    auto [gx, gw] = kernels::rms_norm_backward(g[0].contiguous(), saved[0], saved[1], saved[2],
-                                               ctx->needs_input_grad(1));
+    auto [gx, gw] = forms_for(g[0]).rms_norm_backward(g[0].contiguous(), saved[0], saved[1],
+                                                      saved[2], ctx->needs_input_grad(1));
     return {gx, gw, at::Tensor()};
   }
 };
@@ -35,40 +30,19 @@ struct RmsNorm : Function<RmsNorm> {
 struct SiluMul : Function<SiluMul> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate_up) {
     ctx->save_for_backward({gate_up});
-    return kernels::silu_mul(gate_up);
+    return forms_for(gate_up).silu_mul(gate_up);
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& g) {
-    return {kernels::silu_mul_backward(g[0].contiguous(), ctx->get_saved_variables()[0])};
+    return {forms_for(g[0]).silu_mul_backward(g[0].contiguous(), ctx->get_saved_variables()[0])};
   }
 };
-
-struct AttentionContext {
-  const PackedBatch* batch;
-  at::Tensor rope_table;
-  kernels::HeadShape shape;
-
-  kernels::PackedLayout layout() const { return {batch->cu_seqlens, batch->prefix}; }
-  void rotate(const at::Tensor& qkv, float sign) const {
-    kernels::rope(qkv, rope_table, batch->positions, shape.heads + shape.kv_heads, shape.dim, sign);
-  }
-};
-
-// Rotates a copy and attends.
-kernels::AttentionResult attend(const at::Tensor& qkv, const AttentionContext& context,
-                                at::Tensor& rotated) {
-  rotated = qkv.clone();
-  context.rotate(rotated, 1.0f);
-  return kernels::packed_attention(rotated, context.layout(), context.shape);
-}
 
 struct RotaryAttention : Function<RotaryAttention> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const PackedBatch* batch,
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const PackedPlanPtr& plan,
                             const at::Tensor& rope_table, kernels::HeadShape shape) {
-    const AttentionContext context{batch, rope_table, shape};
-    at::Tensor rotated;
-    const auto result = attend(qkv, context, rotated);
-    ctx->save_for_backward({rotated, result.out, result.lse, rope_table});
-    ctx->saved_data["batch"] = reinterpret_cast<int64_t>(batch);
+    const auto result = forms_for(qkv).rotary_attention(qkv, *plan, rope_table, shape);
+    ctx->save_for_backward({result.out, result.rotated, result.lse, rope_table});
+    ctx->saved_data["plan"] = c10::IValue::make_capsule(plan);
     ctx->saved_data["heads"] = shape.heads;
     ctx->saved_data["kv_heads"] = shape.kv_heads;
     ctx->saved_data["dim"] = shape.dim;
@@ -76,14 +50,13 @@ struct RotaryAttention : Function<RotaryAttention> {
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& g) {
     const auto saved = ctx->get_saved_variables();
-    const AttentionContext context{
-        reinterpret_cast<const PackedBatch*>(ctx->saved_data["batch"].toInt()),
-        saved[3],
-        {ctx->saved_data["heads"].toInt(), ctx->saved_data["kv_heads"].toInt(),
-         ctx->saved_data["dim"].toInt()}};
-    at::Tensor g_qkv = kernels::packed_attention_backward(
-        g[0].contiguous(), saved[0], {saved[1], saved[2]}, context.layout(), context.shape);
-    context.rotate(g_qkv, -1.0f);
+    const auto plan = ctx->saved_data["plan"].toCapsule();
+    const kernels::HeadShape shape{ctx->saved_data["heads"].toInt(),
+                                   ctx->saved_data["kv_heads"].toInt(),
+                                   ctx->saved_data["dim"].toInt()};
+    at::Tensor g_qkv = forms_for(g[0]).rotary_attention_backward(
+        g[0].contiguous(), {saved[0], saved[1], saved[2]}, static_cast<const PackedPlan&>(*plan),
+        saved[3], shape);
     return {g_qkv, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
@@ -99,7 +72,7 @@ struct Linear : Function<Linear> {
                             const std::optional<at::Tensor>& bias) {
     ctx->save_for_backward({x, w});
     ctx->saved_data["has_bias"] = bias.has_value();
-    return kernels::linear(x, w, bias.value_or(at::Tensor()));
+    return forms_for(x).linear(x, w, bias.value_or(at::Tensor()));
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& g) {
     const auto saved = ctx->get_saved_variables();
@@ -116,7 +89,7 @@ struct AddLinear : Function<AddLinear> {
                             const at::Tensor& w) {
     ctx->save_for_backward({x, w});
     at::Tensor out = at::empty_like(y);
-    kernels::add_linear(y, x, w, out);
+    forms_for(x).add_linear(y, x, w, out);
     return out;
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& g) {
@@ -131,42 +104,22 @@ struct AddLinear : Function<AddLinear> {
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
-  if (!at::GradMode::is_enabled()) return kernels::linear(x, w, bias);
   return Linear::apply(x, w, bias.defined() ? std::optional(bias) : std::nullopt);
 }
 
 at::Tensor add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w) {
-  if (at::GradMode::is_enabled()) return AddLinear::apply(y, x, w);
-  kernels::add_linear(y, x, w, y);
-  return y;
+  return AddLinear::apply(y, x, w);
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& w, double eps) {
-  if (records(x) || records(w)) return RmsNorm::apply(x, w, eps);
-  return kernels::add_rms_norm(x, {}, w, eps);
+  return RmsNorm::apply(x, w, eps);
 }
 
-at::Tensor norm_heads(const at::Tensor& qkv, const TransformerLayer& layer,
-                      const kernels::HeadShape& shape, double eps) {
-  if (!layer.q_norm.defined()) return qkv;
-  const int64_t rows = qkv.size(0), q = shape.heads * shape.dim, kv = shape.kv_heads * shape.dim;
-  const auto normed = [&](int64_t first, int64_t count, const at::Tensor& weight) {
-    const at::Tensor heads = qkv.narrow(1, first, count).reshape({-1, shape.dim});
-    return rms_norm(heads, weight, eps).view({rows, count});
-  };
-  return at::cat(
-      {normed(0, q, layer.q_norm), normed(q, kv, layer.k_norm), qkv.narrow(1, q + kv, kv)}, 1);
-}
+at::Tensor silu_mul(const at::Tensor& gate_up) { return SiluMul::apply(gate_up); }
 
-at::Tensor silu_mul(const at::Tensor& gate_up) {
-  return records(gate_up) ? SiluMul::apply(gate_up) : kernels::silu_mul(gate_up);
-}
-
-at::Tensor rotary_attention(const at::Tensor& qkv, const PackedBatch& batch,
+at::Tensor rotary_attention(const at::Tensor& qkv, const PackedPlanPtr& plan,
                             const at::Tensor& rope_table, const kernels::HeadShape& shape) {
-  if (records(qkv)) return RotaryAttention::apply(qkv, &batch, rope_table, shape);
-  at::Tensor rotated;
-  return attend(qkv, {&batch, rope_table, shape}, rotated).out;
+  return RotaryAttention::apply(qkv, plan, rope_table, shape);
 }
 
-}  // namespace weft
+}  // namespace weft::ops::gradients

@@ -1,11 +1,11 @@
 // Products with gradients: of bf16, for which the forward pass is our own, beside LibTorch's.
-#include "model/transformer/ops.h"
-
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
+
+#include "model/ops/ops.h"
 
 namespace weft {
 namespace {
@@ -34,22 +34,22 @@ class ProductOf : public testing::TestWithParam<at::ScalarType> {};
 TEST_P(ProductOf, LinearIsLibTorchsWithItsGradients) {
   const auto x = leaf({19, 70}, GetParam()), w = leaf({37, 70}, GetParam()),
              bias = leaf({37}, GetParam());
-  expect_same(weft::linear(x, w), at::linear(x, w), {x, w});
-  expect_same(weft::linear(x, w, bias), at::linear(x, w, bias), {x, w, bias});
+  expect_same(ops::linear(x, w), at::linear(x, w), {x, w});
+  expect_same(ops::linear(x, w, bias), at::linear(x, w, bias), {x, w, bias});
 }
 
 TEST_P(ProductOf, FrozenWeightsGetNoGradient) {
   const auto x = leaf({19, 70}, GetParam()), w = at::randn({37, 70}).to(GetParam()),
              bias = at::randn({37}).to(GetParam());
-  expect_same(weft::linear(x, w), at::linear(x, w), {x});
-  expect_same(weft::linear(x, w, bias), at::linear(x, w, bias), {x});
+  expect_same(ops::linear(x, w), at::linear(x, w), {x});
+  expect_same(ops::linear(x, w, bias), at::linear(x, w, bias), {x});
 }
 
 TEST_P(ProductOf, AddLinearIsAddmmWithItsGradients) {
   const auto y = leaf({19, 37}, GetParam()), x = leaf({19, 16}, GetParam()),
              w = leaf({37, 16}, GetParam());
   const at::Tensor before = y.detach().clone();
-  expect_same(weft::add_linear(y, x, w), at::addmm(y, x, w.t()), {y, x, w});
+  expect_same(ops::add_linear(y, x, w), at::addmm(y, x, w.t()), {y, x, w});
   EXPECT_TRUE(y.equal(before));
 }
 

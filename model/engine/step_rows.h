@@ -1,0 +1,23 @@
+/// The spans of a step side by side, as the decoder reads them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/engine/paged_forward.h"
+#include "model/kernels/attention.h"
+#include "model/transformer/decoder_layer.h"
+
+namespace weft {
+
+struct StepRows {
+  std::vector<int32_t> ids;               ///< [rows]
+  std::vector<kernels::PagedSpan> spans;  ///< block tables are those of the spans
+  std::vector<int64_t> wanted;            ///< rows whose logits are
+  std::vector<AdapterRows> adapters;
+
+  explicit StepRows(const std::vector<StepSpan>& spans);
+  int64_t num_rows() const { return static_cast<int64_t>(ids.size()); }
+};
+
+}  // namespace weft
