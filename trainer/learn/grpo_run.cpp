@@ -305,15 +305,16 @@ class GrpoRun {
     write_file_atomically(dir_.file("before_after.json"), dump_json_pretty(both));
   }
 
-  /// Of the models, and of the rollouts that were trained on. Where one thing is computed at a
-  /// time, it does not matter whose products they are.
+  /// Of the models, and of the rollouts that were trained on.
   Json clock() const {
-    std::vector<std::string> reasons;
-    if (!config_.exact || config_.runner.max_concurrent > 1) {
-      reasons = clock_reasons(config_.model, /*on_gpu=*/false);
-    }
-    if (config_.worker.kind == ModelKind::kRemote) {
-      reasons.push_back("a server answers as " + config_.worker.remote.model);
+    std::vector<std::string> reasons = clock_reasons(config_.model, /*on_gpu=*/false);
+    const ModelOptions& worker = config_.worker;
+    if (worker.kind == ModelKind::kRemote) {
+      reasons.push_back("a server answers as " + worker.remote.model);
+    } else if (!worker.model.empty() && worker.model != config_.model) {
+      for (auto& reason : clock_reasons(worker.model, /*on_gpu=*/false)) {
+        reasons.push_back(std::move(reason));
+      }
     }
     int64_t decisions = 0;
     JsonlReader reader(dir_.file("rollouts.jsonl"));

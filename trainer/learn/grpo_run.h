@@ -7,9 +7,9 @@
 namespace weft {
 
 /// Loads, trains, and leaves in config.out: checkpoints, `final/`, metrics, `rollouts.jsonl` (one
-/// line for each rollout), `summary.json`, `usage.json` (tokens of its engines), and with
-/// validation `before_after.json` ({"before","after"}, each {"reward","valid","pass","n",
-/// "tasks":[{"id","rewards":[..]}]}) and `validation.jsonl`.
+/// line for each rollout), `summary.json` (with "clock": base/clock_report.h), `usage.json` (tokens
+/// of its engines), and with validation `before_after.json` ({"before","after"}, each
+/// {"reward","valid","pass","n","tasks":[{"id","rewards":[..]}]}) and `validation.jsonl`.
 ///
 /// With `resume` it goes on from the newest checkpoint: weights, optimizer, order of prompts and
 /// seeds are exactly those of an uninterrupted run. Whatever ends it early (SIGINT, SIGTERM, a full

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/clock_report.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -14,6 +15,7 @@
 #include "base/stop.h"
 #include "data/provenance.h"
 #include "model/checkpoint/hf_model.h"
+#include "model/open_model.h"
 #include "trainer/learn/memory_plan.h"
 #include "trainer/learn/policy.h"
 #include "trainer/learn/step_log.h"
@@ -127,7 +129,12 @@ class SftRun {
     const LearnOptions& learn = config_.learn;
     write_teachers(dir_.file("final"),
                    learn.init_adapter.empty() ? config_.model : learn.init_adapter, data_.teachers);
-    write_file_atomically(dir_.file("summary.json"), dump_json_pretty(state_of(summary_)));
+    Json summary = state_of(summary_);
+    summary["clock"] =
+        report_clock(data_.through_template ? clock_reasons(config_.model, /*on_gpu=*/false)
+                                            : std::vector<std::string>(),
+                     /*decisions=*/0);
+    write_file_atomically(dir_.file("summary.json"), dump_json_pretty(summary));
     return summary_;
   }
 

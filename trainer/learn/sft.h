@@ -80,9 +80,10 @@ struct SftSummary {
 };
 
 /// The whole program: loads, trains, and leaves checkpoints, metrics, `final/` and `summary.json`
-/// in config.out. With `resume` it goes on from the newest checkpoint and gives, in fp32, the same
-/// bits as a run that was never interrupted. Whatever ends it early (SIGINT, SIGTERM, a full disk,
-/// ...), the last whole step is saved first; then Interrupted, InputError or Error is thrown.
+/// (with "clock": base/clock_report.h) in config.out. With `resume` it goes on from the newest
+/// checkpoint and gives, in fp32, the same bits as a run that was never interrupted. Whatever ends
+/// it early (SIGINT, SIGTERM, a full disk, ...), the last whole step is saved first; then
+/// Interrupted, InputError or Error is thrown.
 ///
 /// Where a step's gradient is not finite, each of its examples is tried alone: those whose own
 /// gradient is not finite are left out from then on, with a line in `skipped_examples.jsonl`, and

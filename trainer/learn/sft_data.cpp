@@ -141,6 +141,7 @@ SftData load_jsonl_examples(const SftDataOptions& options, const ExampleEncoder&
   while (reader.next(line)) {
     if (!line.error.empty()) throw InputError(line.error);
     append(data, encode_line(line.value, reader.where(line), encoder), options);
+    data.through_template |= line.value.contains("messages");
   }
   check_not_empty(data, options.jsonl);
   return data;
@@ -162,6 +163,7 @@ SftData load_store_examples(const SftDataOptions& options, const ExampleEncoder&
     for (auto& task : load_tasks(file)) tasks.emplace(task.id, task);
   }
   SftData data;
+  data.through_template = true;
   std::set<std::string> teachers;
   for (const Trajectory& t : stored_examples(options)) {
     teachers.insert(t.origin);

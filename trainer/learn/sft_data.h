@@ -46,6 +46,7 @@ struct SftDataOptions {
 struct SftData {
   std::vector<TrainSequence> sequences;
   int64_t num_too_long = 0;           ///< left out
+  bool through_template = false;      ///< some example's ids are the chat template's work
   std::vector<std::string> teachers;  ///< origins of a store's examples, each once, sorted
 };
 

@@ -10,6 +10,7 @@
 #include "model/checkpoint/hf_model.h"
 #include "model/checkpoint/safetensors.h"
 #include "tests/model/remote/faulty_server.h"
+#include "tests/trainer/learn/dated_model.h"
 #include "tests/trainer/learn/grpo_program.h"
 
 namespace weft {
@@ -202,6 +203,17 @@ TEST_F(GrpoFaults, LeavesWhatContractsPromiseAndResumes) {
     EXPECT_TRUE(both[when]["left_out"].empty());
   }
   EXPECT_EQ(both["before"]["tasks"][1]["id"], both["after"]["tasks"][1]["id"]);
+}
+
+TEST_F(GrpoFaults, TemplatesThatWriteTheDateAreNamedAsReasonsToDiffer) {
+  const std::string policy = copy_with_a_date(dir_ / "sft" / "final", dir_ / "policy");
+  const std::string worker = copy_with_a_date(fixture("tiny_llama"), dir_ / "worker");
+  const auto dated =
+      run(command("run", policy, {"worker.model=" + worker, "steps=2", "validation.tasks=[]"}));
+  ASSERT_EQ(dated.exit_code, 0) << dated.err;
+  const Json clock = read_json_file(dir_ / "run" / "summary.json")["clock"];
+  EXPECT_EQ(clock["reasons"], (Json{"the chat template of " + policy + " writes the date",
+                                    "the chat template of " + worker + " writes the date"}));
 }
 
 TEST_F(GrpoFaults, TheWorkerMayHaveRoundedWeights) {

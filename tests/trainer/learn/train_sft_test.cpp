@@ -14,6 +14,7 @@
 #include "model/tokenizer/tokenizer.h"
 #include "tests/support/json_lines.h"
 #include "tests/support/support.h"
+#include "tests/trainer/learn/dated_model.h"
 
 namespace weft {
 namespace {
@@ -96,7 +97,23 @@ TEST_F(TrainSft, LowersTheLossAndLeavesWhatContractsPromise) {
   const Json summary = read_json_file(dir_ / "run" / "summary.json");
   EXPECT_EQ(summary["step"], 20);
   EXPECT_GT(summary["trained_tokens"].get<int64_t>(), 0);
+  EXPECT_EQ(summary["clock"], (Json{{"reasons", Json::array()}, {"decisions", 0}}));
   EXPECT_EQ(run.out, "");
+}
+
+TEST_F(TrainSft, NamesATemplateThatWritesTheDateWhereItLaysExamplesOut) {
+  const std::string model = test::copy_with_a_date(test::fixture("tiny_llama"), dir_ / "dated");
+  std::ofstream(dir_ / "plain.jsonl") << R"({"prompt": "add 1", "completion": "def f(x):"})";
+  const Words sets = {"--set", "model=" + model, "--set", "max_steps=1"};
+  Words plain = sets;
+  plain.insert(plain.end(), {"--set", "data.jsonl=" + (dir_ / "plain.jsonl").string()});
+  ASSERT_EQ(test::run_program(command("messages", sets)).exit_code, 0);
+  ASSERT_EQ(test::run_program(command("plain", plain)).exit_code, 0);
+  const auto reasons = [&](const char* out) {
+    return read_json_file(dir_ / out / "summary.json")["clock"]["reasons"];
+  };
+  EXPECT_EQ(reasons("messages"), Json{"the chat template of " + model + " writes the date"});
+  EXPECT_TRUE(reasons("plain").empty());
 }
 
 TEST_F(TrainSft, ResumesBitForBitAfterAnEarlierEnd) {
