@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "bench/gpu/gpu_check.h"
 #include "model/device/cuda/cuda_library.h"
+#include "model/engine/block_pool.h"
 #include "model/engine/step_runner.h"
 #include "model/ops/tensor_device.h"
 
@@ -41,10 +42,11 @@ struct Sequences {
 
   Sequences(const ComputeDevice& gpu, const Transformer& model, int64_t count, int64_t tokens)
       : cache(model.num_layers(), shape_of(model.config()), model.dtype(),
-              count * KvCache::blocks_for(tokens), tensor_device(gpu)),
+              count * blocks_for(tokens), tensor_device(gpu)),
         blocks(count) {
+    int32_t next = 0;
     for (auto& own : blocks) {
-      while (std::ssize(own) < KvCache::blocks_for(tokens)) own.push_back(cache.allocate());
+      while (std::ssize(own) < blocks_for(tokens)) own.push_back(next++);
     }
   }
 };

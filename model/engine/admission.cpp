@@ -6,8 +6,8 @@ namespace weft {
 
 // Only where there is room.
 int32_t Scheduler::new_block() {
-  if (cache_.num_free() == 0) prefixes_.evict();
-  return cache_.allocate();
+  if (pool_.num_free() == 0) prefixes_.evict();
+  return pool_.allocate();
 }
 
 // Whether the group may take so many blocks. What runs keeps a block each to grow into; where
@@ -27,7 +27,7 @@ bool Scheduler::claim(const Group& group, int64_t blocks, bool own_prompt_too) {
 bool Scheduler::complete_blocks(const Group& group, std::vector<int32_t>& blocks, int64_t total,
                                 bool own_prompt_too) {
   if (!claim(group, total - std::ssize(blocks), own_prompt_too)) {
-    cache_.release_all(blocks);
+    pool_.release_all(blocks);
     return false;
   }
   while (std::ssize(blocks) < total) blocks.push_back(new_block());
@@ -49,7 +49,7 @@ void Scheduler::admit() {
     const auto most_known = prompt.first(prompt.size() - 1);
     std::vector<int32_t> blocks = share_known(*group, most_known);
     const size_t full = blocks.size();
-    if (!complete_blocks(*group, blocks, KvCache::blocks_for(group->prompt_size()))) return;
+    if (!complete_blocks(*group, blocks, blocks_for(group->prompt_size()))) return;
     group->blocks = std::move(blocks);
     group->known_blocks = full;
     group->prefilled = copy_tail(*group, full, std::ssize(most_known), group->blocks);
@@ -82,7 +82,7 @@ bool Scheduler::advance(Group& group) {
 bool Scheduler::resume(Group& group, Sequence& sequence) {
   std::vector<int32_t> blocks = prefixes_.take(group.request->lora, text_of(group, sequence));
   const size_t known = blocks.size();
-  const int64_t total = KvCache::blocks_for(sequence.length + 1);
+  const int64_t total = blocks_for(sequence.length + 1);
   if (!complete_blocks(group, blocks, total, /*own_prompt_too=*/true)) return false;
   sequence.blocks = std::move(blocks);
   sequence.known_blocks = known;
@@ -120,7 +120,7 @@ bool Scheduler::start_choice(Group& group) {
   sequence->next = static_cast<int32_t>(sample.id);
   const bool ended = sequence->builder.push(sample);
   if (!ended) {
-    for (int64_t b = 0; b < full; ++b) cache_.share(group.blocks[b]);
+    for (int64_t b = 0; b < full; ++b) pool_.share(group.blocks[b]);
     sequence->blocks.assign(group.blocks.begin(), group.blocks.begin() + full);
     if (!shares_all) {
       sequence->blocks.push_back(new_block());
@@ -130,7 +130,7 @@ bool Scheduler::start_choice(Group& group) {
   }
   if (!group.starting()) {
     group.logits.reset();
-    cache_.release_all(group.blocks);
+    pool_.release_all(group.blocks);
   }
   if (ended) end_sequence(group, sequence);
   return true;
@@ -140,7 +140,7 @@ bool Scheduler::start_choice(Group& group) {
 void Scheduler::make_room_to_decode() {
   for (auto& group : groups_) {
     for (Sequence& s : group->running) {
-      if (!s.decoding() || KvCache::blocks_for(s.length + 1) <= std::ssize(s.blocks)) continue;
+      if (!s.decoding() || blocks_for(s.length + 1) <= std::ssize(s.blocks)) continue;
       while (!has_room(1) && !s.blocks.empty()) {
         const auto [victim, sequence] = youngest();
         preempt(*victim, sequence);
@@ -176,7 +176,7 @@ void Scheduler::preempt(Group& group, Sequence* sequence) {
   } else {
     const std::span<const int32_t> prompt = group.request->prompt;
     prefixes_.keep(lora, prompt.first(static_cast<size_t>(group.prefilled)), group.blocks);
-    cache_.release_all(group.blocks);
+    pool_.release_all(group.blocks);
     group.prefilled = 0;
     group.logits.reset();
   }

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "model/engine/block_pool.h"
 #include "model/engine/score.h"
 #include "model/ops/cuda_ops.h"
 
@@ -54,7 +55,7 @@ CudaRunner::CudaRunner(const ComputeDevice& device, const Transformer& model, Kv
   ops::check_cuda_shape(config.hidden_size, config.intermediate_size, config.head_dim);
   ops::install_cuda_forms(device);
   const int64_t rows = bucket_size(max_batch_);
-  const int64_t row_inputs = 5 + KvCache::blocks_for(max_context_);
+  const int64_t row_inputs = 5 + blocks_for(max_context_);
   const auto options = at::TensorOptions(model.device());
   decode_inputs_ = at::empty({rows * row_inputs}, options.dtype(at::kInt));
   decode_logits_ = at::empty({rows, config.vocab_size}, options.dtype(at::kFloat));
@@ -118,7 +119,7 @@ CudaRunner::Step CudaRunner::place(const StepRows& host, int64_t rows, bool with
   staging_.copy_to(all.data_ptr(), bytes);
   return {all.narrow(0, 0, rows),
           ops::PagedInputs(inputs, all.narrow(0, rows, all.numel() - rows),
-                           model_.config().num_kv_heads, KvCache::blocks_for(max_context_))};
+                           model_.config().num_kv_heads, blocks_for(max_context_))};
 }
 
 at::Tensor CudaRunner::forward_rows(const Step& step, std::span<const AdapterRows> adapters,

@@ -14,10 +14,10 @@ void Scheduler::hold(Group& group, Sequence& sequence) {
   held.text = text_of(group, sequence);
   held.text.resize(std::min(held.text.size(), kept));
   held.lora = group.request->lora;
-  const auto needed = static_cast<size_t>(KvCache::blocks_for(std::ssize(held.text)));
+  const auto needed = static_cast<size_t>(blocks_for(std::ssize(held.text)));
   if (sequence.blocks.size() < needed) return;  // it ended at its first token, without blocks
   held.blocks.assign(sequence.blocks.begin(), sequence.blocks.begin() + std::ptrdiff_t(needed));
-  for (const int32_t block : held.blocks) cache_.share(block);
+  for (const int32_t block : held.blocks) pool_.share(block);
   held_.push_back(&held);
 }
 
@@ -25,7 +25,7 @@ void Scheduler::hold(Group& group, Sequence& sequence) {
 void Scheduler::let_go(HeldText& held) {
   if (held.blocks.empty()) return;
   prefixes_.keep(held.lora, held.text, held.blocks);
-  cache_.release_all(held.blocks);
+  pool_.release_all(held.blocks);
   held_.remove(&held);
   update_stats();
 }
@@ -45,7 +45,7 @@ std::vector<int32_t> Scheduler::share_known(const Group& group, std::span<const 
   held_.splice(held_.end(), held_, std::find(held_.begin(), held_.end(), held));
   const auto full = std::min(text.size(), held->text.size()) / kernels::kBlockTokens;
   std::vector<int32_t> blocks(held->blocks.begin(), held->blocks.begin() + std::ptrdiff_t(full));
-  for (const int32_t block : blocks) cache_.share(block);
+  for (const int32_t block : blocks) pool_.share(block);
   return blocks;
 }
 

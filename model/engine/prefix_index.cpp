@@ -4,7 +4,6 @@
 #include <string_view>
 
 #include "base/hash.h"
-#include "model/transformer/lora.h"
 
 namespace weft {
 
@@ -42,7 +41,7 @@ std::vector<int32_t> PrefixIndex::take(const std::shared_ptr<const Lora>& adapte
     const auto known = found_.find(key);
     if (known == found_.end()) break;
     path.push_back(known->second);
-    cache_.share(known->second->block);
+    pool_.share(known->second->block);
     blocks.push_back(known->second->block);
     key.parent = known->second->id;
   }
@@ -62,7 +61,7 @@ void PrefixIndex::keep(const std::shared_ptr<const Lora>& adapter, std::span<con
     if (is_new) {
       nodes_.push_front({key, ++last_id_, blocks[b]});
       known->second = nodes_.begin();
-      cache_.keep(blocks[b]);
+      pool_.keep(blocks[b]);
     }
     path.push_back(known->second);
     key.parent = known->second->id;
@@ -73,7 +72,7 @@ void PrefixIndex::keep(const std::shared_ptr<const Lora>& adapter, std::span<con
 
 bool PrefixIndex::evict() {
   for (auto node = nodes_.end(); node != nodes_.begin();) {
-    if (!cache_.is_idle((--node)->block)) continue;
+    if (!pool_.is_idle((--node)->block)) continue;
     erase(node);
     return true;
   }
@@ -81,7 +80,7 @@ bool PrefixIndex::evict() {
 }
 
 void PrefixIndex::erase(Nodes::iterator node) {
-  cache_.drop(node->block);
+  pool_.drop(node->block);
   found_.erase(node->key);
   nodes_.erase(node);
 }

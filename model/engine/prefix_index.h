@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "model/engine/kv_cache.h"
+#include "model/engine/block_pool.h"
 
 namespace weft {
 
@@ -23,8 +23,8 @@ class Lora;
 /// here with one node a block.
 class PrefixIndex {
  public:
-  /// Borrows the cache and keeps at most `max_blocks` of its blocks.
-  PrefixIndex(KvCache& cache, int64_t max_blocks) : cache_(cache), max_blocks_(max_blocks) {}
+  /// Borrows the pool and keeps at most `max_blocks` of its blocks.
+  PrefixIndex(BlockPool& pool, int64_t max_blocks) : pool_(pool), max_blocks_(max_blocks) {}
   ~PrefixIndex() { clear(); }
   PrefixIndex(const PrefixIndex&) = delete;
   PrefixIndex& operator=(const PrefixIndex&) = delete;
@@ -73,7 +73,7 @@ class PrefixIndex {
   void touch(const std::vector<Nodes::iterator>& path);
   void erase(Nodes::iterator node);
 
-  KvCache& cache_;
+  BlockPool& pool_;
   const int64_t max_blocks_;
   Nodes nodes_;
   std::unordered_map<Key, Nodes::iterator, KeyHash> found_;

@@ -34,7 +34,7 @@ int64_t cache_blocks(const Transformer& model, const EngineOptions& options, int
       options.kv_mb > 0
           ? options.kv_mb << 20
           : static_cast<int64_t>(options.kv_fraction * static_cast<double>(free_memory(device)));
-  const int64_t most = options.max_batch * (KvCache::blocks_for(max_context) + 1);
+  const int64_t most = options.max_batch * (blocks_for(max_context) + 1);
   const int64_t blocks = std::min(budget / block, most);
   if (blocks < 2) {
     throw InputError("kv_mb: expected room for at least 2 blocks of " + std::to_string(block) +
@@ -51,21 +51,20 @@ Scheduler::Scheduler(const Transformer& model, const Tokenizer* tokenizer,
       tokenizer_(tokenizer),
       options_(options),
       max_context_(max_context),
+      pool_(cache_blocks(model, options, max_context, device)),
       cache_(model.num_layers(),
              {model.config().num_heads, model.config().num_kv_heads, model.config().head_dim},
-             model.dtype(), cache_blocks(model, options, max_context, device),
-             model.final_norm_weight().device()),
+             model.dtype(), pool_.num_blocks(), model.final_norm_weight().device()),
       runner_(make_step_runner(device, model, cache_,
                                {options.max_batch, max_context, options.cuda_graphs})),
-      prefixes_(cache_, static_cast<int64_t>(options.prefix_fraction *
-                                             static_cast<double>(cache_.num_blocks()))) {
-  stats_.kv_blocks_total = cache_.num_blocks();
+      prefixes_(pool_, static_cast<int64_t>(options.prefix_fraction *
+                                            static_cast<double>(pool_.num_blocks()))) {
+  stats_.kv_blocks_total = pool_.num_blocks();
 }
 
 int64_t Scheduler::blocks_needed(int64_t prompt_tokens, int64_t max_tokens) const {
   const int64_t longest = std::min(prompt_tokens + max_tokens, max_context_);
-  return KvCache::blocks_for(prompt_tokens) + KvCache::blocks_for(longest) -
-         prompt_tokens / kernels::kBlockTokens;
+  return blocks_for(prompt_tokens) + blocks_for(longest) - prompt_tokens / kernels::kBlockTokens;
 }
 
 void Scheduler::add(std::unique_ptr<EngineRequest> request) {
@@ -74,7 +73,7 @@ void Scheduler::add(std::unique_ptr<EngineRequest> request) {
   group->max_new = std::min<int64_t>(request->request.sampling.max_tokens, max_context_ - prompt);
   group->finished.resize(request->request.n);
   group->request = std::move(request);
-  WEFT_ASSERT(blocks_needed(prompt, group->max_new) <= cache_.num_blocks());
+  WEFT_ASSERT(blocks_needed(prompt, group->max_new) <= pool_.num_blocks());
   groups_.push_back(std::move(group));
   update_stats();
 }
@@ -252,19 +251,19 @@ kernels::SampleArgs Scheduler::draw_of(const Group& group, int choice, int64_t p
 
 // Known blocks were computed without harm, and others may read them.
 void Scheduler::clear_from(size_t first, const std::vector<int32_t>& blocks) {
-  if (first < blocks.size()) cache_.clear({blocks.begin() + std::ptrdiff_t(first), blocks.end()});
+  for (size_t b = first; b < blocks.size(); ++b) cache_.clear(blocks[b]);
 }
 
 void Scheduler::release_blocks(Sequence& sequence) {
   num_active_ -= !sequence.blocks.empty();
-  cache_.release_all(sequence.blocks);
+  pool_.release_all(sequence.blocks);
 }
 
 // Frees what the group holds in the cache.
 void Scheduler::release(Group& group) {
   for (Sequence& s : group.running) release_blocks(s);
   num_running_ -= std::ssize(group.running);
-  cache_.release_all(group.blocks);
+  pool_.release_all(group.blocks);
 }
 
 void Scheduler::end_group(Group& group, ResponseStatus status, const std::string& error) {
@@ -301,8 +300,8 @@ void Scheduler::sweep() {
 }
 
 void Scheduler::update_stats() {
-  stats_.kv_blocks_used = cache_.num_used();
-  stats_.kv_blocks_idle = cache_.num_idle();
+  stats_.kv_blocks_used = pool_.num_used();
+  stats_.kv_blocks_idle = pool_.num_idle();
   stats_.running = num_running_;
   stats_.queued = std::count_if(groups_.begin(), groups_.end(), [](const auto& g) {
     return g->running.empty() && g->blocks.empty();

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/engine/block_pool.h"
 #include "model/engine/engine.h"
 #include "model/engine/kv_cache.h"
 #include "model/engine/paged_forward.h"
@@ -122,7 +123,7 @@ class Scheduler {
   };
 
   // admission.cpp: who gets blocks, and who loses them
-  int64_t available() const { return cache_.num_free() + cache_.num_idle(); }
+  int64_t available() const { return pool_.num_free() + pool_.num_idle(); }
   int32_t new_block();
   bool claim(const Group& group, int64_t blocks, bool own_prompt_too = false);
   void admit();
@@ -163,6 +164,7 @@ class Scheduler {
   const Tokenizer* tokenizer_;
   const EngineOptions& options_;
   int64_t max_context_;
+  BlockPool pool_;
   KvCache cache_;
   std::unique_ptr<StepRunner> runner_;
   PrefixIndex prefixes_;

@@ -28,30 +28,30 @@ class Prefixes : public testing::Test {
   size_t run(PrefixIndex& index, const std::vector<int32_t>& tokens) {
     auto blocks = take(index, tokens);
     const size_t known = blocks.size();
-    while (std::ssize(blocks) < KvCache::blocks_for(std::ssize(tokens))) {
-      EXPECT_TRUE(cache_.num_free() > 0 || index.evict());
-      blocks.push_back(cache_.allocate());
+    while (std::ssize(blocks) < blocks_for(std::ssize(tokens))) {
+      EXPECT_TRUE(pool_.num_free() > 0 || index.evict());
+      blocks.push_back(pool_.allocate());
     }
     index.keep(nullptr, tokens, blocks);
-    cache_.release_all(blocks);
+    pool_.release_all(blocks);
     return known;
   }
 
-  KvCache cache_{1, {1, 1, 8}, at::kFloat, kNumBlocks};
+  BlockPool pool_{kNumBlocks};
 };
 
 TEST_F(Prefixes, KeepFullBlocksOnly) {
-  PrefixIndex index(cache_, kNumBlocks);
+  PrefixIndex index(pool_, kNumBlocks);
   EXPECT_EQ(run(index, text(2 * kBlock + 5)), 0u);
   EXPECT_EQ(index.num_blocks(), 2);
-  EXPECT_EQ(cache_.num_idle(), 2);
-  EXPECT_EQ(cache_.num_used(), 0);
+  EXPECT_EQ(pool_.num_idle(), 2);
+  EXPECT_EQ(pool_.num_used(), 0);
   EXPECT_EQ(run(index, text(2 * kBlock + 5)), 2u);
   EXPECT_EQ(run(index, text(kBlock - 1)), 0u);
 }
 
 TEST_F(Prefixes, TellTextsApartThatDifferBeforeABlock) {
-  PrefixIndex index(cache_, kNumBlocks);
+  PrefixIndex index(pool_, kNumBlocks);
   auto a = text(2 * kBlock), b = a;
   b[0] = 99;
   run(index, a);
@@ -61,16 +61,16 @@ TEST_F(Prefixes, TellTextsApartThatDifferBeforeABlock) {
 }
 
 TEST_F(Prefixes, OfTheSameTextTheFirstBlockStays) {
-  PrefixIndex index(cache_, kNumBlocks);
-  const std::vector<int32_t> first = {cache_.allocate()}, second = {cache_.allocate()};
+  PrefixIndex index(pool_, kNumBlocks);
+  const std::vector<int32_t> first = {pool_.allocate()}, second = {pool_.allocate()};
   index.keep(nullptr, text(kBlock), first);
   index.keep(nullptr, text(kBlock), second);
   EXPECT_EQ(take(index, text(kBlock)), first);
-  EXPECT_EQ(cache_.num_used(), 2);
+  EXPECT_EQ(pool_.num_used(), 2);
 }
 
 TEST_F(Prefixes, LoseWhatWasUsedLeastRecentlyAndNobodyHolds) {
-  PrefixIndex index(cache_, kNumBlocks);
+  PrefixIndex index(pool_, kNumBlocks);
   run(index, text(2 * kBlock, 0));
   run(index, text(2 * kBlock, 1000));
   auto held = take(index, text(2 * kBlock, 0));
@@ -79,42 +79,42 @@ TEST_F(Prefixes, LoseWhatWasUsedLeastRecentlyAndNobodyHolds) {
   EXPECT_TRUE(index.evict());
   EXPECT_FALSE(index.evict());
   EXPECT_TRUE(take(index, text(2 * kBlock, 1000)).empty());
-  cache_.release_all(held);
+  pool_.release_all(held);
   EXPECT_TRUE(index.evict());
   held = take(index, text(2 * kBlock, 0));
   EXPECT_EQ(held.size(), 1u);  // the end of a text goes first
 }
 
 TEST_F(Prefixes, KeepNoMoreThanTheyMay) {
-  PrefixIndex index(cache_, 3);
+  PrefixIndex index(pool_, 3);
   run(index, text(2 * kBlock, 0));
   run(index, text(2 * kBlock, 1000));
   EXPECT_EQ(index.num_blocks(), 3);
   auto held = take(index, text(2 * kBlock, 0));
   EXPECT_EQ(held.size(), 1u);
-  PrefixIndex none(cache_, 0);
+  PrefixIndex none(pool_, 0);
   EXPECT_EQ(run(none, text(kBlock)), 0u);
   EXPECT_EQ(run(none, text(kBlock)), 0u);
 }
 
 TEST_F(Prefixes, ClearedFreeEveryBlock) {
   {
-    PrefixIndex index(cache_, kNumBlocks);
+    PrefixIndex index(pool_, kNumBlocks);
     run(index, text(5 * kBlock));
     auto held = take(index, text(kBlock));
     index.clear();
-    EXPECT_EQ(cache_.num_used(), 1);
-    EXPECT_EQ(cache_.num_idle(), 0);
+    EXPECT_EQ(pool_.num_used(), 1);
+    EXPECT_EQ(pool_.num_idle(), 0);
     EXPECT_TRUE(take(index, text(kBlock)).empty());
-    cache_.release_all(held);
+    pool_.release_all(held);
     run(index, text(5 * kBlock));
   }
-  EXPECT_EQ(cache_.num_free(), kNumBlocks);
+  EXPECT_EQ(pool_.num_free(), kNumBlocks);
 }
 
 // Random texts of few tokens, so that many share a beginning, in a cache that is always too small.
 TEST_F(Prefixes, LoseNoBlockUnderPressure) {
-  PrefixIndex index(cache_, kNumBlocks);
+  PrefixIndex index(pool_, kNumBlocks);
   Rng rng(1);
   size_t known = 0;
   for (int i = 0; i < 3000; ++i) {
@@ -123,9 +123,9 @@ TEST_F(Prefixes, LoseNoBlockUnderPressure) {
       tokens.insert(tokens.end(), kBlock, static_cast<int32_t>(rng.below(3)));
     }
     known += run(index, tokens);
-    ASSERT_EQ(cache_.num_used(), 0);
-    ASSERT_EQ(cache_.num_idle(), index.num_blocks());
-    ASSERT_EQ(cache_.num_free() + cache_.num_idle(), kNumBlocks);
+    ASSERT_EQ(pool_.num_used(), 0);
+    ASSERT_EQ(pool_.num_idle(), index.num_blocks());
+    ASSERT_EQ(pool_.num_free() + pool_.num_idle(), kNumBlocks);
   }
   EXPECT_GT(known, 1000u);
 }
