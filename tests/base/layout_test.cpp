@@ -71,10 +71,29 @@ TEST(Layout, SearchAndLearnDoNotMeet) {
   }
 }
 
+TEST(Layout, SftAndGrpoDoNotMeet) {
+  const std::map<std::string, std::set<std::string>> may_include = {
+      {"update", {"update"}},
+      {"run", {"update", "run"}},
+      {"sft", {"update", "run", "sft"}},
+      {"grpo", {"update", "run", "grpo"}}};
+  const std::string learn = "trainer/learn/";
+  for (const auto& [file, targets] : scan()) {
+    if (!file.starts_with(learn)) continue;
+    const std::string part = room_of(file.substr(learn.size()));
+    ASSERT_TRUE(may_include.contains(part)) << file;
+    for (const auto& target : targets) {
+      if (!target.starts_with(learn)) continue;
+      EXPECT_TRUE(may_include.at(part).contains(room_of(target.substr(learn.size()))))
+          << file << " includes " << target;
+    }
+  }
+}
+
 TEST(Layout, LibTorchStaysInItsRooms) {
   const std::set<std::string> allowed = {
-      "model/transformer", "model/checkpoint",  "model/engine", "model/kernels",
-      "model/ops",         "model/device/cuda", "trainer/learn"};
+      "model/transformer", "model/checkpoint",  "model/engine",         "model/kernels",
+      "model/ops",         "model/device/cuda", "trainer/learn/update", "trainer/learn/run"};
   for (const auto& [file, targets] : scan()) {
     const bool torch_room = allowed.contains(fs::path(file).parent_path().string());
     for (const auto& target : targets) {

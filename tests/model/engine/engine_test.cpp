@@ -123,7 +123,7 @@ TEST_P(EngineOfEach, ScoreIsBitwiseTheTrainersForward) {
 }
 
 // Sampling, scoring and training agree to the last bit, whatever shares the batch; the trainer's
-// own microbatches are in tests/trainer/learn/same_bits_test.cpp.
+// own microbatches are in tests/trainer/learn/update/same_bits_test.cpp.
 TEST_P(EngineOfEach, Bf16IsTheSameToTheBitInRolloutAndTraining) {
   const auto engine =
       Engine::from_directory(test::fixture(GetParam()).string(), "bf16", small_options());

@@ -1,0 +1,96 @@
+// train_grpo stopped, killed and resumed: to the bit what it is when left alone, with the policy's
+// engine as worker.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+
+#include "base/rng.h"
+#include "tests/trainer/learn/grpo/grpo_program.h"
+
+namespace weft {
+namespace {
+
+using namespace test;
+
+class GrpoResume : public GrpoProgram {
+ protected:
+  /// Everything but times.
+  void expect_same_run(const std::string& a, const std::string& b) const {
+    EXPECT_EQ(read_file(dir_ / a / "final" / kAdapter), read_file(dir_ / b / "final" / kAdapter));
+    const auto left = read_json_lines(dir_ / a / "metrics.jsonl"),
+               right = read_json_lines(dir_ / b / "metrics.jsonl");
+    ASSERT_EQ(left.size(), right.size());
+    for (size_t i = 0; i < left.size(); ++i) {
+      for (const auto& [key, value] : left[i].items()) {
+        if (key.starts_with("t_") || key == "tokens_per_s") continue;
+        EXPECT_EQ(value, right[i][key]) << key << " of step " << i + 1;
+      }
+    }
+    EXPECT_EQ(read_file(dir_ / a / "validation.jsonl"), read_file(dir_ / b / "validation.jsonl"));
+    const auto rollouts = read_json_lines(dir_ / a / "rollouts.jsonl");
+    const auto again = read_json_lines(dir_ / b / "rollouts.jsonl");
+    ASSERT_EQ(rollouts.size(), again.size());
+    for (size_t i = 0; i < rollouts.size(); ++i)
+      EXPECT_EQ(rollouts[i], again[i]) << "rollout " << i;
+    for (const char* file : {"summary.json", "before_after.json"}) {
+      EXPECT_EQ(read_json_file(dir_ / a / file), read_json_file(dir_ / b / file)) << file;
+    }
+  }
+};
+
+TEST_F(GrpoResume, IsBitEqualToARunLeftAlone) {
+  const auto straight = run(command("straight"));
+  ASSERT_EQ(straight.exit_code, 0) << straight.err;
+  const auto metrics = read_json_lines(dir_ / "straight" / "metrics.jsonl");
+  ASSERT_EQ(metrics.size(), 6u);
+  double spread = 0, calls = 0;
+  for (const Json& step : metrics) {
+    spread += step["reward_std"].get<double>();
+    calls += step["worker_calls"].get<double>();
+  }
+  ASSERT_GT(spread, 0) << "rewards must differ for this test to mean anything";
+  ASSERT_GT(calls, 0) << "workflows must run";
+
+  for (const int signal : {SIGTERM, SIGINT, SIGKILL}) {
+    const std::string out = "signal_" + std::to_string(signal);
+    for (const int64_t steps : {1, 3, 5}) {
+      BackgroundProgram program(command(out), dir_ / (out + ".log"));
+      wait_until(
+          [&] { return !program.running() || count_lines(dir_ / out / "metrics.jsonl") >= steps; });
+      program.signal_group(signal);
+      EXPECT_EQ(program.wait(), 128 + signal) << read_file(dir_ / (out + ".log"));
+      if (signal == SIGKILL) continue;
+      EXPECT_THAT(unfinished_files(dir_ / out), testing::IsEmpty());
+    }
+    const auto resumed = run(command(out));
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    expect_same_run("straight", out);
+  }
+}
+
+TEST_F(GrpoResume, IsBitEqualAfterStopsByTheClock) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const auto straight = run(command("straight"));
+  ASSERT_EQ(straight.exit_code, 0) << straight.err;
+  const std::chrono::duration<double> whole = Clock::now() - start;
+  Rng rng(3);
+  for (int i = 0; i < 8; ++i) {
+    BackgroundProgram program(command("stopped"), dir_ / "log");
+    const auto moment = Clock::now() + whole * rng.uniform() / 2;
+    wait_until([&] { return !program.running() || Clock::now() >= moment; });
+    program.signal_group(i % 4 == 3 ? SIGKILL : SIGTERM);
+    program.wait();
+  }
+  const auto resumed = run(command("stopped"));
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  expect_same_run("straight", "stopped");
+  const auto again = run(command("stopped"));
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  expect_same_run("straight", "stopped");
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,311 @@
+// GRPO on a toy reward: the share of a wanted token in the completion. The real engine decodes, the
+// real update learns; only the scorer is a stand-in for the sandbox.
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "model/checkpoint/hf_model.h"
+#include "tests/support/support.h"
+#include "trainer/learn/grpo/grpo.h"
+
+namespace weft {
+namespace {
+
+/// Reward: how often a letter occurs, over 16. May lose the rewards of completions that hold
+/// another letter, or give them one that is not finite.
+class LetterScorer : public RolloutScorer {
+ public:
+  explicit LetterScorer(char wanted) : wanted_(wanted) {}
+  char lost = 0, infinite = 0;     ///< 0: none
+  int64_t num_failures = 1 << 20;  ///< so many are lost at most
+  decltype(TextRequest::prompt) prompt(const Task& task) const override { return task.prompt; }
+  void submit(const Task&, std::string completion, uint64_t,
+              std::function<void(ScoredRollout)> done) override {
+    ScoredRollout result;
+    result.valid = true;
+    result.outcome = "scored";
+    const auto hits = std::count(completion.begin(), completion.end(), wanted_);
+    result.reward.pass = static_cast<double>(hits) / 16;
+    result.reward.total = result.reward.pass;
+    result.worker_calls = 1;
+    if (holds(completion, infinite)) result.reward.total = INFINITY;
+    if (holds(completion, lost) && num_failures-- > 0) {
+      result.infra_error = true;
+      result.problem = "worker: connection refused";
+    }
+    done(result);
+  }
+
+ private:
+  static bool holds(const std::string& text, char letter) {
+    return letter != 0 && text.find(letter) != std::string::npos;
+  }
+
+  char wanted_;
+};
+
+struct Toy {
+  GrpoConfig config;
+  std::vector<Task> tasks;
+  std::shared_ptr<Transformer> model;
+  std::shared_ptr<Lora> lora;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<Learner> learner;
+  LetterScorer scorer{'e'};
+  std::unique_ptr<GrpoTrainer> trainer;
+
+  explicit Toy(uint64_t seed, bool permute = false, bool full = false) {
+    config.seed = seed;
+    config.steps = 30;
+    config.prompts_per_step = 4;
+    config.samples_per_prompt = 8;
+    config.max_completion_tokens = 16;
+    config.learn.full_weights = full;
+    config.learn.schedule.lr = full ? 3e-3 : 1e-2;
+    config.control.permute_rewards = permute;
+    for (const char* text : {"alpha", "beta", "gamma", "delta", "x = 1", "return"}) {
+      Task task;
+      task.id = text;
+      task.prompt = text;
+      tasks.push_back(task);
+    }
+    const std::string dir = test::fixture("tiny_llama");
+    model = load_transformer(dir, at::kFloat);
+    Rng rng(seed);
+    if (!full) lora = std::make_shared<Lora>(model->config(), config.learn.lora, rng);
+    EngineOptions options;
+    options.kv_mb = 16;
+    engine = std::make_unique<Engine>(model, Tokenizer::load(dir), nullptr, options);
+    if (lora) engine->set_adapter(kPolicyAdapter, lora);
+    learner = std::make_unique<Learner>(model, lora, config.learn, true);
+    Reference reference;
+    if (lora) reference.kind = Reference::Kind::kAdapter;
+    trainer = std::make_unique<GrpoTrainer>(config, *engine, *learner, scorer, tasks, reference);
+  }
+
+  /// Gain in reward on all prompts with 32 samples each.
+  double gain() {
+    const double before = trainer->validate(tasks, 32).reward;
+    for (int64_t i = 0; i < config.steps; ++i) trainer->step();
+    return trainer->validate(tasks, 32).reward - before;
+  }
+};
+
+TEST(GrpoToy, LiftsTheRewardForEverySeed) {
+  for (const uint64_t seed : {1, 2, 3}) EXPECT_GT(Toy(seed).gain(), .25) << "seed " << seed;
+}
+
+TEST(GrpoToy, LiftsTheRewardWithFullWeights) { EXPECT_GT(Toy(1, false, true).gain(), .25); }
+
+TEST(GrpoToy, PermutedRewardsDoNotLiftIt) {
+  for (const uint64_t seed : {1, 2, 3}) {
+    EXPECT_LT(std::abs(Toy(seed, /*permute=*/true).gain()), .12) << "seed " << seed;
+  }
+}
+
+TEST(GrpoToy, FirstStepSeesItsOwnSampler) {
+  Toy toy(5);
+  const auto step = toy.trainer->step();
+  const Json& m = step.metrics;
+  EXPECT_EQ(m["mismatch_max"], 0);
+  EXPECT_EQ(m["mismatch_k3"], 0);
+  EXPECT_LT(m["kl"].get<double>(), 1e-8);  // a fresh adapter is the base
+  EXPECT_EQ(m["clip_low"], 0);
+  EXPECT_EQ(m["clip_high"], 0);
+  ASSERT_EQ(step.episodes.size(), 32u);
+  for (const char* key : {"reward_mean",
+                          "reward_std",
+                          "reward_pass",
+                          "reward_complexity",
+                          "reward_diversity",
+                          "zero_std_groups",
+                          "kl",
+                          "clip_low",
+                          "clip_high",
+                          "entropy",
+                          "mismatch_mean",
+                          "mismatch_max",
+                          "mismatch_k3",
+                          "completion_tokens_mean",
+                          "truncated",
+                          "valid_workflows",
+                          "worker_calls",
+                          "worker_tokens",
+                          "infra_errors",
+                          "t_rollout_s",
+                          "t_reward_s",
+                          "t_update_s",
+                          "loss",
+                          "lr",
+                          "grad_norm",
+                          "tokens",
+                          "tokens_per_s"}) {
+    EXPECT_TRUE(m.contains(key)) << key;
+  }
+}
+
+TEST(GrpoToy, RunsWithTheSameSeedGiveTheSameRollouts) {
+  Toy a(9), b(9);
+  const auto x = a.trainer->step().episodes, y = b.trainer->step().episodes;
+  for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(x[i].completion_ids, y[i].completion_ids);
+}
+
+/// Groups without the letter, and the mean reward over them.
+struct Whole {
+  int64_t groups = 0;
+  double reward = 0;
+
+  Whole(const std::vector<Episode>& episodes, char letter) {
+    for (size_t i = 0; i < episodes.size(); i += 8) {
+      double sum = 0;
+      bool whole = true;
+      for (size_t k = i; k < i + 8; ++k) {
+        whole &= episodes[k].text.find(letter) == std::string::npos;
+        sum += episodes[k].reward / 8;
+      }
+      groups += whole ? 1 : 0;
+      reward += whole ? sum : 0;
+    }
+    reward /= static_cast<double>(groups);
+  }
+};
+
+/// A letter that some of a fresh toy's groups hold and others do not.
+char divisive_letter(uint64_t seed) {
+  Toy toy(seed);
+  const auto episodes = toy.trainer->step().episodes;
+  for (char letter = 'a'; letter <= 'z'; ++letter) {
+    const Whole whole(episodes, letter);
+    if (letter != 'e' && whole.groups > 0 && whole.groups < 4) return letter;
+  }
+  return '\0';
+}
+
+TEST(GrpoToy, WaitsForTheWorkerAndThenGoesOnAsIfNothingHadBeen) {
+  Toy toy(6), twin(6);
+  toy.scorer.lost = 'a';
+  toy.scorer.num_failures = 5;
+  toy.config.lost_rollouts = {/*max_share=*/0.01, /*max_waits=*/6, /*wait_s=*/0, /*max_wait_s=*/0};
+  const auto got = toy.trainer->step(), expected = twin.trainer->step();
+  EXPECT_LE(toy.scorer.num_failures, 0) << "something must have been lost";
+  EXPECT_EQ(got.metrics["infra_errors"], 0);
+  EXPECT_EQ(got.metrics["dropped_groups"], 0);
+  EXPECT_EQ(got.metrics["loss"], expected.metrics["loss"]);
+  EXPECT_TRUE(toy.lora->flat(0).equal(twin.lora->flat(0)));
+}
+
+TEST(GrpoToy, DropsAGroupWholeWhenARewardStaysLost) {
+  const char letter = divisive_letter(6);
+  ASSERT_NE(letter, '\0');
+  Toy toy(6);
+  toy.scorer.lost = letter;
+  toy.config.lost_rollouts.max_share = 1;
+  const auto step = toy.trainer->step();
+  const Whole whole(step.episodes, letter);
+  EXPECT_EQ(step.metrics["dropped_groups"], 4 - whole.groups);
+  EXPECT_GT(step.metrics["infra_errors"], 0);
+  EXPECT_NEAR(step.metrics["reward_mean"].get<double>(), whole.reward, 1e-12);
+}
+
+TEST(GrpoToy, EndsWithItsStateUntouchedWhenTheWorkerStaysAway) {
+  Toy toy(6);
+  toy.scorer.lost = 'a';
+  toy.config.lost_rollouts = {/*max_share=*/0.01, /*max_waits=*/2, /*wait_s=*/0, /*max_wait_s=*/0};
+  const at::Tensor before = toy.lora->flat(0).clone();
+  EXPECT_THROW(toy.trainer->step(), Error);
+  EXPECT_TRUE(toy.trainer->whole());
+  EXPECT_EQ(toy.trainer->state().step, 0);
+  EXPECT_TRUE(toy.lora->flat(0).equal(before));
+}
+
+TEST(GrpoToy, ValidationLeavesPromptsOutWholeAndSaysSo) {
+  const char letter = divisive_letter(6);
+  Toy toy(6), twin(6);
+  toy.scorer.lost = letter;
+  toy.config.lost_rollouts.max_share = 1;
+  const auto got = toy.trainer->validate(toy.tasks, 3);
+  const auto all = twin.trainer->validate(twin.tasks, 3);
+  ASSERT_FALSE(got.left_out.empty());
+  ASSERT_EQ(got.task_ids.size() + got.left_out.size(), all.task_ids.size());
+  double sum = 0;
+  for (size_t i = 0; i < all.task_ids.size(); ++i) {
+    const auto at = std::find(got.task_ids.begin(), got.task_ids.end(), all.task_ids[i]);
+    if (at == got.task_ids.end()) continue;
+    EXPECT_EQ(got.rewards[at - got.task_ids.begin()], all.rewards[i]);
+    for (const double reward : all.rewards[i]) sum += reward / 3;
+  }
+  EXPECT_NEAR(got.reward, sum / static_cast<double>(got.task_ids.size()), 1e-12);
+  EXPECT_EQ(got.to_json()["n"], got.task_ids.size());
+  EXPECT_EQ(got.to_json()["left_out"], got.left_out);
+  toy.config.lost_rollouts = {/*max_share=*/0.01, /*max_waits=*/1, /*wait_s=*/0, /*max_wait_s=*/0};
+  EXPECT_THROW(toy.trainer->validate(toy.tasks, 3), Error);
+}
+
+TEST(GrpoToy, ARewardThatIsNotFiniteCostsItsGroupAndIsNamed) {
+  const char letter = divisive_letter(6);
+  Toy toy(6);
+  toy.scorer.infinite = letter;
+  const auto step = toy.trainer->step();
+  ASSERT_FALSE(step.bad.empty());
+  EXPECT_EQ(step.bad[0].reason, "its reward is not finite");
+  EXPECT_EQ(step.metrics["bad_rollouts"], step.bad.size());
+  EXPECT_EQ(step.metrics["infra_errors"], 0);
+  EXPECT_GT(step.metrics["dropped_groups"], 0);
+  EXPECT_TRUE(std::isfinite(step.metrics["reward_mean"].get<double>()));
+  EXPECT_EQ(toy.trainer->state().bad_rollouts, static_cast<int64_t>(step.bad.size()));
+}
+
+TEST(GrpoToy, NamesTheTensorWhenThePolicysWeightsAreNotFinite) {
+  Toy toy(6);
+  {
+    const at::NoGradGuard no_grad;
+    toy.lora->parameters()[1].tensor->fill_(std::nanf(""));
+  }
+  toy.lora->weights_changed();
+  toy.engine->weights_changed();
+  try {
+    toy.trainer->step();
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find(toy.lora->parameters()[1].name), std::string::npos)
+        << error.what();
+  }
+}
+
+TEST(GrpoToy, ASkippedStepMeasuresNothingAndSaysWhy) {
+  Toy toy(4);
+  toy.scorer = LetterScorer('\x01');
+  const auto step = toy.trainer->step();
+  for (const char* key :
+       {"loss", "grad_norm", "clip_low", "clip_high", "entropy", "tokens_per_s"}) {
+    EXPECT_TRUE(step.metrics[key].is_null()) << key;
+  }
+  EXPECT_EQ(step.metrics["updates"], 0);
+  EXPECT_EQ(step.metrics["tokens"], 0);
+  EXPECT_EQ(step.metrics["reward_mean"], 0);  // measured
+  EXPECT_EQ(step.warning, "32 of 32 valid; 4 of 4 groups of equal rewards; no update");
+  EXPECT_FALSE(Toy(4).trainer->step().metrics["loss"].is_null());
+}
+
+TEST(GrpoToy, WithoutAReferenceTheKlIsNotMeasured) {
+  Toy toy(1, /*permute=*/false, /*full=*/true);
+  EXPECT_TRUE(toy.trainer->step().metrics["kl"].is_null());
+}
+
+TEST(GrpoToy, RefillsGroupsOfEqualRewards) {
+  Toy toy(4);
+  toy.config.refill_rounds = 2;
+  toy.scorer = LetterScorer('\x01');  // nobody writes it: every group is equal
+  const auto step = toy.trainer->step();
+  EXPECT_EQ(step.episodes.size(), 3u * 32u);
+  EXPECT_EQ(step.metrics["zero_std_groups"], 12);
+  EXPECT_EQ(step.metrics["skipped_updates"], 1);
+  EXPECT_EQ(toy.trainer->state().tasks_drawn, 12);
+}
+
+}  // namespace
+}  // namespace weft

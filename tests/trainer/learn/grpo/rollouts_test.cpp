@@ -1,0 +1,214 @@
+#include "trainer/learn/grpo/rollouts.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <mutex>
+
+#include "base/error.h"
+#include "tests/support/scripted_model.h"
+
+namespace weft {
+namespace {
+
+/// "broken" is never scored; "flaky" not the first `failures` times.
+class EchoScorer : public RolloutScorer {
+ public:
+  int failures = 0;
+  decltype(TextRequest::prompt) prompt(const Task& task) const override { return task.prompt; }
+  void submit(const Task& task, std::string completion, uint64_t seed,
+              std::function<void(ScoredRollout)> done) override {
+    ScoredRollout result;
+    result.valid = true;
+    {
+      const std::lock_guard lock(mutex_);
+      ++num_scored[task.id + "/" + completion];
+      result.infra_error = completion == "broken" || (completion == "flaky" && failures-- > 0);
+    }
+    if (result.infra_error) result.problem = "worker: HTTP 503 (attempt 7)";
+    result.outcome = result.infra_error ? "infrastructure" : "scored";
+    result.reward.total = static_cast<double>(completion.size());
+    result.worker_calls = 2;
+    result.worker_tokens = static_cast<int64_t>(seed % 2) + 10;
+    done(result);
+  }
+  size_t total() const {
+    const std::lock_guard lock(mutex_);
+    size_t sum = 0;
+    for (const auto& [what, count] : num_scored) sum += static_cast<size_t>(count);
+    return sum;
+  }
+  std::map<std::string, int> num_scored;
+
+ private:
+  mutable std::mutex mutex_;
+};
+
+std::vector<Task> make_tasks(const std::vector<std::string>& names) {
+  std::vector<Task> result;
+  for (const auto& name : names) {
+    Task task;
+    task.id = name;
+    task.prompt = name;
+    result.push_back(task);
+  }
+  return result;
+}
+
+RolloutBatch collect(TextModel& model, EchoScorer& scorer, const std::vector<Task>& tasks,
+                     RolloutOptions options = {}) {
+  std::vector<const Task*> borrowed;
+  std::vector<uint64_t> seeds;
+  for (const auto& task : tasks) {
+    borrowed.push_back(&task);
+    seeds.push_back(100 + seeds.size());
+  }
+  options.samples_per_prompt = 3;
+  return collect_rollouts(model, scorer, borrowed, seeds, options);
+}
+
+TEST(Rollouts, KeepTheOrderOfPromptsAndSamples) {
+  test::ScriptedModel model(
+      [](const test::ScriptedPrompt& p) { return p.user + std::string(p.choice, '!'); });
+  EchoScorer scorer;
+  const auto batch = collect(model, scorer, make_tasks({"aa", "b"}));
+  ASSERT_EQ(batch.episodes.size(), 6u);
+  const std::vector<std::string> expected = {"aa", "aa!", "aa!!", "b", "b!", "b!!"};
+  for (size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(batch.episodes[i].text, expected[i]);
+    EXPECT_EQ(batch.episodes[i].reward, static_cast<double>(expected[i].size()));
+    EXPECT_EQ(batch.episodes[i].group, 100 + i / 3);
+    EXPECT_EQ(batch.episodes[i].completion_ids.size(), batch.episodes[i].sampling_logprobs.size());
+  }
+  EXPECT_EQ(batch.worker_calls, 12);
+  for (const auto& [what, count] : scorer.num_scored) EXPECT_EQ(count, 1) << what;
+}
+
+TEST(Rollouts, ScoreNothingBeforeTheLastIsDecodedWithoutOverlap) {
+  EchoScorer scorer;
+  size_t scored_while_decoding = 0;
+  test::ScriptedModel model([&](const test::ScriptedPrompt& p) {
+    scored_while_decoding += scorer.total();
+    return p.user + std::string(p.choice, '!');
+  });
+  RolloutOptions options;
+  options.overlap = false;
+  const auto apart = collect(model, scorer, make_tasks({"aa", "b"}), options);
+  EXPECT_EQ(scored_while_decoding, 0u);
+  EXPECT_EQ(scorer.total(), 6u);
+  EchoScorer other;
+  const auto together = collect(model, other, make_tasks({"aa", "b"}));
+  ASSERT_EQ(apart.episodes.size(), together.episodes.size());
+  for (size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(apart.episodes[i].text, together.episodes[i].text);
+    EXPECT_EQ(apart.episodes[i].reward, together.episodes[i].reward);
+  }
+}
+
+TEST(Rollouts, ScoreEachOnceWhetherItsEndIsSeenInTheStreamOrNot) {
+  test::ScriptedModel model(
+      [](const test::ScriptedPrompt& p) { return p.user + std::string(p.choice, '!'); });
+  EchoScorer scorer;
+  RolloutOptions options;
+  options.eos_ids = {'!'};  // the end of two in three
+  const auto batch = collect(model, scorer, make_tasks({"aa", "b"}), options);
+  EXPECT_EQ(scorer.total(), 6u);
+  EXPECT_EQ(scorer.num_scored.size(), 6u);
+  for (const Episode& episode : batch.episodes) {
+    EXPECT_EQ(episode.reward, static_cast<double>(episode.text.size()));
+  }
+}
+
+TEST(Rollouts, RecordLogprobsOfTheDistributionSampledFrom) {
+  test::ScriptedModel model([](const test::ScriptedPrompt&) { return "x"; });
+  EchoScorer scorer;
+  RolloutOptions options;
+  EXPECT_EQ(collect(model, scorer, make_tasks({"a"}), options).episodes[0].sampling_logprobs[0],
+            -1);
+  options.temperature = 0.7;
+  EXPECT_EQ(collect(model, scorer, make_tasks({"a"}), options).episodes[0].sampling_logprobs[0],
+            -2);
+}
+
+TEST(Rollouts, KeepInfrastructureErrorsOutOfTheRewards) {
+  test::ScriptedModel model(
+      [](const test::ScriptedPrompt& p) { return p.choice == 1 ? "broken" : "fine"; });
+  EchoScorer scorer;
+  const auto batch = collect(model, scorer, make_tasks({"a"}));
+  EXPECT_FALSE(batch.episodes[0].infra_error);
+  EXPECT_TRUE(batch.episodes[1].infra_error);
+  EXPECT_EQ(batch.episodes[1].outcome, "infrastructure");
+}
+
+TEST(Rollouts, CountAFailedRequestAsInfrastructure) {
+  test::ScriptedModel model([](const test::ScriptedPrompt&) { return "x"; },
+                            [](const test::ScriptedPrompt& p) {
+                              return p.user == "bad" ? ResponseStatus::kFailed
+                                                     : ResponseStatus::kOk;
+                            });
+  EchoScorer scorer;
+  const auto batch = collect(model, scorer, make_tasks({"good", "bad"}));
+  for (size_t i = 0; i < 6; ++i) EXPECT_EQ(batch.episodes[i].infra_error, i >= 3);
+}
+
+RolloutBatch collect_whole(const std::string& second, EchoScorer& scorer,
+                           const LostRolloutOptions& lost) {
+  test::ScriptedModel model(
+      [&](const test::ScriptedPrompt& p) { return p.choice == 1 ? second : "fine"; });
+  const auto tasks = make_tasks({"a", "b"});
+  RolloutOptions options;
+  options.samples_per_prompt = 3;
+  options.lost = lost;
+  options.label = "step 9";
+  return collect_whole_rollouts(model, scorer, {&tasks[0], &tasks[1]}, {7, 8}, options);
+}
+
+LostRolloutOptions patience(double max_share, int64_t max_waits) {
+  return {max_share, max_waits, /*wait_s=*/0, /*max_wait_s=*/0};
+}
+
+TEST(Rollouts, ScoreWhatIsLostAgainAndSampleNothingAgain) {
+  EchoScorer scorer;
+  scorer.failures = 3;  // of the two at first, then of one
+  const auto batch = collect_whole("flaky", scorer, patience(0.05, 6));
+  for (const Episode& e : batch.episodes) {
+    EXPECT_FALSE(e.infra_error);
+    EXPECT_EQ(e.outcome, "scored");
+    EXPECT_EQ(e.reward, static_cast<double>(e.text.size()));
+  }
+  EXPECT_EQ(scorer.num_scored["a/flaky"] + scorer.num_scored["b/flaky"], 2 + 2 + 1);
+  EXPECT_EQ(scorer.num_scored["a/fine"], 2);
+}
+
+TEST(Rollouts, GiveUpWithTheCountedReasonsWhenTooManyStayLost) {
+  EchoScorer scorer;
+  try {
+    collect_whole("broken", scorer, patience(0.3, 2));
+    FAIL() << "no error";
+  } catch (const InputError& error) {
+    FAIL() << error.what();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "step 9: 2 of 6 rollouts that were run are lost (2 x worker: HTTP 503), after 2 "
+                 "waits; lost_rollouts.max_share is 0.3");
+  }
+  EXPECT_EQ(scorer.num_scored["a/broken"], 3);
+}
+
+TEST(Rollouts, TryOnceMoreAndGoOnWithoutTheFewThatStayLost) {
+  EchoScorer scorer;
+  const auto batch = collect_whole("broken", scorer, patience(0.4, 0));
+  EXPECT_EQ(scorer.num_scored["a/broken"], 2);
+  EXPECT_TRUE(batch.episodes[1].infra_error);
+  EXPECT_EQ(lost_groups(batch.episodes), (std::set<uint64_t>{7, 8}));
+}
+
+TEST(Rollouts, SayThatAPromptIsRefused) {
+  test::ScriptedModel model([](const test::ScriptedPrompt&) { return "x"; },
+                            [](const test::ScriptedPrompt&) { return ResponseStatus::kRefused; });
+  EchoScorer scorer;
+  EXPECT_THROW(collect(model, scorer, make_tasks({"a"})), InputError);
+}
+
+}  // namespace
+}  // namespace weft

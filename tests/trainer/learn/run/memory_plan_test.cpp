@@ -1,0 +1,101 @@
+#include "trainer/learn/run/memory_plan.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/support.h"
+#include "tests/trainer/learn/update/learn_support.h"
+
+namespace weft {
+namespace {
+
+TransformerConfig qwen2(int64_t layers, int64_t hidden, int64_t heads, int64_t kv_heads,
+                        int64_t intermediate) {
+  TransformerConfig c;
+  c.architecture = Architecture::kQwen2;
+  c.vocab_size = 152064;
+  c.hidden_size = hidden;
+  c.intermediate_size = intermediate;
+  c.num_layers = layers;
+  c.num_heads = heads;
+  c.num_kv_heads = kv_heads;
+  c.head_dim = 128;
+  c.qkv_bias = true;
+  return c;
+}
+
+MemoryPlanInput full_7b() {
+  MemoryPlanInput in;
+  in.shape = qwen2(28, 3584, 28, 4, 18944);
+  in.learn.full_weights = true;
+  in.learn.keep_activations_layers = 0;
+  in.learn.tokens_per_microbatch = 8192;
+  return in;
+}
+
+double gb(const Json& plan, const char* key) { return plan[key].get<double>() / 1e9; }
+
+// 7.616e9 parameters: 15.2 GB of bf16, 30.5 of fp32 gradients and as many of masters, 60.9 of Adam.
+TEST(MemoryPlan, CountsTheStatesOfA7BFullRun) {
+  const Json plan = memory_plan(full_7b());
+  EXPECT_NEAR(plan["num_parameters"].get<double>(), 7.616e9, 5e6);
+  EXPECT_NEAR(gb(plan, "weights"), 15.2, .1);
+  EXPECT_NEAR(gb(plan, "gradients"), 30.5, .1);
+  EXPECT_NEAR(gb(plan, "masters"), 30.5, .1);
+  EXPECT_NEAR(gb(plan, "adam"), 60.9, .1);
+  EXPECT_GT(gb(plan, "activations"), 1);
+  EXPECT_LT(gb(plan, "activations"), 12);
+}
+
+// 256 rows of 152,064 logits, which become their gradient in place and then the weights' dtype.
+TEST(MemoryPlan, HoldsAChunkOfLogitsOnceInEachDtype) {
+  MemoryPlanInput in = full_7b();
+  EXPECT_EQ(memory_plan(in)["logits_chunk"], 256 * 152064 * (4 + 2));
+  in.weight_bytes = 4;
+  EXPECT_EQ(memory_plan(in)["logits_chunk"], 256 * 152064 * 4);
+  in.learn.tokens_per_microbatch = 100;
+  EXPECT_EQ(memory_plan(in)["logits_chunk"], 100 * 152064 * 4);
+}
+
+TEST(MemoryPlan, ShrinksToTheAdapterWithLora) {
+  MemoryPlanInput in = full_7b();
+  in.shape = qwen2(48, 5120, 40, 8, 13824);
+  in.learn.full_weights = false;
+  const Json plan = memory_plan(in);
+  EXPECT_NEAR(plan["num_parameters"].get<double>(), 14.77e9, 2e7);
+  // Rank 16 over seven projections of 48 layers.
+  EXPECT_NEAR(plan["trained_parameters"].get<double>(), 68.8e6, .2e6);
+  EXPECT_NEAR(gb(plan, "weights"), 29.5, .1);
+  EXPECT_LT(gb(plan, "gradients") + gb(plan, "adam") + gb(plan, "masters"), 1);
+}
+
+TEST(MemoryPlan, GrowsWithKeptLayersAndMicrobatch) {
+  MemoryPlanInput in = full_7b();
+  const double recomputed = gb(memory_plan(in), "activations");
+  in.learn.keep_activations_layers = -1;
+  const double kept = gb(memory_plan(in), "activations");
+  EXPECT_GT(kept, 8 * recomputed);
+  in.learn.tokens_per_microbatch *= 2;
+  EXPECT_NEAR(gb(memory_plan(in), "activations"), 2 * kept, 1e-3 * kept);
+}
+
+TEST(MemoryPlan, CountsTheAdaptersParametersAsTheyAre) {
+  const TransformerConfig shape = test::tiny_config();
+  LearnOptions options;
+  options.lora.rank = 4;
+  Rng rng(1);
+  EXPECT_EQ(num_trained_parameters(shape, options),
+            Lora(shape, options.lora, rng).num_parameters());
+  options.full_weights = true;
+  EXPECT_EQ(num_trained_parameters(shape, options), shape.num_parameters());
+}
+
+TEST(MemoryPlan, ReadsAShapeWithoutWeights) {
+  const auto config = test::fixture("tiny_llama/config.json");
+  EXPECT_EQ(plan_shape("", config.string()).hidden_size, 64);
+  EXPECT_EQ(plan_shape(config.parent_path().string(), "").num_layers, 2);
+  EXPECT_THROW(plan_shape("", ""), InputError);
+  EXPECT_THROW(plan_shape("/nowhere/at/all", ""), InputError);
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,108 @@
+#include "trainer/learn/grpo/grpo_config.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "model/checkpoint/hf_model.h"
+#include "trainer/learn/run/memory_plan.h"
+
+namespace weft {
+namespace {
+
+void check_at_least(const char* field, int64_t value, int64_t least) {
+  if (value < least) {
+    throw InputError(fmt::format("{}: expected >= {}, got {}", field, least, value));
+  }
+}
+
+int64_t kv_bytes(const GrpoConfig& config, const TransformerConfig& shape, int64_t weight_bytes) {
+  if (config.engine.kv_mb > 0) return config.engine.kv_mb << 20;
+  // What the engine's batch can fill at the rollouts' length, prompts estimated as long as them.
+  const int64_t tokens = config.engine.max_batch * 2 * config.max_completion_tokens;
+  return tokens * 2 * shape.num_layers * shape.kv_size() * weight_bytes;
+}
+
+}  // namespace
+
+void GrpoValidationOptions::validate() const {
+  check_at_least("num_prompts", num_prompts, 1);
+  check_at_least("samples", samples, 1);
+  check_at_least("every_steps", every_steps, 0);
+}
+
+bool GrpoConfig::shares_worker() const {
+  return worker.kind == ModelKind::kLocal && !learn.full_weights &&
+         (worker.model.empty() || worker.model == model) &&
+         (worker.dtype.empty() ||
+          resolve_inference_dtype(worker.dtype) == resolve_inference_dtype(dtype));
+}
+
+void GrpoConfig::validate() const {
+  resolve_dtype(dtype);
+  check_at_least("steps", steps, 0);
+  check_at_least("prompts_per_step", prompts_per_step, 1);
+  if (samples_per_prompt < 2) {
+    throw InputError(
+        fmt::format("samples_per_prompt: expected >= 2, got {}: the baseline of a rollout is its "
+                    "group's, so that a group of one has no advantage",
+                    samples_per_prompt));
+  }
+  check_at_least("max_completion_tokens", max_completion_tokens, 1);
+  check_at_least("max_bad_rollouts", max_bad_rollouts, 0);
+  check_at_least("refill_rounds", refill_rounds, 0);
+  if (steps > 0) learn.schedule.require_warmup_within(steps);
+  check_at_least("sandbox_slots", sandbox_slots, 1);
+  if (!(temperature >= 0.01 && temperature <= 100)) {
+    throw InputError(
+        fmt::format("temperature: expected a number in [0.01, 100], got {}", temperature));
+  }
+  if (reference != "base" && reference != "init") {
+    throw InputError("reference: expected base or init, got " + reference);
+  }
+  if (exact && engine.kv_mb == 0) {
+    throw InputError(
+        "exact: needs engine.kv_mb > 0, since a cache of a share of the free memory differs from "
+        "run to run, and with it what is decoded together");
+  }
+  const bool local_worker = worker.kind == ModelKind::kLocal && !worker.model.empty();
+  if (local_worker && fs::exists(fs::path(worker.model) / "adapter_config.json")) {
+    throw InputError("worker.model: expected a Hugging Face directory, got a PEFT adapter: " +
+                     worker.model);
+  }
+  if (reference == "init" && learn.init_adapter.empty()) {
+    throw InputError("reference: \"init\" needs init_adapter");
+  }
+  if (learn.full_weights && !learn.init_adapter.empty()) {
+    throw InputError("init_adapter: has no meaning with learn.full_weights = true");
+  }
+  if (learn.full_weights && worker.kind == ModelKind::kLocal && worker.model.empty()) {
+    throw InputError(
+        "worker.model: training full weights changes the base, so a local worker needs a model "
+        "folder of its own, got nothing");
+  }
+}
+
+Json GrpoConfig::memory_plan() const {
+  MemoryPlanInput input;
+  input.shape = plan_shape(model, model_shape);
+  input.weight_bytes = plan_weight_bytes(dtype);
+  input.learn = learn;
+  input.entropy = true;
+  input.kv_cache_bytes = kv_bytes(*this, input.shape, input.weight_bytes);
+  const bool frozen_reference = learn.full_weights && update.loss.kl_coefficient > 0;
+  input.frozen_copies = frozen_reference ? 1 : 0;
+  if (worker.kind == ModelKind::kLocal && !shares_worker()) {
+    const TransformerConfig shape =
+        worker.model.empty() ? input.shape : plan_shape(worker.model, "");
+    const std::string& held = worker.dtype.empty() ? dtype : worker.dtype;
+    const int64_t cache_bytes = plan_weight_bytes(held == "int8" ? "auto" : held);
+    input.worker_bytes =
+        shape.num_parameters() * plan_weight_bytes(held) + kv_bytes(*this, shape, cache_bytes);
+  }
+  return weft::memory_plan(input);
+}
+
+}  // namespace weft

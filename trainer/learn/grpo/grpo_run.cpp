@@ -1,0 +1,355 @@
+#include "trainer/learn/grpo/grpo_run.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+#include "base/clock_report.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/jsonl.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/reasons.h"
+#include "base/run_dir.h"
+#include "base/stop.h"
+#include "data/provenance.h"
+#include "data/task_tests.h"
+#include "model/checkpoint/hf_model.h"
+#include "trainer/learn/grpo/workflow_scorer.h"
+#include "trainer/learn/run/policy.h"
+#include "trainer/learn/run/step_log.h"
+#include "trainer/usage_file.h"
+
+namespace weft {
+namespace {
+
+std::vector<Task> load_all(const std::vector<std::string>& files) {
+  std::vector<Task> result;
+  for (const auto& file : files) {
+    for (auto& task : load_tasks_with_rewards(file)) result.push_back(std::move(task));
+  }
+  return result;
+}
+
+/// More steps are the same run only where the rate does not depend on their number.
+ResumeRules resume_rules(const GrpoConfig& config) {
+  ResumeRules rules{{"out", "checkpoint", "lost_rollouts", "max_bad_rollouts",
+                     "worker.remote.base_url", "worker.remote.more_base_urls"},
+                    {},
+                    config.resume.allow};
+  if (config.learn.schedule.decay == LrDecay::kConstant) rules.may_change.push_back("steps");
+  rules.inputs.model("model", config.model).model("init_adapter", config.learn.init_adapter);
+  rules.inputs.files("tasks", config.tasks).files("validation", config.validation.tasks);
+  if (!config.shares_worker()) add_inputs(rules.inputs, "worker", config.worker);
+  return rules;
+}
+
+SandboxOptions sandbox_options(const GrpoConfig& config) {
+  SandboxOptions options;
+  options.num_slots = static_cast<int>(config.sandbox_slots);
+  return options;
+}
+
+/// The models of a run: the policy's engine, the worker, the KL reference.
+struct Models {
+  Policy policy;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<TextModel> separate_worker;  // null where the policy's engine serves the worker
+  const Engine* worker_engine = nullptr;       // separate_worker where that is local
+  std::shared_ptr<Lora> reference_adapter;
+  std::shared_ptr<Transformer> reference_model;
+
+  Models(const GrpoConfig& config, const std::optional<fs::path>& checkpoint)
+      : policy(open_policy({config.model, config.dtype, config.device}, config.learn, config.seed,
+                           checkpoint)) {
+    engine = std::make_unique<Engine>(policy.model, policy.tokenizer, policy.chat_template,
+                                      config.engine, config.model);
+    if (policy.lora) engine->set_adapter(kPolicyAdapter, policy.lora);
+    if (config.worker.kind == ModelKind::kRemote) {
+      separate_worker = std::make_unique<RemoteModel>(config.worker.remote);
+    } else if (!config.shares_worker()) {
+      const ModelOptions& worker = config.worker;
+      auto local =
+          Engine::from_directory(worker.model.empty() ? config.model : worker.model,
+                                 worker.dtype.empty() ? config.dtype : worker.dtype, config.engine);
+      worker_engine = local.get();
+      separate_worker = std::move(local);
+    }
+    if (config.reference == "init") {
+      reference_adapter = Lora::load(config.learn.init_adapter, policy.model->config());
+    }
+    if (config.learn.full_weights && config.update.loss.kl_coefficient > 0) {
+      reference_model = load_transformer(config.model, resolve_dtype(config.dtype));
+    }
+  }
+
+  /// Tokens of all engines so far.
+  Json usage() const {
+    EngineStats stats = engine->stats();
+    if (worker_engine != nullptr) {
+      const EngineStats more = worker_engine->stats();
+      stats.decoded_tokens += more.decoded_tokens;
+      stats.prefill_tokens += more.prefill_tokens;
+      stats.cached_tokens += more.cached_tokens;
+    }
+    return {{"decoded_tokens", stats.decoded_tokens},
+            {"prefill_tokens", stats.prefill_tokens},
+            {"cached_tokens", stats.cached_tokens}};
+  }
+
+  TextModel& worker() { return separate_worker ? *separate_worker : *engine; }
+
+  Reference reference() const {
+    if (policy.lora) return {Reference::Kind::kAdapter, reference_adapter.get(), nullptr};
+    if (reference_model) return {Reference::Kind::kModel, nullptr, reference_model.get()};
+    return {};
+  }
+};
+
+class GrpoRun {
+ public:
+  GrpoRun(const GrpoConfig& config, bool resume, const Json& resolved)
+      : config_(config),
+        dir_(config.out, resume, resolved, resume_rules(config)),
+        checkpoints_(dir_.path(), config.model, config.checkpoint),
+        tasks_(load_all(config.tasks)),
+        validation_tasks_(load_all(config.validation.tasks)),
+        models_(config, checkpoints_.latest()),
+        learner_(models_.policy.model, models_.policy.lora, config.learn, /*entropy=*/true,
+                 config.temperature),
+        sandbox_(sandbox_options(config)),
+        judge_(sandbox_),
+        analyser_(sandbox_),
+        meta_agent_(analyser_, config.meta_agent),
+        runner_(sandbox_, judge_, models_.worker(), config.runner),
+        scorer_(meta_agent_, runner_, config.reward),
+        trainer_(config, *models_.engine, learner_, scorer_, tasks_, models_.reference()) {
+    const auto wanted = static_cast<size_t>(config.validation.num_prompts);
+    if (validation_tasks_.size() > wanted) validation_tasks_.resize(wanted);
+    if (const auto latest = checkpoints_.latest()) {
+      const Json state = CheckpointSet::restore(*latest, learner_);
+      trainer_.state() = GrpoState::from_json(state, *latest);
+      unwritten_ = get_field_or<Json>(state, "unwritten", nullptr, *latest);
+      models_.engine->weights_changed();
+      log::info("going on from {}", latest->string());
+    }
+    saved_step_ = trainer_.state().step;
+    for (const Task& task : tasks_) check_prompt(task);
+    for (const Task& task : validation_tasks_) check_prompt(task);
+  }
+
+  GrpoState run() {
+    const int64_t first = trainer_.state().step;
+    move_later_steps_aside(validation_file(), first);
+    StepLog log(dir_.path(), "rollouts.jsonl", first, unwritten_);
+    unwritten_ = nullptr;  // is written now
+    const auto train = [&] {
+      validate_before();
+      validate_between();  // that of the last step, where something cut it short
+      Progress progress("grpo", config_.steps, "steps", first);
+      while (trainer_.state().step < config_.steps) {
+        throw_if_stopped();
+        progress.note(one_step(log));
+        progress.advance();
+      }
+    };
+    save_on_failure(train, [&] {
+      runner_.stop();  // else the end waits for every workflow that has been submitted
+      unwritten_ = log.unwritten();
+      if (!saving_) save();
+    });
+    save();
+    check_that_something_was_learnt();
+    checkpoints_.publish_final();
+    const LearnOptions& learn = config_.learn;
+    write_teachers(dir_.file("final"),
+                   learn.init_adapter.empty() ? config_.model : learn.init_adapter, {});
+    validate_after();
+    Json summary = trainer_.state().to_json();
+    summary["clock"] = clock();
+    write_file_atomically(dir_.file("summary.json"), dump_json_pretty(summary));
+    return trainer_.state();
+  }
+
+ private:
+  /// Throws where a rollout of the task would be refused, which would end the run at some later
+  /// step.
+  void check_prompt(const Task& task) const {
+    TextRequest request;
+    request.prompt = scorer_.prompt(task);
+    request.sampling.max_tokens = static_cast<int>(config_.max_completion_tokens);
+    const std::string refusal = models_.engine->refusal(request);
+    if (!refusal.empty()) throw InputError(fmt::format("task \"{}\": {}", task.id, refusal));
+  }
+
+  std::string one_step(StepLog& log) {
+    const GrpoTrainer::Step step = trainer_.step();
+    const int64_t number = trainer_.state().step;
+    std::vector<Json> rows;
+    for (const Episode& e : step.episodes) rows.push_back(episode_to_json(number, e));
+    log.write(number, step.metrics, rows);
+    if (!step.warning.empty()) log::warn("step {}: {}", number, step.warning);
+    report_bad_rollouts(number, step);
+    if (checkpoints_.due(number)) save();
+    validate_between();
+    const Json& reward = step.metrics["reward_mean"];
+    return reward.is_null() ? "no reward" : fmt::format("reward {:.3f}", reward.get<double>());
+  }
+
+  /// The first batch with such rollouts is kept; too many of them end the run.
+  void report_bad_rollouts(int64_t number, const GrpoTrainer::Step& step) {
+    if (step.bad.empty()) return;
+    ReasonCounts reasons;
+    for (const BadEpisode& bad : step.bad) reasons.add(bad.reason);
+    const fs::path file = dir_.file("bad_batch.json");
+    if (!fs::exists(file)) {
+      Json bad = Json::array(), episodes = Json::array();
+      for (const auto& [index, reason] : step.bad) {
+        bad.push_back({{"rollout", index}, {"reason", reason}});
+      }
+      for (const Episode& e : step.episodes) episodes.push_back(episode_to_json(number, e));
+      write_file_atomically(file, dump_json({{"step", number},
+                                             {"bad", std::move(bad)},
+                                             {"rollouts", std::move(episodes)}}) +
+                                      "\n");
+    }
+    log::warn("step {}: {} rollouts cannot be learnt from ({}); the first such batch is in {}",
+              number, step.bad.size(), reasons.to_string(), file.string());
+    const int64_t so_far = trainer_.state().bad_rollouts;
+    if (so_far > config_.max_bad_rollouts) {
+      throw Error(fmt::format("{} rollouts could not be learnt from, max_bad_rollouts is {}: {}",
+                              so_far, config_.max_bad_rollouts, reasons.to_string()));
+    }
+  }
+
+  void check_that_something_was_learnt() const {
+    if (config_.steps == 0) return;
+    const GrpoState& state = trainer_.state();
+    if (state.rewarded_updates > 0) return;
+    const bool by_kl = learner_.optimizer().num_updates() > 0;
+    throw Error(
+        fmt::format("no update in {} steps{}: {}; nothing was learnt, final/ is not written",
+                    state.step, by_kl ? " but by the KL term" : "", state.validity()));
+  }
+
+  void save() {
+    const GrpoState& state = trainer_.state();
+    if (saved_step_ == state.step && checkpoints_.latest()) return;
+    saving_ = true;
+    if (!trainer_.whole()) {
+      throw Error("the step under way was not whole, a resume goes on from the last checkpoint");
+    }
+    Json json = state.to_json();
+    if (!unwritten_.is_null()) json["unwritten"] = unwritten_;
+    checkpoints_.save(state.step, learner_, json);
+    saved_step_ = state.step;
+    saving_ = false;
+  }
+
+  GrpoValidation validate() {
+    const GrpoValidation result = trainer_.validate(validation_tasks_, config_.validation.samples);
+    log::info("validation after step {}: reward {:.4f}, valid {:.3f} over {} prompts",
+              trainer_.state().step, result.reward, result.valid, result.task_ids.size());
+    if (!result.left_out.empty()) {
+      log::warn("validation: {} prompts are left out, a reward of each is lost",
+                result.left_out.size());
+    }
+    return result;
+  }
+
+  fs::path validation_file() const { return dir_.file("validation.jsonl"); }
+
+  /// Takes the place of what is there of this step: a run that ended between this and the next
+  /// file, or one that is resumed when it is done, measures once more.
+  void record_validation(const GrpoValidation& v) {
+    move_later_steps_aside(validation_file(), trainer_.state().step - 1);
+    JsonlWriter(validation_file(), /*append=*/true)
+        .write({{"step", trainer_.state().step},
+                {"reward", v.reward},
+                {"valid", v.valid},
+                {"pass", v.pass},
+                {"n", v.task_ids.size()},
+                {"left_out", v.left_out.size()}});
+  }
+
+  bool is_recorded(int64_t step) const {
+    if (!fs::exists(validation_file())) return false;
+    JsonlReader reader(validation_file());
+    for (JsonlLine line; reader.next(line);) {
+      if (line.error.empty() && line.value.value("step", int64_t{-1}) == step) return true;
+    }
+    return false;
+  }
+
+  void validate_between() {
+    const int64_t step = trainer_.state().step, every = config_.validation.every_steps;
+    const bool due = every > 0 && step > 0 && step % every == 0 && step < config_.steps;
+    if (due && !validation_tasks_.empty() && !is_recorded(step)) record_validation(validate());
+  }
+
+  void validate_before() {
+    if (validation_tasks_.empty() || fs::exists(before_file())) return;
+    if (trainer_.state().step > 0) throw Error(before_file().string() + " is missing");
+    const GrpoValidation before = validate();
+    record_validation(before);
+    write_file_atomically(before_file(), dump_json_pretty(before.to_json()));
+  }
+
+  void validate_after() {
+    if (validation_tasks_.empty()) return;
+    const GrpoValidation after = validate();
+    record_validation(after);
+    const Json both = {{"before", read_json_file(before_file())}, {"after", after.to_json()}};
+    write_file_atomically(dir_.file("before_after.json"), dump_json_pretty(both));
+  }
+
+  /// Of the models, and of the rollouts that were trained on.
+  Json clock() const {
+    std::vector<std::string> reasons = clock_reasons(config_.model, /*on_gpu=*/false);
+    const ModelOptions& worker = config_.worker;
+    if (worker.kind == ModelKind::kRemote) {
+      reasons.push_back("a server answers as " + worker.remote.model);
+    } else if (!worker.model.empty() && worker.model != config_.model) {
+      for (auto& reason : clock_reasons(worker.model, /*on_gpu=*/false)) {
+        reasons.push_back(std::move(reason));
+      }
+    }
+    int64_t decisions = 0;
+    JsonlReader reader(dir_.file("rollouts.jsonl"));
+    for (JsonlLine line; reader.next(line);) {
+      const Json usage = line.value.value("usage", Json::object());
+      if (usage.is_object()) decisions += usage.value("clock_decisions", int64_t{0});
+    }
+    return report_clock(reasons, decisions);
+  }
+
+  fs::path before_file() const { return dir_.file("validation_before.json"); }
+
+  const GrpoConfig& config_;
+  RunDir dir_;
+  CheckpointSet checkpoints_;
+  std::vector<Task> tasks_, validation_tasks_;
+  Models models_;
+  Learner learner_;
+  Sandbox sandbox_;
+  Judge judge_;
+  PythonAnalyser analyser_;
+  MetaAgent meta_agent_;
+  WorkflowRunner runner_;
+  WorkflowScorer scorer_;
+  GrpoTrainer trainer_;
+  Json unwritten_;
+  int64_t saved_step_ = 0;
+  bool saving_ = false;  ///< or the saving failed
+  UsageFile usage_{dir_.file("usage.json"), [this] { return models_.usage(); }};
+};
+
+}  // namespace
+
+GrpoState run_grpo(const GrpoConfig& config, bool resume, const Json& resolved_config) {
+  return GrpoRun(config, resume, resolved_config).run();
+}
+
+}  // namespace weft

@@ -1,0 +1,43 @@
+/// How many bytes a training run will need, from shapes alone: what --dry-run prints.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/json.h"
+#include "model/checkpoint/model_config.h"
+#include "trainer/learn/update/learner.h"
+
+namespace weft {
+
+struct MemoryPlanInput {
+  TransformerConfig shape;
+  int64_t weight_bytes = 2;  ///< of one weight: 2 for bf16, 4 for f32
+  LearnOptions learn;
+  bool entropy = false;        ///< the loss head also computes entropies
+  int64_t kv_cache_bytes = 0;  ///< of the rollout engine
+  int64_t frozen_copies = 0;   ///< further whole models of this shape
+  int64_t worker_bytes = 0;    ///< weights and cache of a local worker in an engine of its own
+};
+
+/// Trained parameters: every weight, or those of the adapter.
+int64_t num_trained_parameters(const TransformerConfig& shape, const LearnOptions& options);
+
+/// {"weights", "frozen_copies", "adapter", "gradients", "masters", "adam", "activations",
+/// "logits_chunk", "kv_cache", "worker", "total"} in bytes, with "num_parameters" and
+/// "trained_parameters".
+///
+/// Activations are those of one microbatch: the input of every layer, what the kept layers (at
+/// least the one being recomputed) save for backward, and the attention's statistics. An estimate
+/// from above, within about 30 %; it leaves out the process itself.
+Json memory_plan(const MemoryPlanInput& input);
+
+/// Shape of `model_shape` (a config.json or a folder with one; no weights needed) or, if that is
+/// empty, of the model folder. Throws InputError if neither is there.
+TransformerConfig plan_shape(const std::string& model, const std::string& model_shape);
+
+/// Bytes of one weight for a dtype option ("auto" is bf16, as on any machine worth planning for).
+/// The steps of int8 rows, one in some hundred bytes, are left out.
+int64_t plan_weight_bytes(const std::string& dtype);
+
+}  // namespace weft

@@ -1,0 +1,35 @@
+/// The model in training: base weights, adapter, tokenizer and chat template.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "model/tokenizer/chat_template.h"
+#include "model/tokenizer/tokenizer.h"
+#include "model/transformer/lora.h"
+#include "model/transformer/transformer.h"
+#include "trainer/learn/update/learner.h"
+
+namespace weft {
+
+struct ModelSource {
+  std::string dir;  ///< Hugging Face directory
+  std::string dtype = "auto";
+  std::string device = "auto";
+};
+
+struct Policy {
+  std::shared_ptr<Transformer> model;
+  std::shared_ptr<Lora> lora;  ///< null where every weight is trained
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::shared_ptr<const ChatTemplate> chat_template;  ///< null if the model has none
+};
+
+/// Loads the model and makes or loads the adapter. A run of full weights that is resumed takes its
+/// weights from `checkpoint`. Throws InputError naming what is wrong with a file or option.
+Policy open_policy(const ModelSource& source, const LearnOptions& options, uint64_t seed,
+                   const std::optional<std::filesystem::path>& checkpoint);
+
+}  // namespace weft

@@ -1,0 +1,337 @@
+#include "trainer/learn/sft/sft.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "base/clock_report.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/rng.h"
+#include "base/run_dir.h"
+#include "base/stop.h"
+#include "data/provenance.h"
+#include "model/checkpoint/hf_model.h"
+#include "model/open_model.h"
+#include "trainer/learn/run/memory_plan.h"
+#include "trainer/learn/run/policy.h"
+#include "trainer/learn/run/step_log.h"
+
+namespace weft {
+namespace {
+
+constexpr int kMaxSkippedInARow = 10;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// A longer run is the same one only where the rate does not depend on its length.
+ResumeRules resume_rules(const SftConfig& config) {
+  ResumeRules rules{{"out", "checkpoint", "max_skipped_examples"}, {}, config.resume.allow};
+  if (config.learn.schedule.decay == LrDecay::kConstant) {
+    rules.may_change.insert(rules.may_change.end(), {"epochs", "max_steps"});
+  }
+  const SftDataOptions& data = config.data;
+  rules.inputs.model("model", config.model).model("init_adapter", config.learn.init_adapter);
+  rules.inputs.files("tasks", data.tasks).files("data", {data.jsonl});
+  if (!data.store.empty()) {
+    rules.inputs.content("data", content_hash(stored_examples(data)), data.store);
+  }
+  return rules;
+}
+
+SftData load_data(const SftConfig& config, const Policy& policy) {
+  const ExampleEncoder encoder(*policy.tokenizer, policy.chat_template.get(),
+                               policy.model->config().eos_ids);
+  SftDataOptions options = config.data;
+  options.max_tokens = std::min(options.max_tokens, policy.model->config().max_positions);
+  if (!options.jsonl.empty()) return load_jsonl_examples(options, encoder);
+  SandboxOptions sandbox_options;
+  sandbox_options.num_slots = 1;
+  Sandbox sandbox(sandbox_options);
+  PythonAnalyser analyser(sandbox);
+  return load_store_examples(options, encoder, MetaAgent(analyser, config.meta_agent));
+}
+
+Json state_of(const SftSummary& s) {
+  return {{"step", s.steps},
+          {"tokens", s.tokens},
+          {"trained_tokens", s.trained_tokens},
+          {"skipped_steps", s.skipped_steps},
+          {"last_loss", s.last_loss},
+          {"skipped_examples", s.skipped_examples}};
+}
+
+SftSummary summary_of(const Json& state, const std::string& where) {
+  return {get_field<int64_t>(state, "step", where),
+          get_field<int64_t>(state, "tokens", where),
+          get_field<int64_t>(state, "trained_tokens", where),
+          get_field<int64_t>(state, "skipped_steps", where),
+          get_field_or<double>(state, "last_loss", 0, where),
+          get_field_or<std::vector<int64_t>>(state, "skipped_examples", {}, where)};
+}
+
+Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+
+class SftRun {
+ public:
+  SftRun(const SftConfig& config, bool resume, const Json& resolved)
+      : config_(config),
+        dir_(config.out, resume, resolved, resume_rules(config)),
+        checkpoints_(dir_.path(), config.model, config.checkpoint),
+        policy_(open_policy({config.model, config.dtype, config.device}, config.learn, config.seed,
+                            checkpoints_.latest())),
+        data_(load_data(config, policy_)),
+        schedule_(static_cast<int64_t>(data_.sequences.size()), config),
+        learner_(policy_.model, policy_.lora, config.learn) {
+    if (const auto latest = checkpoints_.latest()) {
+      const Json state = CheckpointSet::restore(*latest, learner_);
+      summary_ = summary_of(state, *latest);
+      unwritten_ = get_field_or<Json>(state, "unwritten", nullptr, *latest);
+      log::info("going on from {}", latest->string());
+    }
+    config.learn.schedule.require_warmup_within(schedule_.num_steps());
+    saved_step_ = summary_.steps;
+    if (data_.num_too_long > 0) {
+      log::warn("{} examples are longer than data.max_tokens or the model's context and left out",
+                data_.num_too_long);
+    }
+  }
+
+  SftSummary run() {
+    StepLog log(dir_.path(), "skipped_examples.jsonl", summary_.steps, unwritten_);
+    unwritten_ = nullptr;  // is written now
+    Progress progress("sft", schedule_.num_steps(), "steps", summary_.steps);
+    num_updates_ = learner_.optimizer().num_updates();
+    const auto train = [&] {
+      while (summary_.steps < schedule_.num_steps()) {
+        throw_if_stopped();
+        rows_.clear();
+        const Json values = step();
+        log.write(summary_.steps, values, rows_);
+        check_limits();
+        progress.note(fmt::format("loss {:.3f}", summary_.last_loss));
+        progress.advance();
+        if (checkpoints_.due(summary_.steps)) save();
+      }
+    };
+    save_on_failure(train, [&] {
+      unwritten_ = log.unwritten();
+      if (!saving_) save();
+    });
+    save();
+    if (num_updates_ == 0) throw Error(nothing_learnt());
+    checkpoints_.publish_final();
+    const LearnOptions& learn = config_.learn;
+    write_teachers(dir_.file("final"),
+                   learn.init_adapter.empty() ? config_.model : learn.init_adapter, data_.teachers);
+    Json summary = state_of(summary_);
+    summary["clock"] =
+        report_clock(data_.through_template ? clock_reasons(config_.model, /*on_gpu=*/false)
+                                            : std::vector<std::string>(),
+                     /*decisions=*/0);
+    write_file_atomically(dir_.file("summary.json"), dump_json_pretty(summary));
+    return summary_;
+  }
+
+ private:
+  Json step() {
+    const auto start = std::chrono::steady_clock::now();
+    const double lr = learning_rate(config_.learn.schedule, summary_.steps, schedule_.num_steps());
+    std::vector<int64_t> chosen = schedule_.batch(summary_.steps);
+    leave_out_skipped(chosen);
+    Attempt attempt = try_step(chosen, lr);
+    if (!chosen.empty() && !attempt.update.applied && find_bad_examples(chosen)) {
+      leave_out_skipped(chosen);
+      attempt = try_step(chosen, lr);
+    }
+    const UpdateResult& update = attempt.update;
+    num_updates_ = learner_.optimizer().num_updates();
+    ++summary_.steps;
+    count_skipped(update.applied);
+    summary_.tokens += update.num_tokens;
+    summary_.trained_tokens += update.applied ? update.loss_tokens : 0;
+    if (std::isfinite(attempt.loss)) summary_.last_loss = attempt.loss;
+    const bool measured = update.num_tokens > 0;
+    const double rate = static_cast<double>(update.num_tokens) / seconds_since(start);
+    return {{"loss", number_or_null(attempt.loss)},
+            {"lr", lr},
+            {"grad_norm", measured ? number_or_null(update.grad_norm) : Json()},
+            {"tokens", update.num_tokens},
+            {"trained_tokens", update.applied ? update.loss_tokens : 0},
+            {"tokens_per_s", measured ? Json(rate) : Json()},
+            {"skipped", update.applied ? 0 : 1}};
+  }
+
+  struct Attempt {
+    UpdateResult update;
+    double loss = std::nan("");  ///< mean nats per completion token
+  };
+
+  /// An optimizer step over these examples; not applied where there are none.
+  Attempt try_step(const std::vector<int64_t>& chosen, double lr) {
+    Attempt attempt;
+    attempt.update.applied = false;
+    if (chosen.empty()) return attempt;
+    std::vector<TrainSequence> batch;
+    int64_t loss_tokens = 0;
+    for (const int64_t i : chosen) {
+      batch.push_back(data_.sequences[i]);
+      loss_tokens += static_cast<int64_t>(batch.back().completion_ids.size());
+    }
+    double loss_sum = 0;
+    attempt.update = learner_.step(batch, supervised_loss(loss_tokens, loss_sum), lr);
+    attempt.loss = loss_sum / static_cast<double>(loss_tokens);
+    return attempt;
+  }
+
+  void leave_out_skipped(std::vector<int64_t>& chosen) const {
+    const auto& skipped = summary_.skipped_examples;
+    std::erase_if(chosen, [&](int64_t i) {
+      return std::find(skipped.begin(), skipped.end(), i) != skipped.end();
+    });
+  }
+
+  /// Tries each example alone and adds the bad ones to skipped_examples; false where none is.
+  bool find_bad_examples(const std::vector<int64_t>& chosen) {
+    const std::string tensor = learner_.non_finite_weight(/*frozen_too=*/true);
+    if (!tensor.empty()) {
+      throw Error(
+          fmt::format("step {}: the weights are not finite: {}", summary_.steps + 1, tensor));
+    }
+    std::vector<TrainSequence> batch;
+    for (const int64_t i : chosen) batch.push_back(data_.sequences[i]);
+    double ignored = 0;
+    const auto bad = learner_.find_non_finite(
+        batch,
+        [&](size_t i) {
+          return supervised_loss(static_cast<int64_t>(batch[i].completion_ids.size()), ignored);
+        },
+        /*may_stop=*/true);
+    for (const size_t i : bad) {
+      const TrainSequence& example = batch[i];
+      summary_.skipped_examples.push_back(chosen[i]);
+      rows_.push_back({{"step", summary_.steps + 1},
+                       {"example", chosen[i]},
+                       {"reason", "its gradient is not finite"},
+                       {"prompt", policy_.tokenizer->decode(example.prompt_ids)},
+                       {"completion", policy_.tokenizer->decode(example.completion_ids)},
+                       {"prompt_ids", example.prompt_ids},
+                       {"completion_ids", example.completion_ids}});
+      log::warn("step {}: the gradient of example {} is not finite: left out from now on",
+                summary_.steps + 1, chosen[i]);
+    }
+    return !bad.empty();
+  }
+
+  void count_skipped(bool applied) {
+    skipped_in_a_row_ = applied ? 0 : skipped_in_a_row_ + 1;
+    if (applied) return;
+    ++summary_.skipped_steps;
+    log::warn("step {}: no finite gradient, no update", summary_.steps);
+  }
+
+  void check_limits() const {
+    const auto skipped = static_cast<int64_t>(summary_.skipped_examples.size());
+    if (skipped > config_.max_skipped_examples) {
+      throw Error(fmt::format(
+          "{} examples gave a gradient that is not finite, max_skipped_examples is {}: see {}",
+          skipped, config_.max_skipped_examples, dir_.file("skipped_examples.jsonl").string()));
+    }
+    if (skipped_in_a_row_ >= kMaxSkippedInARow) {
+      throw Error(fmt::format("no finite gradient for {} steps in a row", kMaxSkippedInARow));
+    }
+  }
+
+  std::string nothing_learnt() const {
+    return fmt::format(
+        "no update in {} steps: {} without a finite gradient, {} of {} examples left "
+        "out; nothing was learnt and final/ is not written",
+        summary_.steps, summary_.skipped_steps, summary_.skipped_examples.size(),
+        data_.sequences.size());
+  }
+
+  void save() {
+    if (saved_step_ == summary_.steps && checkpoints_.latest()) return;
+    saving_ = true;
+    if (learner_.optimizer().num_updates() != num_updates_) {
+      throw Error("the step under way was not whole, a resume goes on from the last checkpoint");
+    }
+    Json state = state_of(summary_);
+    if (!unwritten_.is_null()) state["unwritten"] = unwritten_;
+    checkpoints_.save(summary_.steps, learner_, state);
+    saved_step_ = summary_.steps;
+    saving_ = false;
+  }
+
+  const SftConfig& config_;
+  RunDir dir_;
+  CheckpointSet checkpoints_;
+  Policy policy_;
+  SftData data_;
+  SftSchedule schedule_;
+  Learner learner_;
+  SftSummary summary_;
+  std::vector<Json> rows_;  ///< of skipped_examples.jsonl, of the step under way
+  Json unwritten_;
+  int64_t num_updates_ = 0;  ///< of the optimizer, after the last whole step
+  int64_t saved_step_ = 0;
+  bool saving_ = false;  ///< or the saving failed
+  int skipped_in_a_row_ = 0;
+};
+
+void check_at_least(const char* field, int64_t value, int64_t least) {
+  if (value < least) {
+    throw InputError(fmt::format("{}: expected >= {}, got {}", field, least, value));
+  }
+}
+
+}  // namespace
+
+void SftConfig::validate() const {
+  resolve_dtype(dtype);
+  check_at_least("epochs", epochs, 1);
+  check_at_least("sequences_per_step", sequences_per_step, 1);
+  check_at_least("max_steps", max_steps, 0);
+  check_at_least("max_skipped_examples", max_skipped_examples, 0);
+  if (learn.full_weights && !learn.init_adapter.empty()) {
+    throw InputError("init_adapter: has no meaning with learn.full_weights = true");
+  }
+}
+
+Json SftConfig::memory_plan() const {
+  MemoryPlanInput input;
+  input.shape = plan_shape(model, model_shape);
+  input.weight_bytes = plan_weight_bytes(dtype);
+  input.learn = learn;
+  return weft::memory_plan(input);
+}
+
+SftSchedule::SftSchedule(int64_t num_examples, const SftConfig& config)
+    : num_examples_(num_examples),
+      per_step_(config.sequences_per_step),
+      steps_per_epoch_((num_examples + per_step_ - 1) / per_step_),
+      num_steps_(steps_per_epoch_ * config.epochs),
+      seed_(config.seed) {
+  if (config.max_steps > 0) num_steps_ = std::min(num_steps_, config.max_steps);
+}
+
+std::vector<int64_t> SftSchedule::batch(int64_t step) const {
+  std::vector<int64_t> order(num_examples_);
+  std::iota(order.begin(), order.end(), 0);
+  Rng(seed_, static_cast<uint64_t>(step / steps_per_epoch_)).shuffle(order);
+  const int64_t begin = (step % steps_per_epoch_) * per_step_;
+  const int64_t end = std::min(begin + per_step_, num_examples_);
+  return {order.begin() + begin, order.begin() + end};
+}
+
+SftSummary run_sft(const SftConfig& config, bool resume, const Json& resolved_config) {
+  config.data.require_source();
+  return SftRun(config, resume, resolved_config).run();
+}
+
+}  // namespace weft

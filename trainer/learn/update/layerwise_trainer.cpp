@@ -1,0 +1,143 @@
+#include "trainer/learn/update/layerwise_trainer.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "base/error.h"
+#include "model/transformer/decoder_layer.h"
+
+namespace weft {
+namespace {
+
+// Gradients of `output` with respect to `inputs`, given that of `output`.
+std::vector<at::Tensor> backward(const at::Tensor& output, const at::Tensor& output_grad,
+                                 const std::vector<at::Tensor>& inputs) {
+  return torch::autograd::grad({output}, inputs, {output_grad}, /*retain_graph=*/false,
+                               /*create_graph=*/false, /*allow_unused=*/true);
+}
+
+at::Tensor leaf(const at::Tensor& value, bool requires_grad) {
+  at::Tensor result = value.detach();
+  result.set_requires_grad(requires_grad);
+  return result;
+}
+
+void accumulate(at::Tensor& into, const at::Tensor& gradient) {
+  if (gradient.defined()) into.add_(gradient);
+}
+
+}  // namespace
+
+LayerwiseTrainer::LayerwiseTrainer(Transformer& model, Lora* lora, const LayerwiseOptions& options)
+    : model_(model), lora_(lora), options_(options) {
+  const auto append = [this](const std::vector<NamedParameter>& more) {
+    layer_begin_.push_back(parameters_.size());
+    parameters_.insert(parameters_.end(), more.begin(), more.end());
+  };
+  for (int64_t l = 0; l < model.num_layers(); ++l) {
+    append(lora ? lora->layer_parameters(l) : model.layer_parameters(l));
+  }
+  append(lora ? std::vector<NamedParameter>{} : model.global_parameters());
+  for (size_t i = layer_begin_.back(); i < parameters_.size(); ++i) {
+    const auto index = static_cast<int64_t>(i);
+    if (parameters_[i].name == "embed.weight") embedding_index_ = index;
+    if (parameters_[i].name == "final_norm.weight") final_norm_index_ = index;
+    if (parameters_[i].name == "lm_head.weight") head_index_ = index;
+  }
+  if (trains_model() && head_index_ < 0) head_index_ = embedding_index_;
+  WEFT_ASSERT(!trains_model() || (embedding_index_ >= 0 && final_norm_index_ >= 0));
+  for (auto& p : parameters_) p.tensor->set_requires_grad(true);
+}
+
+std::vector<LayerwiseTrainer::LayerTape> LayerwiseTrainer::forward_layers(
+    const Attention& attention, at::Tensor& hidden) const {
+  const int64_t num_layers = model_.num_layers();
+  const int64_t kept =
+      options_.keep_activations_layers < 0 ? num_layers : options_.keep_activations_layers;
+  std::vector<LayerTape> tapes(num_layers);
+  for (int64_t l = 0; l < num_layers; ++l) {
+    const bool keep = l >= num_layers - kept;
+    at::AutoGradMode grad_mode(keep);
+    tapes[l].input = leaf(hidden, l > 0 || trains_model());
+    const at::Tensor output = model_.layer_forward(l, tapes[l].input, attention, lora_);
+    if (keep) tapes[l].output = output;
+    hidden = output.detach();
+  }
+  return tapes;
+}
+
+at::Tensor LayerwiseTrainer::loss_head(const Microbatch& microbatch, const at::Tensor& hidden,
+                                       const CoefficientFn& coefficients, GradientBuffer& gradients,
+                                       MicrobatchResult& result) {
+  const at::Tensor selected = leaf(hidden.index_select(0, microbatch.rows), true);
+  at::Tensor normed;
+  {
+    at::AutoGradMode grad_mode(true);
+    normed = model_.final_norm(selected);
+  }
+  at::Tensor* head_grad = trains_model() ? &gradients.view(head_index_) : nullptr;
+  const auto head = linear_cross_entropy(
+      normed.detach(), model_.lm_head_weight().detach(), microbatch.targets, coefficients,
+      head_grad, {options_.loss_chunk_tokens, options_.entropy, options_.temperature});
+  result.logp = head.logp;
+  result.entropy = head.entropy;
+  std::vector<at::Tensor> inputs = {selected};
+  if (trains_model()) inputs.push_back(*parameters_[final_norm_index_].tensor);
+  const auto grads = backward(normed, head.hidden_grad, inputs);
+  if (trains_model()) accumulate(gradients.view(final_norm_index_), grads[1]);
+  // A prompt's last token predicts for all its completions: their gradients are summed in fp32.
+  at::Tensor sums = at::zeros_like(hidden, hidden.options().dtype(at::kFloat));
+  sums.index_add_(0, microbatch.rows, grads[0].to(at::kFloat));
+  return sums.to(hidden.scalar_type());
+}
+
+at::Tensor LayerwiseTrainer::layer_backward(int64_t layer, LayerTape tape,
+                                            const at::Tensor& output_grad,
+                                            const Attention& attention, GradientBuffer& gradients) {
+  if (!tape.output.defined()) {
+    at::AutoGradMode grad_mode(true);
+    tape.output = model_.layer_forward(layer, tape.input, attention, lora_);
+  }
+  std::vector<at::Tensor> inputs;
+  const size_t begin = layer_begin_[layer], end = layer_begin_[layer + 1];
+  for (size_t i = begin; i < end; ++i) inputs.push_back(*parameters_[i].tensor);
+  const bool wants_input_grad = tape.input.requires_grad();
+  if (wants_input_grad) inputs.push_back(tape.input);
+  const auto grads = backward(tape.output, output_grad, inputs);
+  for (size_t i = begin; i < end; ++i) accumulate(gradients.view(i), grads[i - begin]);
+  return wants_input_grad ? grads.back() : at::Tensor();
+}
+
+MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& microbatch,
+                                                    const CoefficientFn& coefficients,
+                                                    GradientBuffer& gradients) {
+  at::NoGradGuard no_grad;
+  const PackedAttention attention(model_, microbatch.batch);
+  at::Tensor hidden = model_.embed(microbatch.ids);
+  std::vector<LayerTape> tapes = forward_layers(attention, hidden);
+  MicrobatchResult result;
+  at::Tensor grad = loss_head(microbatch, hidden, coefficients, gradients, result);
+  for (int64_t l = model_.num_layers() - 1; l >= 0; --l) {
+    grad = layer_backward(l, std::move(tapes[l]), grad, attention, gradients);
+  }
+  if (trains_model()) {
+    gradients.view(embedding_index_).index_add_(0, microbatch.ids, grad.to(at::kFloat));
+  }
+  return result;
+}
+
+at::Tensor score_microbatch(const Transformer& model, const Lora* lora,
+                            const Microbatch& microbatch, double temperature) {
+  at::NoGradGuard no_grad;
+  const at::Tensor normed =
+      model.forward(microbatch.ids, PackedAttention(model, microbatch.batch),
+                    adapter_of_all(lora, microbatch.ids.size(0)), microbatch.rows);
+  LinearCrossEntropyOptions options;
+  options.temperature = temperature;
+  return linear_cross_entropy(normed, model.lm_head_weight(), microbatch.targets, {}, nullptr,
+                              options)
+      .logp;
+}
+
+}  // namespace weft

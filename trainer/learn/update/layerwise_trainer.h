@@ -1,0 +1,77 @@
+/// Gradients of a decoder by a manual loop over its layers: forward storing layer inputs, loss head
+/// in chunks, backward layer by layer. The place of activation checkpointing.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "model/transformer/lora.h"
+#include "model/transformer/transformer.h"
+#include "trainer/learn/update/linear_cross_entropy.h"
+#include "trainer/learn/update/optimizer.h"
+#include "trainer/learn/update/packing.h"
+
+namespace weft {
+
+struct LayerwiseOptions {
+  /// The last so many layers keep what their backward needs; the others store their input only and
+  /// are computed again (a third more time for them). -1: all keep it.
+  int64_t keep_activations_layers = -1;
+  int64_t loss_chunk_tokens = 256;  ///< rows of fp32 logits held at a time
+  bool entropy = false;             ///< also report entropies (a pass over the logits)
+  double temperature = 1;           ///< of the distribution whose logprobs the loss is of
+};
+
+/// Per loss row of a microbatch, in the order of its rows.
+struct MicrobatchResult {
+  at::Tensor logp;     ///< [N] f32, nats
+  at::Tensor entropy;  ///< [N] f32, nats; undefined if not asked for
+};
+
+/// Runs the same forward functions as the engine's `score`. Trains either the adapter alone (the
+/// base and the head stay frozen) or every weight of the model. One thread at a time; the engine
+/// must be idle while weights are written, not while gradients are computed.
+class LayerwiseTrainer {
+ public:
+  /// `lora` null trains the model's own weights. Both are borrowed. Marks the trained tensors as
+  /// requiring gradients.
+  LayerwiseTrainer(Transformer& model, Lora* lora, const LayerwiseOptions& options);
+
+  /// Trained tensors, in the order of the gradient buffer.
+  const std::vector<NamedParameter>& parameters() const { return parameters_; }
+
+  /// Forward and backward of one microbatch for a loss given by its derivatives (see
+  /// linear_cross_entropy); adds to `gradients`. Normalisation belongs into the coefficients, so
+  /// that the sum over microbatches does not depend on how sequences were divided among them.
+  MicrobatchResult forward_backward(const Microbatch& microbatch, const CoefficientFn& coefficients,
+                                    GradientBuffer& gradients);
+
+ private:
+  struct LayerTape {
+    at::Tensor input;   // [T, H]
+    at::Tensor output;  // [T, H] with its graph; undefined where it is to be recomputed
+  };
+  std::vector<LayerTape> forward_layers(const Attention& attention, at::Tensor& hidden) const;
+  at::Tensor loss_head(const Microbatch& microbatch, const at::Tensor& hidden,
+                       const CoefficientFn& coefficients, GradientBuffer& gradients,
+                       MicrobatchResult& result);
+  at::Tensor layer_backward(int64_t layer, LayerTape tape, const at::Tensor& output_grad,
+                            const Attention& attention, GradientBuffer& gradients);
+  bool trains_model() const { return lora_ == nullptr; }
+
+  Transformer& model_;
+  Lora* lora_;
+  LayerwiseOptions options_;
+  std::vector<NamedParameter> parameters_;
+  std::vector<size_t> layer_begin_;  // [L + 1] first parameter of each layer, then of the globals
+  int64_t embedding_index_ = -1, final_norm_index_ = -1, head_index_ = -1;
+};
+
+/// Forward only: logp [N] of a microbatch's completion tokens under a model and an adapter (null:
+/// none), by the same operations as the trainer's forward pass.
+at::Tensor score_microbatch(const Transformer& model, const Lora* lora,
+                            const Microbatch& microbatch, double temperature = 1);
+
+}  // namespace weft

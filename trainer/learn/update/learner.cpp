@@ -1,0 +1,130 @@
+#include "trainer/learn/update/learner.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/stop.h"
+#include "model/checkpoint/finite.h"
+#include "model/checkpoint/hf_model.h"
+
+namespace weft {
+namespace {
+
+double sum_of(const at::Tensor& values) {
+  if (!values.defined()) return 0;
+  const float* first = values.const_data_ptr<float>();
+  return std::accumulate(first, first + values.numel(), 0.0);
+}
+
+void check_positive(const char* field, int64_t value) {
+  if (value < 1) {
+    throw InputError(std::string(field) + ": expected >= 1, got " + std::to_string(value));
+  }
+}
+
+std::vector<std::vector<float>> score_packed(const Transformer& model, const Lora* lora,
+                                             std::span<const TrainSequence> sequences,
+                                             const PackingOptions& packing, double temperature) {
+  std::vector<std::vector<float>> result(sequences.size());
+  for (const Microbatch& microbatch : pack(sequences, packing)) {
+    throw_if_stopped();
+    const at::Tensor logp = score_microbatch(model, lora, microbatch, temperature);
+    const float* data = logp.const_data_ptr<float>();
+    for (const CompletionSpan& s : microbatch.spans) {
+      result[s.sequence].assign(data + s.begin, data + s.begin + s.length);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+void LearnOptions::validate() const {
+  check_positive("tokens_per_microbatch", tokens_per_microbatch);
+  check_positive("loss_chunk_tokens", loss_chunk_tokens);
+  if (keep_activations_layers < -1) {
+    throw InputError("keep_activations_layers: expected >= -1, got " +
+                     std::to_string(keep_activations_layers));
+  }
+}
+
+Learner::Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,
+                 const LearnOptions& options, bool entropy, double temperature)
+    : model_(std::move(model)),
+      lora_(std::move(lora)),
+      packing_{options.tokens_per_microbatch, options.share_prompts},
+      temperature_(temperature),
+      trainer_(*model_, lora_.get(),
+               {options.keep_activations_layers, options.loss_chunk_tokens, entropy, temperature}),
+      gradients_(trainer_.parameters()),
+      optimizer_(trainer_.parameters(), options.adamw) {}
+
+UpdateResult Learner::step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
+                           double lr, bool may_stop) {
+  gradients_.zero();
+  UpdateResult result;
+  for (const Microbatch& microbatch : pack(sequences, packing_)) {
+    if (may_stop) throw_if_stopped();
+    const auto pass = trainer_.forward_backward(microbatch, loss(microbatch), gradients_);
+    result.num_tokens += microbatch.num_tokens();
+    result.loss_tokens += microbatch.num_loss_tokens();
+    result.entropy_sum += sum_of(pass.entropy);
+  }
+  const StepResult update = optimizer_.step(gradients_, lr);
+  result.grad_norm = update.grad_norm;
+  result.applied = update.applied;
+  if (lora_) lora_->weights_changed();
+  return result;
+}
+
+std::vector<std::vector<float>> Learner::score(std::span<const TrainSequence> sequences,
+                                               const Lora* lora) const {
+  return score_packed(*model_, lora, sequences, packing_, temperature_);
+}
+
+std::vector<std::vector<float>> Learner::score_model(std::span<const TrainSequence> sequences,
+                                                     const Transformer& model) const {
+  return score_packed(model, nullptr, sequences, packing_, temperature_);
+}
+
+std::vector<size_t> Learner::find_non_finite(std::span<const TrainSequence> sequences,
+                                             const std::function<MicrobatchLoss(size_t)>& loss_of,
+                                             bool may_stop) {
+  std::vector<size_t> found;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    if (may_stop) throw_if_stopped();
+    gradients_.zero();
+    const MicrobatchLoss loss = loss_of(i);
+    for (const Microbatch& microbatch : pack(sequences.subspan(i, 1), packing_)) {
+      trainer_.forward_backward(microbatch, loss(microbatch), gradients_);
+    }
+    if (!all_finite(gradients_.flat())) found.push_back(i);
+  }
+  return found;
+}
+
+std::string Learner::non_finite_weight(bool frozen_too) const {
+  if (lora_) {
+    for (const NamedParameter& p : lora_->parameters()) {
+      if (!all_finite(*p.tensor)) return "adapter " + p.name;
+    }
+    if (!frozen_too) return "";
+  }
+  for (const auto& [name, tensor] : model_->hugging_face_views()) {
+    if (!is_read_by_token(name, model_->config()) && !all_finite(tensor)) return name;
+  }
+  return "";
+}
+
+MicrobatchLoss supervised_loss(int64_t num_tokens, double& loss_sum) {
+  return [num_tokens, &loss_sum](const Microbatch&) -> CoefficientFn {
+    return [num_tokens, &loss_sum](int64_t, std::span<const float> logp,
+                                   std::span<float> coefficients) {
+      for (const float value : logp) loss_sum -= double{value};
+      std::fill(coefficients.begin(), coefficients.end(), -1.0f / static_cast<float>(num_tokens));
+    };
+  };
+}
+
+}  // namespace weft

@@ -1,0 +1,113 @@
+/// One optimizer step over any number of sequences: packing, gradients, clipping, AdamW. What SFT
+/// and GRPO share.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "trainer/learn/update/layerwise_trainer.h"
+#include "trainer/learn/update/lr_schedule.h"
+#include "trainer/learn/update/optimizer.h"
+#include "trainer/learn/update/packing.h"
+
+namespace weft {
+
+struct LearnOptions {
+  bool full_weights = false;  ///< train every weight instead of an adapter
+  LoraConfig lora;            ///< used unless full_weights or init_adapter
+  /// PEFT directory to start from; empty: a fresh adapter. A key of the run's config, not of
+  /// "learn".
+  std::string init_adapter;
+  AdamWOptions adamw;
+  LrScheduleOptions schedule;
+  int64_t tokens_per_microbatch = 2048;  ///< activation memory grows with it
+  bool share_prompts = true;             ///< equal prompts in a microbatch are computed once
+  int64_t keep_activations_layers = -1;  ///< layers not recomputed in backward, -1: all
+  int64_t loss_chunk_tokens = 256;       ///< rows of fp32 logits held at a time
+
+  template <class V>
+  void visit(V& v) {
+    v("full_weights", full_weights, "train every weight instead of a LoRA adapter");
+    v("lora", lora, "shape of the adapter");
+    v("adamw", adamw, "optimizer");
+    v("schedule", schedule, "learning rate");
+    v("tokens_per_microbatch", tokens_per_microbatch, "tokens of a forward and backward pass");
+    v("share_prompts", share_prompts, "equal prompts in a microbatch are computed once");
+    v("keep_activations_layers", keep_activations_layers,
+      "layers whose activations are kept, not recomputed (memory against time); -1: all");
+    v("loss_chunk_tokens", loss_chunk_tokens, "rows of fp32 logits held at a time");
+  }
+  /// Throws InputError naming the field.
+  void validate() const;
+};
+
+/// What an optimizer step saw.
+struct UpdateResult {
+  double grad_norm = 0;     ///< before clipping
+  bool applied = true;      ///< false: not finite, skipped
+  int64_t num_tokens = 0;   ///< tokens that went through the model (a shared prompt once)
+  int64_t loss_tokens = 0;  ///< tokens with a loss
+  double entropy_sum = 0;   ///< nats over the loss tokens; 0 unless asked for
+};
+
+/// Derivatives of the loss for one microbatch: called once for each, just before its pass.
+using MicrobatchLoss = std::function<CoefficientFn(const Microbatch&)>;
+
+class Learner {
+ public:
+  /// `lora` null trains the model itself. The learner shares both with an engine. All logprobs are
+  /// of softmax(logits / temperature).
+  Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,
+          const LearnOptions& options, bool entropy = false, double temperature = 1);
+
+  /// One step at rate `lr`. With `may_stop` it looks at the stop flag between microbatches and
+  /// throws Interrupted with weights and optimizer unchanged.
+  UpdateResult step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss, double lr,
+                    bool may_stop = true);
+
+  /// Logprobs of the completions, one vector a sequence, under `lora` (null: the base weights) of
+  /// the learner's model.
+  std::vector<std::vector<float>> score(std::span<const TrainSequence> sequences,
+                                        const Lora* lora) const;
+
+  /// The same under the weights of another model of the same tokenizer.
+  std::vector<std::vector<float>> score_model(std::span<const TrainSequence> sequences,
+                                              const Transformer& model) const;
+
+  /// Indices of the sequences whose own gradient, each computed alone by the loss that `loss_of`
+  /// gives for it (as sequence 0), holds a value that is not finite. Changes no weight. With
+  /// `may_stop` it looks at the stop flag as step() does.
+  std::vector<size_t> find_non_finite(std::span<const TrainSequence> sequences,
+                                      const std::function<MicrobatchLoss(size_t)>& loss_of,
+                                      bool may_stop);
+
+  /// Name of a trained tensor (with `frozen_too` also of one of the base) that holds a value that
+  /// is not finite; empty where none does. One pass over the weights. Those that
+  /// is_read_by_token() are no matter of the model's, but of a sequence's.
+  std::string non_finite_weight(bool frozen_too) const;
+
+  int64_t tokens_per_microbatch() const { return packing_.tokens_per_microbatch; }
+  Transformer& model() { return *model_; }
+  Lora* lora() { return lora_.get(); }
+  AdamW& optimizer() { return optimizer_; }
+  const AdamW& optimizer() const { return optimizer_; }
+
+ private:
+  std::shared_ptr<Transformer> model_;
+  std::shared_ptr<Lora> lora_;
+  PackingOptions packing_;
+  double temperature_;
+  LayerwiseTrainer trainer_;
+  GradientBuffer gradients_;
+  AdamW optimizer_;
+};
+
+/// -mean over tokens of logp: supervised loss over a batch of `num_tokens` loss tokens in all, with
+/// the sum of the loss added to `loss_sum`.
+MicrobatchLoss supervised_loss(int64_t num_tokens, double& loss_sum);
+
+}  // namespace weft
