@@ -8,7 +8,7 @@
 
 #include "data/task.h"
 #include "model/text_model.h"
-#include "sandbox/static_facts.h"
+#include "sandbox/facts/static_facts.h"
 #include "workflow/workflow.h"
 
 namespace weft {

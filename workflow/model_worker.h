@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "model/text_model.h"
-#include "sandbox/worker.h"
+#include "sandbox/workflow/worker.h"
 
 namespace weft {
 

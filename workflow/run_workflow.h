@@ -11,9 +11,9 @@
 #include "base/json.h"
 #include "data/task.h"
 #include "model/text_model.h"
-#include "sandbox/judge.h"
-#include "sandbox/sandbox.h"
-#include "sandbox/workflow_process.h"
+#include "sandbox/jail/sandbox.h"
+#include "sandbox/judge/judge.h"
+#include "sandbox/workflow/workflow_process.h"
 #include "workflow/model_worker.h"
 #include "workflow/workflow.h"
 

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "base/config.h"
-#include "sandbox/judge.h"
-#include "sandbox/sandbox.h"
-#include "sandbox/static_facts.h"
+#include "sandbox/facts/static_facts.h"
+#include "sandbox/jail/sandbox.h"
+#include "sandbox/judge/judge.h"
 #include "workflow/meta_agent.h"
 #include "workflow/run_workflow.h"
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "sandbox/static_facts.h"
+#include "sandbox/facts/static_facts.h"
 
 namespace weft {
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import report_parts as parts  # noqa: E402
 
 # Prose first: the speed rows take their prompts from the first file.
-TEXTS = ("docs/sandbox.md", "README.md", "sandbox/judge.cpp", "sandbox/runtime/recorder.py")
+TEXTS = ("docs/sandbox.md", "README.md", "sandbox/judge/judge.cpp", "sandbox/runtime/recorder.py")
 SPEED = {
     "decode_1": "decoding, 1 sequence, tokens/s",
     "decode_4": "decoding, 4 sequences, tokens/s",

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "bench/measure.h"
-#include "sandbox/sandbox.h"
+#include "sandbox/jail/sandbox.h"
 
 namespace weft::bench {
 

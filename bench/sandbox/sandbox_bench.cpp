@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "bench/sandbox/measure.h"
-#include "sandbox/judge.h"
+#include "sandbox/judge/judge.h"
 
 namespace weft::bench {
 namespace {

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "bench/sandbox/measure.h"
-#include "sandbox/workflow_process.h"
+#include "sandbox/workflow/workflow_process.h"
 
 namespace weft::bench {
 namespace {

@@ -1,5 +1,5 @@
 /// Rows of public benchmarks of code: what an answer is asked for, and what is to be recorded by
-/// running the reference. Nothing is run here (sandbox/recorder.h does).
+/// running the reference. Nothing is run here (sandbox/recorder/recorder.h does).
 #pragma once
 
 #include <string>

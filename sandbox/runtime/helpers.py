@@ -73,7 +73,7 @@ def _stable_hash(tree):
 
 
 def static_facts(code):
-    """Facts of sandbox/static_facts.h as a dict."""
+    """Facts of sandbox/facts/static_facts.h as a dict."""
     try:
         tree = ast.parse(code)
     except SyntaxError as error:
@@ -212,7 +212,7 @@ def _program(code):
 
 
 def compare_programs(before, after):
-    """EditExtent of sandbox/static_facts.h as (places, statements); None where one does not parse."""
+    """EditExtent of facts/static_facts.h as (places, statements); None where one does not parse."""
     try:
         return _compare_blocks(_program(before), _program(after))
     except (SyntaxError, ValueError, MemoryError, RecursionError):

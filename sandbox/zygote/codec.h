@@ -1,5 +1,5 @@
-/// Between Python objects and the bytes of sandbox/wire.h, without running a line of guest code:
-/// exact types only, containers read by index, no method of any object is called.
+/// Between Python objects and the bytes of sandbox/value/wire.h, without running a line of guest
+/// code: exact types only, containers read by index, no method of any object is called.
 #pragma once
 
 #include <Python.h>

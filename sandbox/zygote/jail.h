@@ -22,7 +22,7 @@ constexpr unsigned kJailId = 65534;
 
 /// What the program was started with.
 struct JailOptions {
-  std::string tier;            ///< "A", "B" or "C", see sandbox/sandbox.h
+  std::string tier;            ///< "A", "B" or "C", see sandbox/jail/sandbox.h
   unsigned host_id = kJailId;  ///< uid and gid on the host of jailed processes started by root
   bool workflows = false;      ///< many jobs at a time
   bool bare = false;           ///< without the helpers of kBuiltin jobs

@@ -1,6 +1,6 @@
 /// weft_zygote TIER MODULES [workflows] [bare] [uid=N] [packages=DIR] [hash_seed=N]: a warm Python
-/// in a jail that forks one child per job. Started by sandbox/zygote_process.cpp with the control
-/// socket as descriptor 3 and no environment.
+/// in a jail that forks one child per job. Started by sandbox/jail/zygote_process.cpp with the
+/// control socket as descriptor 3 and no environment.
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>

@@ -6,10 +6,10 @@
 #include <future>
 #include <thread>
 
-#include "sandbox/recorder.h"
-#include "sandbox/workflow_process.h"
+#include "sandbox/recorder/recorder.h"
+#include "sandbox/workflow/workflow_process.h"
 #include "tests/sandbox/jail_support.h"
-#include "tests/sandbox/scripted_worker.h"
+#include "tests/sandbox/workflow/scripted_worker.h"
 
 namespace weft {
 namespace {

@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "sandbox/zygote_process.h"
+#include "sandbox/jail/zygote_process.h"
 #include "tests/sandbox/jail_support.h"
 
 namespace weft {

@@ -16,7 +16,7 @@
 #include <sstream>
 
 #include "base/file.h"
-#include "sandbox/judge_program.h"
+#include "sandbox/judge/judge_program.h"
 #include "tests/sandbox/jail_support.h"
 
 namespace weft {

@@ -6,9 +6,9 @@
 #include <future>
 #include <memory>
 
-#include "sandbox/workflow_process.h"
+#include "sandbox/workflow/workflow_process.h"
 #include "tests/sandbox/jail_support.h"
-#include "tests/sandbox/scripted_worker.h"
+#include "tests/sandbox/workflow/scripted_worker.h"
 
 namespace weft {
 namespace {

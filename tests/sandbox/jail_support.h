@@ -4,8 +4,8 @@
 #include <set>
 #include <string>
 
-#include "sandbox/judge.h"
-#include "sandbox/sandbox.h"
+#include "sandbox/jail/sandbox.h"
+#include "sandbox/judge/judge.h"
 #include "tests/support/support.h"
 
 namespace weft::test {

@@ -1,9 +1,9 @@
 /// The sandbox and what stands on it, started once for a test program.
 #pragma once
 
-#include "sandbox/judge.h"
-#include "sandbox/sandbox.h"
-#include "sandbox/static_facts.h"
+#include "sandbox/facts/static_facts.h"
+#include "sandbox/jail/sandbox.h"
+#include "sandbox/judge/judge.h"
 #include "workflow/meta_agent.h"
 
 namespace weft::test {

@@ -8,7 +8,7 @@
 
 #include "data/task.h"
 #include "model/text_model.h"
-#include "sandbox/judge.h"
+#include "sandbox/judge/judge.h"
 #include "trainer/evaluate/methods.h"
 #include "workflow/meta_agent.h"
 #include "workflow/run_workflow.h"

@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "data/trajectory_store.h"
 #include "model/text_model.h"
-#include "sandbox/static_facts.h"
+#include "sandbox/facts/static_facts.h"
 
 namespace weft {
 

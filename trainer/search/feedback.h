@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/task.h"
-#include "sandbox/judge.h"
+#include "sandbox/judge/judge.h"
 #include "trainer/search/candidate.h"
 
 namespace weft {

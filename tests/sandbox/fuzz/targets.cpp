@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "sandbox/compare.h"
-#include "sandbox/wire.h"
+#include "sandbox/value/compare.h"
+#include "sandbox/value/wire.h"
 
 namespace weft::fuzz {
 namespace {

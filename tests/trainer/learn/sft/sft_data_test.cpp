@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "data/trajectory_store.h"
-#include "sandbox/sandbox.h"
+#include "sandbox/jail/sandbox.h"
 #include "tests/support/support.h"
 #include "trainer/learn/sft/sft.h"
 

@@ -1,0 +1,187 @@
+#include <memory>
+
+#include "sandbox/judge/judge_run.h"
+
+namespace weft {
+namespace {
+
+constexpr int kMaxRestarts = 2;
+
+// A candidate that answers the checker's calls one at a time.
+class Candidate {
+ public:
+  Candidate(const PreparedRequest& prepared, ZygoteProcess& zygote, Verdict& verdict)
+      : prepared_(prepared), zygote_(zygote), verdict_(verdict) {}
+
+  // Starts, or starts anew, where there is no living process; false when restarts are used up.
+  bool ready();
+
+  // The reply for the checker: (True, value) or (False, what went wrong).
+  PythonValue call(const PythonValue& arguments);
+
+  // What went wrong in the test at hand, if anything.
+  const std::optional<TestResult>& failure() const { return failure_; }
+
+  // Whose limits are those of all its calls together.
+  void begin_test();
+  void end();
+
+ private:
+  PythonValue fail(TestResult result);
+  void load();
+
+  const PreparedRequest& prepared_;
+  ZygoteProcess& zygote_;
+  Verdict& verdict_;
+  std::unique_ptr<JobRun> run_;
+  std::optional<TestResult> failure_;
+  bool permanent_ = false;
+  int starts_ = 0;
+  uint32_t last_id_ = 0;
+};
+
+void Candidate::end() {
+  if (!run_) return;
+  run_->kill();
+  if (run_->broken()) throw InfraError(run_->infra_reason());
+  add_usage(*run_, verdict_);
+  run_.reset();
+}
+
+void Candidate::load() {
+  run_ = std::make_unique<JobRun>(zygote_, spec_of(prepared_.request, ChildKind::kCall),
+                                  prepared_.limits());
+  run_->send(make_frame(FrameType::kJob, 0, job_of(prepared_.request)));
+  Frame frame;
+  const auto event = run_->next(frame);
+  if (event == JobRun::Event::kFrame && frame.type == FrameType::kLoaded) {
+    return run_->restart_clock();
+  }
+  permanent_ = true;
+  if (event != JobRun::Event::kFrame) {
+    fail(result_of_event(event, *run_));
+  } else if (frame.type == FrameType::kLoadFailed || frame.type == FrameType::kNoEntry) {
+    fail(result_of_failure(frame));
+  } else {
+    fail({TestVerdict::kProtocol, {}, {}, {}, {}});
+  }
+}
+
+bool Candidate::ready() {
+  if (permanent_) return false;
+  if (run_) return true;
+  if (starts_ > kMaxRestarts) return false;
+  ++starts_;
+  load();
+  return run_ != nullptr;
+}
+
+PythonValue Candidate::fail(TestResult result) {
+  const bool alive = result.verdict == TestVerdict::kError && run_ && !run_->exited();
+  const PythonValue reply =
+      PythonValue::tuple({PythonValue::boolean(false), PythonValue::str(result.name())});
+  failure_ = std::move(result);
+  if (!alive || permanent_) end();
+  return reply;
+}
+
+void Candidate::begin_test() {
+  if (!permanent_) failure_.reset();
+  if (run_) run_->restart_clock();
+}
+
+PythonValue Candidate::call(const PythonValue& arguments) {
+  if (!run_) {  // it ended in this test, and with it the test's limits
+    return PythonValue::tuple({PythonValue::boolean(false), PythonValue::str("no candidate")});
+  }
+  run_->resume_clock();
+  run_->send(make_frame(FrameType::kCall, ++last_id_, arguments));
+  Frame frame;
+  const auto event = run_->next(frame);
+  if (event != JobRun::Event::kFrame) return fail(result_of_event(event, *run_));
+  if (frame.id != last_id_) return fail({TestVerdict::kProtocol, {}, {}, {}, {}});
+  if (frame.type == FrameType::kValue) {
+    auto value = decode_value(frame.body);
+    if (!value) return fail({TestVerdict::kProtocol, {}, {}, {}, {}});
+    return PythonValue::tuple({PythonValue::boolean(true), std::move(*value)});
+  }
+  if (frame.type != FrameType::kRaised && frame.type != FrameType::kUnserialisable &&
+      frame.type != FrameType::kTooLarge) {
+    return fail({TestVerdict::kProtocol, {}, {}, {}, {}});
+  }
+  return fail(result_of_failure(frame));
+}
+
+JobLimits checker_limits(const PreparedRequest& prepared) {
+  // The checker waits while the candidate computes: its wall limit is far beyond the candidate's.
+  JobLimits limits = prepared.limits();
+  limits.cpu_us = 10'000'000;
+  limits.wall_us = limits.wall_us * 10 + 60'000'000;
+  return limits;
+}
+
+// The checker's own failures are the test's, said so; they never pass.
+TestResult checker_failed(const std::string& how) {
+  return {TestVerdict::kError, "checker: " + how, {}, {}, {}};
+}
+
+TestResult check_one(JobRun& checker, Candidate& candidate, uint32_t id, const PythonValue& test) {
+  checker.restart_clock();
+  checker.send(make_frame(FrameType::kCall, id, test));
+  Frame frame;
+  for (;;) {
+    const auto event = checker.next(frame);
+    if (event != JobRun::Event::kFrame) {
+      return checker_failed(result_of_event(event, checker).name());
+    }
+    if (frame.type != FrameType::kRequest) break;
+    const auto arguments = decode_value(frame.body);
+    if (!arguments) return checker_failed("PROTOCOL");
+    checker.send(make_frame(FrameType::kReply, 0, candidate.call(*arguments)));
+  }
+  if (frame.type == FrameType::kValue && frame.body == "T")
+    return {TestVerdict::kPass, {}, {}, {}, {}};
+  if (candidate.failure()) return *candidate.failure();
+  if (frame.type == FrameType::kValue) return {TestVerdict::kWrong, {}, {}, {}, {}};
+  return checker_failed(result_of_failure(frame).name());
+}
+
+}  // namespace
+
+void run_checked(const PreparedRequest& prepared, ZygoteProcess& zygote,
+                 ZygoteProcess& checker_slot, Verdict& verdict) {
+  JudgeRequest checker_request;
+  checker_request.code = prepared.request.checker;
+  checker_request.tests.resize(prepared.tests.size());
+  checker_request.limits.cpu_ms = 10000;
+  JobRun checker(checker_slot, spec_of(checker_request, ChildKind::kChecker),
+                 checker_limits(prepared));
+  checker.send(make_frame(FrameType::kJob, 0, job_of(checker_request)));
+  Frame frame;
+  const auto event = checker.next(frame);
+  std::optional<TestResult> broken;
+  if (event != JobRun::Event::kFrame) {
+    broken = checker_failed(result_of_event(event, checker).name());
+  } else if (frame.type != FrameType::kLoaded) {
+    broken = checker_failed(result_of_failure(frame).name());
+  }
+  Candidate candidate(prepared, zygote, verdict);
+  for (size_t i = 0; i < prepared.tests.size(); ++i) {
+    TestResult& result = verdict.tests[i];
+    if (broken) {
+      result = *broken;
+    } else if (candidate.begin_test(); candidate.ready()) {
+      result = check_one(checker, candidate, static_cast<uint32_t>(i), prepared.tests[i].call);
+    } else if (candidate.failure()) {
+      result = *candidate.failure();
+    }
+    if (prepared.request.is_cancelled()) {
+      result = {};
+      break;
+    }
+    if (checker.exited()) broken = result;
+  }
+  candidate.end();
+}
+
+}  // namespace weft

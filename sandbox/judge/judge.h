@@ -1,0 +1,125 @@
+/// Pass or fail of a candidate program, decided outside the process that ran it.
+///
+/// The candidate's process never holds an expected value or a verdict: it gets arguments and
+/// returns plain values, which are compared here. Source: docs/sandbox.md.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "sandbox/jail/limits.h"
+#include "sandbox/jail/sandbox.h"
+
+namespace weft {
+
+enum class Mode {
+  kCall,    ///< call `entry_point` per test, compare its value
+  kStdio,   ///< run as `__main__` per test, compare its standard output; it must end with status 0
+  kJudge,   ///< `checker` defines check(candidate, test) -> bool and runs in a slot of its own
+  kInproc,  ///< test code beside the candidate: weak, only under SandboxOptions::allow_inproc
+};
+
+/// Mode named "call", "stdio", "judge" or "inproc"; throws InputError naming the choices.
+Mode parse_mode(const std::string& name);
+
+struct JudgeRequest {
+  std::string code;
+  std::string entry_point;
+  std::string setup;    ///< Python run before `code` in the same namespace
+  std::string checker;  ///< kJudge only
+  Mode mode = Mode::kCall;
+  /// docs/formats.md. kCall: {"args","kwargs"?,"expected","compare"?} or {"code":"assert f(1) ==
+  /// 2"}, or, for arguments that are no plain data, {"call":"f(Node(1))","before"?:"statements",
+  /// "expected","compare"?}, evaluated beside the candidate; kStdio: {"input","output","compare"?};
+  /// kInproc: {"code"}; kJudge: any object.
+  std::vector<Json> tests;
+  Limits limits;
+  /// May be set on any thread: the verdict has become pointless. Tests that have not ended by then
+  /// are kSkipped. Null where that cannot happen.
+  std::shared_ptr<const std::atomic<bool>> cancelled;
+
+  bool is_cancelled() const { return cancelled && cancelled->load(); }
+};
+
+enum class TestVerdict {
+  kPass,
+  kWrong,           ///< a plain value or output that differs
+  kError,           ///< an exception that nothing caught
+  kExit,            ///< the process ended by itself: before its answer, or in kStdio not with 0
+  kUnserialisable,  ///< the value is no plain data
+  kNoEntry,         ///< the code defines no `entry_point`
+  kTimeCpu,
+  kTimeWall,
+  kMemory,
+  kOutput,    ///< more output than the limit
+  kProtocol,  ///< the process wrote something else than answers to the channel
+  kSignal,
+  kPolicy,   ///< killed by the system-call filter
+  kSkipped,  ///< not run: the job ended before, or the restarts were used up
+  kInfra,    ///< the sandbox failed, twice; never a reward
+};
+
+struct TestResult {
+  TestVerdict verdict = TestVerdict::kSkipped;
+  std::string detail;  ///< exception type, exit status, signal number, or a short text for people
+
+  // Of kError and kMemory by an exception, bounded plain text; may lie, as the candidate wrote it.
+  std::string error_message;
+  std::vector<std::string> traceback;  ///< innermost last, "line 3, in f"
+
+  std::string got;  ///< Python literal of the value of a kWrong, cut to 500 bytes
+
+  std::string name() const;  ///< "PASS", "ERROR(ValueError)", "EXIT(3)", "SIGNAL(11)", ...
+};
+
+struct Verdict {
+  std::vector<TestResult> tests;  ///< one per declared test, in order
+  int passed = 0;
+  int declared = 0;
+  int64_t cpu_ms = 0;   ///< of the whole job
+  int64_t wall_ms = 0;  ///< of the whole job
+  double peak_mb = 0;   ///< resident, the interpreter's shared pages included
+  bool weak = false;    ///< forgeable: Mode::kInproc
+  bool infra = false;   ///< some test is kInfra; the verdict is no statement about the candidate
+  /// Of submit only: why the request is malformed and nothing was run; its tests are then kInfra.
+  std::string refusal;
+  std::string tier;
+
+  double pass_rate() const;         ///< passed / declared; 0 when nothing is declared
+  bool met_time_limit() const;      ///< some test ended by TIME_CPU or TIME_WALL
+  std::string row_verdict() const;  ///< "PASS" when all passed, else the first failing test's name
+};
+
+/// The output row of `judge`, without "id".
+Json to_json(const Verdict& verdict);
+
+/// Thread-safe.
+class Judge {
+ public:
+  explicit Judge(Sandbox& sandbox);
+  ~Judge();
+  Judge(const Judge&) = delete;
+  Judge& operator=(const Judge&) = delete;
+
+  /// Blocks for a free slot and the run. Whatever the candidate does is a value; throws InputError
+  /// for a malformed request (an unknown comparer, a code test that is not
+  /// `assert f(literals) == literal`, kInproc without allow_inproc). Infrastructure failures are
+  /// retried once, then reported as kInfra.
+  Verdict run(const JudgeRequest& request);
+
+  /// The same without blocking; `done` is called on one of the judge's threads and must not block.
+  /// Requests are taken in order, cancelled ones first.
+  /// A malformed request gives a verdict of kInfra tests and a `refusal`.
+  void submit(JudgeRequest request, std::function<void(Verdict)> done);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weft

@@ -1,0 +1,137 @@
+#include <chrono>
+
+#include "sandbox/workflow/exec_report.h"
+#include "sandbox/workflow/workflow_loop.h"
+
+namespace weft {
+namespace {
+
+using Status = WorkflowResult::Status;
+
+}  // namespace
+
+void WorkflowLoop::take_request(Flow& flow, const Frame& frame) {
+  const auto value = decode_value(frame.body);
+  if (!value || flow.is_outstanding(frame.id)) {
+    return flow.decide(Status::kWorkflowError, "PROTOCOL: a malformed request");
+  }
+  FlowRequest request = parse_flow_request(*value);
+  if (const auto limit = charge_request(flow, request)) {
+    return flow.decide(Status::kLimit, *limit);
+  }
+  if (request.kind == FlowRequest::Kind::kInvalid) {
+    flow.unsent += reply_frame(frame.id, false, PythonValue::str(request.error));
+    return flush(flow);
+  }
+  if (request.kind == FlowRequest::Kind::kCallLlm) {
+    return call_llm(flow, frame.id, std::move(request.worker));
+  }
+  if (flow.exec) {  // the helper waits for each
+    const auto refusal = PythonValue::str("an exec_code of this workflow is running");
+    flow.unsent += reply_frame(frame.id, false, refusal);
+    return flush(flow);
+  }
+  exec_code(flow, frame.id, request);
+}
+
+void WorkflowLoop::call_llm(Flow& flow, uint32_t id, WorkerRequest request) {
+  request.cancelled = std::make_shared<std::atomic<bool>>(false);
+  request.seed = call_seed(flow.job.seed, request, flow.asked[content_hash(request)]++);
+  flow.calls.push_back({id, request.cancelled, {}, {}, Flow::Clock::now()});
+  Json entry{{"kind", "call_llm"}, {"role", request.agent_role.substr(0, 80)}};
+  const auto start = Flow::Clock::now();
+  worker_.submit(
+      std::move(request), [this, flow_id = flow.id, id, entry, start](WorkerReply reply) {
+        const std::chrono::duration<double, std::milli> took = Flow::Clock::now() - start;
+        Json timed = entry;
+        timed["responses"] = reply.texts.size();
+        timed["prompt_tokens"] = reply.prompt_tokens;
+        timed["completion_tokens"] = reply.completion_tokens;
+        timed["ms"] = took.count();
+        post([this, flow_id, id, reply = std::move(reply), timed = std::move(timed)] {
+          finish_call(flow_id, id, reply, timed);
+        });
+      });
+}
+
+void WorkflowLoop::finish_call(uint64_t flow_id, uint32_t id, const WorkerReply& reply,
+                               Json entry) {
+  Flow& flow = *flows_.at(flow_id);
+  Flow::Call& call = flow.call(id);
+  call.reply = reply;
+  call.entry = std::move(entry);
+  if (reply.status == WorkerReply::Status::kInfrastructure) {
+    flow.decide(Status::kInfrastructure, "worker: " + reply.error);
+  }
+  while (!flow.decided && !flow.calls.empty() && flow.calls.front().reply) {
+    const Flow::Call next = std::move(flow.calls.front());
+    flow.calls.pop_front();
+    deliver(flow, next);
+  }
+  flush(flow);
+  settle(flow);
+}
+
+void WorkflowLoop::deliver(Flow& flow, const Flow::Call& call) {
+  const WorkerReply& reply = *call.reply;
+  flow.result.trace.push_back(call.entry);
+  if (const auto limit = charge_reply(flow, reply)) {
+    flow.decide(Status::kLimit, *limit);
+  } else if (reply.status == WorkerReply::Status::kRefused) {
+    flow.unsent +=
+        reply_frame(call.request_id, false, PythonValue::str(reply.error.substr(0, 1000)));
+  } else {
+    std::vector<PythonValue> texts;
+    for (const auto& text : reply.texts) texts.push_back(PythonValue::str(text));
+    flow.unsent += reply_frame(
+        call.request_id, true,
+        PythonValue::tuple(
+            {PythonValue::list(std::move(texts)), PythonValue::integer(reply.prompt_tokens),
+             PythonValue::integer(reply.completion_tokens), PythonValue::real_number(reply.usd)}));
+  }
+}
+
+void WorkflowLoop::exec_code(Flow& flow, uint32_t id, const FlowRequest& request) {
+  // The tests are the query's, and so is what they call; a free query leaves it to the workflow.
+  const std::string& declared = flow.job.entry_point;
+  auto judged = exec_request(request.solution, declared.empty() ? request.entry_point : declared,
+                             flow.job.public_tests);
+  judged.setup = flow.job.setup;
+  flow.exec = {id, std::make_shared<std::atomic<bool>>(false)};
+  judged.cancelled = flow.exec->cancelled;
+  ++num_execs_;
+  const auto start = Flow::Clock::now();
+  judge_.submit(std::move(judged), [this, flow_id = flow.id, id, start](Verdict verdict) {
+    const std::chrono::duration<double, std::milli> took = Flow::Clock::now() - start;
+    Json entry{{"kind", "exec_code"},
+               {"passed", verdict.passed},
+               {"declared", verdict.declared},
+               {"verdict", verdict.row_verdict()},
+               {"ms", took.count()}};
+    post([this, flow_id, id, verdict = std::move(verdict), entry = std::move(entry)] {
+      finish_exec(flow_id, id, verdict, entry);
+    });
+  });
+}
+
+void WorkflowLoop::finish_exec(uint64_t flow_id, uint32_t id, const Verdict& verdict, Json entry) {
+  --num_execs_;
+  const auto found = flows_.find(flow_id);
+  if (found == flows_.end() || found->second->decided) return;
+  Flow& flow = *found->second;
+  flow.exec.reset();
+  flow.result.usage.clock_decisions += verdict.met_time_limit();
+  flow.result.trace.push_back(std::move(entry));
+  if (!verdict.refusal.empty()) {
+    flow.unsent += reply_frame(id, false, PythonValue::str("exec_code: " + verdict.refusal));
+  } else if (verdict.infra) {
+    flow.decide(Status::kInfrastructure, "exec_code: " + verdict.tests.at(0).detail);
+  } else {
+    const auto report = exec_report(flow.job.entry_point, flow.job.public_tests, verdict);
+    flow.unsent += reply_frame(id, true, report);
+  }
+  flush(flow);
+  settle(flow);
+}
+
+}  // namespace weft

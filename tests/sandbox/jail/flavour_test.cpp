@@ -1,0 +1,133 @@
+#include "sandbox/jail/flavour.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "tests/sandbox/jail_support.h"
+
+namespace weft {
+namespace {
+
+Flavour flavour(std::string_view source, bool has_numpy = true) {
+  return flavour_for({source}, has_numpy);
+}
+
+TEST(Flavour, IsTheLeastThatHasTheImports) {
+  EXPECT_EQ(flavour("def f(x):\n    return x"), Flavour::kMin);
+  EXPECT_EQ(flavour("import math, sys\nfrom collections import deque"), Flavour::kMin);
+  EXPECT_EQ(flavour("from typing import List"), Flavour::kStd);
+  EXPECT_EQ(flavour("import math, json"), Flavour::kStd);
+  EXPECT_EQ(flavour("def f():\n    import numpy.linalg as la"), Flavour::kNumpy);
+  EXPECT_EQ(flavour("import os; from numpy import array"), Flavour::kStd);
+  EXPECT_EQ(flavour("import math as m, numpy as np"), Flavour::kNumpy);
+  EXPECT_EQ(flavour("import numpy", false), Flavour::kStd);
+  EXPECT_EQ(flavour_for({"import math", "import json"}, true), Flavour::kStd);
+  EXPECT_EQ(flavour(""), Flavour::kMin);
+  EXPECT_EQ(flavour("import "), Flavour::kMin);
+}
+
+TEST(Flavour, AWrongGuessChangesNoVerdict) {
+  auto request = test::call_request("def f(x):\n    return __import__('json').dumps(x)\n");
+  request.tests = {test::call_test(2, "2")};
+  EXPECT_EQ(test::shared_judge().run(request).row_verdict(), "PASS");
+}
+
+/// A folder of packages with a numpy of this text.
+class StandInNumpy {
+ public:
+  explicit StandInNumpy(const std::string& text) {
+    std::filesystem::create_directory(folder());
+    std::filesystem::permissions(packages_.path(), std::filesystem::perms(0755));
+    write_file_atomically(folder() / "__init__.py", text);
+    write_file_atomically(folder() / "random.py", "def seed(value):\n    pass\n");
+  }
+  std::filesystem::path folder() const { return packages_ / "numpy"; }
+  SandboxOptions options() const {
+    auto options = test::sandbox_options();
+    options.packages = packages_.path().string();
+    return options;
+  }
+
+ private:
+  test::TempDir packages_;
+};
+
+TEST(Flavour, CodeThatImportsNumpyFindsThePackagesOfTheFolder) {
+  const StandInNumpy numpy("import os\nloaded_by = os.getpid()\n");
+  Sandbox sandbox(numpy.options());
+  Judge judge(sandbox);
+  auto request = test::call_request("import numpy, os\ndef f(x):\n    return numpy.loaded_by\n");
+  request.tests = {test::call_test(1, 1)};  // by PID 1 of the jail: before the fork
+  const Verdict verdict = judge.run(request);
+  EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
+  request.code = "def f(x):\n    return open('/packages/x', 'w')\n";
+  EXPECT_EQ(judge.run(request).row_verdict(), "ERROR(OSError)");
+}
+
+TEST(Flavour, EveryJobSeedsNumpysGenerator) {
+  const StandInNumpy numpy("from numpy import random\n");
+  write_file_atomically(numpy.folder() / "random.py",
+                        "import os\nstate = os.getpid()\n"
+                        "def seed(value):\n    global state\n    state = value\n"
+                        "def rand():\n    global state\n    state += 1\n    return state\n");
+  Sandbox sandbox(numpy.options());
+  Judge judge(sandbox);
+  auto request = test::call_request("import numpy\ndef f(x):\n    return numpy.random.rand()\n");
+  request.tests = {test::call_test(1, 1), test::call_test(1, 2)};
+  for (int i = 0; i < 2; ++i) {
+    const Verdict verdict = judge.run(request);
+    EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
+  }
+}
+
+// The site-packages of .venv-test, or an empty path.
+std::filesystem::path real_packages() {
+  const auto libraries = test::source_dir() / ".venv-test" / "lib";
+  if (!std::filesystem::exists(libraries)) return {};
+  for (const auto& python : std::filesystem::directory_iterator(libraries)) {
+    const auto packages = python.path() / "site-packages";
+    if (std::filesystem::exists(packages / "numpy")) return packages;
+  }
+  return {};
+}
+
+TEST(Flavour, RealNumpyComputesInTheJail) {
+  auto options = test::sandbox_options();
+  options.packages = real_packages();
+  if (options.packages.empty()) {
+    GTEST_SKIP() << "no .venv-test with the package numpy; scripts/bootstrap.sh --tests makes it";
+  }
+  Sandbox sandbox(options);
+  Judge judge(sandbox);
+  auto request = test::call_request(
+      "import numpy as np\n"
+      "def f(n):\n"
+      "    a = np.arange(n * n, dtype=float).reshape(n, n) + np.eye(n)\n"
+      "    b = np.random.rand(n)\n"
+      "    return bool(np.allclose(a @ np.linalg.solve(a, b), b)), int((a @ a).trace())\n");
+  request.tests = {{{"args", {2}}, {"expected", {{"$tuple", {true, 21}}}}}};
+  const Verdict solved = judge.run(request);
+  EXPECT_EQ(solved.row_verdict(), "PASS") << dump_json(to_json(solved));
+  // Its own scalars are no plain values, and two jobs draw the same numbers.
+  request.code = "import numpy as np\ndef f(x):\n    return np.float64(x)\n";
+  EXPECT_EQ(judge.run(request).row_verdict(), "UNSERIALISABLE");
+  request.code = "import numpy as np\ndef f(x):\n    return float(np.random.rand())\n";
+  const std::string drawn = judge.run(request).tests[0].got;
+  EXPECT_EQ(judge.run(request).tests[0].got, drawn);
+  request.code = "import numpy as np\ndef f(x):\n    np.save('/packages/x.npy', [x])\n";
+  EXPECT_EQ(judge.run(request).row_verdict(), "ERROR(OSError)");
+}
+
+TEST(Flavour, PackagesThatCannotBeImportedAreFoundAtTheStart) {
+  const StandInNumpy numpy("import no_such_module\n");
+  try {
+    Sandbox sandbox(numpy.options());
+    FAIL() << "it starts";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("no_such_module"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,145 @@
+#include "sandbox/judge/judge_program.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "tests/support/json_lines.h"
+#include "tests/support/support.h"
+
+namespace weft {
+namespace {
+
+std::string row(const std::string& id, const std::string& code) {
+  return Json{{"id", id},
+              {"code", code},
+              {"entry_point", "f"},
+              {"mode", "call"},
+              {"tests", {{{"args", {2}}, {"expected", 4}}}},
+              {"limits", {{"cpu_ms", 300}}}}
+             .dump() +
+         "\n";
+}
+
+test::ProgramRun judge(std::vector<std::string> args, const std::string& input = "") {
+  args.insert(args.begin(), test::program("judge").string());
+  return test::run_program(args, input);
+}
+
+TEST(JudgeProgram, WritesVerdictsInInputOrder) {
+  const auto run =
+      judge({"--in", "-", "--out", "-", "--jobs", "2"},
+            row("slow", "def f(x):\n  while True: pass") + row("good", "def f(x): return 4") +
+                row("wrong", "def f(x): return 5"));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const auto rows = test::parse_json_lines(run.out);
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0]["id"], "slow");
+  EXPECT_EQ(rows[0]["verdict"], "TIME_CPU");
+  EXPECT_EQ(rows[1]["verdict"], "PASS");
+  EXPECT_EQ(rows[1]["integrity"], "strong");
+  EXPECT_EQ(rows[2]["verdict"], "WRONG");
+  EXPECT_EQ(rows[2]["tests"][0]["detail"], "got 5");
+}
+
+TEST(JudgeProgram, ReportsBadLinesWithTheirNumberAndGoesOn) {
+  const auto run =
+      judge({"--jobs", "1"},
+            "{broken\n" + row("good", "def f(x): return 4") +
+                R"({"id":"x","code":"","mode":"fast","tests":[{}]})" + "\n" +
+                R"({"id":"y","code":"","entry_point":"f","tests":[{"code":"import os"}]})" + "\n");
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_EQ(test::parse_json_lines(run.out).size(), 1u);
+  EXPECT_NE(run.err.find(":1"), std::string::npos) << run.err;
+  EXPECT_NE(run.err.find("got \"fast\""), std::string::npos) << run.err;
+  EXPECT_NE(run.err.find("assert f(literals) == literal"), std::string::npos) << run.err;
+}
+
+TEST(JudgeProgram, ResumeSkipsIdsAlreadyWritten) {
+  const test::TempDir dir;
+  const std::string in = (dir / "in.jsonl").string(), out = (dir / "out.jsonl").string();
+  write_file_atomically(in, row("a", "def f(x): return 4") + row("b", "def f(x): return 4"));
+  write_file_atomically(out, "{\"id\":\"a\",\"verdict\":\"kept\"}\n{\"id\":\"b\",\"ver");
+  const auto run = judge({"--in", in, "--out", out, "--resume", "--jobs", "1"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const auto rows = test::parse_json_lines(read_file(out));
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0]["verdict"], "kept");
+  EXPECT_EQ(rows[1]["verdict"], "PASS");
+}
+
+TEST(JudgeProgram, ResumeRefusesARowThatIsAnotherThanTheOneJudged) {
+  const test::TempDir dir;
+  const std::string in = (dir / "in.jsonl").string(), out = (dir / "out.jsonl").string();
+  write_file_atomically(in, row("a", "def f(x): return 4"));
+  ASSERT_EQ(judge({"--in", in, "--out", out, "--jobs", "1"}).exit_code, 0);
+  const std::string judged = read_file(out);
+  write_file_atomically(in, row("a", "def f(x): return 5") + row("b", "def f(x): return 4"));
+  const auto run = judge({"--in", in, "--out", out, "--resume", "--jobs", "1"});
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_NE(run.err.find(":1: id \"a\": cannot resume, the row differs"), std::string::npos)
+      << run.err;
+  EXPECT_EQ(read_file(out), judged);
+  const auto told = judge(
+      {"--in", in, "--out", out, "--resume", "--jobs", "1", "--set", "resume.allow=[\"rows\"]"});
+  ASSERT_EQ(told.exit_code, 0) << told.err;
+  EXPECT_EQ(test::parse_json_lines(read_file(out)).size(), 2u);
+}
+
+TEST(JudgeProgram, ResumeTriesInfrastructureFailuresAgainInTheirPlace) {
+  const test::TempDir dir;
+  const std::string in = (dir / "in.jsonl").string(), out = (dir / "out.jsonl").string();
+  std::string rows_in;
+  for (const char* id : {"a", "b", "c", "d"}) rows_in += row(id, "def f(x): return 4");
+  write_file_atomically(in, rows_in);
+  write_file_atomically(
+      out,
+      "{\"id\":\"a\",\"verdict\":\"kept\"}\n{\"id\":\"b\",\"verdict\":\"INFRA\"}\n"
+      "{\"id\":\"c\",\"verdict\":\"kept\"}\n");
+  const auto run = judge({"--in", in, "--out", out, "--resume", "--jobs", "1"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  std::string seen;
+  for (const auto& verdict : test::parse_json_lines(read_file(out))) {
+    seen += verdict["id"].get<std::string>() + "=" + verdict["verdict"].get<std::string>() + " ";
+  }
+  EXPECT_EQ(seen, "a=kept b=PASS c=kept d=PASS ");
+}
+
+TEST(JudgeProgram, ResumeRefusesIdsThatComeTwice) {
+  const test::TempDir dir;
+  const std::string in = (dir / "in.jsonl").string(), out = (dir / "out.jsonl").string();
+  write_file_atomically(in, row("a", "def f(x): return 4") + row("b", "def f(x): return 4") +
+                                row("a", "def f(x): return 5"));
+  write_file_atomically(out, "{\"id\":\"a\",\"verdict\":\"kept\"}\n");
+  const auto run = judge({"--in", in, "--out", out, "--resume", "--jobs", "1"});
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_NE(run.err.find(":3: id: \"a\" is another line's"), std::string::npos) << run.err;
+  EXPECT_EQ(test::parse_json_lines(read_file(out)).size(), 2u);
+}
+
+TEST(JudgeProgram, ReadsAPipeByItsName) {
+  const auto run = judge({"--in", "/dev/stdin", "--jobs", "1"}, row("a", "def f(x): return 4"));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(test::parse_json_lines(run.out).size(), 1u);
+}
+
+TEST(JudgeProgram, InprocNeedsTheSwitch) {
+  const std::string line =
+      R"({"id":"a","code":"x = 1","mode":"inproc","tests":[{"code":"assert x == 1"}]})"
+      "\n";
+  EXPECT_EQ(judge({"--jobs", "1"}, line).exit_code, 1);
+  const auto run = judge({"--jobs", "1", "--set", "allow_inproc=true"}, line);
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(test::parse_json_lines(run.out)[0]["integrity"], "weak");
+}
+
+TEST(JudgeProgram, ParsesLimitsStrictly) {
+  const Json row =
+      parse_json(R"({"id":1,"code":"","entry_point":"f","tests":[{}],"limits":{"cpu":1}})", "t");
+  EXPECT_THROW(parse_judge_row(row, "t"), InputError);
+}
+
+}  // namespace
+}  // namespace weft
