@@ -28,6 +28,7 @@ class BlockPool {
   /// nobody else holds it.
   void keep(int32_t block);
   void drop(int32_t block);
+  bool is_kept(int32_t block) const { return kept_[block]; }
   bool is_idle(int32_t block) const { return kept_[block] && references_[block] == 1; }
 
   /// Holders of a block, that of keep() included.

@@ -57,10 +57,11 @@ void PrefixIndex::keep(const std::shared_ptr<const Lora>& adapter, std::span<con
   for (size_t b = 0; b < most && tokens.size() >= key.tokens.size(); ++b) {
     std::copy_n(tokens.begin(), key.tokens.size(), key.tokens.begin());
     tokens = tokens.subspan(key.tokens.size());
-    auto [known, is_new] = found_.try_emplace(key);
-    if (is_new) {
+    auto known = found_.find(key);
+    if (known == found_.end()) {
+      if (pool_.is_kept(blocks[b])) break;  // behind a block that was evicted
       nodes_.push_front({key, ++last_id_, blocks[b]});
-      known->second = nodes_.begin();
+      known = found_.emplace(key, nodes_.begin()).first;
       pool_.keep(blocks[b]);
     }
     path.push_back(known->second);

@@ -69,6 +69,26 @@ TEST_F(Prefixes, OfTheSameTextTheFirstBlockStays) {
   EXPECT_EQ(pool_.num_used(), 2);
 }
 
+// Two requests compute one text at a time, and the block that was kept first goes before the end of
+// the other's text does.
+TEST_F(Prefixes, KeepABlockUnderOneTextAlone) {
+  PrefixIndex index(pool_, kNumBlocks);
+  std::vector<int32_t> first = {pool_.allocate()};
+  std::vector<int32_t> second = {pool_.allocate(), pool_.allocate()};
+  index.keep(nullptr, text(kBlock), first);
+  index.keep(nullptr, text(2 * kBlock), second);  // the first of `first`, then the last of `second`
+  pool_.release_all(first);
+  EXPECT_TRUE(index.evict());
+  index.keep(nullptr, text(2 * kBlock), second);
+  EXPECT_EQ(take(index, text(2 * kBlock)), std::vector<int32_t>{second[0]});
+  pool_.release(second[0]);
+  pool_.release_all(second);
+  EXPECT_EQ(pool_.num_used(), 0);
+  while (index.evict()) {
+  }
+  EXPECT_EQ(pool_.num_free(), kNumBlocks);
+}
+
 TEST_F(Prefixes, LoseWhatWasUsedLeastRecentlyAndNobodyHolds) {
   PrefixIndex index(pool_, kNumBlocks);
   run(index, text(2 * kBlock, 0));
