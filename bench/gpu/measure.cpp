@@ -157,11 +157,13 @@ Json measure_decode(const ComputeDevice& gpu, const Transformer& model, const De
   }
   const auto step = [&] {
     std::vector<kernels::SampleArgs> draws;
+    std::vector<int64_t> rows;
     for (int64_t s = 0; s < which.batch; ++s) {
       const double u = philox_uniform(3, s, static_cast<uint64_t>(spans[s].start));
       draws.push_back({nullptr, 0, u, 1, which.top_p, 0, 0});
+      rows.push_back(s);
     }
-    const auto drawn = runner->sample(runner->forward(spans), std::move(draws));
+    const auto drawn = runner->sample(runner->forward(spans), std::move(draws), rows);
     for (int64_t s = 0; s < which.batch; ++s) {
       if (drawn[s].id < 0) throw Error("the model's logits are not finite");
       spans[s].ids[0] = static_cast<int32_t>(drawn[s].id);

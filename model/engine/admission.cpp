@@ -38,31 +38,38 @@ bool Scheduler::complete_blocks(const Group& group, std::vector<int32_t>& blocks
 void Scheduler::admit() {
   int64_t prompts = 0;
   bool others_wait = false;
-  for (auto& group : groups_) {
-    for (const Sequence& s : group->running) others_wait = others_wait || s.blocks.empty();
-    if (!group->starting()) continue;
+  for (auto& [id, group] : groups_) {
+    for (const Sequence& s : group.running) others_wait = others_wait || s.blocks.empty();
+    if (!group.starting()) continue;
     if (++prompts > options_.max_batch) return;
-    if (!group->blocks.empty()) continue;
-    if (others_wait) return;
-    // All but the last token may be known: its logits are wanted.
-    const std::span<const int32_t> prompt = group->request->prompt;
-    const auto most_known = prompt.first(prompt.size() - 1);
-    std::vector<int32_t> blocks = share_known(*group, most_known);
-    const size_t full = blocks.size();
-    if (!complete_blocks(*group, blocks, blocks_for(group->prompt_size()))) return;
-    group->blocks = std::move(blocks);
-    group->known_blocks = full;
-    group->prefilled = copy_tail(*group, full, std::ssize(most_known), group->blocks);
-    group->cached_tokens = group->prefilled;
-    stats_.prompt_tokens += group->prompt_size();
-    stats_.cached_tokens += group->cached_tokens;
+    if (!group.prompt.blocks.empty()) continue;
+    if (others_wait || !let_in(group)) return;
   }
+}
+
+// Gives a prompt its blocks; false where there is no room for it.
+bool Scheduler::let_in(Group& group) {
+  // All but the last token may be known: its logits are wanted.
+  const std::span<const int32_t> ids = group.request->prompt;
+  const auto most_known = ids.first(ids.size() - 1);
+  std::vector<int32_t> blocks = share_known(group, most_known);
+  const size_t full = blocks.size();
+  if (!complete_blocks(group, blocks, blocks_for(group.prompt_size()))) return false;
+  CachedText& prompt = group.prompt;
+  prompt.blocks = std::move(blocks);
+  prompt.known_blocks = full;
+  prompt.computed = copy_tail(group, full, std::ssize(most_known), prompt.blocks);
+  if (prompt.state == SequenceState::kWaiting) group.cached_tokens = prompt.computed;
+  prompt.state = SequenceState::kPrefilling;
+  stats_.prompt_tokens += group.prompt_size();
+  stats_.cached_tokens += prompt.computed;
+  return true;
 }
 
 // Resumes sequences and starts choices, in the order of the requests.
 void Scheduler::advance_groups() {
-  for (auto& group : groups_) {
-    if (!advance(*group)) break;
+  for (auto& [id, group] : groups_) {
+    if (!advance(group)) break;
   }
   sweep();
 }
@@ -70,10 +77,11 @@ void Scheduler::advance_groups() {
 // False where the group lacks room, and so do those behind it.
 bool Scheduler::advance(Group& group) {
   for (Sequence& s : group.running) {
-    if (s.blocks.empty() && !resume(group, s)) return false;
+    if (s.state == SequenceState::kPreempted && !resume(group, s)) return false;
   }
-  while (group.request && group.logits.defined() && num_running_ < options_.max_batch) {
-    if (!start_choice(group)) return false;
+  while (group.request && group.prompt.state == SequenceState::kReady &&
+         num_running_ < options_.max_batch) {
+    if (!(group.firsts.empty() ? draw_more(group) : start_choice(group))) return false;
   }
   return true;
 }
@@ -87,60 +95,66 @@ bool Scheduler::resume(Group& group, Sequence& sequence) {
   sequence.blocks = std::move(blocks);
   sequence.known_blocks = known;
   sequence.computed = static_cast<int64_t>(known) * kernels::kBlockTokens;
+  const bool whole = sequence.computed == sequence.length;
+  sequence.state = whole ? SequenceState::kDecoding : SequenceState::kPrefilling;
   ++num_active_;
   return true;
 }
 
-// Draws the first token of the next choice; false if there is no room for it yet.
+// The prompt's last token is to be computed again, for the first tokens of more choices than one
+// step draws. It goes to a block that nobody else reads. False if there is no room for that yet.
+bool Scheduler::draw_more(Group& group) {
+  CachedText& prompt = group.prompt;
+  if (pool_.references(prompt.blocks.back()) > 1) {
+    if (!claim(group, 1)) return false;
+    const int32_t own = new_block();
+    edits_.push_back({own, prompt.blocks.back()});
+    pool_.release(std::exchange(prompt.blocks.back(), own));
+    prompt.known_blocks = std::min(prompt.known_blocks, prompt.blocks.size() - 1);
+  }
+  prompt.computed = group.prompt_size() - 1;
+  prompt.state = SequenceState::kPrefilling;
+  return true;
+}
+
+// Starts the next choice with its first token; false if there is no room for it yet.
 bool Scheduler::start_choice(Group& group) {
-  const int64_t full = group.prompt_size() / kernels::kBlockTokens;
-  const bool shares_all = full == std::ssize(group.blocks);
+  const size_t full = group.request->prompt.size() / kernels::kBlockTokens;
+  const bool shares_all = full == group.prompt.blocks.size();
   if (!claim(group, shares_all ? 0 : 1)) return false;
   const int choice = group.started++;
-  group.running.push_back({choice,
-                           {},
-                           static_cast<size_t>(full),
-                           group.prompt_size(),
-                           group.prompt_size(),
-                           0,
-                           CompletionBuilder(group.request->request, choice, tokenizer_,
-                                             model_.config().eos_ids, group.max_new)});
+  const auto first = group.firsts.front();
+  group.firsts.pop_front();
+  const auto sequence = group.running.insert(
+      group.running.end(),
+      {{SequenceState::kDecoding, {}, full, group.prompt_size()},
+       choice,
+       group.prompt_size(),
+       0,
+       CompletionBuilder(group.request->request, choice, tokenizer_, eos_ids_, group.max_new)});
   ++num_running_;
-  const auto sequence = std::prev(group.running.end());
-  const auto sample = runner_->sample(group.logits.unsqueeze(0), {draw_of(group, choice, 0)})[0];
-  if (sample.id < 0) {
-    end_group(group, ResponseStatus::kFailed, "the model's logits are not finite");
-    return true;
-  }
-  if (choice == 0) {
-    prefixes_.keep(group.request->lora, group.request->prompt, group.blocks);
-    group.known_blocks = static_cast<size_t>(full);
-  }
-  ++stats_.decoded_tokens;
-  sequence->next = static_cast<int32_t>(sample.id);
-  const bool ended = sequence->builder.push(sample);
-  if (!ended) {
-    for (int64_t b = 0; b < full; ++b) pool_.share(group.blocks[b]);
-    sequence->blocks.assign(group.blocks.begin(), group.blocks.begin() + full);
-    if (!shares_all) {
-      sequence->blocks.push_back(new_block());
-      cache_.copy(group.blocks[full], sequence->blocks.back());
-    }
-    ++num_active_;
+  ++num_active_;
+  std::vector<int32_t>& blocks = sequence->blocks;
+  blocks.assign(group.prompt.blocks.begin(), group.prompt.blocks.begin() + std::ptrdiff_t(full));
+  for (const int32_t block : blocks) pool_.share(block);
+  if (!shares_all) {
+    blocks.push_back(new_block());
+    edits_.push_back({blocks.back(), group.prompt.blocks[full]});
   }
   if (!group.starting()) {
-    group.logits.reset();
-    pool_.release_all(group.blocks);
+    group.prompt.state = SequenceState::kEnded;
+    release_prompt(group);
   }
-  if (ended) end_sequence(group, sequence);
+  push(group, sequence, first);
   return true;
 }
 
 // Every sequence that decodes gets a block for its next token, or loses all.
 void Scheduler::make_room_to_decode() {
-  for (auto& group : groups_) {
-    for (Sequence& s : group->running) {
-      if (!s.decoding() || blocks_for(s.length + 1) <= std::ssize(s.blocks)) continue;
+  for (auto& [id, group] : groups_) {
+    for (Sequence& s : group.running) {
+      if (s.state != SequenceState::kDecoding) continue;
+      if (blocks_for(s.length + 1) <= std::ssize(s.blocks)) continue;
       while (!has_room(1) && !s.blocks.empty()) {
         const auto [victim, sequence] = youngest();
         preempt(*victim, sequence);
@@ -153,18 +167,19 @@ void Scheduler::make_room_to_decode() {
 // The last sequence that holds blocks, or the prompt of its group where no sequence of it does;
 // none of a request older than `oldest`, where that is given.
 std::pair<Scheduler::Group*, Scheduler::Sequence*> Scheduler::youngest(const Group* oldest) {
-  for (auto group = groups_.rbegin(); group != groups_.rend(); ++group) {
-    auto& running = (*group)->running;
-    for (auto s = running.rbegin(); s != running.rend(); ++s) {
-      if (!s->blocks.empty()) return {group->get(), &*s};
+  for (auto entry = groups_.rbegin(); entry != groups_.rend(); ++entry) {
+    Group& group = entry->second;
+    for (auto s = group.running.rbegin(); s != group.running.rend(); ++s) {
+      if (!s->blocks.empty()) return {&group, &*s};
     }
-    if (!(*group)->blocks.empty()) return {group->get(), nullptr};
-    if (group->get() == oldest) break;
+    if (!group.prompt.blocks.empty()) return {&group, nullptr};
+    if (&group == oldest) break;
   }
   return {};
 }
 
-// Takes the blocks of a sequence, or of a prompt (null). What they hold stays known while it can.
+// Takes the blocks of a sequence, or of a prompt (null). What they hold stays known while it can,
+// if a token that was drawn after it says that it is finite.
 void Scheduler::preempt(Group& group, Sequence* sequence) {
   const auto& lora = group.request->lora;
   if (sequence) {
@@ -173,12 +188,13 @@ void Scheduler::preempt(Group& group, Sequence* sequence) {
     prefixes_.keep(lora, text, sequence->blocks);
     release_blocks(*sequence);
     sequence->computed = 0;
+    sequence->state = SequenceState::kPreempted;
   } else {
     const std::span<const int32_t> prompt = group.request->prompt;
-    prefixes_.keep(lora, prompt.first(static_cast<size_t>(group.prefilled)), group.blocks);
-    pool_.release_all(group.blocks);
-    group.prefilled = 0;
-    group.logits.reset();
+    const auto computed = static_cast<size_t>(group.prompt.computed);
+    if (group.drawn > 0) prefixes_.keep(lora, prompt.first(computed), group.prompt.blocks);
+    release_prompt(group);
+    group.prompt.state = SequenceState::kPreempted;
   }
   ++stats_.preemptions;
 }

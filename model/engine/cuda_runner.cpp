@@ -60,7 +60,7 @@ CudaRunner::CudaRunner(const ComputeDevice& device, const Transformer& model, Kv
   decode_inputs_ = at::empty({rows * row_inputs}, options.dtype(at::kInt));
   decode_logits_ = at::empty({rows, config.vocab_size}, options.dtype(at::kFloat));
   const int64_t draw_bytes = sizeof(kernels::SampleArgs) + sizeof(kernels::SampleResult);
-  draws_ = at::empty({rows * draw_bytes}, options.dtype(at::kByte));
+  draws_ = at::empty({most_draws(max_batch_) * draw_bytes}, options.dtype(at::kByte));
 }
 
 CudaRunner::~CudaRunner() {
@@ -152,13 +152,14 @@ at::Tensor CudaRunner::decode(const std::vector<StepSpan>& spans) {
 }
 
 std::vector<kernels::SampleResult> CudaRunner::sample(const at::Tensor& logits,
-                                                      std::vector<kernels::SampleArgs> draws) {
+                                                      std::vector<kernels::SampleArgs> draws,
+                                                      const std::vector<int64_t>& rows) {
   std::vector<kernels::SampleResult> results(draws.size());
   if (draws.empty()) return results;
-  const at::Tensor rows = logits.contiguous();
+  const at::Tensor all = logits.contiguous();
   for (size_t i = 0; i < draws.size(); ++i) {
-    draws[i].logits = rows.const_data_ptr<float>() + static_cast<int64_t>(i) * rows.size(1);
-    draws[i].size = rows.size(1);
+    draws[i].logits = all.const_data_ptr<float>() + rows[i] * all.size(1);
+    draws[i].size = all.size(1);
   }
   const size_t args_bytes = draws.size() * sizeof(draws[0]);
   const size_t result_bytes = results.size() * sizeof(results[0]);

@@ -29,7 +29,8 @@ class CudaRunner : public StepRunner {
   std::string numerics() const override;
   at::Tensor forward(const std::vector<StepSpan>& spans) override;
   std::vector<kernels::SampleResult> sample(const at::Tensor& logits,
-                                            std::vector<kernels::SampleArgs> draws) override;
+                                            std::vector<kernels::SampleArgs> draws,
+                                            const std::vector<int64_t>& rows) override;
   std::vector<std::vector<float>> score(
       const std::vector<ScoreRequest>& requests,
       const std::vector<std::shared_ptr<const Lora>>& adapters) override;

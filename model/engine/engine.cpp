@@ -14,25 +14,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "model/checkpoint/hf_model.h"
-#include "model/engine/scheduler.h"
+#include "model/engine/engine_core.h"
 #include "model/kernels/parallel.h"
 #include "model/ops/tensor_device.h"
 
 namespace weft {
-
-void EngineOptions::validate() const {
-  const auto check = [](bool ok, const char* key, const std::string& expected) {
-    if (!ok) throw InputError(std::string(key) + ": expected " + expected);
-  };
-  check(max_batch >= 1, "max_batch", "at least 1, got " + std::to_string(max_batch));
-  check(prefill_tokens >= 1, "prefill_tokens", "at least 1, got " + std::to_string(prefill_tokens));
-  check(max_context >= 0, "max_context", "at least 0, got " + std::to_string(max_context));
-  check(kv_mb >= 0, "kv_mb", "at least 0, got " + std::to_string(kv_mb));
-  check(prefix_fraction >= 0 && prefix_fraction <= 1, "prefix_fraction",
-        "a number in [0, 1], got " + std::to_string(prefix_fraction));
-  check(kv_fraction > 0 && kv_fraction <= 0.95, "kv_fraction",
-        "a number in (0, 0.95], got " + std::to_string(kv_fraction));
-}
 
 namespace {
 
@@ -74,7 +60,8 @@ struct Engine::Impl {
         options(engine_options),
         name(std::move(model_name)),
         max_context(context_limit(*owner.model_, options)),
-        scheduler(*owner.model_, owner.tokenizer_.get(), options, max_context, device),
+        core(*owner.model_, owner.tokenizer_.get(), options, max_context, device),
+        scheduler(core.scheduler()),
         stats(scheduler.stats()),
         thread([this] { loop(); }) {}
 
@@ -91,7 +78,6 @@ struct Engine::Impl {
   void start_runner();
   void take_requests(std::unique_lock<std::mutex>& lock);
   void post(std::function<void()> task);
-  void step();
   std::string prepare(EngineRequest& request);
   std::string check_ids(const std::vector<int32_t>& ids) const;
   std::shared_ptr<const Lora> find_adapter(const std::string& adapter, std::string& error);
@@ -100,7 +86,8 @@ struct Engine::Impl {
   const EngineOptions options;
   const std::string name;
   const int64_t max_context;
-  Scheduler scheduler;
+  EngineCore core;
+  Scheduler& scheduler;
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<std::unique_ptr<EngineRequest>> incoming;
@@ -114,7 +101,7 @@ struct Engine::Impl {
 
 void Engine::Impl::start_runner() {
   try {
-    scheduler.runner().start();
+    core.runner().start();
     started.set_value();
   } catch (...) {
     started.set_exception(std::current_exception());
@@ -135,7 +122,7 @@ void Engine::Impl::loop() {
     if (stopping) break;
     busy = true;
     take_requests(lock);
-    step();
+    if (scheduler.has_work()) core.step();
     lock.lock();
     stats = scheduler.stats();
     lock.unlock();
@@ -164,14 +151,6 @@ void Engine::Impl::post(std::function<void()> task) {
     tasks.push_back(std::move(task));
   }
   changed.notify_all();
-}
-
-void Engine::Impl::step() {
-  try {
-    if (scheduler.has_work()) scheduler.step();
-  } catch (const std::exception& e) {
-    scheduler.end_all(ResponseStatus::kFailed, std::string("the engine failed: ") + e.what());
-  }
 }
 
 std::string Engine::Impl::check_ids(const std::vector<int32_t>& ids) const {
@@ -218,10 +197,10 @@ std::string Engine::Impl::prepare(EngineRequest& r) {
            " tokens for this context, got " + std::to_string(prompt);
   }
   const int64_t needed = scheduler.blocks_needed(prompt, r.request.sampling.max_tokens);
-  if (needed > scheduler.stats().kv_blocks_total) {
-    return "prompt and max_tokens: expected at most " +
-           std::to_string(scheduler.stats().kv_blocks_total) + " blocks of the KV cache, got " +
-           std::to_string(needed);
+  const int64_t blocks = scheduler.pool().num_blocks();
+  if (needed > blocks) {
+    return "prompt and max_tokens: expected at most " + std::to_string(blocks) +
+           " blocks of the KV cache, got " + std::to_string(needed);
   }
   return {};
 }
@@ -331,7 +310,7 @@ std::string Engine::refusal(const TextRequest& request) const {
 
 std::string Engine::name() const { return impl_->name; }
 
-std::string Engine::numerics() const { return impl_->scheduler.runner().numerics(); }
+std::string Engine::numerics() const { return impl_->core.runner().numerics(); }
 
 std::vector<std::vector<float>> Engine::score(const std::vector<ScoreRequest>& requests) {
   std::vector<std::shared_ptr<const Lora>> loras;
@@ -353,7 +332,7 @@ std::vector<std::vector<float>> Engine::score(const std::vector<ScoreRequest>& r
     try {
       int64_t tokens = 0;
       for (const ScoreRequest& r : requests) tokens += static_cast<int64_t>(r.ids.size());
-      auto scores = impl_->scheduler.runner().score(requests, loras);
+      auto scores = impl_->core.runner().score(requests, loras);
       impl_->scheduler.count_scored(tokens);
       result.set_value(std::move(scores));
     } catch (...) {

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "model/engine/engine.h"
-#include "model/engine/scheduler.h"
+#include "model/engine/engine_request.h"
 
 namespace weft {
 

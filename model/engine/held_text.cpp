@@ -15,7 +15,6 @@ void Scheduler::hold(Group& group, Sequence& sequence) {
   held.text.resize(std::min(held.text.size(), kept));
   held.lora = group.request->lora;
   const auto needed = static_cast<size_t>(blocks_for(std::ssize(held.text)));
-  if (sequence.blocks.size() < needed) return;  // it ended at its first token, without blocks
   held.blocks.assign(sequence.blocks.begin(), sequence.blocks.begin() + std::ptrdiff_t(needed));
   for (const int32_t block : held.blocks) pool_.share(block);
   held_.push_back(&held);
@@ -56,7 +55,7 @@ int64_t Scheduler::copy_tail(const Group& group, size_t full, int64_t most,
   const int64_t known = static_cast<int64_t>(full) * kernels::kBlockTokens;
   const HeldText* held = group.request->begins_with.get();
   if (!held || held->blocks.size() <= full || held->lora != group.request->lora) return known;
-  cache_.copy(held->blocks[full], blocks[full]);
+  edits_.push_back({blocks[full], held->blocks[full]});
   return std::min({std::ssize(held->text), most, known + kernels::kBlockTokens - 1});
 }
 

@@ -1,95 +1,82 @@
 #include "model/engine/scheduler.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/error.h"
-#include "base/memory.h"
 #include "base/rng.h"
-#include "model/device/cuda/cuda_library.h"
 
 namespace weft {
-namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-int64_t free_memory(const ComputeDevice& device) {
-  if (device.library == nullptr) return available_memory();
-  int64_t free_bytes = 0, total_bytes = 0;
-  const int32_t status = device.library->services.memory(device.index, &free_bytes, &total_bytes);
-  if (status != 0) throw Error(std::string("CUDA: ") + device.library->error_text(status));
-  return free_bytes;
-}
-
-int64_t cache_blocks(const Transformer& model, const EngineOptions& options, int64_t max_context,
-                     const ComputeDevice& device) {
-  const TransformerConfig& c = model.config();
-  const int64_t block =
-      KvCache::block_bytes(c.num_layers, {c.num_heads, c.num_kv_heads, c.head_dim}, model.dtype());
-  const int64_t budget =
-      options.kv_mb > 0
-          ? options.kv_mb << 20
-          : static_cast<int64_t>(options.kv_fraction * static_cast<double>(free_memory(device)));
-  const int64_t most = options.max_batch * (blocks_for(max_context) + 1);
-  const int64_t blocks = std::min(budget / block, most);
-  if (blocks < 2) {
-    throw InputError("kv_mb: expected room for at least 2 blocks of " + std::to_string(block) +
-                     " bytes, got " + std::to_string(budget) + " bytes");
-  }
-  return blocks;
-}
-
-}  // namespace
-
-Scheduler::Scheduler(const Transformer& model, const Tokenizer* tokenizer,
-                     const EngineOptions& options, int64_t max_context, const ComputeDevice& device)
-    : model_(model),
+Scheduler::Scheduler(const SchedulerOptions& options, const Tokenizer* tokenizer,
+                     std::vector<int32_t> eos_ids)
+    : options_(options),
       tokenizer_(tokenizer),
-      options_(options),
-      max_context_(max_context),
-      pool_(cache_blocks(model, options, max_context, device)),
-      cache_(model.num_layers(),
-             {model.config().num_heads, model.config().num_kv_heads, model.config().head_dim},
-             model.dtype(), pool_.num_blocks(), model.final_norm_weight().device()),
-      runner_(make_step_runner(device, model, cache_,
-                               {options.max_batch, max_context, options.cuda_graphs})),
-      prefixes_(pool_, static_cast<int64_t>(options.prefix_fraction *
-                                            static_cast<double>(pool_.num_blocks()))) {
+      eos_ids_(std::move(eos_ids)),
+      pool_(options.num_blocks),
+      prefixes_(pool_, options.kept_blocks) {
   stats_.kv_blocks_total = pool_.num_blocks();
 }
 
 int64_t Scheduler::blocks_needed(int64_t prompt_tokens, int64_t max_tokens) const {
-  const int64_t longest = std::min(prompt_tokens + max_tokens, max_context_);
+  const int64_t longest = std::min(prompt_tokens + max_tokens, options_.max_context);
   return blocks_for(prompt_tokens) + blocks_for(longest) - prompt_tokens / kernels::kBlockTokens;
 }
 
-void Scheduler::add(std::unique_ptr<EngineRequest> request) {
-  auto group = std::make_unique<Group>();
+int64_t Scheduler::add(std::unique_ptr<EngineRequest> request) {
   const auto prompt = static_cast<int64_t>(request->prompt.size());
-  group->max_new = std::min<int64_t>(request->request.sampling.max_tokens, max_context_ - prompt);
-  group->finished.resize(request->request.n);
-  group->request = std::move(request);
-  WEFT_ASSERT(blocks_needed(prompt, group->max_new) <= pool_.num_blocks());
-  groups_.push_back(std::move(group));
+  const int64_t id = ++last_id_;
+  Group& group = groups_[id];
+  group.id = id;
+  group.max_new =
+      std::min<int64_t>(request->request.sampling.max_tokens, options_.max_context - prompt);
+  group.finished.resize(request->request.n);
+  group.request = std::move(request);
+  WEFT_ASSERT(blocks_needed(prompt, group.max_new) <= pool_.num_blocks());
   update_stats();
+  return id;
 }
 
-void Scheduler::step() {
+StepPlan Scheduler::plan() {
   end_cancelled();
   admit();
   advance_groups();
-  if (!prefill()) decode();
+  StepPlan plan;
+  add_prefilling(plan);
+  if (plan.spans.empty()) add_decoding(plan);
+  if (plan.spans.empty()) {  // the last sequence made room, for an older one
+    advance_groups();
+    add_prefilling(plan);
+    if (plan.spans.empty()) add_decoding(plan);
+  }
+  plan.edits = std::exchange(edits_, {});
   sweep();
+  update_stats();
+  WEFT_ASSERT(!plan.spans.empty() || groups_.empty());
+  return plan;
+}
+
+void Scheduler::apply(const StepPlan& plan, const StepResult& result) {
+  WEFT_ASSERT(result.samples.size() == plan.draws.size());
+  for (const PlannedSpan& span : plan.spans) take_computed(span);
+  for (size_t i = 0; i < plan.draws.size(); ++i) take_sample(plan.draws[i], result.samples[i]);
+  stats_.prefill_tokens += plan.prefilled;
+  stats_.decode_steps += plan.decoded > 0;
+  (plan.decoded > 0 ? stats_.decode_s : stats_.prefill_s) += result.seconds;
+  sweep();
+  advance_groups();  // what ends at its first token does not wait for another step
   update_stats();
 }
 
+void Scheduler::fail(const StepPlan& plan, const std::string& error) {
+  for (const BlockEdit& edit : plan.edits) {
+    if (edit.from == kZeros) edits_.push_back(edit);
+  }
+  end_all(ResponseStatus::kFailed, error);
+}
+
 void Scheduler::end_all(ResponseStatus status, const std::string& error) {
-  for (auto& group : groups_) {
-    if (group->request) end_group(*group, status, error);
+  for (auto& [id, group] : groups_) {
+    if (group.request) end_group(group, status, error);
   }
   sweep();
   update_stats();
@@ -103,10 +90,9 @@ void Scheduler::weights_changed() {
 }
 
 void Scheduler::end_cancelled() {
-  for (auto& group : groups_) {
-    if (!group->request) continue;
-    const CancelFlag& flag = group->request->request.cancelled;
-    if (flag && flag->load()) end_group(*group, ResponseStatus::kCancelled, "cancelled");
+  for (auto& [id, group] : groups_) {
+    const CancelFlag& flag = group.request->request.cancelled;
+    if (flag && flag->load()) end_group(group, ResponseStatus::kCancelled, "cancelled");
   }
   sweep();
 }
@@ -114,15 +100,17 @@ void Scheduler::end_cancelled() {
 // Texts to compute again come first; prompts wait while the batch is full.
 std::vector<Scheduler::Chunk> Scheduler::choose_chunks() {
   std::vector<Chunk> waiting;
-  for (auto& group : groups_) {
-    for (Sequence& s : group->running) {
-      if (s.recomputing()) waiting.push_back({group.get(), &s, s.length - s.computed});
+  for (auto& [id, group] : groups_) {
+    for (Sequence& s : group.running) {
+      if (s.state == SequenceState::kPrefilling) {
+        waiting.push_back({&group, &s, s.length - s.computed});
+      }
     }
   }
   if (num_running_ < options_.max_batch) {
-    for (auto& group : groups_) {
-      if (!group->prefilling()) continue;
-      waiting.push_back({group.get(), nullptr, group->prompt_size() - group->prefilled});
+    for (auto& [id, group] : groups_) {
+      if (group.prompt.state != SequenceState::kPrefilling) continue;
+      waiting.push_back({&group, nullptr, group.prompt_size() - group.prompt.computed});
     }
   }
   int64_t budget = options_.prefill_tokens;
@@ -139,83 +127,126 @@ std::vector<Scheduler::Chunk> Scheduler::choose_chunks() {
   return chosen;
 }
 
-// Computes chunks of what waits for it; false if nothing does.
-bool Scheduler::prefill() {
-  const std::vector<Chunk> chosen = choose_chunks();
-  if (chosen.empty()) return false;
-  const auto start = Clock::now();
-  std::vector<StepSpan> spans;
-  for (const auto& [group, sequence, count] : chosen) {
-    const std::vector<int32_t> text =
-        sequence ? text_of(*group, *sequence) : group->request->prompt;
-    const int64_t first = sequence ? sequence->computed : group->prefilled;
-    const int64_t end = first + count;
-    spans.push_back({{text.begin() + first, text.begin() + end},
-                     first,
-                     sequence ? &sequence->blocks : &group->blocks,
-                     group->request->lora.get(),
-                     !sequence && end == group->prompt_size()});
-    stats_.prefill_tokens += count;
-  }
-  const at::Tensor logits = runner_->forward(spans);
+void Scheduler::add_prefilling(StepPlan& plan) {
   int64_t row = 0;
-  for (size_t i = 0; i < chosen.size(); ++i) {
-    Group& group = *chosen[i].group;
-    (chosen[i].sequence ? chosen[i].sequence->computed : group.prefilled) += chosen[i].count;
-    if (spans[i].wants_logits) group.logits = logits.select(0, row++).clone();
-  }
-  stats_.prefill_s += seconds_since(start);
-  return true;
+  int first_draws = static_cast<int>(most_first_draws(options_.max_batch));
+  for (const Chunk& chunk : choose_chunks()) plan_chunk(plan, chunk, row, first_draws);
 }
 
-std::vector<Scheduler::Row> Scheduler::decode_rows() {
-  std::vector<Row> rows;
-  for (auto& group : groups_) {
-    for (auto s = group->running.begin(); s != group->running.end(); ++s) {
-      if (s->decoding()) rows.push_back({group.get(), s});
-    }
-  }
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
-    return a.group->request->lora.get() < b.group->request->lora.get();
-  });
-  return rows;
+// `row` is the next of the logits; `first_draws` is how many first tokens the step may still draw,
+// one of each prompt beyond that.
+void Scheduler::plan_chunk(StepPlan& plan, const Chunk& chunk, int64_t& row, int& first_draws) {
+  const auto& [group, sequence, count] = chunk;
+  const CachedText& text = sequence ? *sequence : group->prompt;
+  const std::vector<int32_t> ids = sequence ? text_of(*group, *sequence) : group->request->prompt;
+  const int64_t end = text.computed + count;
+  const bool draws = !sequence && end == group->prompt_size() && group->firsts.empty();
+  plan.spans.push_back({group->id,
+                        sequence ? sequence->choice : kPrompt,
+                        {ids.begin() + text.computed, ids.begin() + end},
+                        text.computed,
+                        text.blocks,
+                        group->request->lora.get(),
+                        draws});
+  plan.prefilled += count;
+  if (!draws) return;
+  const int num = std::clamp(first_draws, 1, group->request->request.n - group->drawn);
+  for (int i = 0; i < num; ++i) plan.draws.push_back(draw_of(*group, group->drawn + i, 0, row));
+  first_draws -= num;
+  ++row;
 }
 
-void Scheduler::decode() {
-  const auto start = Clock::now();
+void Scheduler::add_decoding(StepPlan& plan) {
   make_room_to_decode();
-  const std::vector<Row> rows = decode_rows();
-  if (rows.empty()) return;
-  std::vector<StepSpan> spans;
-  for (const Row& row : rows) {
-    Sequence& s = *row.sequence;
-    spans.push_back({{s.next}, s.length, &s.blocks, row.group->request->lora.get(), true});
-    s.computed = ++s.length;
+  std::vector<std::pair<const Group*, const Sequence*>> rows;
+  for (const auto& [id, group] : groups_) {
+    for (const Sequence& s : group.running) {
+      if (s.state == SequenceState::kDecoding) rows.emplace_back(&group, &s);
+    }
   }
-  take_samples(rows, runner_->forward(spans));
-  ++stats_.decode_steps;
-  stats_.decode_s += seconds_since(start);
+  std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
+    return a.first->request->lora.get() < b.first->request->lora.get();
+  });
+  for (const auto& [group, s] : rows) {
+    const int64_t position = std::ssize(s->builder.completion().ids);
+    plan.draws.push_back(draw_of(*group, s->choice, position, plan.decoded++));
+    plan.spans.push_back(
+        {group->id, s->choice, {s->next}, s->length, s->blocks, group->request->lora.get(), true});
+  }
 }
 
-void Scheduler::take_samples(const std::vector<Row>& rows, const at::Tensor& logits) {
-  std::vector<kernels::SampleArgs> draws;
-  for (const Row& row : rows) {
-    const Sequence& s = *row.sequence;
-    draws.push_back(
-        draw_of(*row.group, s.choice, static_cast<int64_t>(s.builder.completion().ids.size())));
+// The logits are the runner's to fill in.
+PlannedDraw Scheduler::draw_of(const Group& group, int choice, int64_t position,
+                               int64_t row) const {
+  const SamplingParams& s = group.request->request.sampling;
+  return {group.id,
+          choice,
+          row,
+          {nullptr, 0, philox_uniform(s.seed, choice, position), static_cast<float>(s.temperature),
+           static_cast<float>(s.top_p), static_cast<float>(s.min_p), s.top_k}};
+}
+
+Scheduler::Group* Scheduler::find(int64_t request) {
+  const auto found = groups_.find(request);
+  return found == groups_.end() || !found->second.request ? nullptr : &found->second;
+}
+
+std::list<Scheduler::Sequence>::iterator Scheduler::find(Group& group, int choice) {
+  return std::find_if(group.running.begin(), group.running.end(),
+                      [&](const Sequence& s) { return s.choice == choice; });
+}
+
+SequenceState Scheduler::state(int64_t request, int choice) const {
+  const auto found = groups_.find(request);
+  if (found == groups_.end()) return SequenceState::kEnded;
+  const Group& group = found->second;
+  if (choice == kPrompt) return group.prompt.state;
+  if (choice >= group.started) return SequenceState::kWaiting;
+  for (const Sequence& s : group.running) {
+    if (s.choice == choice) return s.state;
   }
-  const auto samples = runner_->sample(logits, std::move(draws));
-  for (size_t i = 0; i < rows.size(); ++i) {
-    Group& group = *rows[i].group;
-    if (!group.request) continue;
-    if (samples[i].id < 0) {
-      end_group(group, ResponseStatus::kFailed, "the model's logits are not finite");
-      continue;
-    }
-    ++stats_.decoded_tokens;
-    rows[i].sequence->next = static_cast<int32_t>(samples[i].id);
-    if (rows[i].sequence->builder.push(samples[i])) end_sequence(group, rows[i].sequence);
+  return SequenceState::kEnded;
+}
+
+void Scheduler::take_computed(const PlannedSpan& span) {
+  Group* group = find(span.request);
+  if (!group) return;
+  const int64_t end = span.start + std::ssize(span.ids);
+  if (span.choice == kPrompt) {
+    group->prompt.computed = end;
+    if (end == group->prompt_size()) group->prompt.state = SequenceState::kReady;
+    return;
   }
+  Sequence& s = *find(*group, span.choice);
+  s.computed = end;
+  s.length = std::max(s.length, end);
+  if (end == s.length) s.state = SequenceState::kDecoding;
+}
+
+void Scheduler::take_sample(const PlannedDraw& draw, const kernels::SampleResult& sample) {
+  Group* group = find(draw.request);
+  if (!group) return;
+  if (sample.id < 0) {
+    end_group(*group, ResponseStatus::kFailed, "the model's logits are not finite");
+    return;
+  }
+  if (draw.choice < group->started) {
+    push(*group, find(*group, draw.choice), sample);
+    return;
+  }
+  if (group->drawn == 0) {
+    prefixes_.keep(group->request->lora, group->request->prompt, group->prompt.blocks);
+    group->prompt.known_blocks = group->request->prompt.size() / kernels::kBlockTokens;
+  }
+  ++group->drawn;
+  group->firsts.push_back(sample);
+}
+
+void Scheduler::push(Group& group, std::list<Sequence>::iterator sequence,
+                     const kernels::SampleResult& sample) {
+  ++stats_.decoded_tokens;
+  sequence->next = static_cast<int32_t>(sample.id);
+  if (sequence->builder.push(sample)) end_sequence(group, sequence);
 }
 
 // The text so far, without the token that was sampled last.
@@ -237,21 +268,17 @@ void Scheduler::end_sequence(Group& group, std::list<Sequence>::iterator sequenc
   if (group.running.empty() && !group.starting()) end_group(group, ResponseStatus::kOk, "");
 }
 
-// The logits are the runner's to fill in.
-kernels::SampleArgs Scheduler::draw_of(const Group& group, int choice, int64_t position) const {
-  const SamplingParams& s = group.request->request.sampling;
-  return {nullptr,
-          0,
-          philox_uniform(s.seed, choice, position),
-          static_cast<float>(s.temperature),
-          static_cast<float>(s.top_p),
-          static_cast<float>(s.min_p),
-          s.top_k};
-}
-
 // Known blocks were computed without harm, and others may read them.
 void Scheduler::clear_from(size_t first, const std::vector<int32_t>& blocks) {
-  for (size_t b = first; b < blocks.size(); ++b) cache_.clear(blocks[b]);
+  for (size_t b = first; b < blocks.size(); ++b) edits_.push_back({blocks[b], kZeros});
+}
+
+// Before a token was drawn after it, a prompt may have left NaN in the cache.
+void Scheduler::release_prompt(Group& group) {
+  CachedText& prompt = group.prompt;
+  if (group.drawn == 0) clear_from(prompt.known_blocks, prompt.blocks);
+  pool_.release_all(prompt.blocks);
+  prompt.computed = 0;
 }
 
 void Scheduler::release_blocks(Sequence& sequence) {
@@ -259,23 +286,19 @@ void Scheduler::release_blocks(Sequence& sequence) {
   pool_.release_all(sequence.blocks);
 }
 
-// Frees what the group holds in the cache.
-void Scheduler::release(Group& group) {
-  for (Sequence& s : group.running) release_blocks(s);
-  num_running_ -= std::ssize(group.running);
-  pool_.release_all(group.blocks);
-}
-
 void Scheduler::end_group(Group& group, ResponseStatus status, const std::string& error) {
-  if (status == ResponseStatus::kFailed) {
-    clear_from(group.known_blocks, group.blocks);
-    for (const Sequence& s : group.running) clear_from(s.known_blocks, s.blocks);
+  for (Sequence& s : group.running) {
+    if (status == ResponseStatus::kFailed) clear_from(s.known_blocks, s.blocks);
+    release_blocks(s);
+    group.finished[s.choice] = s.builder.take();
   }
-  release(group);
+  num_running_ -= std::ssize(group.running);
+  group.running.clear();
+  if (status == ResponseStatus::kFailed) group.drawn = 0;
+  release_prompt(group);
   TextResponse response;
   response.status = status;
   response.error = error;
-  for (Sequence& s : group.running) group.finished[s.choice] = s.builder.take();
   for (Completion& c : group.finished) {
     response.usage.completion_tokens += static_cast<int64_t>(c.ids.size());
     if (status == ResponseStatus::kOk || status == ResponseStatus::kCancelled) {
@@ -285,7 +308,6 @@ void Scheduler::end_group(Group& group, ResponseStatus status, const std::string
   response.usage.prompt_tokens = group.prompt_size();
   response.usage.cached_tokens = group.cached_tokens;
   response.prompt_ids = std::move(group.request->prompt);
-  group.running.clear();
   ended_.emplace_back(std::move(group.request), std::move(response));
 }
 
@@ -296,15 +318,15 @@ void Scheduler::answer() {
 }
 
 void Scheduler::sweep() {
-  groups_.remove_if([](const auto& group) { return !group->request; });
+  std::erase_if(groups_, [](const auto& entry) { return !entry.second.request; });
 }
 
 void Scheduler::update_stats() {
   stats_.kv_blocks_used = pool_.num_used();
   stats_.kv_blocks_idle = pool_.num_idle();
   stats_.running = num_running_;
-  stats_.queued = std::count_if(groups_.begin(), groups_.end(), [](const auto& g) {
-    return g->running.empty() && g->blocks.empty();
+  stats_.queued = std::count_if(groups_.begin(), groups_.end(), [](const auto& entry) {
+    return entry.second.running.empty() && entry.second.prompt.blocks.empty();
   });
 }
 

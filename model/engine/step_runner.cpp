@@ -29,12 +29,13 @@ class CpuRunner : public StepRunner {
   }
 
   std::vector<kernels::SampleResult> sample(const at::Tensor& logits,
-                                            std::vector<kernels::SampleArgs> draws) override {
+                                            std::vector<kernels::SampleArgs> draws,
+                                            const std::vector<int64_t>& rows) override {
     std::vector<kernels::SampleResult> results(draws.size());
     const float* first = logits.const_data_ptr<float>();
     const kernels::UseThreads use(&threads_);
     kernels::parallel_items(static_cast<int64_t>(draws.size()), [&](int64_t i) {
-      draws[i].logits = first + i * logits.size(1);
+      draws[i].logits = first + rows[i] * logits.size(1);
       draws[i].size = logits.size(1);
       results[i] = kernels::kernel_table().sample(draws[i]);
     });

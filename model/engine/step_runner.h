@@ -12,6 +12,7 @@
 #include "model/engine/engine.h"
 #include "model/engine/kv_cache.h"
 #include "model/engine/paged_forward.h"
+#include "model/engine/step_plan.h"
 #include "model/kernels/kernel_table.h"
 
 namespace weft {
@@ -39,9 +40,11 @@ class StepRunner {
   /// until the next call.
   virtual at::Tensor forward(const std::vector<StepSpan>& spans) = 0;
 
-  /// Draws from each row of logits [rows, V]; `draws` [rows] need no logits and size.
+  /// Draws from rows of logits [rows, V], `draws[i]` from `rows[i]`: at most most_draws(max_batch).
+  /// They need no logits and size.
   virtual std::vector<kernels::SampleResult> sample(const at::Tensor& logits,
-                                                    std::vector<kernels::SampleArgs> draws) = 0;
+                                                    std::vector<kernels::SampleArgs> draws,
+                                                    const std::vector<int64_t>& rows) = 0;
 
   /// Engine::score; `adapters` one for each request, null for the base.
   virtual std::vector<std::vector<float>> score(

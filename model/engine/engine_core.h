@@ -1,0 +1,37 @@
+/// The engine without its thread: a scheduler, the cache that it plans for, and the runner that
+/// computes the plans.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "model/engine/engine.h"
+#include "model/engine/kv_cache.h"
+#include "model/engine/scheduler.h"
+#include "model/engine/step_runner.h"
+
+namespace weft {
+
+/// Used by one thread.
+class EngineCore {
+ public:
+  /// Borrows all but the options. `device` holds the model's weights. Throws InputError where the
+  /// memory has no room for two blocks.
+  EngineCore(const Transformer& model, const Tokenizer* tokenizer, const EngineOptions& options,
+             int64_t max_context, const ComputeDevice& device);
+
+  /// Plans and computes one step. Where that throws, every request ends as failed.
+  void step();
+
+  Scheduler& scheduler() { return scheduler_; }
+  StepRunner& runner() { return *runner_; }
+
+ private:
+  StepResult compute(const StepPlan& plan);
+
+  Scheduler scheduler_;
+  KvCache cache_;
+  std::unique_ptr<StepRunner> runner_;
+};
+
+}  // namespace weft

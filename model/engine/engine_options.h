@@ -1,0 +1,50 @@
+/// How the local engine batches and what it counts. Free of LibTorch.
+#pragma once
+
+#include <cstdint>
+
+namespace weft {
+
+struct EngineOptions {
+  int64_t max_batch = 64;         ///< sequences decoded together
+  int64_t prefill_tokens = 2048;  ///< most prompt tokens in one prefill step
+  int64_t max_context = 0;        ///< tokens of prompt + completion, 0: the model's limit
+  double kv_fraction = 0.2;       ///< share of the device's available memory for the KV cache
+  int64_t kv_mb = 0;              ///< size of the KV cache in MiB; 0: by kv_fraction
+  double prefix_fraction = 0.25;  ///< share of the KV cache that may keep text for later prompts
+  bool cuda_graphs = true;        ///< on a GPU, record decode steps once and replay them
+
+  template <class V>
+  void visit(V& v) {
+    v("max_batch", max_batch, "sequences decoded together");
+    v("prefill_tokens", prefill_tokens, "most prompt tokens in one prefill step");
+    v("max_context", max_context, "tokens of prompt and completion, 0: the model's limit");
+    v("kv_fraction", kv_fraction, "share of available memory for the KV cache");
+    v("kv_mb", kv_mb, "size of the KV cache in MiB, 0: by kv_fraction");
+    v("prefix_fraction", prefix_fraction,
+      "share of the KV cache that may keep ended texts for prompts that begin "
+      "alike, 0: none");
+    v("cuda_graphs", cuda_graphs, "on a GPU, record decode steps once and replay them");
+  }
+  void validate() const;
+};
+
+/// Counters since construction, and the state of the KV cache.
+struct EngineStats {
+  int64_t prefill_tokens = 0;  ///< of prompts, a shared one once, and of texts computed again
+  int64_t prompt_tokens = 0;   ///< of prompts that were let in
+  int64_t cached_tokens = 0;   ///< of those: not computed, as earlier texts began alike
+  int64_t decoded_tokens = 0;  ///< tokens sampled
+  int64_t scored_tokens = 0;
+  int64_t decode_steps = 0;
+  int64_t preemptions = 0;  ///< times that a sequence or a prompt lost its blocks to an older one
+  double prefill_s = 0;     ///< seconds spent in prefill steps
+  double decode_s = 0;
+  int64_t running = 0;  ///< sequences being decoded
+  int64_t queued = 0;   ///< requests that wait
+  int64_t kv_blocks_total = 0;
+  int64_t kv_blocks_used = 0;  ///< held by requests
+  int64_t kv_blocks_idle = 0;  ///< kept for later prompts; they make way
+};
+
+}  // namespace weft
