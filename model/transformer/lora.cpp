@@ -65,17 +65,37 @@ LoraUpdate make_update(const LoraLayer& layer, const TransformerConfig& model,
   for (Projection p : group) {
     const int64_t out = projection_shape(model, static_cast<int>(p)).out;
     const at::Tensor& weight = layer.b[static_cast<int>(p)];
+    const auto zeros = [&](int64_t columns) { return at::zeros({out, columns}, a[0].options()); };
     if (!weight.defined()) {
-      b.push_back(at::zeros({out, width}, at::kFloat));
+      b.push_back(zeros(width));
       continue;
     }
     const int64_t rank = weight.size(1);
-    b.push_back(at::cat({at::zeros({out, before}, at::kFloat), weight * scale,
-                         at::zeros({out, width - before - rank}, at::kFloat)},
-                        1));
+    b.push_back(at::cat({zeros(before), weight * scale, zeros(width - before - rank)}, 1));
     before += rank;
   }
   return {at::cat(a).to(options), at::cat(b).to(options)};
+}
+
+bool adapts(const LoraConfig& config, int p) {
+  return std::find(config.targets.begin(), config.targets.end(), kNames[p]) != config.targets.end();
+}
+
+LoraLayer view_layer(const LoraConfig& config, const TransformerConfig& model,
+                     const at::Tensor& flat) {
+  int64_t offset = 0;
+  const auto take = [&](int64_t rows, int64_t columns) {
+    offset += rows * columns;
+    return flat.narrow(0, offset - rows * columns, rows * columns).view({rows, columns});
+  };
+  LoraLayer layer;
+  for (int p = 0; p < kNumProjections; ++p) {
+    if (!adapts(config, p)) continue;
+    const Shape s = projection_shape(model, p);
+    layer.a[p] = take(config.rank, s.in);
+    layer.b[p] = take(s.out, config.rank);
+  }
+  return layer;
 }
 
 void copy_weight(const SafetensorsReader& file, const std::string& name, const at::Tensor& to,
@@ -135,32 +155,15 @@ Lora::Lora(const TransformerConfig& model, const LoraConfig& config)
     : config_(config), model_(model), cache_(std::make_unique<Cache>()) {
   config.validate();
   config.require_fits(model);
-  const int64_t r = config.rank;
   cache_->layers.resize(model.num_layers);
+  int64_t total = 0;
+  for (int p = 0; p < kNumProjections; ++p) {
+    const Shape s = projection_shape(model, p);
+    if (adapts(config, p)) total += config.rank * (s.in + s.out);
+  }
   for (int64_t l = 0; l < model.num_layers; ++l) {
-    int64_t total = 0, offset = 0;
-    const auto adapted = [&](int p) {
-      return std::find(config.targets.begin(), config.targets.end(), kNames[p]) !=
-             config.targets.end();
-    };
-    for (int p = 0; p < kNumProjections; ++p) {
-      const Shape s = projection_shape(model, p);
-      if (adapted(p)) total += r * (s.in + s.out);
-    }
-    const at::Tensor flat = at::zeros({total}, at::kFloat);
-    LoraLayer layer;
-    const auto take = [&](int64_t rows, int64_t columns) {
-      offset += rows * columns;
-      return flat.narrow(0, offset - rows * columns, rows * columns).view({rows, columns});
-    };
-    for (int p = 0; p < kNumProjections; ++p) {
-      if (!adapted(p)) continue;
-      const Shape s = projection_shape(model, p);
-      layer.a[p] = take(r, s.in);
-      layer.b[p] = take(s.out, r);
-    }
-    flats_.push_back(flat);
-    layers_.push_back(std::move(layer));
+    flats_.push_back(at::zeros({total}, at::kFloat));
+    layers_.push_back(view_layer(config, model, flats_.back()));
   }
 }
 
@@ -268,6 +271,15 @@ int64_t Lora::num_parameters() const {
   int64_t n = 0;
   for (const at::Tensor& flat : flats_) n += flat.numel();
   return n;
+}
+
+void Lora::to(at::Device device) {
+  const at::NoGradGuard no_grad;
+  for (int64_t l = 0; l < num_layers(); ++l) {
+    flats_[l] = flats_[l].to(device);
+    layers_[l] = view_layer(config_, model_, flats_[l]);
+  }
+  weights_changed();
 }
 
 void Lora::set_trainable(bool trainable) {

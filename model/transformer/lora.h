@@ -74,6 +74,10 @@ class Lora {
   /// `base_model_name_or_path`. Throws Error if it exists or the disk is full.
   void save(const std::string& dir, const std::string& base_model) const;
 
+  /// Moves every weight to a device of LibTorch; none is trainable after it. Not while anybody else
+  /// uses them; tensors taken from the adapter before keep the old ones.
+  void to(at::Device device);
+
   const LoraConfig& config() const { return config_; }
   double scale() const { return config_.alpha / static_cast<double>(config_.rank); }
   int64_t num_layers() const { return static_cast<int64_t>(layers_.size()); }

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/transformer/lora.h"
+#include "tests/support/fake_device/fake_device.h"
 #include "tests/support/input_error.h"
 #include "tests/support/support.h"
 
@@ -52,6 +53,21 @@ TEST(HfModel, SavedModelLoadsWithEqualWeights) {
     for (const char* file : {"config.json", "generation_config.json", "tokenizer.json"}) {
       EXPECT_TRUE(fs::exists(fs::path(copy) / file)) << file;
     }
+  }
+}
+
+TEST(HfModel, AModelOnADeviceIsSavedToTheSameBytes) {
+  const test::TempDir dir;
+  const std::string source = test::fixture("tiny_qwen2").string();
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const auto model = load_transformer(source, dtype);
+    const std::string name = at::toString(dtype);
+    save_transformer(*model, source, (dir / ("cpu" + name)).string());
+    model->to(test::fake::device());
+    EXPECT_EQ(model->lm_head_weight().device(), test::fake::device());
+    save_transformer(*model, source, (dir / ("device" + name)).string());
+    EXPECT_EQ(read_file(dir / ("device" + name) / "model.safetensors"),
+              read_file(dir / ("cpu" + name) / "model.safetensors"));
   }
 }
 
@@ -220,6 +236,24 @@ TEST(LoraFiles, SavedAdapterLoadsWithEqualWeights) {
   const SafetensorsReader a((dir / "copy" / "adapter_model.safetensors").string());
   const SafetensorsReader b(test::fixture("tiny_llama_lora/adapter_model.safetensors").string());
   EXPECT_EQ(a.names(), b.names());
+}
+
+TEST(LoraFiles, AnAdapterOnADeviceIsTheSame) {
+  const test::TempDir dir;
+  const auto config = TransformerConfig::from_directory(test::fixture("tiny_llama").string());
+  const std::string source = test::fixture("tiny_llama_lora").string();
+  const auto lora = Lora::load(source, config), moved = Lora::load(source, config);
+  moved->to(test::fake::device());
+  for (int64_t l = 0; l < lora->num_layers(); ++l) {
+    const LoraUpdates here = lora->updates(l, at::kBFloat16, at::kCPU);
+    const LoraUpdates there = moved->updates(l, at::kBFloat16, test::fake::device());
+    EXPECT_TRUE(at::equal(there.qkv.a.cpu(), here.qkv.a));
+    EXPECT_TRUE(at::equal(there.qkv.b.cpu(), here.qkv.b));
+  }
+  lora->save((dir / "cpu").string(), "base");
+  moved->save((dir / "device").string(), "base");
+  EXPECT_EQ(read_file(dir / "device" / "adapter_model.safetensors"),
+            read_file(dir / "cpu" / "adapter_model.safetensors"));
 }
 
 TEST(LoraFiles, AdapterForAnotherBaseIsRefused) {
