@@ -188,4 +188,8 @@ std::vector<std::vector<float>> CudaRunner::score(
   return score_packed(model_, requests, adapters);
 }
 
+void CudaRunner::rest() { context_.synchronize(); }
+
+void CudaRunner::weights_changed() { context_.settle(); }
+
 }  // namespace weft

@@ -34,6 +34,8 @@ class CudaRunner : public StepRunner {
   std::vector<std::vector<float>> score(
       const std::vector<ScoreRequest>& requests,
       const std::vector<std::shared_ptr<const Lora>>& adapters) override;
+  void rest() override;
+  void weights_changed() override;
 
  private:
   // A step on the device, at fixed places for a graph.

@@ -78,6 +78,7 @@ struct Engine::Impl {
   void start_runner();
   void take_requests(std::unique_lock<std::mutex>& lock);
   void post(std::function<void()> task);
+  void rest();
   std::string prepare(EngineRequest& request);
   std::string check_ids(const std::vector<int32_t>& ids) const;
   std::shared_ptr<const Lora> find_adapter(const std::string& adapter, std::string& error);
@@ -115,6 +116,7 @@ void Engine::Impl::loop() {
   while (true) {
     busy = scheduler.has_work();
     if (!busy && incoming.empty() && tasks.empty()) {
+      rest();
       kernels::release_helpers();
       changed.notify_all();
       changed.wait(lock, [&] { return stopping || !incoming.empty() || !tasks.empty(); });
@@ -151,6 +153,15 @@ void Engine::Impl::post(std::function<void()> task) {
     tasks.push_back(std::move(task));
   }
   changed.notify_all();
+}
+
+// With nothing to do, so that who is told so may write the weights.
+void Engine::Impl::rest() {
+  try {
+    core.runner().rest();
+  } catch (const std::exception& e) {
+    log::error("{}: {}", name, e.what());
+  }
 }
 
 std::string Engine::Impl::check_ids(const std::vector<int32_t>& ids) const {
@@ -352,6 +363,7 @@ void Engine::weights_changed() {
   wait_idle();
   const std::lock_guard lock(impl_->mutex);
   for (const auto& [name, adapter] : impl_->adapters) adapter->weights_changed();
+  impl_->core.runner().weights_changed();
   impl_->scheduler.weights_changed();
   impl_->stats = impl_->scheduler.stats();
 }

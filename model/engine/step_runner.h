@@ -50,6 +50,13 @@ class StepRunner {
   virtual std::vector<std::vector<float>> score(
       const std::vector<ScoreRequest>& requests,
       const std::vector<std::shared_ptr<const Lora>>& adapters) = 0;
+
+  /// Waits for the steps that were begun.
+  virtual void rest() {}
+
+  /// To be called between steps when weights were written on the device, by any thread; waits for
+  /// that.
+  virtual void weights_changed() {}
 };
 
 /// The runner for a device, whose memory holds the model's weights and the cache; both are

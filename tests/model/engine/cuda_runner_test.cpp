@@ -6,7 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
+#include <future>
 #include <limits>
 
 #include "base/error.h"
@@ -182,6 +184,50 @@ TEST_F(CudaRunner, LogitsThatAreNotFiniteFailTheRequest) {
   const auto response = engine->complete(request_of(random_ids(5, 1), 1));
   EXPECT_EQ(response.status, ResponseStatus::kFailed);
   EXPECT_NE(response.error.find("not finite"), std::string::npos) << response.error;
+}
+
+// As a trainer does: its thread writes weights and adapters on the device, on a stream of its own.
+TEST_F(CudaRunner, WeightsThatAreWrittenOnTheDeviceAreWaitedFor) {
+  const auto run = [](const std::unique_ptr<Engine>& engine, at::Device device) {
+    Rng rng(7);
+    const auto adapter = std::make_shared<Lora>(engine->model().config(), LoraConfig{4, 8}, rng);
+    adapter->to(device);
+    engine->set_adapter("a", adapter);
+    std::vector<TextResponse> all;
+    for (const double scale : {0.3, -0.2}) {
+      engine->model().layer(0).flat.mul_(1 + scale);
+      for (const NamedParameter& p : adapter->parameters()) {
+        if (p.name.ends_with("lora_B")) p.tensor->fill_(scale);
+      }
+      engine->weights_changed();
+      for (const char* name : {"a", ""}) {
+        TextRequest request = request_of(random_ids(20, 1), 1);
+        request.adapter = name;
+        all.push_back(engine->complete(request));
+      }
+      engine->wait_idle();
+    }
+    return all;
+  };
+  const auto mine = run(gpu_engine(tiny("tiny_llama")), tensor_device(gpu().device));
+  expect_same(mine, run(cpu_engine(tiny("tiny_llama")), at::kCPU));
+  EXPECT_NE(mine[0].choices[0].logprobs, mine[2].choices[0].logprobs);
+}
+
+// A request that ends in the middle of its prompt leaves nothing under way.
+TEST_F(CudaRunner, NothingIsUnderWayOnceItIsIdle) {
+  EngineOptions options = small_options();
+  options.prefill_tokens = 1;
+  const auto engine = gpu_engine(tiny("tiny_llama"), options);
+  TextRequest request = request_of(random_ids(80, 1), 1);
+  request.cancelled = std::make_shared<std::atomic<bool>>(false);
+  std::promise<TextResponse> answer;
+  engine->submit(request, [&](TextResponse r) { answer.set_value(std::move(r)); });
+  ASSERT_TRUE(test::wait_until([&] { return engine->stats().prefill_tokens > 0; }));
+  request.cancelled->store(true);
+  EXPECT_EQ(answer.get_future().get().status, ResponseStatus::kCancelled);
+  engine->wait_idle();
+  for (const NamedParameter& p : engine->model().parameters()) p.tensor->mul_(0.5);
 }
 
 // The engine clears the blocks of a request that failed, and does not wait for that.
