@@ -1,5 +1,6 @@
-/// Sequences of tokens that a model holds: grown by sampling, forked, scored, released. What search
-/// over steps and groups of rollouts need, and no HTTP server offers. Free of LibTorch.
+/// Sequences of tokens that a model holds: grown by sampling, forked, released; logprobs of what
+/// may follow. What search over steps and groups of rollouts need, and no HTTP server offers. Free
+/// of LibTorch.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +47,7 @@ class SequenceModel {
     std::vector<int32_t> ids;
   };
   /// log p(ids[i] | sequence, ids[:i]) in fp32, [ids] for each; changes no sequence.
-  virtual std::vector<std::vector<float>> score(const std::vector<Continuation>& texts) = 0;
+  virtual std::vector<std::vector<float>> logprobs(const std::vector<Continuation>& texts) = 0;
 
   virtual std::vector<int32_t> ids(SequenceId sequence) const = 0;
 

@@ -146,10 +146,10 @@ Json EngineBench::reuse() {
 }
 
 Json EngineBench::score() {
-  std::vector<ScoreRequest> requests;
+  std::vector<LogprobRequest> requests;
   for (int i = 0; i < kScored; ++i)
     requests.push_back({ids(kPromptTokens), ids(kPromptTokens), {}});
-  const double ms = ms_of([&] { engine_->score(requests); });
+  const double ms = ms_of([&] { engine_->logprobs(requests); });
   return {{"tok_per_s", 1000 * kScored * 2 * kPromptTokens / ms}, {"ms", ms}};
 }
 

@@ -19,7 +19,7 @@
 namespace weft::bench {
 namespace {
 
-constexpr int64_t kWindow = 512;  // tokens scored together, the first 16 as their prompt
+constexpr int64_t kWindow = 512;  // tokens of a text, the first 16 as their prompt
 constexpr int64_t kWindowPrompt = 16;
 constexpr size_t kWindowsPerFile = 2;
 constexpr int kDecoded = 128;
@@ -77,8 +77,8 @@ Json measure_speed(Engine& engine, const std::vector<int32_t>& text) {
 
 using Engines = std::map<std::string, std::unique_ptr<Engine>>;
 
-std::vector<ScoreRequest> windows(const std::vector<std::vector<int32_t>>& texts) {
-  std::vector<ScoreRequest> requests;
+std::vector<LogprobRequest> windows(const std::vector<std::vector<int32_t>>& texts) {
+  std::vector<LogprobRequest> requests;
   for (const auto& ids : texts) {
     for (size_t w = 0; w < kWindowsPerFile && (w + 1) * kWindow <= ids.size(); ++w) {
       const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(w * kWindow);
@@ -89,10 +89,10 @@ std::vector<ScoreRequest> windows(const std::vector<std::vector<int32_t>>& texts
   return requests;
 }
 
-std::vector<double> flat_scores(Engine& engine, const std::vector<ScoreRequest>& requests) {
+std::vector<double> flat_logprobs(Engine& engine, const std::vector<LogprobRequest>& requests) {
   std::vector<double> all;
-  for (const auto& scores : engine.score(requests)) {
-    all.insert(all.end(), scores.begin(), scores.end());
+  for (const auto& logprobs : engine.logprobs(requests)) {
+    all.insert(all.end(), logprobs.begin(), logprobs.end());
   }
   return all;
 }
@@ -100,20 +100,20 @@ std::vector<double> flat_scores(Engine& engine, const std::vector<ScoreRequest>&
 /// Differences of logprobs from those in fp32, nats.
 Json measure_loss(const Engines& engines, const std::vector<std::vector<int32_t>>& texts) {
   const auto requests = windows(texts);
-  const auto exact = flat_scores(*engines.at("f32"), requests);
+  const auto exact = flat_logprobs(*engines.at("f32"), requests);
   Json loss = {{"tokens", exact.size()}};
   for (const auto& [dtype, engine] : engines) {
-    const auto scores = flat_scores(*engine, requests);
+    const auto logprobs = flat_logprobs(*engine, requests);
     std::vector<double> differences;
     double sum = 0, signed_sum = 0, nll = 0;
-    for (size_t i = 0; i < scores.size(); ++i) {
-      differences.push_back(std::abs(scores[i] - exact[i]));
+    for (size_t i = 0; i < logprobs.size(); ++i) {
+      differences.push_back(std::abs(logprobs[i] - exact[i]));
       sum += differences.back();
-      signed_sum += scores[i] - exact[i];
-      nll -= scores[i];
+      signed_sum += logprobs[i] - exact[i];
+      nll -= logprobs[i];
     }
     std::sort(differences.begin(), differences.end());
-    const auto n = static_cast<double>(scores.size());
+    const auto n = static_cast<double>(logprobs.size());
     loss[dtype] = {{"mean_abs", sum / n},
                    {"p99_abs", differences[differences.size() * 99 / 100]},
                    {"max_abs", differences.back()},

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "model/engine/block_pool.h"
-#include "model/engine/score.h"
+#include "model/engine/logprobs.h"
 #include "model/ops/cuda_ops.h"
 
 namespace weft {
@@ -96,8 +96,7 @@ std::string CudaRunner::numerics() const {
   const bool wide = model_.dtype() == at::kFloat;
   return std::string(wide ? "f32" : "bf16") +
          ", products of LibTorch on a GPU, whose sums depend on the batch: logprobs of decoding "
-         "and "
-         "scoring agree to rounding, a relative " +
+         "and of given ids agree to rounding, a relative " +
          (wide ? "2^-24" : "2^-9") + " at each operation";
 }
 
@@ -182,10 +181,10 @@ std::vector<kernels::SampleResult> CudaRunner::sample(const at::Tensor& logits,
   return results;
 }
 
-std::vector<std::vector<float>> CudaRunner::score(
-    const std::vector<ScoreRequest>& requests,
+std::vector<std::vector<float>> CudaRunner::logprobs(
+    const std::vector<LogprobRequest>& requests,
     const std::vector<std::shared_ptr<const Lora>>& adapters) {
-  return score_packed(model_, requests, adapters);
+  return packed_logprobs(model_, requests, adapters);
 }
 
 void CudaRunner::rest() { context_.synchronize(); }

@@ -31,8 +31,8 @@ class CudaRunner : public StepRunner {
   std::vector<kernels::SampleResult> sample(const at::Tensor& logits,
                                             std::vector<kernels::SampleArgs> draws,
                                             const std::vector<int64_t>& rows) override;
-  std::vector<std::vector<float>> score(
-      const std::vector<ScoreRequest>& requests,
+  std::vector<std::vector<float>> logprobs(
+      const std::vector<LogprobRequest>& requests,
       const std::vector<std::shared_ptr<const Lora>>& adapters) override;
   void rest() override;
   void weights_changed() override;

@@ -192,7 +192,8 @@ std::string Engine::Impl::prepare(EngineRequest& r) {
   } catch (const InputError& e) {
     return e.what();
   }
-  if (r.request.prompt_logprobs) return "prompt_logprobs: local models score sequences instead";
+  if (r.request.prompt_logprobs)
+    return "prompt_logprobs: local models give logprobs of sequences instead";
   std::string error = sampling_error(r.request.sampling);
   if (error.empty()) error = check_ids(r.prompt);
   if (error.empty()) r.lora = find_adapter(r.request.adapter, error);
@@ -323,9 +324,9 @@ std::string Engine::name() const { return impl_->name; }
 
 std::string Engine::numerics() const { return impl_->core.runner().numerics(); }
 
-std::vector<std::vector<float>> Engine::score(const std::vector<ScoreRequest>& requests) {
+std::vector<std::vector<float>> Engine::logprobs(const std::vector<LogprobRequest>& requests) {
   std::vector<std::shared_ptr<const Lora>> loras;
-  for (const ScoreRequest& r : requests) {
+  for (const LogprobRequest& r : requests) {
     std::string error = impl_->check_ids(r.prompt_ids);
     if (error.empty()) error = impl_->check_ids(r.ids);
     if (r.prompt_ids.empty()) error = "prompt_ids: expected at least one id, got none";
@@ -342,10 +343,10 @@ std::vector<std::vector<float>> Engine::score(const std::vector<ScoreRequest>& r
   impl_->post([&] {
     try {
       int64_t tokens = 0;
-      for (const ScoreRequest& r : requests) tokens += static_cast<int64_t>(r.ids.size());
-      auto scores = impl_->core.runner().score(requests, loras);
-      impl_->scheduler.count_scored(tokens);
-      result.set_value(std::move(scores));
+      for (const LogprobRequest& r : requests) tokens += static_cast<int64_t>(r.ids.size());
+      auto logprobs = impl_->core.runner().logprobs(requests, loras);
+      impl_->scheduler.count_logprobs(tokens);
+      result.set_value(std::move(logprobs));
     } catch (...) {
       result.set_exception(std::current_exception());
     }

@@ -20,14 +20,14 @@ namespace weft {
 struct EngineRequest;
 struct HeldText;
 
-/// Ids to score after a prompt.
-struct ScoreRequest {
+/// Ids whose logprobs after a prompt are asked for.
+struct LogprobRequest {
   std::vector<int32_t> prompt_ids;  ///< at least one
   std::vector<int32_t> ids;
   std::string adapter;
 };
 
-/// Local model. One thread of its own runs prefill, decoding and scoring; it computes only while
+/// Local model. One thread of its own runs prefill, decoding and logprobs(); it computes only while
 /// there are requests. Sampling of choice i at token t uses philox_uniform(seed, i, t): the same
 /// request gives the same draws whatever else is in the batch.
 ///
@@ -56,15 +56,15 @@ class Engine : public TextModel {
   void submit_all(std::vector<Submission> submissions) override;
   std::string name() const override;
 
-  /// Which products run, and whether or how far decoding, scoring and training may differ: one line
-  /// for people, which the log shows when the engine starts.
+  /// Which products run, and whether or how far decoding, logprobs() and training may differ: one
+  /// line for people, which the log shows when the engine starts.
   std::string numerics() const;
 
   /// log p(ids[i] | prompt, ids[:i]) in fp32, [ids] for each request. On the CPU bitwise equal to
   /// decoding and to the trainer's forward, in whatever batch. Blocks; runs on
   /// the engine's thread between decode steps. Throws InputError on ids or lengths out of range or
   /// an unknown adapter, Error if a logprob is NaN.
-  std::vector<std::vector<float>> score(const std::vector<ScoreRequest>& requests);
+  std::vector<std::vector<float>> logprobs(const std::vector<LogprobRequest>& requests);
 
   /// Ids of a request's prompt, as submit computes them. Throws InputError without a tokenizer or
   /// chat template where one is needed. Any thread.

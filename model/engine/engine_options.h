@@ -35,7 +35,7 @@ struct EngineStats {
   int64_t prompt_tokens = 0;   ///< of prompts that were let in
   int64_t cached_tokens = 0;   ///< of those: not computed, as earlier texts began alike
   int64_t decoded_tokens = 0;  ///< tokens sampled
-  int64_t scored_tokens = 0;
+  int64_t logprob_tokens = 0;  ///< given ids whose logprobs were computed
   int64_t decode_steps = 0;
   int64_t preemptions = 0;  ///< times that a sequence or a prompt lost its blocks to an older one
   double prefill_s = 0;     ///< seconds spent in prefill steps

@@ -53,13 +53,13 @@ std::vector<TextResponse> EngineSequences::extend(const std::vector<Extension>& 
   return responses;
 }
 
-std::vector<std::vector<float>> EngineSequences::score(const std::vector<Continuation>& texts) {
-  std::vector<ScoreRequest> requests;
+std::vector<std::vector<float>> EngineSequences::logprobs(const std::vector<Continuation>& texts) {
+  std::vector<LogprobRequest> requests;
   for (const Continuation& text : texts) {
     EngineSequence sequence = sequences_.get(text.sequence);
     requests.push_back({std::move(sequence.ids), text.ids, std::move(sequence.adapter)});
   }
-  return engine_.score(requests);
+  return engine_.logprobs(requests);
 }
 
 }  // namespace weft

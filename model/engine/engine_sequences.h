@@ -19,8 +19,8 @@ struct EngineSequence {
 
 /// A fork shares the blocks; the copy of the last, partly filled one is made when a fork is
 /// extended. Under pressure the cache lets go of the blocks that were used least recently: such a
-/// sequence is computed again when it is next extended. Scores are those of Engine::score: they
-/// read nothing from the cache, so that they stay equal to the trainer's to the bit.
+/// sequence is computed again when it is next extended. Logprobs are those of Engine::logprobs:
+/// they read nothing from the cache, so that they stay equal to the trainer's to the bit.
 class EngineSequences : public HeldSequences<EngineSequence> {
  public:
   /// Borrows the engine, which must outlive it.
@@ -28,7 +28,7 @@ class EngineSequences : public HeldSequences<EngineSequence> {
 
   SequenceId open(std::vector<int32_t> ids, const std::string& adapter = {}) override;
   std::vector<TextResponse> extend(const std::vector<Extension>& extensions) override;
-  std::vector<std::vector<float>> score(const std::vector<Continuation>& texts) override;
+  std::vector<std::vector<float>> logprobs(const std::vector<Continuation>& texts) override;
 
  private:
   Engine& engine_;

@@ -18,17 +18,17 @@ namespace weft {
 namespace {
 
 constexpr const char* kAdapterName = "adapter";
-constexpr size_t kScoreBatch = 32;
+constexpr size_t kLogprobBatch = 32;
 
 struct Row {
   std::string where;
   Json id;
   std::string error;  // why the row is bad
   TextRequest request;
-  std::vector<int32_t> score_ids;
-  bool scores = false;
-  std::vector<float> score_logprobs;
-  std::vector<int32_t> score_prompt;
+  bool is_given = false;            // "score_ids": nothing is sampled
+  std::vector<int32_t> prompt_ids;  // of a row with given ids, like the following
+  std::vector<int32_t> given_ids;
+  std::vector<float> given_logprobs;
 };
 
 std::vector<int32_t> read_ids(const Json& json, const char* key, const std::string& where) {
@@ -90,8 +90,8 @@ Row read_row(const JsonlReader& in, const JsonlLine& line, const GenerateOptions
     row.request.sampling =
         read_sampling(line.value, row.where, options.seed + static_cast<uint64_t>(line.number - 1));
     if (!options.adapter.empty()) row.request.adapter = kAdapterName;
-    row.scores = line.value.contains("score_ids");
-    if (row.scores) row.score_ids = read_ids(line.value, "score_ids", row.where);
+    row.is_given = line.value.contains("score_ids");
+    if (row.is_given) row.given_ids = read_ids(line.value, "score_ids", row.where);
   } catch (const InputError& e) {
     row.error = e.what();
   }
@@ -104,54 +104,54 @@ std::vector<Row> read_rows(JsonlReader& in, const GenerateOptions& options) {
   return rows;
 }
 
-void score_batch(Engine& engine, const std::vector<Row*>& rows) {
-  std::vector<ScoreRequest> requests;
+void logprob_batch(Engine& engine, const std::vector<Row*>& rows) {
+  std::vector<LogprobRequest> requests;
   for (const Row* row : rows) {
-    requests.push_back({row->score_prompt, row->score_ids, row->request.adapter});
+    requests.push_back({row->prompt_ids, row->given_ids, row->request.adapter});
   }
   try {
-    auto scores = engine.score(requests);
-    for (size_t i = 0; i < rows.size(); ++i) rows[i]->score_logprobs = std::move(scores[i]);
+    auto logprobs = engine.logprobs(requests);
+    for (size_t i = 0; i < rows.size(); ++i) rows[i]->given_logprobs = std::move(logprobs[i]);
   } catch (const Error& e) {
     if (rows.size() == 1) {
       rows[0]->error = rows[0]->where + ": " + e.what();
       return;
     }
-    for (Row* row : rows) score_batch(engine, {row});
+    for (Row* row : rows) logprob_batch(engine, {row});
   }
 }
 
-void score_rows(Engine& engine, std::vector<Row>& rows) {
+void logprob_rows(Engine& engine, std::vector<Row>& rows) {
   std::vector<Row*> batch;
   for (Row& row : rows) {
-    if (!row.scores || !row.error.empty()) continue;
+    if (!row.is_given || !row.error.empty()) continue;
     throw_if_stopped();
     try {
-      row.score_prompt = engine.encode(row.request);
+      row.prompt_ids = engine.encode(row.request);
     } catch (const InputError& e) {
       row.error = row.where + ": " + e.what();
       continue;
     }
     batch.push_back(&row);
-    if (batch.size() < kScoreBatch) continue;
-    score_batch(engine, batch);
+    if (batch.size() < kLogprobBatch) continue;
+    logprob_batch(engine, batch);
     batch.clear();
   }
-  if (!batch.empty()) score_batch(engine, batch);
+  if (!batch.empty()) logprob_batch(engine, batch);
 }
 
-Json score_json(const Engine& engine, const Row& row) {
+Json logprobs_json(const Engine& engine, const Row& row) {
   const std::string text =
-      engine.tokenizer() ? engine.tokenizer()->decode(row.score_ids, true) : "";
+      engine.tokenizer() ? engine.tokenizer()->decode(row.given_ids, true) : "";
   return {
       {"id", row.id},
       {"choices",
        {{{"text", text},
-         {"ids", row.score_ids},
-         {"logprobs", row.score_logprobs},
+         {"ids", row.given_ids},
+         {"logprobs", row.given_logprobs},
          {"finish_reason", "length"}}}},
       {"usage",
-       {{"prompt_tokens", row.score_prompt.size()}, {"completion_tokens", row.score_ids.size()}}}};
+       {{"prompt_tokens", row.prompt_ids.size()}, {"completion_tokens", row.given_ids.size()}}}};
 }
 
 Json response_json(const Row& row, const TextResponse& response) {
@@ -190,11 +190,11 @@ void GenerateOptions::validate() const {
 int64_t generate_rows(Engine& engine, JsonlReader& in, JsonlWriter& out,
                       const GenerateOptions& options) {
   std::vector<Row> rows = read_rows(in, options);
-  score_rows(engine, rows);
+  logprob_rows(engine, rows);
   std::map<size_t, std::future<TextResponse>> pending;
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].scores || !rows[i].error.empty()) continue;
+    if (rows[i].is_given || !rows[i].error.empty()) continue;
     rows[i].request.cancelled = cancelled;
     pending.emplace(i, submit(engine, rows[i].request));
   }
@@ -203,8 +203,8 @@ int64_t generate_rows(Engine& engine, JsonlReader& in, JsonlWriter& out,
   for (size_t i = 0; i < rows.size(); ++i) {
     Row& row = rows[i];
     Json json;
-    if (row.error.empty() && row.scores) json = score_json(engine, row);
-    if (row.error.empty() && !row.scores) {
+    if (row.error.empty() && row.is_given) json = logprobs_json(engine, row);
+    if (row.error.empty() && !row.is_given) {
       auto& future = pending.at(i);
       while (future.wait_for(std::chrono::milliseconds(100)) != std::future_status::ready) {
         if (stop_signal() != 0) cancelled->store(true);

@@ -2,11 +2,12 @@
 #include "model/engine/generate.h"
 
 int main(int argc, char** argv) {
-  const weft::ProgramSpec spec{"generate",
-                               "Completes or scores the prompts of a JSON lines file.",
-                               {{"--model", "model", "Hugging Face directory"},
-                                {"--in", "in", "JSON lines, - for standard input"},
-                                {"--adapter", "adapter", "PEFT directory"}}};
+  const weft::ProgramSpec spec{
+      "generate",
+      "Completes the prompts of a JSON lines file, or gives the logprobs of ids after them.",
+      {{"--model", "model", "Hugging Face directory"},
+       {"--in", "in", "JSON lines, - for standard input"},
+       {"--adapter", "adapter", "PEFT directory"}}};
   return weft::run_program<weft::GenerateOptions>(
       argc, argv, spec, [](const weft::GenerateOptions& options, const weft::ProgramArgs&) {
         weft::run_generate(options);

@@ -88,7 +88,7 @@ class Scheduler {
   bool has_work() const { return !groups_.empty(); }
   const BlockPool& pool() const { return pool_; }
   const EngineStats& stats() const { return stats_; }
-  void count_scored(int64_t tokens) { stats_.scored_tokens += tokens; }
+  void count_logprobs(int64_t tokens) { stats_.logprob_tokens += tokens; }
 
  private:
   // A text in the cache, of which the first `computed` tokens are there.

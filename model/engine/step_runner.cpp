@@ -4,7 +4,7 @@
 
 #include "base/thread_pool.h"
 #include "model/engine/cuda_runner.h"
-#include "model/engine/score.h"
+#include "model/engine/logprobs.h"
 #include "model/kernels/kernels.h"
 #include "model/kernels/parallel.h"
 
@@ -20,7 +20,8 @@ class CpuRunner : public StepRunner {
     const std::string set = kernels::kernel_table().name;
     if (model_.is_rounded()) return "int8 weights, products of " + set + "; answers only";
     return std::string(model_.dtype() == at::kFloat ? "f32" : "bf16") + ", products of " + set +
-           " with one order of sums: logprobs of decoding, scoring and training agree to the bit";
+           " with one order of sums: logprobs of decoding, of given ids and of training agree to "
+           "the bit";
   }
 
   at::Tensor forward(const std::vector<StepSpan>& spans) override {
@@ -42,10 +43,10 @@ class CpuRunner : public StepRunner {
     return results;
   }
 
-  std::vector<std::vector<float>> score(
-      const std::vector<ScoreRequest>& requests,
+  std::vector<std::vector<float>> logprobs(
+      const std::vector<LogprobRequest>& requests,
       const std::vector<std::shared_ptr<const Lora>>& adapters) override {
-    return score_packed(model_, requests, adapters);
+    return packed_logprobs(model_, requests, adapters);
   }
 
  private:

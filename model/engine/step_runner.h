@@ -46,9 +46,9 @@ class StepRunner {
                                                     std::vector<kernels::SampleArgs> draws,
                                                     const std::vector<int64_t>& rows) = 0;
 
-  /// Engine::score; `adapters` one for each request, null for the base.
-  virtual std::vector<std::vector<float>> score(
-      const std::vector<ScoreRequest>& requests,
+  /// Engine::logprobs; `adapters` one for each request, null for the base.
+  virtual std::vector<std::vector<float>> logprobs(
+      const std::vector<LogprobRequest>& requests,
       const std::vector<std::shared_ptr<const Lora>>& adapters) = 0;
 
   /// Waits for the steps that were begun.

@@ -78,7 +78,7 @@ std::vector<TextResponse> RemoteSequences::extend(const std::vector<Extension>& 
   return responses;
 }
 
-std::vector<std::vector<float>> RemoteSequences::score(const std::vector<Continuation>& texts) {
+std::vector<std::vector<float>> RemoteSequences::logprobs(const std::vector<Continuation>& texts) {
   std::vector<std::vector<int32_t>> whole;
   std::vector<TextRequest> requests;
   for (const Continuation& text : texts) {
@@ -92,7 +92,7 @@ std::vector<std::vector<float>> RemoteSequences::score(const std::vector<Continu
     requests.back().sampling.max_tokens = 1;  // servers take no 0
     requests.back().prompt_logprobs = true;
   }
-  std::vector<std::vector<float>> scores;
+  std::vector<std::vector<float>> result;
   const auto responses = model_.complete_all(std::move(requests));
   for (size_t i = 0; i < texts.size(); ++i) {
     const TextResponse& response = responses[i];
@@ -103,9 +103,9 @@ std::vector<std::vector<float>> RemoteSequences::score(const std::vector<Continu
     if (logprobs.size() + 1 != whole[i].size()) {
       throw Error("the server gives no prompt_logprobs with ids of the prompt");
     }
-    scores.emplace_back(logprobs.end() - std::ssize(texts[i].ids), logprobs.end());
+    result.emplace_back(logprobs.end() - std::ssize(texts[i].ids), logprobs.end());
   }
-  return scores;
+  return result;
 }
 
 }  // namespace weft

@@ -16,7 +16,8 @@ struct RemoteSequence {
 /// server's prefix cache. A fork costs nothing, also there.
 ///
 /// The server has to take prompts as ids and to give ids back (RemoteModelOptions::request_ids;
-/// vLLM, Weft): an extension without them is kFailed. `score` needs its prompt_logprobs too (vLLM).
+/// vLLM, Weft): an extension without them is kFailed. `logprobs` needs its prompt_logprobs too
+/// (vLLM).
 class RemoteSequences : public HeldSequences<RemoteSequence> {
  public:
   /// Borrows both. `tokenizer` is that of the server's model: it says where a stop string begins.
@@ -28,7 +29,7 @@ class RemoteSequences : public HeldSequences<RemoteSequence> {
   void append(SequenceId sequence, const std::vector<int32_t>& ids) override;
   std::vector<TextResponse> extend(const std::vector<Extension>& extensions) override;
   /// Throws InputError where the server refuses, Error where it fails or gives no such logprobs.
-  std::vector<std::vector<float>> score(const std::vector<Continuation>& texts) override;
+  std::vector<std::vector<float>> logprobs(const std::vector<Continuation>& texts) override;
 
  private:
   void require_ids(const std::vector<int32_t>& ids) const;

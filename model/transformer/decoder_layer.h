@@ -1,5 +1,5 @@
-/// The decoder layer, once: engine, scoring and training differ in the attention and the adapters
-/// that they give it, and in whether gradients are recorded.
+/// The decoder layer, once: decoding, logprobs and training differ in the attention and the
+/// adapters that they give it, and in whether gradients are recorded.
 #pragma once
 
 #include <ATen/TensorOperators.h>

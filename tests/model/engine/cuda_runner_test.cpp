@@ -138,12 +138,12 @@ TEST_F(CudaRunner, ReplaysGraphsOfEveryBatchSize) {
   expect_same(engine->complete_all(requests), expected);
 }
 
-TEST_F(CudaRunner, ScoresAsTheCpuDoes) {
-  const std::vector<ScoreRequest> texts = {{random_ids(20, 1), random_ids(15, 2), ""},
-                                           {random_ids(1, 3), random_ids(40, 4), ""},
-                                           {random_ids(9, 5), {}, ""}};
-  const auto mine = gpu_engine(tiny("tiny_qwen3"))->score(texts);
-  const auto theirs = cpu_engine(tiny("tiny_qwen3"))->score(texts);
+TEST_F(CudaRunner, GivesTheCpusLogprobs) {
+  const std::vector<LogprobRequest> texts = {{random_ids(20, 1), random_ids(15, 2), ""},
+                                             {random_ids(1, 3), random_ids(40, 4), ""},
+                                             {random_ids(9, 5), {}, ""}};
+  const auto mine = gpu_engine(tiny("tiny_qwen3"))->logprobs(texts);
+  const auto theirs = cpu_engine(tiny("tiny_qwen3"))->logprobs(texts);
   for (size_t i = 0; i < texts.size(); ++i) expect_near(mine[i], theirs[i]);
 }
 
@@ -164,8 +164,8 @@ TEST_F(CudaRunner, AdaptersApplyToTheirRequestsAlone) {
       requests[0].adapter = "a";
       for (TextRequest& request : requests) request.sampling.max_tokens = 3;
       for (auto& response : engine->complete_all(requests)) all.push_back(std::move(response));
-      for (const auto& logprobs : engine->score({{random_ids(5, 1), random_ids(9, 2), "a"},
-                                                 {random_ids(5, 1), random_ids(9, 2), ""}})) {
+      for (const auto& logprobs : engine->logprobs({{random_ids(5, 1), random_ids(9, 2), "a"},
+                                                    {random_ids(5, 1), random_ids(9, 2), ""}})) {
         all.emplace_back().choices.emplace_back().logprobs = logprobs;
       }
     }
@@ -262,7 +262,7 @@ TEST_F(CudaRunner, Bf16StaysWithinItsRounding) {
     config.head_dim = head_dim;
     const auto model = [&] { return Transformer::random(config, at::kBFloat16, 3); };
     const auto engine = gpu_engine(model());
-    std::vector<ScoreRequest> texts;
+    std::vector<LogprobRequest> texts;
     std::vector<std::vector<float>> decoded;
     for (const uint64_t seed : {1, 2, 3}) {
       const auto response = engine->complete(request_of(random_ids(17 * seed, seed), seed));
@@ -270,7 +270,7 @@ TEST_F(CudaRunner, Bf16StaysWithinItsRounding) {
       texts.push_back({response.prompt_ids, response.choices[0].ids, ""});
       decoded.push_back(response.choices[0].logprobs);
     }
-    const auto mine = engine->score(texts), theirs = cpu_engine(model())->score(texts);
+    const auto mine = engine->logprobs(texts), theirs = cpu_engine(model())->logprobs(texts);
     for (size_t i = 0; i < texts.size(); ++i) {
       for (size_t t = 0; t < decoded[i].size(); ++t) {
         EXPECT_NEAR(decoded[i][t], theirs[i][t], 0.01);

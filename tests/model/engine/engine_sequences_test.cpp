@@ -157,14 +157,14 @@ TEST(EngineSequences, NewWeightsAndAdaptersAreNotMistaken) {
               engine->complete(request_of(text, 5, 2)));
 }
 
-TEST(EngineSequences, ScoresAreTheEngines) {
+TEST(EngineSequences, LogprobsAreTheEngines) {
   const auto engine = tiny_engine();
   EngineSequences sequences(*engine);
   const SequenceId id = sequences.open(random_ids(10, 1));
   const auto ids = extended(sequences, id, sampling(10));
   const auto one = random_ids(5, 2), other = random_ids(9, 3);
-  EXPECT_EQ(sequences.score({{id, one}, {id, other}}),
-            engine->score({{ids, one, ""}, {ids, other, ""}}));
+  EXPECT_EQ(sequences.logprobs({{id, one}, {id, other}}),
+            engine->logprobs({{ids, one, ""}, {ids, other, ""}}));
   EXPECT_EQ(sequences.ids(id), ids);
 }
 

@@ -82,9 +82,9 @@ INSTANTIATE_TEST_SUITE_P(Tiny, EngineOfEach,
                          testing::Values("tiny_llama", "tiny_qwen2", "tiny_qwen3", "tiny_mistral"),
                          [](const auto& info) { return std::string(info.param); });
 
-TEST_P(EngineOfEach, ScoreEqualsDecodedLogprobs) {
+TEST_P(EngineOfEach, LogprobsEqualThoseOfDecoding) {
   const auto engine = tiny_engine(small_options(), GetParam());
-  std::vector<ScoreRequest> texts;
+  std::vector<LogprobRequest> texts;
   std::vector<std::vector<float>> decoded;
   for (TextRequest& request : mixed_requests()) {
     request.n = 3;
@@ -94,9 +94,9 @@ TEST_P(EngineOfEach, ScoreEqualsDecodedLogprobs) {
       decoded.push_back(c.logprobs);
     }
   }
-  const auto scores = engine->score(texts);
+  const auto logprobs = engine->logprobs(texts);
   for (size_t i = 0; i < texts.size(); ++i) {
-    EXPECT_LE(worst_difference(scores[i], decoded[i]), kTolerance);
+    EXPECT_LE(worst_difference(logprobs[i], decoded[i]), kTolerance);
   }
 }
 
@@ -116,14 +116,15 @@ std::vector<float> trainers_logprobs(Transformer& model, const std::vector<int32
   return {logprobs.const_data_ptr<float>(), logprobs.const_data_ptr<float>() + count};
 }
 
-TEST_P(EngineOfEach, ScoreIsBitwiseTheTrainersForward) {
+TEST_P(EngineOfEach, LogprobsAreBitwiseTheTrainersForward) {
   const auto engine = tiny_engine(small_options(), GetParam());
   const auto prompt = random_ids(20, 1), ids = random_ids(15, 2);
-  EXPECT_EQ(engine->score({{prompt, ids, ""}})[0], trainers_logprobs(engine->model(), prompt, ids));
+  EXPECT_EQ(engine->logprobs({{prompt, ids, ""}})[0],
+            trainers_logprobs(engine->model(), prompt, ids));
 }
 
-// Sampling, scoring and training agree to the last bit, whatever shares the batch; the trainer's
-// own microbatches are in tests/trainer/learn/update/same_bits_test.cpp.
+// Decoding, logprobs of given ids and training agree to the last bit, whatever shares the batch;
+// the trainer's own microbatches are in tests/trainer/learn/update/same_bits_test.cpp.
 TEST_P(EngineOfEach, Bf16IsTheSameToTheBitInRolloutAndTraining) {
   const auto engine =
       Engine::from_directory(test::fixture(GetParam()).string(), "bf16", small_options());
@@ -136,7 +137,7 @@ TEST_P(EngineOfEach, Bf16IsTheSameToTheBitInRolloutAndTraining) {
     const auto& logprobs = together[i].choices.at(0).logprobs;
     EXPECT_EQ(alone.choices.at(0).ids, ids);
     EXPECT_EQ(alone.choices.at(0).logprobs, logprobs);
-    EXPECT_EQ(engine->score({{together[i].prompt_ids, ids, ""}})[0], logprobs);
+    EXPECT_EQ(engine->logprobs({{together[i].prompt_ids, ids, ""}})[0], logprobs);
     EXPECT_EQ(trainers_logprobs(engine->model(), together[i].prompt_ids, ids), logprobs);
   }
 }
@@ -154,7 +155,7 @@ TEST(Engine, Bf16AdaptersAreTheSameToTheBitInRolloutAndTraining) {
   const auto& ids = response.choices.at(0).ids;
   const auto& logprobs = response.choices.at(0).logprobs;
   EXPECT_NE(logprobs, base.choices.at(0).logprobs);
-  EXPECT_EQ(engine->score({{response.prompt_ids, ids, "a"}})[0], logprobs);
+  EXPECT_EQ(engine->logprobs({{response.prompt_ids, ids, "a"}})[0], logprobs);
   EXPECT_EQ(trainers_logprobs(engine->model(), response.prompt_ids, ids, lora.get()), logprobs);
 }
 
@@ -184,9 +185,9 @@ TEST(Engine, BaseAndAdapterShareABatch) {
   const auto together = engine->complete_all(requests);
   for (size_t i = 0; i < requests.size(); ++i) {
     expect_same(together[i], engine->complete(requests[i]));
-    const auto score =
-        engine->score({{together[i].prompt_ids, together[i].choices[0].ids, requests[i].adapter}});
-    EXPECT_LE(worst_difference(score[0], together[i].choices[0].logprobs), kTolerance);
+    const auto logprobs = engine->logprobs(
+        {{together[i].prompt_ids, together[i].choices[0].ids, requests[i].adapter}});
+    EXPECT_LE(worst_difference(logprobs[0], together[i].choices[0].logprobs), kTolerance);
   }
 }
 
@@ -265,8 +266,8 @@ TEST(Engine, RefusesWhatItCannotAnswer) {
     EXPECT_EQ(r.status, ResponseStatus::kRefused);
     EXPECT_FALSE(r.error.empty());
   }
-  EXPECT_THROW(engine->score({{{1, 2}, {320}, ""}}), InputError);
-  EXPECT_THROW(engine->score({{{}, {3}, ""}}), InputError);
+  EXPECT_THROW(engine->logprobs({{{1, 2}, {320}, ""}}), InputError);
+  EXPECT_THROW(engine->logprobs({{{}, {3}, ""}}), InputError);
   EXPECT_EQ(engine->complete(request_of(random_ids(5, 1))).status, ResponseStatus::kOk);
   expect_idle_and_empty(*engine);
 }
@@ -313,7 +314,7 @@ TEST(Engine, NanWeightsFailTheirRequestAlone) {
   expect_same(responses[0], alone);
   expect_same(responses[2], alone);
   expect_same(engine->complete(good), alone);
-  EXPECT_THROW(engine->score({{{1, 2}, {3}, "nan"}}), Error);
+  EXPECT_THROW(engine->logprobs({{{1, 2}, {3}, "nan"}}), Error);
   expect_idle_and_empty(*engine);
 }
 
@@ -329,15 +330,15 @@ TEST(Engine, DestructionCancelsWhatRuns) {
   EXPECT_TRUE(got == ResponseStatus::kCancelled || got == ResponseStatus::kOk);
 }
 
-TEST(Engine, Bf16ScoresStayNearFp32) {
+TEST(Engine, Bf16LogprobsStayNearFp32) {
   const auto f32 = tiny_engine();
   const auto bf16 =
       Engine::from_directory(test::fixture("tiny_llama").string(), "bf16", small_options());
   const auto response = bf16->complete(request_of(random_ids(60, 1), 40));
-  const std::vector<ScoreRequest> text = {{response.prompt_ids, response.choices[0].ids, ""}};
+  const std::vector<LogprobRequest> text = {{response.prompt_ids, response.choices[0].ids, ""}};
   // bf16 keeps 8 bits: logits of order 5 move by about 0.02, ten times that is a wrong path.
-  EXPECT_LE(worst_difference(f32->score(text)[0], bf16->score(text)[0]), 0.2f);
-  EXPECT_LE(worst_difference(response.choices[0].logprobs, bf16->score(text)[0]), 0.2f);
+  EXPECT_LE(worst_difference(f32->logprobs(text)[0], bf16->logprobs(text)[0]), 0.2f);
+  EXPECT_LE(worst_difference(response.choices[0].logprobs, bf16->logprobs(text)[0]), 0.2f);
 }
 
 }  // namespace

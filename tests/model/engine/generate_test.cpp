@@ -43,16 +43,16 @@ TEST(Generate, AnswersEveryKindOfRowInInputOrder) {
   EXPECT_EQ(rows[3]["choices"][0]["ids"].size(), 3u);
 }
 
-TEST(Generate, ScoresEqualTheLogprobsOfSampling) {
+TEST(Generate, LogprobsOfGivenIdsEqualThoseOfSampling) {
   const test::TempDir dir;
   ASSERT_EQ(run(dir, R"({"id":1,"prompt_ids":[5,6,7],"max_tokens":9,"ignore_eos":true})").exit_code,
             0);
   const Json sampled = test::read_json_lines(dir / "out.jsonl").at(0)["choices"][0];
   const Json row = {{"id", 1}, {"prompt_ids", {5, 6, 7}}, {"score_ids", sampled["ids"]}};
   ASSERT_EQ(run(dir, row.dump()).exit_code, 0);
-  const Json scored = test::read_json_lines(dir / "out.jsonl").at(0)["choices"][0];
+  const Json given = test::read_json_lines(dir / "out.jsonl").at(0)["choices"][0];
   for (size_t i = 0; i < sampled["ids"].size(); ++i) {
-    EXPECT_NEAR(sampled["logprobs"][i].get<double>(), scored["logprobs"][i].get<double>(), 1e-5);
+    EXPECT_NEAR(sampled["logprobs"][i].get<double>(), given["logprobs"][i].get<double>(), 1e-5);
   }
 }
 

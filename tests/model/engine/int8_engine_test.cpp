@@ -53,8 +53,8 @@ std::vector<int32_t> random_ids(size_t n, uint64_t seed) {
   return ids;
 }
 
-std::vector<ScoreRequest> texts(const std::string& adapter = "") {
-  std::vector<ScoreRequest> requests;
+std::vector<LogprobRequest> texts(const std::string& adapter = "") {
+  std::vector<LogprobRequest> requests;
   for (uint64_t i = 0; i < 4; ++i) {
     requests.push_back({random_ids(5 + 20 * i, i), random_ids(30, 10 + i), adapter});
   }
@@ -85,7 +85,7 @@ float worst_difference(const std::vector<std::vector<float>>& a,
   return worst;
 }
 
-// Engine.Bf16ScoresStayNearFp32 allows 0.2 for activations of 8 bits (2^-9 of each element).
+// Engine.Bf16LogprobsStayNearFp32 allows 0.2 for activations of 8 bits (2^-9 of each element).
 // Activations of 16 bits move by at most 2^-16 of their row's greatest element, 2^-7 of that.
 constexpr float kActivationTolerance = 0.2f / 128;
 
@@ -95,33 +95,34 @@ INSTANTIATE_TEST_SUITE_P(Tiny, Int8Engine,
                          testing::Values("tiny_llama", "tiny_qwen2", "tiny_qwen3", "tiny_mistral"),
                          [](const auto& info) { return std::string(info.param); });
 
-TEST_P(Int8Engine, ScoresAreThoseOfTheRoundedWeights) {
+TEST_P(Int8Engine, LogprobsAreThoseOfTheRoundedWeights) {
   const auto int8 = engine_of(load_for_inference(path_of(GetParam()), {at::kFloat, true}));
   const auto exact = engine_of(with_rounded_values(GetParam()));
-  EXPECT_LE(worst_difference(int8->score(texts()), exact->score(texts())), kActivationTolerance);
+  EXPECT_LE(worst_difference(int8->logprobs(texts()), exact->logprobs(texts())),
+            kActivationTolerance);
 }
 
 // Half a step is 1/254 of a row's greatest weight, twice what bf16 moves an element of that size,
-// and as much for the smaller ones: twice the bound of Engine.Bf16ScoresStayNearFp32 and, with bf16
-// activations, that bound once more.
-TEST_P(Int8Engine, ScoresStayNearFp32) {
+// and as much for the smaller ones: twice the bound of Engine.Bf16LogprobsStayNearFp32 and, with
+// bf16 activations, that bound once more.
+TEST_P(Int8Engine, LogprobsStayNearFp32) {
   const auto int8 = Engine::from_directory(path_of(GetParam()), "int8", small_options());
   const auto f32 = Engine::from_directory(path_of(GetParam()), "f32", small_options());
-  const float worst = worst_difference(int8->score(texts()), f32->score(texts()));
+  const float worst = worst_difference(int8->logprobs(texts()), f32->logprobs(texts()));
   EXPECT_LE(worst, 0.6f);
   EXPECT_GT(worst, 0);
 }
 
-TEST_P(Int8Engine, DecodingGivesTheLogprobsOfScoring) {
+TEST_P(Int8Engine, DecodingGivesTheLogprobsOfGivenIds) {
   const auto engine = engine_of(load_for_inference(path_of(GetParam()), {at::kFloat, true}));
-  std::vector<ScoreRequest> decoded;
+  std::vector<LogprobRequest> decoded;
   std::vector<std::vector<float>> logprobs;
   for (const TextResponse& r : engine->complete_all(requests_of_several_lengths())) {
     ASSERT_EQ(r.status, ResponseStatus::kOk) << r.error;
     decoded.push_back({r.prompt_ids, r.choices[0].ids, ""});
     logprobs.push_back(r.choices[0].logprobs);
   }
-  EXPECT_LE(worst_difference(engine->score(decoded), logprobs), 1e-5f);  // as Engine's
+  EXPECT_LE(worst_difference(engine->logprobs(decoded), logprobs), 1e-5f);  // as Engine's
 }
 
 TEST(Int8Engine, BatchingChangesNoBit) {
@@ -142,14 +143,14 @@ TEST(Int8Engine, AdaptersWorkOverRoundedWeights) {
   for (Engine* engine : {int8.get(), exact.get()}) {
     engine->set_adapter("a", Lora::load(path_of("tiny_llama_lora"), engine->model().config()));
   }
-  const auto adapted = int8->score(texts("a"));
-  EXPECT_LE(worst_difference(adapted, exact->score(texts("a"))), kActivationTolerance);
-  EXPECT_GT(worst_difference(adapted, int8->score(texts())), 10 * kActivationTolerance);
+  const auto adapted = int8->logprobs(texts("a"));
+  EXPECT_LE(worst_difference(adapted, exact->logprobs(texts("a"))), kActivationTolerance);
+  EXPECT_GT(worst_difference(adapted, int8->logprobs(texts())), 10 * kActivationTolerance);
   TextRequest request = requests_of_several_lengths()[4];
   request.adapter = "a";
   const TextResponse response = int8->complete(request);
   ASSERT_EQ(response.status, ResponseStatus::kOk) << response.error;
-  const auto again = int8->score({{response.prompt_ids, response.choices[0].ids, "a"}});
+  const auto again = int8->logprobs({{response.prompt_ids, response.choices[0].ids, "a"}});
   EXPECT_LE(worst_difference(again, {response.choices[0].logprobs}), kActivationTolerance);
 }
 

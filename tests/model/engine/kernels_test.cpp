@@ -278,8 +278,8 @@ TYPED_TEST(Products, GiveARowTheSameBitsInTilesOfEveryShape) {
   }
 }
 
-// Prefill, decoding and scoring multiply the same row in batches of all sizes. Of 1,536 columns not
-// all 180 rows are packed at once.
+// Prefill, decoding and logprobs of given ids multiply the same row in batches of all sizes. Of
+// 1,536 columns not all 180 rows are packed at once.
 TEST(Kernels, RowsOfAProductHaveTheSameBitsInEveryBatch) {
   const int64_t rows = 180, n = 90;
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {

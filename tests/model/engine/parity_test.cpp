@@ -72,17 +72,17 @@ TEST_F(DefaultModelParity, GreedyTextAndLogprobsEqualTransformers) {
   RecordProperty("worst_logprob_difference", std::to_string(worst));
 }
 
-TEST_F(DefaultModelParity, ScoresEqualTransformers) {
-  std::vector<ScoreRequest> requests;
+TEST_F(DefaultModelParity, LogprobsEqualTransformers) {
+  std::vector<LogprobRequest> requests;
   for (const Json& c : cases_) {
     requests.push_back({c["prompt_ids"].get<std::vector<int32_t>>(),
                         c["output_ids"].get<std::vector<int32_t>>(), ""});
   }
-  const auto scores = engine_->score(requests);
+  const auto logprobs = engine_->logprobs(requests);
   double worst = 0;
-  for (size_t i = 0; i < scores.size(); ++i) {
-    for (size_t t = 0; t < scores[i].size(); ++t) {
-      worst = std::max(worst, std::abs(scores[i][t] - cases_[i]["logprobs"][t].get<double>()));
+  for (size_t i = 0; i < logprobs.size(); ++i) {
+    for (size_t t = 0; t < logprobs[i].size(); ++t) {
+      worst = std::max(worst, std::abs(logprobs[i][t] - cases_[i]["logprobs"][t].get<double>()));
     }
   }
   EXPECT_LE(worst, kTolerance);
@@ -109,17 +109,17 @@ Distance distance(const std::vector<std::vector<float>>& got, const Json& rows, 
   return result;
 }
 
-std::vector<std::vector<float>> scores_of(const std::filesystem::path& dir, const char* dtype,
-                                          const Json& rows) {
+std::vector<std::vector<float>> logprobs_of(const std::filesystem::path& dir, const char* dtype,
+                                            const Json& rows) {
   EngineOptions options;
   options.max_context = 512;
   const auto engine = Engine::from_directory(dir.string(), dtype, options);
-  std::vector<ScoreRequest> requests;
+  std::vector<LogprobRequest> requests;
   for (const Json& row : rows) {
     const auto ids = row["ids"].get<std::vector<int32_t>>();
     requests.push_back({{ids[0]}, {ids.begin() + 1, ids.end()}, ""});
   }
-  return engine->score(requests);
+  return engine->logprobs(requests);
 }
 
 // No further from transformers' fp32 than 1.25 times what its own bf16 is: both round at every
@@ -128,10 +128,10 @@ void expect_bf16_as_good(const std::filesystem::path& dir, const Json& rows) {
   std::vector<std::vector<float>> theirs;
   for (const Json& row : rows) theirs.push_back(row["bf16"].get<std::vector<float>>());
   const Distance bound = distance(theirs, rows, "f32");
-  const Distance bf16 = distance(scores_of(dir, "bf16", rows), rows, "f32");
+  const Distance bf16 = distance(logprobs_of(dir, "bf16", rows), rows, "f32");
   EXPECT_LE(bf16.mean, 1.25 * bound.mean);
   EXPECT_LE(bf16.p99, 1.25 * bound.p99);
-  EXPECT_LE(distance(scores_of(dir, "f32", rows), rows, "f32").p99, kTolerance);
+  EXPECT_LE(distance(logprobs_of(dir, "f32", rows), rows, "f32").p99, kTolerance);
   std::printf("bf16 from transformers' fp32: mean %.5f, 99%% %.5f; its own bf16 %.5f, %.5f\n",
               bf16.mean, bf16.p99, bound.mean, bound.p99);
 }

@@ -71,7 +71,7 @@ TEST(RemoteSequences, BadUseIsRefused) {
   EXPECT_THROW(sequences.extend({{id, sampling(1, 1)}, {id, sampling(1, 2)}}), InputError);
   EXPECT_EQ(sequences.extend({{id, sampling(-1, 1)}})[0].status, ResponseStatus::kRefused);
   EXPECT_EQ(sequences.ids(id), (std::vector<int32_t>{5, 6}));
-  EXPECT_THROW(sequences.score({{id, {7}}}), InputError) << "the engine refuses prompt_logprobs";
+  EXPECT_THROW(sequences.logprobs({{id, {7}}}), InputError) << "the engine refuses prompt_logprobs";
 }
 
 // An answer of one id 7, to which a test adds fields.
@@ -113,7 +113,7 @@ class RemoteSequencesOverHttp : public testing::Test {
   std::unique_ptr<RemoteSequences> sequences_;
 };
 
-TEST_F(RemoteSequencesOverHttp, ScoresArePromptLogprobs) {
+TEST_F(RemoteSequencesOverHttp, LogprobsComeFromThoseOfThePrompt) {
   serve([](const Json& body) {
     Json answer = vllm_answer(body);
     EXPECT_EQ(body["prompt_logprobs"], 0);
@@ -128,7 +128,7 @@ TEST_F(RemoteSequencesOverHttp, ScoresArePromptLogprobs) {
     return reply(answer);
   });
   const SequenceId id = sequences_->open({5, 6});
-  EXPECT_EQ(sequences_->score({{id, {8, 9}}, {id, {10}}, {id, {}}}),
+  EXPECT_EQ(sequences_->logprobs({{id, {8, 9}}, {id, {10}}, {id, {}}}),
             (std::vector<std::vector<float>>{{-4, -4.5}, {-5}, {}}));
   EXPECT_EQ(sequences_->ids(id), (std::vector<int32_t>{5, 6}));
 }
@@ -151,11 +151,11 @@ TEST_F(RemoteSequencesOverHttp, WhatAServerLacksIsSaid) {
   expect_failed("no token ids");
   change = [](Json& choice) { choice["prompt_token_ids"] = {1, 5, 6}; };
   expect_failed("changed the prompt");
-  EXPECT_THROW(sequences_->score({{id, {7}}}), Error);
+  EXPECT_THROW(sequences_->logprobs({{id, {7}}}), Error);
   change = [](Json&) {};
-  EXPECT_THROW(sequences_->score({{id, {7}}}), Error) << "no prompt_logprobs";
+  EXPECT_THROW(sequences_->logprobs({{id, {7}}}), Error) << "no prompt_logprobs";
   change = [](Json& choice) { choice["prompt_logprobs"] = {nullptr, {{"6", {{"logprob", -1}}}}}; };
-  EXPECT_THROW(sequences_->score({{id, {7}}}), Error) << "too few prompt_logprobs";
+  EXPECT_THROW(sequences_->logprobs({{id, {7}}}), Error) << "too few prompt_logprobs";
   change = [](Json&) {};
   EXPECT_EQ(sequences_->extend({{id, sampling(1, 1)}})[0].status, ResponseStatus::kOk);
   EXPECT_EQ(sequences_->ids(id), (std::vector<int32_t>{5, 6, 7}));
@@ -164,7 +164,7 @@ TEST_F(RemoteSequencesOverHttp, WhatAServerLacksIsSaid) {
 TEST_F(RemoteSequencesOverHttp, ARefusalIsTheCallersFault) {
   serve([](const Json&) { return reply({{"error", {{"message", "too long"}}}}, 400); });
   const SequenceId id = sequences_->open({5, 6});
-  EXPECT_THROW(sequences_->score({{id, {7}}}), InputError);
+  EXPECT_THROW(sequences_->logprobs({{id, {7}}}), InputError);
   EXPECT_EQ(sequences_->extend({{id, sampling(1, 1)}})[0].status, ResponseStatus::kRefused);
 }
 

@@ -113,13 +113,13 @@ TEST_F(Vllm, SequencesGrowAndAreCutAtAStopString) {
 }
 
 // vLLM's bf16 beside the engine's fp32. Another token's logprob would be nats away.
-TEST_F(Vllm, ScoresAsTheEngineDoes) {
+TEST_F(Vllm, GivesTheEnginesLogprobs) {
   const auto head = tokenizer_->encode("The capital of France is", false);
   const auto tail = tokenizer_->encode(" the city of Paris, which lies on the Seine.", false);
   RemoteSequences remote(*model_, *tokenizer_);
-  const auto theirs = remote.score({{remote.open(head), tail}})[0];
+  const auto theirs = remote.logprobs({{remote.open(head), tail}})[0];
   const auto engine = Engine::from_directory(weights(), "f32", {});
-  const auto ours = engine->score({{head, tail, ""}})[0];
+  const auto ours = engine->logprobs({{head, tail, ""}})[0];
   ASSERT_EQ(theirs.size(), tail.size());
   float apart = 0;
   for (size_t i = 0; i < tail.size(); ++i) apart += std::abs(theirs[i] - ours[i]);

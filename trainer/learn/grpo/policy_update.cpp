@@ -125,12 +125,12 @@ std::vector<Sample> weighed(std::vector<Sample> samples, const PolicyLossOptions
   return samples;
 }
 
-std::vector<std::vector<float>> score_reference(Learner& learner, const Reference& reference,
-                                                const std::vector<TrainSequence>& sequences) {
+std::vector<std::vector<float>> reference_logprobs(Learner& learner, const Reference& reference,
+                                                   const std::vector<TrainSequence>& sequences) {
   if (reference.kind == Reference::Kind::kModel) {
-    return learner.score_model(sequences, *reference.model);
+    return learner.logprobs_of(sequences, *reference.model);
   }
-  return learner.score(sequences, reference.lora);
+  return learner.logprobs(sequences, reference.lora);
 }
 
 double k3_sum(const std::vector<float>& logp, const std::vector<float>& reference) {
@@ -157,7 +157,7 @@ std::optional<double> measure_kl(Learner& learner, const Reference& reference,
     tokens += static_cast<int64_t>(sequences.back().completion_ids.size());
   }
   if (sequences.empty()) return std::nullopt;
-  const auto logps = score_reference(learner, reference, sequences);
+  const auto logps = reference_logprobs(learner, reference, sequences);
   double sum = 0, count = 0;
   for (size_t i = 0; i < logps.size(); ++i) {
     Sample& sample = *chosen[i];
@@ -266,7 +266,7 @@ void measure_mismatch(Learner& learner, const std::vector<Episode>& episodes, Mi
     sequences.push_back(sequence_of(e));
     tokens += static_cast<int64_t>(e.completion_ids.size());
   }
-  const auto logps = learner.score(sequences, learner.lora());
+  const auto logps = learner.logprobs(sequences, learner.lora());
   for (size_t i = 0; i < logps.size(); ++i) {
     if (all_finite(logps[i])) mismatch.add(logps[i], chosen[i]->sampling_logprobs);
   }

@@ -127,8 +127,8 @@ MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& microbatch
   return result;
 }
 
-at::Tensor score_microbatch(const Transformer& model, const Lora* lora,
-                            const Microbatch& microbatch, double temperature) {
+at::Tensor microbatch_logprobs(const Transformer& model, const Lora* lora,
+                               const Microbatch& microbatch, double temperature) {
   at::NoGradGuard no_grad;
   const at::Tensor normed =
       model.forward(microbatch.ids, PackedAttention(model, microbatch.batch),

@@ -30,7 +30,7 @@ struct MicrobatchResult {
   at::Tensor entropy;  ///< [N] f32, nats; undefined if not asked for
 };
 
-/// Runs the same forward functions as the engine's `score`. Trains either the adapter alone (the
+/// Runs the same forward functions as the engine's `logprobs`. Trains either the adapter alone (the
 /// base and the head stay frozen) or every weight of the model. One thread at a time; the engine
 /// must be idle while weights are written, not while gradients are computed.
 class LayerwiseTrainer {
@@ -71,7 +71,7 @@ class LayerwiseTrainer {
 
 /// Forward only: logp [N] of a microbatch's completion tokens under a model and an adapter (null:
 /// none), by the same operations as the trainer's forward pass.
-at::Tensor score_microbatch(const Transformer& model, const Lora* lora,
-                            const Microbatch& microbatch, double temperature = 1);
+at::Tensor microbatch_logprobs(const Transformer& model, const Lora* lora,
+                               const Microbatch& microbatch, double temperature = 1);
 
 }  // namespace weft

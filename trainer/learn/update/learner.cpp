@@ -23,13 +23,13 @@ void check_positive(const char* field, int64_t value) {
   }
 }
 
-std::vector<std::vector<float>> score_packed(const Transformer& model, const Lora* lora,
-                                             std::span<const TrainSequence> sequences,
-                                             const PackingOptions& packing, double temperature) {
+std::vector<std::vector<float>> packed_logprobs(const Transformer& model, const Lora* lora,
+                                                std::span<const TrainSequence> sequences,
+                                                const PackingOptions& packing, double temperature) {
   std::vector<std::vector<float>> result(sequences.size());
   for (const Microbatch& microbatch : pack(sequences, packing)) {
     throw_if_stopped();
-    const at::Tensor logp = score_microbatch(model, lora, microbatch, temperature);
+    const at::Tensor logp = microbatch_logprobs(model, lora, microbatch, temperature);
     const float* data = logp.const_data_ptr<float>();
     for (const CompletionSpan& s : microbatch.spans) {
       result[s.sequence].assign(data + s.begin, data + s.begin + s.length);
@@ -78,14 +78,14 @@ UpdateResult Learner::step(std::span<const TrainSequence> sequences, const Micro
   return result;
 }
 
-std::vector<std::vector<float>> Learner::score(std::span<const TrainSequence> sequences,
-                                               const Lora* lora) const {
-  return score_packed(*model_, lora, sequences, packing_, temperature_);
+std::vector<std::vector<float>> Learner::logprobs(std::span<const TrainSequence> sequences,
+                                                  const Lora* lora) const {
+  return packed_logprobs(*model_, lora, sequences, packing_, temperature_);
 }
 
-std::vector<std::vector<float>> Learner::score_model(std::span<const TrainSequence> sequences,
+std::vector<std::vector<float>> Learner::logprobs_of(std::span<const TrainSequence> sequences,
                                                      const Transformer& model) const {
-  return score_packed(model, nullptr, sequences, packing_, temperature_);
+  return packed_logprobs(model, nullptr, sequences, packing_, temperature_);
 }
 
 std::vector<size_t> Learner::find_non_finite(std::span<const TrainSequence> sequences,

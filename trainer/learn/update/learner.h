@@ -71,11 +71,11 @@ class Learner {
 
   /// Logprobs of the completions, one vector a sequence, under `lora` (null: the base weights) of
   /// the learner's model.
-  std::vector<std::vector<float>> score(std::span<const TrainSequence> sequences,
-                                        const Lora* lora) const;
+  std::vector<std::vector<float>> logprobs(std::span<const TrainSequence> sequences,
+                                           const Lora* lora) const;
 
   /// The same under the weights of another model of the same tokenizer.
-  std::vector<std::vector<float>> score_model(std::span<const TrainSequence> sequences,
+  std::vector<std::vector<float>> logprobs_of(std::span<const TrainSequence> sequences,
                                               const Transformer& model) const;
 
   /// Indices of the sequences whose own gradient, each computed alone by the loss that `loss_of`

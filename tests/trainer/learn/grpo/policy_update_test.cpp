@@ -37,7 +37,7 @@ struct Bench {
       std::replace(s.prompt_ids.begin(), s.prompt_ids.end(), kRare, int32_t{3});
       std::replace(s.completion_ids.begin(), s.completion_ids.end(), kRare, int32_t{3});
     }
-    const auto logps = learner.score(sequences, lora.get());
+    const auto logps = learner.logprobs(sequences, lora.get());
     std::vector<Episode> result(12);
     for (size_t i = 0; i < 12; ++i) {
       result[i].group = i / 3;
@@ -70,7 +70,7 @@ TEST(PolicyUpdate, RaisesTheLogprobOfRewardedSamples) {
     double sum = 0;
     std::vector<TrainSequence> sequences;
     for (const auto& e : episodes) sequences.push_back({e.prompt_ids, e.completion_ids});
-    const auto logps = b.learner.score(sequences, b.lora.get());
+    const auto logps = b.learner.logprobs(sequences, b.lora.get());
     for (size_t i = 0; i < episodes.size(); ++i) {
       for (const float x : logps[i]) sum += (episodes[i].reward - 1) * x;
     }

@@ -79,7 +79,7 @@ TEST_F(TrainGrpo, DecodesWithTheBitsThatItTrainsOn) {
                                           "steps=2", "--set", "prompts_per_step=4", "--set",
                                           "samples_per_prompt=4", "--set", "validation.tasks=[]"}));
       ASSERT_EQ(run.exit_code, 1) << run.err;
-      EXPECT_NE(run.err.find("logprobs of decoding, scoring and training agree to the bit"),
+      EXPECT_NE(run.err.find("logprobs of decoding, of given ids and of training agree to the bit"),
                 std::string::npos)
           << run.err;
       const auto steps = test::read_json_lines(dir_ / out / "metrics.jsonl");

@@ -104,11 +104,11 @@ TEST_P(Invariance, ChunkOfTheLossHeadDoesNotChangeTheGradient) {
   expect_same(run(sequences_, {{64, true}, layers}));
 }
 
-TEST_P(Invariance, PackedScoresEqualThoseOfSingleSequences) {
+TEST_P(Invariance, PackedLogprobsEqualThoseOfSingleSequences) {
   const auto logp_of = [&](const std::vector<TrainSequence>& sequences, PackingOptions packing) {
     std::vector<std::vector<float>> result(sequences.size());
     for (const auto& m : pack(sequences, packing)) {
-      const at::Tensor logp = score_microbatch(*model_, lora_.get(), m);
+      const at::Tensor logp = microbatch_logprobs(*model_, lora_.get(), m);
       const float* data = logp.const_data_ptr<float>();
       for (const auto& s : m.spans) {
         result[s.sequence].assign(data + s.begin, data + s.begin + s.length);

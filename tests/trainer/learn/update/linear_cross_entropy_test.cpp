@@ -73,7 +73,7 @@ TEST(LinearCrossEntropy, DoesNotDependOnTheChunk) {
   }
 }
 
-TEST(LinearCrossEntropy, ComputesLogpAsTheModelScoresIt) {
+TEST(LinearCrossEntropy, ComputesLogpAsTheModelDoes) {
   const auto model = test::tiny_model();
   Rng rng(9);
   const at::Tensor hidden = random_tensor({7, 32}, rng);

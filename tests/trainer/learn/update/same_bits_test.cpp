@@ -108,7 +108,7 @@ struct Training {
   LayerwiseOptions layers;
 };
 
-/// Runs the forward and backward pass of training, and scoring without gradients.
+/// Runs the forward and backward pass of training, and one without gradients.
 void expect_same_bits(const Policy& policy, const std::vector<Rollout>& rollouts,
                       const Training& training = {}) {
   std::vector<TrainSequence> sequences;
@@ -121,8 +121,8 @@ void expect_same_bits(const Policy& policy, const std::vector<Rollout>& rollouts
   size_t compared = 0;
   for (const Microbatch& microbatch : pack(sequences, training.packing)) {
     const at::Tensor trained = trainer.forward_backward(microbatch, slope, gradients).logp;
-    const at::Tensor scored =
-        score_microbatch(*policy.model, policy.lora.get(), microbatch, training.layers.temperature);
+    const at::Tensor logprobs = microbatch_logprobs(*policy.model, policy.lora.get(), microbatch,
+                                                    training.layers.temperature);
     for (const CompletionSpan& span : microbatch.spans) {
       const Rollout& rollout = rollouts[span.sequence];
       const auto part = [&](const at::Tensor& logp) {
@@ -131,7 +131,7 @@ void expect_same_bits(const Policy& policy, const std::vector<Rollout>& rollouts
       };
       const auto prompt = rollout.sequence.prompt_ids.size();
       EXPECT_EQ(part(trained), rollout.logprobs) << "prompt of " << prompt << " tokens";
-      EXPECT_EQ(part(scored), rollout.logprobs) << "prompt of " << prompt << " tokens";
+      EXPECT_EQ(part(logprobs), rollout.logprobs) << "prompt of " << prompt << " tokens";
       ++compared;
     }
   }

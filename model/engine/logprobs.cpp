@@ -1,4 +1,4 @@
-#include "model/engine/score.h"
+#include "model/engine/logprobs.h"
 
 #include <ATen/core/grad_mode.h>
 
@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t kTokensPerPack = 4096;
 
 // Texts of one adapter laid end to end, and which of their next-token logprobs are wanted.
-struct ScorePack {
+struct LogprobPack {
   std::vector<int64_t> lengths;
   std::vector<int64_t> ids;
   std::vector<int64_t> rows;     // places in `ids`
@@ -24,16 +24,16 @@ struct ScorePack {
   const Lora* lora = nullptr;
 };
 
-int64_t length(const ScoreRequest& r) {
+int64_t length(const LogprobRequest& r) {
   return static_cast<int64_t>(r.prompt_ids.size() + r.ids.size());
 }
 
-ScorePack make_pack(const std::vector<ScoreRequest>& requests, std::span<const size_t> members,
-                    const Lora* lora) {
-  ScorePack pack;
+LogprobPack make_pack(const std::vector<LogprobRequest>& requests, std::span<const size_t> members,
+                      const Lora* lora) {
+  LogprobPack pack;
   pack.lora = lora;
   for (size_t i : members) {
-    const ScoreRequest& r = requests[i];
+    const LogprobRequest& r = requests[i];
     const auto first = static_cast<int64_t>(pack.ids.size() + r.prompt_ids.size()) - 1;
     pack.lengths.push_back(length(r));
     pack.ids.insert(pack.ids.end(), r.prompt_ids.begin(), r.prompt_ids.end());
@@ -47,7 +47,7 @@ ScorePack make_pack(const std::vector<ScoreRequest>& requests, std::span<const s
 }
 
 // log p(targets | text up to the row), [rows] f32 on the CPU.
-at::Tensor score_pack(const Transformer& model, const ScorePack& pack) {
+at::Tensor logprobs_of_pack(const Transformer& model, const LogprobPack& pack) {
   const at::Device device = model.device();
   const PackedBatch batch = PackedBatch::from_lengths(pack.lengths);
   const at::Tensor hidden = model.forward(
@@ -58,8 +58,8 @@ at::Tensor score_pack(const Transformer& model, const ScorePack& pack) {
 
 }  // namespace
 
-std::vector<std::vector<float>> score_packed(
-    const Transformer& model, const std::vector<ScoreRequest>& requests,
+std::vector<std::vector<float>> packed_logprobs(
+    const Transformer& model, const std::vector<LogprobRequest>& requests,
     const std::vector<std::shared_ptr<const Lora>>& adapters) {
   const at::NoGradGuard no_grad;
   std::vector<std::vector<float>> result(requests.size());
@@ -76,7 +76,7 @@ std::vector<std::vector<float>> score_packed(
     }
     const auto members = std::span(order).subspan(begin, end - begin);
     const at::Tensor logprobs =
-        score_pack(model, make_pack(requests, members, adapters[order[begin]].get()));
+        logprobs_of_pack(model, make_pack(requests, members, adapters[order[begin]].get()));
     const float* at = logprobs.const_data_ptr<float>();
     for (size_t i : members) {
       const size_t n = requests[i].ids.size();
