@@ -11,6 +11,6 @@ int main(int argc, char** argv) {
   return weft::run_program<weft::JudgeConfig>(
       argc, argv, spec, [](const weft::JudgeConfig& config, const weft::ProgramArgs& args) {
         weft::install_stop_handlers();
-        weft::run_judge_program(config, args.resume);
+        weft::run_judge(config, args.resume);
       });
 }

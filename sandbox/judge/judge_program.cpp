@@ -216,7 +216,7 @@ JudgeRequest parse_judge_row(const Json& row, const std::string& where) {
   return request;
 }
 
-void run_judge_program(const JudgeConfig& config, bool resume) {
+void run_judge(const JudgeConfig& config, bool resume) {
   SandboxOptions options;
   options.num_slots = static_cast<int>(config.jobs);
   options.min_tier = config.min_tier;

@@ -43,6 +43,6 @@ int64_t count_rows(const std::string& path);
 /// an InputError unless config.resume allows "rows", which keeps the old verdict. A bad line is
 /// logged with its number and the rest go on. Throws Error at the end when there was one, or when a
 /// row could not be judged for reasons of infrastructure.
-void run_judge_program(const JudgeConfig& config, bool resume);
+void run_judge(const JudgeConfig& config, bool resume);
 
 }  // namespace weft

@@ -239,7 +239,7 @@ namespace {
 // How a program's end and output are judged: by the status that the zygote was told, which no guest
 // code can set but by ending so, then by what it printed. `raised` is what the program said of an
 // exception that ended it; it only names the failure.
-TestResult judge_program(const JobRun& run, const std::optional<TestResult>& raised,
+TestResult result_of_end(const JobRun& run, const std::optional<TestResult>& raised,
                          const PreparedTest& test) {
   const int status = run.wait_status();
   if (raised && WIFEXITED(status)) return *raised;
@@ -250,13 +250,13 @@ TestResult judge_program(const JobRun& run, const std::optional<TestResult>& rai
   return result;
 }
 
-TestResult run_program(const PreparedRequest& prepared, const PreparedTest& test, JobRun& run) {
+TestResult run_test(const PreparedRequest& prepared, const PreparedTest& test, JobRun& run) {
   run.send(make_frame(FrameType::kJob, 0, job_of(prepared.request)));
   Frame frame;
   std::optional<TestResult> raised;
   for (;;) {
     const auto event = run.next(frame);
-    if (event == JobRun::Event::kExited && run.locked()) return judge_program(run, raised, test);
+    if (event == JobRun::Event::kExited && run.locked()) return result_of_end(run, raised, test);
     if (event != JobRun::Event::kFrame) return result_of_event(event, run);
     if (frame.type != FrameType::kLoadFailed) return make(TestVerdict::kProtocol);
     raised = result_of_failure(frame);
@@ -270,7 +270,7 @@ void run_stdio(const PreparedRequest& prepared, ZygoteProcess& zygote, Verdict& 
     JobSpec spec = spec_of(prepared.request, ChildKind::kStdio);
     spec.input = prepared.tests[i].input;
     JobRun run(zygote, spec, prepared.limits());
-    verdict.tests[i] = run_program(prepared, prepared.tests[i], run);
+    verdict.tests[i] = run_test(prepared, prepared.tests[i], run);
     run.kill();
     if (run.broken()) throw InfraError(run.infra_reason());
     add_usage(run, verdict);

@@ -18,7 +18,7 @@ namespace {
 void check(const PyStatus& status, const char* step) {
   if (!PyStatus_Exception(status)) return;
   errno = ENOENT;
-  throw StepError(std::string(step) + ": " + (status.err_msg ? status.err_msg : "failed"));
+  throw JailError(std::string(step) + ": " + (status.err_msg ? status.err_msg : "failed"));
 }
 
 void initialise(const JailOptions& options) {
@@ -61,7 +61,7 @@ void initialise(const JailOptions& options) {
   PyObject* text = value ? PyObject_Str(value) : nullptr;
   const std::string message = text ? utf8_of(text, 200) : "";
   errno = 0;
-  throw StepError(step + ": " + message);
+  throw JailError(step + ": " + message);
 }
 
 void run_trusted(const std::string& source, const char* step) {

@@ -10,7 +10,7 @@ namespace weft::zygote {
 
 /// Starts Python (no environment, no site folders, no signal handlers, fixed hash seed, UTF-8) and
 /// imports `modules`, separated by commas, with at-fork hooks suppressed. options.workflows adds
-/// the weft module. Throws StepError naming what failed.
+/// the weft module. Throws JailError naming what failed.
 void start_interpreter(const JailOptions& options, const std::string& modules);
 
 /// Forks with the GIL held; the child's interpreter is usable. Returns like fork.

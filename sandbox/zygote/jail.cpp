@@ -20,7 +20,7 @@ namespace weft::zygote {
 namespace {
 
 void check(bool ok, const std::string& step) {
-  if (!ok) throw StepError(step);
+  if (!ok) throw JailError(step);
 }
 
 bool write_file(const std::string& path, const std::string& text) {
@@ -110,7 +110,7 @@ void bind(const std::string& source, const std::string& target, unsigned long fl
 
 }  // namespace
 
-StepError::StepError(const std::string& step) : std::runtime_error(step), code_(errno) {}
+JailError::JailError(const std::string& what) : std::runtime_error(what), code_(errno) {}
 
 void enter_namespaces(const JailOptions& options) {
   if (options.tier == "A") return enter_user_namespace(options.host_id);

@@ -7,10 +7,10 @@
 
 namespace weft::zygote {
 
-/// A step that failed, with its errno; becomes ControlReply::Kind::kFailed.
-class StepError : public std::runtime_error {
+/// What could not be set up, with its errno; becomes ControlReply::Kind::kFailed.
+class JailError : public std::runtime_error {
  public:
-  explicit StepError(const std::string& step);
+  explicit JailError(const std::string& what);
   int code() const { return code_; }
 
  private:

@@ -59,20 +59,20 @@ bool allow_beneath(int ruleset, const char* path, uint64_t access) {
 // At tier C the root is the host's: only what a jail would hold is readable.
 int make_ruleset(int abi, const JailOptions& options) {
   const int ruleset = make_empty_ruleset(abi);
-  if (ruleset < 0) throw StepError("landlock_create_ruleset");
+  if (ruleset < 0) throw JailError("landlock_create_ruleset");
   if (options.tier != "C") {
-    if (!allow_beneath(ruleset, "/", kReadFile | kReadDirectory)) throw StepError("landlock rule");
+    if (!allow_beneath(ruleset, "/", kReadFile | kReadDirectory)) throw JailError("landlock rule");
     return ruleset;
   }
   std::vector<std::string> folders = {WEFT_PYTHON_STDLIB, WEFT_PYTHON_LIBDIR};
   if (!options.packages.empty()) folders.push_back(options.packages);
   for (const auto& folder : folders) {
     if (!allow_beneath(ruleset, folder.c_str(), kReadFile | kReadDirectory)) {
-      throw StepError("landlock rule for " + folder);
+      throw JailError("landlock rule for " + folder);
     }
   }
   for (const char* device : {"/dev/null", "/dev/zero", "/dev/urandom"}) {
-    if (!allow_beneath(ruleset, device, kReadFile | 1 << 1)) throw StepError("landlock rule");
+    if (!allow_beneath(ruleset, device, kReadFile | 1 << 1)) throw JailError("landlock rule");
   }
   return ruleset;
 }
@@ -98,7 +98,7 @@ FilterKind filter_of(const ControlRequest& request) {
 void probe_seccomp() {
   const uint32_t action = SECCOMP_RET_KILL_PROCESS;
   if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) != 0) {
-    throw StepError("seccomp filters");
+    throw JailError("seccomp filters");
   }
 }
 
@@ -108,7 +108,7 @@ Locks::Locks(const JailOptions& options) : options_(options) {
   probe_seccomp();
   const long abi =
       syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
-  if (options.tier == "C" && abi < kAbiOfTierC) throw StepError("landlock of ABI 6 for tier C");
+  if (options.tier == "C" && abi < kAbiOfTierC) throw JailError("landlock of ABI 6 for tier C");
   if (abi > 0) {
     landlock_abi_ = static_cast<int>(abi);
     ruleset_ = make_ruleset(landlock_abi_, options);

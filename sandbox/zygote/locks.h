@@ -17,7 +17,7 @@ namespace weft::zygote {
 /// Prepared once by the zygote; each child applies it.
 class Locks {
  public:
-  /// Probes seccomp and landlock and builds the ruleset. Throws StepError where that cannot be
+  /// Probes seccomp and landlock and builds the ruleset. Throws JailError where that cannot be
   /// done; landlock alone may be missing, except at tier C.
   explicit Locks(const JailOptions& options);
 

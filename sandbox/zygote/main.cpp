@@ -30,7 +30,7 @@ void replace_standard_streams() {
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0 || pipe2(ends, O_CLOEXEC) != 0 || dup2(null, 0) != 0 || dup2(ends[1], 1) != 1 ||
       dup2(ends[1], 2) != 2) {
-    throw StepError("standard streams");
+    throw JailError("standard streams");
   }
   close(null);
   close(ends[1]);
@@ -45,7 +45,7 @@ void ignore_signals() {
 
 int serve(const JailOptions& options, const std::string& modules) {
   const bool has_namespaces = options.tier != "C";
-  if (has_namespaces && getpid() != 1) throw StepError("not PID 1 of a new PID namespace");
+  if (has_namespaces && getpid() != 1) throw JailError("not PID 1 of a new PID namespace");
   ignore_signals();
   mallopt(M_ARENA_MAX, 1);
   const ProcHandles proc = open_proc_handles();
@@ -55,8 +55,8 @@ int serve(const JailOptions& options, const std::string& modules) {
     become_user(has_namespaces ? kJailId : options.host_id, has_namespaces);
   }
   // After the change of user, which undoes it.
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) throw StepError("PR_SET_PDEATHSIG");
-  if (prctl(PR_SET_DUMPABLE, 0) != 0) throw StepError("PR_SET_DUMPABLE");
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) throw JailError("PR_SET_PDEATHSIG");
+  if (prctl(PR_SET_DUMPABLE, 0) != 0) throw JailError("PR_SET_DUMPABLE");
   Locks locks(options);
   start_interpreter(options, modules);
   send_ready(options.tier + " " + locks.describe());
@@ -68,7 +68,7 @@ int serve(const JailOptions& options, const std::string& modules) {
 int launch(const JailOptions& options, const std::string& modules) {
   if (options.tier != "C") enter_namespaces(options);
   const pid_t pid = fork();
-  if (pid < 0) throw StepError("fork into the PID namespace");
+  if (pid < 0) throw JailError("fork into the PID namespace");
   if (pid == 0) return serve(options, modules);
   close(kControlFd);
   int status = 0;
@@ -102,7 +102,7 @@ int main(int argc, char** argv) {
   syscall(SYS_close_range, kControlFd + 1, ~0u, 0);
   try {
     _exit(launch(options_of(argc, argv), argv[2]));
-  } catch (const StepError& error) {
+  } catch (const JailError& error) {
     send_failure(0, error.what(), error.code());
     _exit(1);
   }

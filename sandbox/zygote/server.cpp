@@ -67,7 +67,7 @@ void Server::start(const ControlRequest& request, const int (&fds)[kMaxFds]) {
   }
   try {
     locks_.prepare(request);
-  } catch (const StepError& error) {
+  } catch (const JailError& error) {
     return send_failure(request.job, error.what(), error.code());
   }
   const int pid = fork_interpreter();
@@ -93,7 +93,7 @@ void Server::become_child(const ControlRequest& request, const int (&fds)[kMaxFd
   }
   try {
     locks_.apply(request, base_bytes_);
-  } catch (const StepError&) {
+  } catch (const JailError&) {
     _exit(Locks::kLockFailed);
   }
   _exit(run_child(request.child, request.seed));

@@ -98,7 +98,7 @@ constexpr const char* kKilled[] = {"ptrace",
 class FilterBuilder {
  public:
   FilterBuilder() : context_(seccomp_init(SCMP_ACT_ERRNO(EPERM)), seccomp_release) {
-    if (!context_) throw StepError("seccomp_init");
+    if (!context_) throw JailError("seccomp_init");
     require(seccomp_attr_set(get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
     require(seccomp_attr_set(get(), SCMP_FLTATR_CTL_OPTIMIZE, 2));
   }
@@ -117,7 +117,7 @@ class FilterBuilder {
   static void require(int result) {
     if (result == 0) return;
     errno = -result;
-    throw StepError("libseccomp");
+    throw JailError("libseccomp");
   }
 
   std::unique_ptr<void, void (*)(scmp_filter_ctx)> context_;
@@ -125,13 +125,13 @@ class FilterBuilder {
 
 std::vector<sock_filter> FilterBuilder::build() {
   const int fd = memfd_create("filter", MFD_CLOEXEC);
-  if (fd < 0) throw StepError("memfd_create");
+  if (fd < 0) throw JailError("memfd_create");
   require(seccomp_export_bpf(get(), fd));
   const off_t size = lseek(fd, 0, SEEK_END);
   std::vector<sock_filter> program(static_cast<size_t>(size) / sizeof(sock_filter));
   const bool ok = pread(fd, program.data(), static_cast<size_t>(size), 0) == size;
   close(fd);
-  if (!ok) throw StepError("read of the filter");
+  if (!ok) throw JailError("read of the filter");
   return program;
 }
 

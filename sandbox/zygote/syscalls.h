@@ -24,7 +24,7 @@ struct FilterKind {
 
 /// An allowlist of what CPython and asyncio need; everything else fails with EPERM, clone3 with
 /// ENOSYS (so that libc falls back to clone, whose flags a filter can see), and calls that serve
-/// nothing but an escape kill the process. Other ABIs (32 bit, x32) kill it too. Throws StepError.
+/// nothing but an escape kill the process. Other ABIs (32 bit, x32) kill it too. Throws JailError.
 std::vector<sock_filter> make_filter(FilterKind kind);
 
 }  // namespace weft::zygote

@@ -348,7 +348,7 @@ class GrpoRun {
 
 }  // namespace
 
-GrpoState run_grpo(const GrpoConfig& config, bool resume, const Json& resolved_config) {
+GrpoState run_train_grpo(const GrpoConfig& config, bool resume, const Json& resolved_config) {
   return GrpoRun(config, resume, resolved_config).run();
 }
 

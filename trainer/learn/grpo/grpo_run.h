@@ -19,6 +19,6 @@ namespace weft {
 ///
 /// Throws Error, without `final/`, when no reward made an update. The first batch with rollouts
 /// that cannot be learnt from is left in `bad_batch.json`.
-GrpoState run_grpo(const GrpoConfig& config, bool resume, const Json& resolved_config);
+GrpoState run_train_grpo(const GrpoConfig& config, bool resume, const Json& resolved_config);
 
 }  // namespace weft

@@ -329,7 +329,7 @@ std::vector<int64_t> SftSchedule::batch(int64_t step) const {
   return {order.begin() + begin, order.begin() + end};
 }
 
-SftSummary run_sft(const SftConfig& config, bool resume, const Json& resolved_config) {
+SftSummary run_train_sft(const SftConfig& config, bool resume, const Json& resolved_config) {
   config.data.require_source();
   return SftRun(config, resume, resolved_config).run();
 }

@@ -94,6 +94,6 @@ struct SftSummary {
 /// Metrics of a step: loss (mean nats per completion token), lr, grad_norm (before clipping),
 /// tokens, trained_tokens, tokens_per_s, skipped (1 where no weight was changed). Null: not
 /// measured.
-SftSummary run_sft(const SftConfig& config, bool resume, const Json& resolved_config);
+SftSummary run_train_sft(const SftConfig& config, bool resume, const Json& resolved_config);
 
 }  // namespace weft
