@@ -122,7 +122,7 @@ TEST(WorkflowHost, ACallsSeedIsOfWhatItAsks) {
 
 TEST(WorkflowHost, CountsWhatTheClockDecided) {
   WorkflowJob job;
-  job.budget.wall_ms = 300;
+  job.budget.wall_ms = 900;  // on a busy machine, too, the call is made by then
   ScriptedWorker hangs({}, 60000);
   const auto late =
       run(workflow_code("return (await self.llm.call_llm(messages=['x']))[0], 0.0"), hangs, job);
