@@ -213,9 +213,9 @@ TEST(FakeDevice, AKernelRefusesMemoryOfTheHost) {
 }
 
 TEST(FakeDevice, OnlyCopiesThatAreAskedToLeaveTheHostFree) {
+  const at::Tensor t = at::zeros({1000}, device());
   const at::Tensor pinned = at::ones({1000}, at::TensorOptions().pinned_memory(true));
   ASSERT_TRUE(pinned.is_pinned());
-  const at::Tensor t = at::zeros({1000}, device());
   volatile float* values = pinned.data_ptr<float>();
   t.copy_(pinned);
   values[0] = 2;
