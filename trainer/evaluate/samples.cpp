@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/jsonl.h"
 #include "base/log.h"
+#include "base/stop.h"
 
 namespace weft {
 
@@ -57,6 +58,7 @@ Samples load_samples(const std::filesystem::path& path, const std::vector<Task>&
   std::set<std::string> further;
   JsonlReader reader(path);
   for (JsonlLine line; reader.next(line);) {
+    throw_if_stopped();
     if (!line.error.empty()) throw InputError(line.error);
     const std::string where = reader.where(line);
     const std::string id = get_field<std::string>(line.value, "task_id", where);

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/rng.h"
+#include "base/stop.h"
 
 namespace weft {
 
@@ -98,6 +99,7 @@ std::vector<double> bootstrap_means(const std::vector<Cluster>& clusters,
   Rng rng(options.seed, /*stream=*/0x626f6f74);
   std::vector<double> means(static_cast<size_t>(options.resamples));
   for (double& mean : means) {
+    throw_if_stopped();
     Cluster all;
     for (size_t i = 0; i < clusters.size(); ++i) {
       const Cluster& drawn = clusters[rng.below(clusters.size())];

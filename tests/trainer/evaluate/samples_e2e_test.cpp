@@ -1,8 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -45,7 +48,7 @@ class EvaluateSamples : public ::testing::Test {
         << dump_json({{"task_id", id}, {key, text}, {"model", "m"}}) << "\n";
   }
 
-  test::ProgramRun evaluate(const std::vector<std::string>& settings = {}) const {
+  std::vector<std::string> command(const std::vector<std::string>& settings = {}) const {
     std::vector<std::string> words = {
         test::program("evaluate").string(),
         "--set",
@@ -58,10 +61,19 @@ class EvaluateSamples : public ::testing::Test {
       words.push_back("--set");
       words.push_back(setting);
     }
-    return test::run_program(words);
+    return words;
+  }
+
+  test::ProgramRun evaluate(const std::vector<std::string>& settings = {}) const {
+    return test::run_program(command(settings));
   }
 
   std::string text(const std::string& name) const { return read_file(dir_ / "run" / name); }
+  int64_t num_rows() const {
+    if (!std::filesystem::exists(dir_ / "run/results.jsonl")) return 0;
+    const std::string rows = text("results.jsonl");
+    return std::count(rows.begin(), rows.end(), '\n');
+  }
   Json report() const { return parse_json(text("report.json"), "report.json"); }
 
   test::TempDir dir_;
@@ -112,6 +124,52 @@ TEST_F(EvaluateSamples, WrongFilesAndRulesAreExit2AndLeaveNoRun) {
   EXPECT_THAT(unprepared.err,
               AllOf(HasSubstr("tasks.jsonl:1"), HasSubstr("run prepare_tasks again")));
   EXPECT_FALSE(std::filesystem::exists(dir_ / "run"));
+}
+
+// Each of these answers runs for an hour where only its limit ends it.
+TEST_F(EvaluateSamples, StopsInTheMiddleOfAnswersThatDoNot) {
+  for (const char* body :
+       {"    while True: pass\n", "    import time\n    time.sleep(3600)\n", "    return 9**9**9\n",
+        "    import signal\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    while 1: pass\n",
+        "    import re\n    return re.match('(a+)+$', 'a' * 60 + 'b')\n"}) {
+    std::filesystem::remove_all(dir_ / "run");
+    std::filesystem::remove(dir_ / "s.jsonl");
+    add_sample("HumanEval/0", "completion", "    return x + x\n");
+    const std::string answer = "def f(x):\n" + std::string(body);
+    for (int i = 0; i < 50; ++i) add_sample("mbpp/2", "solution", answer);
+    test::BackgroundProgram program(command({"runner.judge_cpu_ms=3600000"}), dir_ / "log");
+    for (int i = 0; i < 1000 && num_rows() == 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    ASSERT_TRUE(num_rows() > 0) << read_file(dir_ / "log");
+    program.signal(SIGTERM);
+    EXPECT_EQ(program.wait(), 128 + SIGTERM) << body;
+    EXPECT_EQ(text("results.jsonl").find("mbpp/2"), std::string::npos) << body;
+  }
+}
+
+// 2e10 draws are minutes of resampling, and come when every row is there.
+TEST_F(EvaluateSamples, StopsInTheMiddleOfItsIntervals) {
+  std::vector<Json> tasks;
+  std::ofstream samples(dir_ / "s.jsonl");
+  for (int i = 0; i < 2000; ++i) {
+    const std::string id = "t/" + std::to_string(i);
+    tasks.push_back(
+        {{"id", id}, {"dataset", "gsm8k"}, {"kind", "math"}, {"prompt", "?"}, {"answer", "42"}});
+    for (const int answer : {42, 42 + i % 2}) {
+      samples << dump_json({{"task_id", id}, {"solution", std::to_string(answer)}}) << "\n";
+    }
+  }
+  samples.close();
+  write_tasks(tasks);
+  test::BackgroundProgram program(command({"bootstrap.resamples=10000000"}), dir_ / "log");
+  for (int i = 0; i < 1000 && num_rows() < 4000; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ASSERT_EQ(num_rows(), 4000) << read_file(dir_ / "log");
+  program.signal(SIGTERM);
+  EXPECT_EQ(program.wait(), 128 + SIGTERM);
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "run/report.json"));
 }
 
 TEST_F(EvaluateSamples, ResumeRefusesAnotherFileOrScoresOnlyWhatIsNewInIt) {
