@@ -126,8 +126,10 @@ class TextModel {
     TextRequest request;
     std::function<void(TextResponse)> done;
   };
-  /// Submits all. A local model takes them up together: what is computed with what, and so the last
-  /// bits, then depends on the requests alone, as long as nothing else is submitted meanwhile.
+  /// Submits all. A local model takes them up together, in their order, and shares its slots
+  /// between such calls, not between their requests. Where nothing else is submitted meanwhile and
+  /// EngineOptions::mixed_tokens is set, what is computed with what, and so the last bits, depends
+  /// on the requests alone.
   virtual void submit_all(std::vector<Submission> submissions);
 
   /// Name shown in reports and stored with trajectories.

@@ -99,8 +99,10 @@ std::string ServerMetrics::text(const std::string& model_name, const ModelLoad& 
   const std::lock_guard lock(mutex_);
   const std::string labels = fmt::format("model_name=\"{}\"", escaped(model_name));
   std::string text;
-  text += gauge("vllm:num_requests_running", "Sequences being decoded", labels, load.running);
-  text += gauge("vllm:num_requests_waiting", "Requests waiting for the model", labels, load.queued);
+  text += gauge("vllm:num_requests_running", "Sequences and prompts being computed", labels,
+                load.running);
+  text += gauge("vllm:num_requests_waiting", "Requests of which nothing is computed yet", labels,
+                load.queued);
   text += gauge("vllm:kv_cache_usage_perc", "Share of the KV cache in use, 1 is full", labels,
                 load.kv_used);
   text += counter("vllm:prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache",

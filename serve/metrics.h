@@ -14,7 +14,7 @@ namespace weft {
 
 /// State of the model behind the server at one moment.
 struct ModelLoad {
-  int64_t running = 0;  ///< sequences being decoded
+  int64_t running = 0;  ///< as EngineStats counts them
   int64_t queued = 0;
   double kv_used = 0;  ///< share of the KV cache in use, in [0, 1]
   // Counters since the start.

@@ -1,12 +1,16 @@
 // engine_bench MODEL: measures the engine in bf16 on two threads. Each line of standard input, the
 // name of a row, is answered by one line of JSON. Rows: model decode_B prefill_BxT group reuse
-// score. Prompts are random ids and never the same twice, so that nothing of them is in the prefix
-// cache.
+// score gap_B. Prompts are random ids and, but where decode_B and reuse mean to, never the same
+// twice, so that nothing of them is in the prefix cache.
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdio>
+#include <future>
 #include <iostream>
 #include <set>
+#include <thread>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -22,6 +26,8 @@ constexpr int kNewTokens = 64;
 constexpr int kLongPrompt = 1024;
 constexpr int kGroup = 16;
 constexpr int kScored = 8;
+constexpr int kGapPrompt = 6000;
+constexpr int kGapsBefore = 40;        // of each stream, before the prompt comes
 constexpr int32_t kFirstPlainId = 17;  // those before are SmolLM2's special tokens
 
 EngineOptions options() {
@@ -47,6 +53,7 @@ class EngineBench {
   Json group(int new_tokens);
   Json reuse();
   Json score();
+  Json gap(int streams);
   void warm_up(const std::string& row);
 
   std::unique_ptr<Engine> engine_;
@@ -103,16 +110,22 @@ Json EngineBench::describe_model() {
           {"new_tokens", kNewTokens}};
 }
 
-// The first token of a sequence comes out of its prefill, all of which is done before the engine
-// decodes: the time of prefill steps is taken off, everything else counts.
+// Prompts come a second time, so that all but the last tokens of each are known: one short step
+// prefills them, and then all sequences are decoded together. The first token of a sequence comes
+// out of that step, whose time is taken off; everything else counts.
 Json EngineBench::decode(int batch, int new_tokens) {
   std::vector<TextRequest> requests;
   for (int i = 0; i < batch; ++i) requests.push_back(request(kPromptTokens, new_tokens));
-  const double prefill_before = engine_->stats().prefill_s;
-  const double seconds = seconds_of(std::move(requests));
-  const double prefill = engine_->stats().prefill_s - prefill_before;
+  const double first_seconds = seconds_of(requests);
+  const EngineStats before = engine_->stats();
+  const double seconds = seconds_of(requests);
+  const EngineStats after = engine_->stats();
+  if (after.decode_steps - before.decode_steps != new_tokens - 1) {
+    throw Error("bench: the sequences were not decoded together");
+  }
+  const double prefill = after.prefill_s - before.prefill_s;
   return {{"tok_per_s", batch * (new_tokens - 1) / (seconds - prefill)},
-          {"with_prefill_tok_per_s", batch * new_tokens / seconds}};
+          {"with_prefill_tok_per_s", batch * new_tokens / first_seconds}};
 }
 
 Json EngineBench::prefill(int batch, int tokens) {
@@ -153,12 +166,73 @@ Json EngineBench::score() {
   return {{"tok_per_s", 1000 * kScored * 2 * kPromptTokens / ms}, {"ms", ms}};
 }
 
+// When the pieces of a stream came, in milliseconds for each of their tokens.
+struct Stream {
+  struct Gap {
+    Clock::time_point begin, end;
+    double ms;
+  };
+  Clock::time_point first, last;
+  std::vector<Gap> gaps;
+  std::atomic<int> pieces = 0;
+
+  void add(int64_t tokens) {
+    const auto now = Clock::now();
+    const double ms = 1000 * std::chrono::duration<double>(now - last).count();
+    if (pieces > 0) gaps.push_back({last, now, ms / static_cast<double>(tokens)});
+    if (pieces == 0) first = now;
+    last = now;
+    ++pieces;
+  }
+};
+
+// Gaps between the tokens of running streams: the median while nothing else runs, and the longest
+// from the arrival of a long prompt until its answer.
+Json EngineBench::gap(int streams) {
+  std::vector<Stream> seen(streams);
+  std::vector<std::future<void>> ends;
+  const CancelFlag enough = std::make_shared<std::atomic<bool>>(false);
+  for (Stream& stream : seen) {
+    TextRequest one = request(kPromptTokens, 8000);
+    one.cancelled = enough;
+    one.on_delta = [&stream](const StreamDelta& delta) { stream.add(std::ssize(delta.ids)); };
+    const auto end = std::make_shared<std::promise<void>>();
+    ends.push_back(end->get_future());
+    engine_->submit(std::move(one), [end](TextResponse) { end->set_value(); });
+  }
+  const auto is_short = [](const Stream& stream) { return stream.pieces < kGapsBefore; };
+  while (std::any_of(seen.begin(), seen.end(), is_short)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const auto arrival = Clock::now();
+  seconds_of({request(kGapPrompt, 1)});
+  const auto answer = Clock::now();
+  enough->store(true);
+  for (auto& end : ends) end.wait();
+  Clock::time_point all_run = seen[0].first;
+  for (const Stream& stream : seen) all_run = std::max(all_run, stream.first);
+  std::vector<double> before;
+  double longest = 0;
+  for (const Stream& stream : seen) {
+    for (const auto& [begin, end, ms] : stream.gaps) {
+      if (begin >= all_run && end < arrival) before.push_back(ms);
+      if (end >= arrival && end <= answer) longest = std::max(longest, ms);
+    }
+  }
+  const double middle = quantile(before, 0.5);
+  return {{"median_ms", middle},
+          {"longest_ms", longest},
+          {"times", longest / middle},
+          {"prompt_s", std::chrono::duration<double>(answer - arrival).count()}};
+}
+
 // Threads, code and memory that a row's first run touches.
 void EngineBench::warm_up(const std::string& row) {
   if (!warm_.insert(row).second) return;
   if (row.starts_with("decode_")) decode(std::stoi(row.substr(7)), 4);
   if (row == "group") group(4);
   if (row == "score") score();
+  if (row.starts_with("gap_")) decode(std::stoi(row.substr(4)), 4);
   if (row.starts_with("prefill_") || row == "reuse") seconds_of({request(kLongPrompt, 1)});
 }
 
@@ -180,10 +254,12 @@ Json EngineBench::measure(const std::string& row) {
     result = score();
   } else if (row == "reuse") {
     return reuse();
+  } else if (row.starts_with("gap_")) {
+    result = gap(std::stoi(row.substr(4)));
   } else {
     throw InputError("bench: unknown row \"" + row + "\"");
   }
-  if (engine_->stats().cached_tokens != cached)
+  if (!row.starts_with("decode_") && engine_->stats().cached_tokens != cached)
     throw Error("bench: " + row + " met a known prompt");
   return result;
 }

@@ -29,6 +29,8 @@ ROWS = {
     "group": "16 samples of 64 on a prompt of 1,024",
     "score": "score, 8 texts of 256",
 }
+# Streams that run while a prompt of 6,000 tokens comes; the engine's alone.
+GAPS = {"gap_1": 1, "gap_8": 8, "gap_32": 32}
 TIMES = {"decode_1": 2.5, "decode_8": 4.5, "decode_32": 6, "decode_64": 6, "prefill_1x128": 1,
          "prefill_16x128": 1, "prefill_1x1024": 1, "group": 5}
 TOKENIZERS = ("smollm2", "qwen2")
@@ -109,6 +111,8 @@ def measure_round(args, sides, number, paths):
         result[row] = {name: sides[name].ask(row) for name in order}
         print(f"round {number + 1}: {row}", file=sys.stderr)
     result["reuse"] = sides["engine"].ask("reuse")
+    for row in GAPS:
+        result[row] = sides["engine"].ask(row)
     result["roofline"] = measure_roofline(args)
     if paths:
         result["tokenizers"] = measure_tokenizers(args, paths)
@@ -193,6 +197,9 @@ def summarise(report):
     results = {"rows": rows, "roofline": roofline(report, rows), "tokenizers": {}}
     results["reuse"] = {key: spread(each.get(key) for each in reuse)
                         for key in ("first_ms", "again_ms")}
+    results["gaps"] = {row: {key: spread(each[row].get(key) for each in rounds)
+                             for key in ("median_ms", "longest_ms", "times", "prompt_s")}
+                       for row in GAPS}
     for name in rounds[0].get("tokenizers", {}):
         pairs = [each["tokenizers"][name] for each in rounds]
         result = results["tokenizers"][name] = compare(pairs, "mb_per_s")
@@ -206,6 +213,9 @@ def requirements(results):
     rows = [parts.requirement(f"{ROWS[row]}: times transformers",
                               parts.value(results, f"rows.{row}.times.transformers.median"), bound)
             for row, bound in TIMES.items()]
+    rows += [parts.requirement(f"beside a prompt of 6,000, {streams} running: longest gap by median",
+                               parts.value(results, f"gaps.{row}.times.median"), at_most=5)
+             for row, streams in GAPS.items()]
     for name, result in results["tokenizers"].items():
         what = "tokenizer, " + name.replace("_", ", ")
         rows.append(parts.requirement(f"{what}: MB/s/core",
@@ -233,6 +243,16 @@ def comparison_table(head, peer, rows, form):
         cells = [shown(result["engine"], form), shown(result[peer], form),
                  shown(result["times"][peer], "{:.2f}")]
         lines.append(f"| {what} | {' | '.join(cells)} |")
+    return lines
+
+
+def gap_table(gaps):
+    lines = ["| sequences running | median gap, ms | longest beside a prompt of 6,000, ms | times | "
+             "its first token, s |", "|---|---|---|---|---|"]
+    for row, streams in GAPS.items():
+        cells = [shown(gaps[row]["median_ms"], "{:.1f}"), shown(gaps[row]["longest_ms"], "{:.1f}"),
+                 shown(gaps[row]["times"], "{:.2f}"), shown(gaps[row]["prompt_s"], "{:.1f}")]
+        lines.append(f"| {streams} | {' | '.join(cells)} |")
     return lines
 
 
@@ -273,6 +293,8 @@ def markdown(report, command):
     lines += ["Time to the first token of a prompt of 1,024 tokens: "
               f"{shown(reuse['first_ms'], '{:.1f}')} ms, asked again "
               f"{shown(reuse['again_ms'], '{:.1f}')} ms.", "",
+              "Gaps between the tokens of a running sequence, alone and while a prompt comes:", "",
+              *gap_table(results["gaps"]), "",
               *parts.requirement_table(requirements(results))]
     return "\n".join(lines) + "\n"
 

@@ -1,8 +1,100 @@
-// Scheduler: who gets blocks of the cache, and who loses them when it is full.
+// Scheduler: who gets slots, and blocks of the cache.
+#include <algorithm>
+
 #include "base/error.h"
 #include "model/engine/scheduler.h"
 
 namespace weft {
+
+// Gives slots and blocks to those whose turn it is. Where one finds no room, the others take no
+// blocks before it does.
+void Scheduler::grant_wishes() {
+  bool no_room = false;
+  while (const auto wish = next_wish(no_room)) {
+    if (!grant(*wish)) no_room = true;
+  }
+  sweep();
+}
+
+// Turns go by the slots that a job has, then by how long it has had so many, then by arrival. Where
+// nothing has a slot, the oldest request goes first: for it there is always room.
+std::optional<Scheduler::Wish> Scheduler::next_wish(bool no_room) {
+  const Census census = count_jobs();
+  std::optional<Wish> next;
+  for (auto& [id, group] : groups_) {
+    if (!group.request) continue;
+    const auto wish = wish_of(group, no_room, census);
+    if (wish && (!next || wish->turn < next->turn)) next = wish;
+    if (next && slots_ == 0) break;
+  }
+  return next;
+}
+
+Scheduler::Census Scheduler::count_jobs() const {
+  Census census;
+  for (const auto& [first_request, job] : jobs_) {
+    census.most_slots = std::max(census.most_slots, job.slots);
+    if (job.choices == 0) continue;
+    ++census.jobs;
+    census.without_slot += job.slots == 0;
+    if (job.choices > job.slots) census.contested += job.slots;
+  }
+  return census;
+}
+
+// With `no_room`, only what needs no block.
+std::optional<Scheduler::Wish> Scheduler::wish_of(Group& group, bool no_room,
+                                                  const Census& census) {
+  const Job& job = *group.job;
+  const std::pair turn{job.slots, job.since};
+  if (!group.is_in) {
+    if (no_room || !may_enter(job, census)) return {};
+    return Wish{Want::kPrompt, &group, nullptr, {job.choices, job.since}};
+  }
+  const bool may_have_slot = slots_ < options_.max_batch || census.most_slots >= job.slots + 2;
+  if (may_have_slot) {
+    for (Sequence& s : group.running) {
+      if (s.state == SequenceState::kPaused) return Wish{Want::kSlot, &group, &s, turn};
+    }
+  }
+  if (no_room) return {};
+  if (group.prompt.state == SequenceState::kReady && group.firsts.empty()) {
+    return Wish{Want::kDraw, &group, nullptr, turn};
+  }
+  if (!may_have_slot) return {};
+  for (Sequence& s : group.running) {
+    if (s.state == SequenceState::kPreempted) return Wish{Want::kResume, &group, &s, turn};
+  }
+  if (group.prompt.state == SequenceState::kReady) {
+    return Wish{Want::kStart, &group, nullptr, turn};
+  }
+  if (group.prompt.state == SequenceState::kPreempted) {
+    return Wish{Want::kPrompt, &group, nullptr, turn};
+  }
+  return {};
+}
+
+// A request comes in while there are slots for all choices that are in, while its job has less than
+// its share, or, being the first of its job, ahead of a slot that another job would take again.
+bool Scheduler::may_enter(const Job& job, const Census& census) const {
+  if (choices_ < options_.max_batch) return true;
+  if (job.choices == 0 && census.without_slot < census.contested) return true;
+  return job.choices < options_.max_batch / (census.jobs + (job.choices == 0));
+}
+
+// False if there is no room for it yet.
+bool Scheduler::grant(const Wish& wish) {
+  Group& group = *wish.group;
+  if (wish.want == Want::kPrompt) return let_in(group);
+  if (wish.want == Want::kDraw) return draw_more(group);
+  if (slots_ == options_.max_batch) pause_one();
+  if (wish.want == Want::kResume) return resume(group, *wish.sequence);
+  if (wish.want == Want::kStart) return start_choice(group);
+  Sequence& s = *wish.sequence;
+  set_state(group, s,
+            s.computed == s.length ? SequenceState::kDecoding : SequenceState::kPrefilling);
+  return true;
+}
 
 // Only where there is room.
 int32_t Scheduler::new_block() {
@@ -13,11 +105,11 @@ int32_t Scheduler::new_block() {
 // Whether the group may take so many blocks. What runs keeps a block each to grow into; where
 // nothing runs, younger requests make way, and the group's own prompt if it may.
 bool Scheduler::claim(const Group& group, int64_t blocks, bool own_prompt_too) {
-  if (num_active_ > 0) return has_room(blocks + num_active_);
+  if (slots_ > 0) return has_room(blocks + slots_);
   while (!has_room(blocks)) {
-    const auto [victim, sequence] = youngest(&group);
-    if (!victim || (victim == &group && !own_prompt_too)) return false;
-    preempt(*victim, sequence);
+    const Holder holder = youngest(nullptr, &group);
+    if (!holder.first || (holder.first == &group && !own_prompt_too)) return false;
+    preempt(holder);
   }
   return true;
 }
@@ -34,20 +126,7 @@ bool Scheduler::complete_blocks(const Group& group, std::vector<int32_t>& blocks
   return true;
 }
 
-// Lets requests in, in their order, while there is room for their prompts.
-void Scheduler::admit() {
-  int64_t prompts = 0;
-  bool others_wait = false;
-  for (auto& [id, group] : groups_) {
-    for (const Sequence& s : group.running) others_wait = others_wait || s.blocks.empty();
-    if (!group.starting()) continue;
-    if (++prompts > options_.max_batch) return;
-    if (!group.prompt.blocks.empty()) continue;
-    if (others_wait || !let_in(group)) return;
-  }
-}
-
-// Gives a prompt its blocks; false where there is no room for it.
+// Gives a prompt its blocks.
 bool Scheduler::let_in(Group& group) {
   // All but the last token may be known: its logits are wanted.
   const std::span<const int32_t> ids = group.request->prompt;
@@ -59,34 +138,18 @@ bool Scheduler::let_in(Group& group) {
   prompt.blocks = std::move(blocks);
   prompt.known_blocks = full;
   prompt.computed = copy_tail(group, full, std::ssize(most_known), prompt.blocks);
-  if (prompt.state == SequenceState::kWaiting) group.cached_tokens = prompt.computed;
   prompt.state = SequenceState::kPrefilling;
   stats_.prompt_tokens += group.prompt_size();
   stats_.cached_tokens += prompt.computed;
+  if (group.is_in) return true;
+  group.is_in = true;
+  group.cached_tokens = prompt.computed;
+  group.job->choices += group.request->request.n;
+  choices_ += group.request->request.n;
   return true;
 }
 
-// Resumes sequences and starts choices, in the order of the requests.
-void Scheduler::advance_groups() {
-  for (auto& [id, group] : groups_) {
-    if (!advance(group)) break;
-  }
-  sweep();
-}
-
-// False where the group lacks room, and so do those behind it.
-bool Scheduler::advance(Group& group) {
-  for (Sequence& s : group.running) {
-    if (s.state == SequenceState::kPreempted && !resume(group, s)) return false;
-  }
-  while (group.request && group.prompt.state == SequenceState::kReady &&
-         num_running_ < options_.max_batch) {
-    if (!(group.firsts.empty() ? draw_more(group) : start_choice(group))) return false;
-  }
-  return true;
-}
-
-// Gives a preempted sequence blocks again; false if there is no room yet.
+// Gives a preempted sequence a slot and blocks again.
 bool Scheduler::resume(Group& group, Sequence& sequence) {
   std::vector<int32_t> blocks = prefixes_.take(group.request->lora, text_of(group, sequence));
   const size_t known = blocks.size();
@@ -96,13 +159,12 @@ bool Scheduler::resume(Group& group, Sequence& sequence) {
   sequence.known_blocks = known;
   sequence.computed = static_cast<int64_t>(known) * kernels::kBlockTokens;
   const bool whole = sequence.computed == sequence.length;
-  sequence.state = whole ? SequenceState::kDecoding : SequenceState::kPrefilling;
-  ++num_active_;
+  set_state(group, sequence, whole ? SequenceState::kDecoding : SequenceState::kPrefilling);
   return true;
 }
 
 // The prompt's last token is to be computed again, for the first tokens of more choices than one
-// step draws. It goes to a block that nobody else reads. False if there is no room for that yet.
+// step draws. It goes to a block that nobody else reads.
 bool Scheduler::draw_more(Group& group) {
   CachedText& prompt = group.prompt;
   if (pool_.references(prompt.blocks.back()) > 1) {
@@ -117,7 +179,7 @@ bool Scheduler::draw_more(Group& group) {
   return true;
 }
 
-// Starts the next choice with its first token; false if there is no room for it yet.
+// Starts the next choice with its first token.
 bool Scheduler::start_choice(Group& group) {
   const size_t full = group.request->prompt.size() / kernels::kBlockTokens;
   const bool shares_all = full == group.prompt.blocks.size();
@@ -127,13 +189,12 @@ bool Scheduler::start_choice(Group& group) {
   group.firsts.pop_front();
   const auto sequence = group.running.insert(
       group.running.end(),
-      {{SequenceState::kDecoding, {}, full, group.prompt_size()},
+      {{SequenceState::kWaiting, {}, full, group.prompt_size()},
        choice,
        group.prompt_size(),
        0,
        CompletionBuilder(group.request->request, choice, tokenizer_, eos_ids_, group.max_new)});
-  ++num_running_;
-  ++num_active_;
+  set_state(group, *sequence, SequenceState::kDecoding);
   std::vector<int32_t>& blocks = sequence->blocks;
   blocks.assign(group.prompt.blocks.begin(), group.prompt.blocks.begin() + std::ptrdiff_t(full));
   for (const int32_t block : blocks) pool_.share(block);
@@ -149,54 +210,16 @@ bool Scheduler::start_choice(Group& group) {
   return true;
 }
 
-// Every sequence that decodes gets a block for its next token, or loses all.
-void Scheduler::make_room_to_decode() {
-  for (auto& [id, group] : groups_) {
-    for (Sequence& s : group.running) {
-      if (s.state != SequenceState::kDecoding) continue;
-      if (blocks_for(s.length + 1) <= std::ssize(s.blocks)) continue;
-      while (!has_room(1) && !s.blocks.empty()) {
-        const auto [victim, sequence] = youngest();
-        preempt(*victim, sequence);
-      }
-      if (!s.blocks.empty()) s.blocks.push_back(new_block());
-    }
-  }
-}
-
-// The last sequence that holds blocks, or the prompt of its group where no sequence of it does;
-// none of a request older than `oldest`, where that is given.
-std::pair<Scheduler::Group*, Scheduler::Sequence*> Scheduler::youngest(const Group* oldest) {
-  for (auto entry = groups_.rbegin(); entry != groups_.rend(); ++entry) {
-    Group& group = entry->second;
-    for (auto s = group.running.rbegin(); s != group.running.rend(); ++s) {
-      if (!s->blocks.empty()) return {&group, &*s};
-    }
-    if (!group.prompt.blocks.empty()) return {&group, nullptr};
-    if (&group == oldest) break;
-  }
-  return {};
-}
-
-// Takes the blocks of a sequence, or of a prompt (null). What they hold stays known while it can,
-// if a token that was drawn after it says that it is finite.
-void Scheduler::preempt(Group& group, Sequence* sequence) {
-  const auto& lora = group.request->lora;
-  if (sequence) {
-    std::vector<int32_t> text = text_of(group, *sequence);
-    text.resize(static_cast<size_t>(sequence->computed));
-    prefixes_.keep(lora, text, sequence->blocks);
-    release_blocks(*sequence);
-    sequence->computed = 0;
-    sequence->state = SequenceState::kPreempted;
-  } else {
-    const std::span<const int32_t> prompt = group.request->prompt;
-    const auto computed = static_cast<size_t>(group.prompt.computed);
-    if (group.drawn > 0) prefixes_.keep(lora, prompt.first(computed), group.prompt.blocks);
-    release_prompt(group);
-    group.prompt.state = SequenceState::kPreempted;
-  }
-  ++stats_.preemptions;
+// What is prefilled or decoded has a slot.
+void Scheduler::set_state(const Group& group, Sequence& sequence, SequenceState state) {
+  const auto has_slot = [](SequenceState s) {
+    return s == SequenceState::kPrefilling || s == SequenceState::kDecoding;
+  };
+  const int64_t change = has_slot(state) - has_slot(sequence.state);
+  slots_ += change;
+  group.job->slots += change;
+  if (change != 0) group.job->since = ++clock_;
+  sequence.state = state;
 }
 
 }  // namespace weft

@@ -77,6 +77,7 @@ struct Engine::Impl {
   void loop();
   void start_runner();
   void take_requests(std::unique_lock<std::mutex>& lock);
+  void publish(std::unique_lock<std::mutex>& lock);
   void post(std::function<void()> task);
   void rest();
   std::string prepare(EngineRequest& request);
@@ -95,6 +96,8 @@ struct Engine::Impl {
   std::deque<std::function<void()>> tasks;  // for the engine's thread; they do not throw
   std::map<std::string, std::shared_ptr<Lora>> adapters;
   EngineStats stats;
+  int64_t arriving = 0;  // requests that `stats` does not count yet, beside `incoming`
+  int64_t last_job = 0;
   bool busy = false, stopping = false;
   std::promise<void> started;
   std::thread thread;
@@ -124,10 +127,10 @@ void Engine::Impl::loop() {
     if (stopping) break;
     busy = true;
     take_requests(lock);
-    if (scheduler.has_work()) core.step();
-    lock.lock();
-    stats = scheduler.stats();
-    lock.unlock();
+    if (scheduler.has_work()) core.plan();
+    publish(lock);
+    core.compute();
+    publish(lock);
     scheduler.answer();
     lock.lock();
   }
@@ -138,9 +141,18 @@ void Engine::Impl::loop() {
   take_requests(lock);  // held texts of the requests that were answered just now
 }
 
+// Makes the scheduler's statistics everybody's.
+void Engine::Impl::publish(std::unique_lock<std::mutex>& lock) {
+  lock.lock();
+  stats = scheduler.stats();
+  arriving = 0;
+  lock.unlock();
+}
+
 // Moves what has arrived to the scheduler and runs tasks; unlocks.
 void Engine::Impl::take_requests(std::unique_lock<std::mutex>& lock) {
   auto arrived = std::exchange(incoming, {});
+  arriving = std::ssize(arrived);
   const auto todo = std::exchange(tasks, {});
   lock.unlock();
   for (auto& request : arrived) scheduler.add(std::move(request));
@@ -287,7 +299,11 @@ void Engine::submit_prepared(std::vector<std::unique_ptr<EngineRequest>> request
   kernels::release_helpers();
   {
     const std::lock_guard lock(impl_->mutex);
-    for (auto& request : ready) impl_->incoming.push_back(std::move(request));
+    const int64_t job = ++impl_->last_job;
+    for (auto& request : ready) {
+      request->job = job;
+      impl_->incoming.push_back(std::move(request));
+    }
   }
   impl_->changed.notify_all();
 }
@@ -377,7 +393,9 @@ void Engine::wait_idle() {
 
 EngineStats Engine::stats() const {
   const std::lock_guard lock(impl_->mutex);
-  return impl_->stats;
+  EngineStats stats = impl_->stats;
+  stats.queued += impl_->arriving + std::ssize(impl_->incoming);
+  return stats;
 }
 
 }  // namespace weft

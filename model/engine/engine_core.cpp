@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -39,7 +40,24 @@ int64_t cache_blocks(const Transformer& model, const EngineOptions& options, int
 SchedulerOptions scheduler_options(const EngineOptions& options, int64_t max_context,
                                    int64_t num_blocks) {
   const auto kept = static_cast<int64_t>(options.prefix_fraction * static_cast<double>(num_blocks));
-  return {options.max_batch, options.prefill_tokens, max_context, num_blocks, kept};
+  return {options.max_batch,    options.prefill_tokens,
+          options.mixed_tokens, max_context,
+          num_blocks,           kept};
+}
+
+StepCosts::Shape cost_shape(const Transformer& model) {
+  const TransformerConfig& c = model.config();
+  const auto layers = static_cast<double>(c.num_layers),
+             hidden = static_cast<double>(c.hidden_size);
+  const double queries = static_cast<double>(c.q_size());
+  const double keys = static_cast<double>(c.kv_size());
+  const double multiplied =
+      layers * hidden * (2 * queries + 2 * keys + 3 * static_cast<double>(c.intermediate_size));
+  const double read = multiplied + hidden * static_cast<double>(c.vocab_size);
+  const auto bytes = static_cast<double>(c10::elementSize(model.dtype()));
+  const double weight_bytes = model.is_rounded() ? 1 : bytes;
+  return {2 * layers * keys * bytes / (read * weight_bytes),
+          4 * layers * queries / (2 * multiplied)};
 }
 
 std::vector<StepSpan> spans_of(const StepPlan& plan) {
@@ -61,35 +79,59 @@ EngineCore::EngineCore(const Transformer& model, const Tokenizer* tokenizer,
       cache_(model.num_layers(), model.head_shape(), model.dtype(), scheduler_.pool().num_blocks(),
              model.final_norm_weight().device()),
       runner_(make_step_runner(device, model, cache_,
-                               {options.max_batch, max_context, options.cuda_graphs})) {}
+                               {options.max_batch, max_context, options.cuda_graphs})),
+      costs_(cost_shape(model)) {}
 
-void EngineCore::step() {
-  StepPlan plan;
+void EngineCore::plan() {
+  plan_ = {};
   try {
-    plan = scheduler_.plan();
-    scheduler_.apply(plan, compute(plan));
+    plan_ = scheduler_.plan(costs_);
   } catch (const std::exception& e) {
-    scheduler_.fail(plan, std::string("the engine failed: ") + e.what());
+    fail(e);
   }
 }
 
-StepResult EngineCore::compute(const StepPlan& plan) {
+void EngineCore::compute() {
+  if (plan_.spans.empty() && plan_.edits.empty()) return;
+  try {
+    const StepResult result = compute_plan();
+    learn(result.seconds);
+    scheduler_.apply(plan_, result);
+  } catch (const std::exception& e) {
+    fail(e);
+  }
+  plan_ = {};
+}
+
+void EngineCore::fail(const std::exception& error) {
+  scheduler_.fail(plan_, std::string("the engine failed: ") + error.what());
+}
+
+StepResult EngineCore::compute_plan() {
   const auto start = Clock::now();
-  for (const BlockEdit& edit : plan.edits) {
+  for (const BlockEdit& edit : plan_.edits) {
     edit.from == kZeros ? cache_.clear(edit.block) : cache_.copy(edit.from, edit.block);
   }
   StepResult result;
-  if (plan.spans.empty()) return result;
-  const at::Tensor logits = runner_->forward(spans_of(plan));
+  if (plan_.spans.empty()) return result;
+  const at::Tensor logits = runner_->forward(spans_of(plan_));
   std::vector<kernels::SampleArgs> draws;
   std::vector<int64_t> rows;
-  for (const PlannedDraw& draw : plan.draws) {
+  for (const PlannedDraw& draw : plan_.draws) {
     draws.push_back(draw.args);
     rows.push_back(draw.row);
   }
   result.samples = runner_->sample(logits, std::move(draws), rows);
   result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   return result;
+}
+
+// On a GPU only a step that draws has ended when its call returns.
+void EngineCore::learn(double seconds) {
+  unmeasured_ = unmeasured_ + plan_.work;
+  unmeasured_s_ += seconds;
+  if (plan_.draws.empty()) return;
+  costs_.learn(std::exchange(unmeasured_, {}), std::exchange(unmeasured_s_, 0.0));
 }
 
 }  // namespace weft

@@ -20,18 +20,29 @@ class EngineCore {
   EngineCore(const Transformer& model, const Tokenizer* tokenizer, const EngineOptions& options,
              int64_t max_context, const ComputeDevice& device);
 
-  /// Plans and computes one step. Where that throws, every request ends as failed.
-  void step();
+  /// Plans the next step, so that the scheduler's statistics are those of the step. Only where
+  /// there is work.
+  void plan();
+
+  /// Computes what was planned, and learns what it took. Where either throws, every request ends as
+  /// failed.
+  void compute();
 
   Scheduler& scheduler() { return scheduler_; }
   StepRunner& runner() { return *runner_; }
 
  private:
-  StepResult compute(const StepPlan& plan);
+  StepResult compute_plan();
+  void learn(double seconds);
+  void fail(const std::exception& error);
 
   Scheduler scheduler_;
   KvCache cache_;
   std::unique_ptr<StepRunner> runner_;
+  StepPlan plan_;
+  StepCosts costs_;
+  StepWork unmeasured_;  // of steps that may have gone on when their call returned
+  double unmeasured_s_ = 0;
 };
 
 }  // namespace weft

@@ -12,6 +12,7 @@ void EngineOptions::validate() const {
   };
   check(max_batch >= 1, "max_batch", "at least 1, got " + std::to_string(max_batch));
   check(prefill_tokens >= 1, "prefill_tokens", "at least 1, got " + std::to_string(prefill_tokens));
+  check(mixed_tokens >= 0, "mixed_tokens", "at least 0, got " + std::to_string(mixed_tokens));
   check(max_context >= 0, "max_context", "at least 0, got " + std::to_string(max_context));
   check(kv_mb >= 0, "kv_mb", "at least 0, got " + std::to_string(kv_mb));
   check(prefix_fraction >= 0 && prefix_fraction <= 1, "prefix_fraction",

@@ -7,7 +7,8 @@ namespace weft {
 
 struct EngineOptions {
   int64_t max_batch = 64;         ///< sequences decoded together
-  int64_t prefill_tokens = 2048;  ///< most prompt tokens in one prefill step
+  int64_t prefill_tokens = 2048;  ///< most prompt tokens in one step
+  int64_t mixed_tokens = 0;       ///< of a step that also decodes; 0: by what steps take
   int64_t max_context = 0;        ///< tokens of prompt + completion, 0: the model's limit
   double kv_fraction = 0.2;       ///< share of the device's available memory for the KV cache
   int64_t kv_mb = 0;              ///< size of the KV cache in MiB; 0: by kv_fraction
@@ -17,7 +18,11 @@ struct EngineOptions {
   template <class V>
   void visit(V& v) {
     v("max_batch", max_batch, "sequences decoded together");
-    v("prefill_tokens", prefill_tokens, "most prompt tokens in one prefill step");
+    v("prefill_tokens", prefill_tokens, "most prompt tokens in one step");
+    v("mixed_tokens", mixed_tokens,
+      "most prompt tokens in a step that also decodes, 0: as many as make it take about three "
+      "times "
+      "what it takes without");
     v("max_context", max_context, "tokens of prompt and completion, 0: the model's limit");
     v("kv_fraction", kv_fraction, "share of available memory for the KV cache");
     v("kv_mb", kv_mb, "size of the KV cache in MiB, 0: by kv_fraction");
@@ -29,21 +34,26 @@ struct EngineOptions {
   void validate() const;
 };
 
-/// Counters since construction, and the state of the KV cache.
+/// Counters since construction, and the state of the engine.
 struct EngineStats {
   int64_t prefill_tokens = 0;  ///< of prompts, a shared one once, and of texts computed again
   int64_t prompt_tokens = 0;   ///< of prompts that were let in
   int64_t cached_tokens = 0;   ///< of those: not computed, as earlier texts began alike
   int64_t decoded_tokens = 0;  ///< tokens sampled
   int64_t logprob_tokens = 0;  ///< given ids whose logprobs were computed
-  int64_t decode_steps = 0;
-  int64_t preemptions = 0;  ///< times that a sequence or a prompt lost its blocks to an older one
-  double prefill_s = 0;     ///< seconds spent in prefill steps
-  double decode_s = 0;
-  int64_t running = 0;  ///< sequences being decoded
-  int64_t queued = 0;   ///< requests that wait
+  int64_t decode_steps = 0;    ///< steps that decoded, with prompts beside it or not
+  int64_t preemptions = 0;     ///< times that a sequence or a prompt lost its blocks
+  double prefill_s = 0;  ///< seconds of steps, but for what decoding in them is expected to take
+  double decode_s = 0;   ///< the other seconds of steps
+  /// Prompts that are being computed, and choices that have a slot: those that steps decode, and
+  /// those whose text is computed again.
+  int64_t running = 0;
+  /// Requests that were submitted and not let in, those included that the engine has not looked at
+  /// yet: nothing of them has been computed. A choice that waits in the middle of its text, or for
+  /// others of its request, counts neither here nor there.
+  int64_t queued = 0;
   int64_t kv_blocks_total = 0;
-  int64_t kv_blocks_used = 0;  ///< held by requests
+  int64_t kv_blocks_used = 0;  ///< held by requests and by texts that are held for later ones
   int64_t kv_blocks_idle = 0;  ///< kept for later prompts; they make way
 };
 

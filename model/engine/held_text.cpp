@@ -29,12 +29,6 @@ void Scheduler::let_go(HeldText& held) {
   update_stats();
 }
 
-// Whether so many blocks are to be had, if need be from what was held longest.
-bool Scheduler::has_room(int64_t blocks) {
-  while (available() < blocks && !held_.empty()) let_go(*held_.front());
-  return available() >= blocks;
-}
-
 // Full blocks that the head of the text is known to have: of a held text, or of the prefix index.
 std::vector<int32_t> Scheduler::share_known(const Group& group, std::span<const int32_t> text) {
   HeldText* held = group.request->begins_with.get();

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/rng.h"
 
 namespace weft {
 
@@ -25,8 +24,16 @@ int64_t Scheduler::blocks_needed(int64_t prompt_tokens, int64_t max_tokens) cons
 int64_t Scheduler::add(std::unique_ptr<EngineRequest> request) {
   const auto prompt = static_cast<int64_t>(request->prompt.size());
   const int64_t id = ++last_id_;
+  const bool joins =
+      request->job != 0 && request->job == newest_job_.first && jobs_.contains(newest_job_.second);
+  if (!joins) {
+    newest_job_ = {request->job, id};
+    jobs_[id].since = ++clock_;
+  }
   Group& group = groups_[id];
   group.id = id;
+  group.job = &jobs_.at(newest_job_.second);
+  ++group.job->requests;
   group.max_new =
       std::min<int64_t>(request->request.sampling.max_tokens, options_.max_context - prompt);
   group.finished.resize(request->request.n);
@@ -36,20 +43,19 @@ int64_t Scheduler::add(std::unique_ptr<EngineRequest> request) {
   return id;
 }
 
-StepPlan Scheduler::plan() {
+StepPlan Scheduler::plan(const StepCosts& costs) {
   end_cancelled();
-  admit();
-  advance_groups();
-  StepPlan plan;
-  add_prefilling(plan);
-  if (plan.spans.empty()) add_decoding(plan);
-  if (plan.spans.empty()) {  // the last sequence made room, for an older one
-    advance_groups();
-    add_prefilling(plan);
-    if (plan.spans.empty()) add_decoding(plan);
+  grant_wishes();
+  make_room_to_decode();
+  if (slots_ == 0) {  // the last sequence made room, for an older one
+    grant_wishes();
+    make_room_to_decode();
   }
+  StepPlan plan;
+  std::vector<Chunk> chosen = choose_decoding(plan, costs);
+  choose_prefilling(plan, costs, chosen);
+  add_spans(plan, std::move(chosen));
   plan.edits = std::exchange(edits_, {});
-  sweep();
   update_stats();
   WEFT_ASSERT(!plan.spans.empty() || groups_.empty());
   return plan;
@@ -61,9 +67,10 @@ void Scheduler::apply(const StepPlan& plan, const StepResult& result) {
   for (size_t i = 0; i < plan.draws.size(); ++i) take_sample(plan.draws[i], result.samples[i]);
   stats_.prefill_tokens += plan.prefilled;
   stats_.decode_steps += plan.decoded > 0;
-  (plan.decoded > 0 ? stats_.decode_s : stats_.prefill_s) += result.seconds;
+  stats_.prefill_s += result.seconds * plan.prefill_share;
+  stats_.decode_s += result.seconds * (1 - plan.prefill_share);
   sweep();
-  advance_groups();  // what ends at its first token does not wait for another step
+  grant_wishes();  // what ends at its first token does not wait for another step
   update_stats();
 }
 
@@ -95,95 +102,6 @@ void Scheduler::end_cancelled() {
     if (flag && flag->load()) end_group(group, ResponseStatus::kCancelled, "cancelled");
   }
   sweep();
-}
-
-// Texts to compute again come first; prompts wait while the batch is full.
-std::vector<Scheduler::Chunk> Scheduler::choose_chunks() {
-  std::vector<Chunk> waiting;
-  for (auto& [id, group] : groups_) {
-    for (Sequence& s : group.running) {
-      if (s.state == SequenceState::kPrefilling) {
-        waiting.push_back({&group, &s, s.length - s.computed});
-      }
-    }
-  }
-  if (num_running_ < options_.max_batch) {
-    for (auto& [id, group] : groups_) {
-      if (group.prompt.state != SequenceState::kPrefilling) continue;
-      waiting.push_back({&group, nullptr, group.prompt_size() - group.prompt.computed});
-    }
-  }
-  int64_t budget = options_.prefill_tokens;
-  std::vector<Chunk> chosen;
-  for (Chunk& chunk : waiting) {
-    chunk.count = std::min(budget, chunk.count);
-    if (chunk.count == 0) break;
-    budget -= chunk.count;
-    chosen.push_back(chunk);
-  }
-  std::stable_sort(chosen.begin(), chosen.end(), [](const Chunk& a, const Chunk& b) {
-    return a.group->request->lora.get() < b.group->request->lora.get();
-  });
-  return chosen;
-}
-
-void Scheduler::add_prefilling(StepPlan& plan) {
-  int64_t row = 0;
-  int first_draws = static_cast<int>(most_first_draws(options_.max_batch));
-  for (const Chunk& chunk : choose_chunks()) plan_chunk(plan, chunk, row, first_draws);
-}
-
-// `row` is the next of the logits; `first_draws` is how many first tokens the step may still draw,
-// one of each prompt beyond that.
-void Scheduler::plan_chunk(StepPlan& plan, const Chunk& chunk, int64_t& row, int& first_draws) {
-  const auto& [group, sequence, count] = chunk;
-  const CachedText& text = sequence ? *sequence : group->prompt;
-  const std::vector<int32_t> ids = sequence ? text_of(*group, *sequence) : group->request->prompt;
-  const int64_t end = text.computed + count;
-  const bool draws = !sequence && end == group->prompt_size() && group->firsts.empty();
-  plan.spans.push_back({group->id,
-                        sequence ? sequence->choice : kPrompt,
-                        {ids.begin() + text.computed, ids.begin() + end},
-                        text.computed,
-                        text.blocks,
-                        group->request->lora.get(),
-                        draws});
-  plan.prefilled += count;
-  if (!draws) return;
-  const int num = std::clamp(first_draws, 1, group->request->request.n - group->drawn);
-  for (int i = 0; i < num; ++i) plan.draws.push_back(draw_of(*group, group->drawn + i, 0, row));
-  first_draws -= num;
-  ++row;
-}
-
-void Scheduler::add_decoding(StepPlan& plan) {
-  make_room_to_decode();
-  std::vector<std::pair<const Group*, const Sequence*>> rows;
-  for (const auto& [id, group] : groups_) {
-    for (const Sequence& s : group.running) {
-      if (s.state == SequenceState::kDecoding) rows.emplace_back(&group, &s);
-    }
-  }
-  std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
-    return a.first->request->lora.get() < b.first->request->lora.get();
-  });
-  for (const auto& [group, s] : rows) {
-    const int64_t position = std::ssize(s->builder.completion().ids);
-    plan.draws.push_back(draw_of(*group, s->choice, position, plan.decoded++));
-    plan.spans.push_back(
-        {group->id, s->choice, {s->next}, s->length, s->blocks, group->request->lora.get(), true});
-  }
-}
-
-// The logits are the runner's to fill in.
-PlannedDraw Scheduler::draw_of(const Group& group, int choice, int64_t position,
-                               int64_t row) const {
-  const SamplingParams& s = group.request->request.sampling;
-  return {group.id,
-          choice,
-          row,
-          {nullptr, 0, philox_uniform(s.seed, choice, position), static_cast<float>(s.temperature),
-           static_cast<float>(s.top_p), static_cast<float>(s.min_p), s.top_k}};
 }
 
 Scheduler::Group* Scheduler::find(int64_t request) {
@@ -220,7 +138,7 @@ void Scheduler::take_computed(const PlannedSpan& span) {
   Sequence& s = *find(*group, span.choice);
   s.computed = end;
   s.length = std::max(s.length, end);
-  if (end == s.length) s.state = SequenceState::kDecoding;
+  if (end == s.length) set_state(*group, s, SequenceState::kDecoding);
 }
 
 void Scheduler::take_sample(const PlannedDraw& draw, const kernels::SampleResult& sample) {
@@ -262,40 +180,30 @@ void Scheduler::end_sequence(Group& group, std::list<Sequence>::iterator sequenc
   prefixes_.keep(group.request->lora, text_of(group, *sequence), sequence->blocks);
   if (group.request->hold_as) hold(group, *sequence);
   group.finished[sequence->choice] = sequence->builder.take();
-  release_blocks(*sequence);
+  set_state(group, *sequence, SequenceState::kEnded);
+  pool_.release_all(sequence->blocks);
   group.running.erase(sequence);
-  --num_running_;
+  ++group.ended;
+  --group.job->choices;
+  --choices_;
   if (group.running.empty() && !group.starting()) end_group(group, ResponseStatus::kOk, "");
 }
 
-// Known blocks were computed without harm, and others may read them.
-void Scheduler::clear_from(size_t first, const std::vector<int32_t>& blocks) {
-  for (size_t b = first; b < blocks.size(); ++b) edits_.push_back({blocks[b], kZeros});
-}
-
-// Before a token was drawn after it, a prompt may have left NaN in the cache.
-void Scheduler::release_prompt(Group& group) {
-  CachedText& prompt = group.prompt;
-  if (group.drawn == 0) clear_from(prompt.known_blocks, prompt.blocks);
-  pool_.release_all(prompt.blocks);
-  prompt.computed = 0;
-}
-
-void Scheduler::release_blocks(Sequence& sequence) {
-  num_active_ -= !sequence.blocks.empty();
-  pool_.release_all(sequence.blocks);
-}
-
 void Scheduler::end_group(Group& group, ResponseStatus status, const std::string& error) {
+  const bool failed = status == ResponseStatus::kFailed;
   for (Sequence& s : group.running) {
-    if (status == ResponseStatus::kFailed) clear_from(s.known_blocks, s.blocks);
-    release_blocks(s);
+    if (failed) clear_from(s.known_blocks, s.blocks);
+    set_state(group, s, SequenceState::kEnded);
+    pool_.release_all(s.blocks);
     group.finished[s.choice] = s.builder.take();
   }
-  num_running_ -= std::ssize(group.running);
   group.running.clear();
-  if (status == ResponseStatus::kFailed) group.drawn = 0;
+  if (failed) group.drawn = 0;
   release_prompt(group);
+  const int64_t left = group.is_in ? group.request->request.n - group.ended : 0;
+  group.job->choices -= left;
+  choices_ -= left;
+  --group.job->requests;
   TextResponse response;
   response.status = status;
   response.error = error;
@@ -319,15 +227,18 @@ void Scheduler::answer() {
 
 void Scheduler::sweep() {
   std::erase_if(groups_, [](const auto& entry) { return !entry.second.request; });
+  std::erase_if(jobs_, [](const auto& entry) { return entry.second.requests == 0; });
 }
 
 void Scheduler::update_stats() {
   stats_.kv_blocks_used = pool_.num_used();
   stats_.kv_blocks_idle = pool_.num_idle();
-  stats_.running = num_running_;
-  stats_.queued = std::count_if(groups_.begin(), groups_.end(), [](const auto& entry) {
-    return entry.second.running.empty() && entry.second.prompt.blocks.empty();
-  });
+  stats_.running = slots_;
+  stats_.queued = 0;
+  for (const auto& [id, group] : groups_) {
+    stats_.running += group.prompt.state == SequenceState::kPrefilling;
+    stats_.queued += !group.is_in;
+  }
 }
 
 }  // namespace weft

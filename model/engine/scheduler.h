@@ -1,16 +1,20 @@
 /// Continuous batching: which texts are computed in each step, and in which blocks of the cache.
 /// Plans without tensors; a runner computes the plan. Used by the engine's thread alone.
 ///
-/// Requests come in as there is room for their prompts. When the cache is full, the youngest
-/// sequence loses its blocks and is computed again later (preemption by recompute,
-/// arXiv:2309.06180, section 4.5); the oldest request always fits alone, so that every request
-/// ends.
+/// A step decodes every sequence that has a slot, and computes as much of the prompts beside them
+/// as their wait allows (chunked prefill, arXiv:2403.02310). Slots are shared between jobs, which
+/// are the requests that were submitted together: a free one goes to the job that has fewest, and
+/// where none is free, a job with at least two more gives one up. When the cache is full, sequences
+/// lose their blocks and are computed again later (preemption by recompute, arXiv:2309.06180,
+/// section 4.5): those without a slot first, then the youngest. A job keeps one as long as others
+/// have more, and the oldest request always fits alone, so that every request ends.
 #pragma once
 
 #include <deque>
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -21,13 +25,15 @@
 #include "model/engine/engine_request.h"
 #include "model/engine/prefix_index.h"
 #include "model/engine/sequence.h"
+#include "model/engine/step_costs.h"
 #include "model/engine/step_plan.h"
 
 namespace weft {
 
 struct SchedulerOptions {
-  int64_t max_batch = 64;         ///< sequences decoded together
+  int64_t max_batch = 64;         ///< slots: sequences decoded together
   int64_t prefill_tokens = 2048;  ///< most prompt tokens in one step
+  int64_t mixed_tokens = 0;       ///< of a step that also decodes; 0: by StepCosts
   int64_t max_context = 0;        ///< tokens of prompt and completion
   int64_t num_blocks = 0;         ///< of the cache
   int64_t kept_blocks = 0;        ///< most that may keep text for later prompts
@@ -39,12 +45,17 @@ enum class SequenceState {
   kPrefilling,  ///< has its blocks; some of it is to be computed, for the first time or again
   kReady,       ///< a prompt that is computed, for the choices that are to start
   kDecoding,    ///< its next token is to be computed
+  kPaused,      ///< has its blocks but no slot
   kPreempted,   ///< its blocks were taken; it is computed again when there is room
   kEnded,
 };
 
 class Scheduler {
  public:
+  /// A step that computes prompts beside sequences is to take at most so many times what the
+  /// sequences take alone.
+  static constexpr double kMixedStep = 3;
+
   /// `tokenizer` is borrowed and may be null.
   Scheduler(const SchedulerOptions& options, const Tokenizer* tokenizer,
             std::vector<int32_t> eos_ids);
@@ -55,10 +66,10 @@ class Scheduler {
   /// Blocks that a request of this prompt holds at most while one choice is decoded. Any thread.
   int64_t blocks_needed(int64_t prompt_tokens, int64_t max_tokens) const;
 
-  /// The next step. Lets requests in, and gives and takes blocks; every plan must come back by
-  /// apply, fail or end_all before the next. Has spans where there is work, and at
-  /// most most_draws(max_batch) draws.
-  StepPlan plan();
+  /// The next step: has spans where there is work, and at most most_draws(max_batch) draws. Gives
+  /// and takes slots and blocks. `costs` decides how the work is cut into steps, never what comes
+  /// of it. Each plan must come back by apply, fail or end_all before the next.
+  StepPlan plan(const StepCosts& costs);
 
   /// Takes what the plan's step gave. A draw without a token fails its request.
   void apply(const StepPlan& plan, const StepResult& result);
@@ -99,22 +110,32 @@ class Scheduler {
     int64_t computed = 0;
   };
   // One choice. The cache is to hold the first `length` tokens of its text, which is the prompt and
-  // what was sampled but for `next`.
+  // what was sampled but for `next`. Has a slot while it is prefilled or decoded.
   struct Sequence : CachedText {
     int choice;
     int64_t length;
     int32_t next;
     CompletionBuilder builder;
   };
+  // Requests that were submitted together.
+  struct Job {
+    int64_t requests = 0;  // not ended
+    int64_t slots = 0;
+    int64_t choices = 0;  // of requests that were let in, not ended
+    int64_t since = 0;    // when `slots` last changed, or the job came
+  };
   // One request. The prompt has blocks while choices are to be started.
   struct Group {
     std::unique_ptr<EngineRequest> request;  // null: ended
     int64_t id = 0;
+    Job* job = nullptr;
     CachedText prompt;
-    int64_t cached_tokens = 0;                 // of the prompt, when it was first let in
+    bool is_in = false;                        // was let in
+    int64_t cached_tokens = 0;                 // of the prompt, when it was
     std::deque<kernels::SampleResult> firsts;  // tokens of the choices from `started` on
     int drawn = 0;                             // choices whose first token was drawn
     int started = 0;
+    int ended = 0;
     std::list<Sequence> running;
     std::vector<Completion> finished;
     int64_t max_new = 0;
@@ -122,54 +143,85 @@ class Scheduler {
     int64_t prompt_size() const { return static_cast<int64_t>(request->prompt.size()); }
     bool starting() const { return started < request->request.n; }
   };
-  // Tokens to compute of a prompt, or of a sequence that was preempted.
+  // What a group wants next.
+  enum class Want { kSlot, kResume, kStart, kDraw, kPrompt };
+  struct Wish {
+    Want want;
+    Group* group;
+    Sequence* sequence;  // of kSlot and kResume
+    std::pair<int64_t, int64_t> turn;
+  };
+  // Of the jobs with a request that was let in.
+  struct Census {
+    int64_t jobs = 0;
+    int64_t most_slots = 0;
+    int64_t without_slot = 0;
+    int64_t contested = 0;  // slots of those that want more
+  };
+  // Tokens to compute: the next one of a sequence, of a prompt, of a sequence that was preempted.
   struct Chunk {
     Group* group;
     Sequence* sequence;  // null: the prompt
     int64_t count;
+    int draws = 0;  // tokens to be sampled after it
+
+    const CachedText& text() const { return sequence ? *sequence : group->prompt; }
   };
 
-  // admission.cpp: who gets blocks, and who loses them
-  int64_t available() const { return pool_.num_free() + pool_.num_idle(); }
+  // admission.cpp: who gets slots and blocks
+  void grant_wishes();
+  std::optional<Wish> next_wish(bool no_room);
+  Census count_jobs() const;
+  std::optional<Wish> wish_of(Group& group, bool no_room, const Census& census);
+  bool may_enter(const Job& job, const Census& census) const;
+  bool grant(const Wish& wish);
   int32_t new_block();
   bool claim(const Group& group, int64_t blocks, bool own_prompt_too = false);
   bool complete_blocks(const Group& group, std::vector<int32_t>& blocks, int64_t total,
                        bool own_prompt_too = false);
-  void admit();
   bool let_in(Group& group);
-  void advance_groups();
-  bool advance(Group& group);
+  bool resume(Group& group, Sequence& sequence);
   bool draw_more(Group& group);
   bool start_choice(Group& group);
-  bool resume(Group& group, Sequence& sequence);
+  void set_state(const Group& group, Sequence& sequence, SequenceState state);
+
+  // preemption.cpp: who loses them
+  using Holder = std::pair<Group*, Sequence*>;  // no sequence: the prompt
+  int64_t available() const { return pool_.num_free() + pool_.num_idle(); }
+  const Job& largest_job() const;
+  template <class Fits>
+  Holder youngest_sequence(const Fits& fits);
+  void pause_one();
+  bool has_room(int64_t blocks);
   void make_room_to_decode();
-  std::pair<Group*, Sequence*> youngest(const Group* oldest = nullptr);
-  void preempt(Group& group, Sequence* sequence);
+  Holder youngest(const Job* job, const Group* oldest);
+  void preempt(Holder holder);
+  void clear_from(size_t first, const std::vector<int32_t>& blocks);
+  void release_prompt(Group& group);
 
   // held_text.cpp: texts that outlive their requests
   void hold(Group& group, Sequence& sequence);
-  bool has_room(int64_t blocks);
   std::vector<int32_t> share_known(const Group& group, std::span<const int32_t> text);
   int64_t copy_tail(const Group& group, size_t full, int64_t most,
                     const std::vector<int32_t>& blocks);
 
+  // step_choice.cpp: what a step computes
+  std::vector<Chunk> choose_decoding(StepPlan& plan, const StepCosts& costs);
+  void choose_prefilling(StepPlan& plan, const StepCosts& costs, std::vector<Chunk>& chosen);
+  std::vector<Chunk> texts_to_compute();
+  void share_first_draws(const std::vector<size_t>& complete, std::vector<Chunk>& chosen) const;
+  void add_spans(StepPlan& plan, std::vector<Chunk> chunks) const;
+  PlannedDraw draw_of(const Group& group, int choice, int64_t position, int64_t row) const;
+
   void end_cancelled();
-  void add_decoding(StepPlan& plan);
-  void add_prefilling(StepPlan& plan);
-  std::vector<Chunk> choose_chunks();
-  void plan_chunk(StepPlan& plan, const Chunk& chunk, int64_t& row, int& first_draws);
   void take_computed(const PlannedSpan& span);
   void take_sample(const PlannedDraw& draw, const kernels::SampleResult& sample);
-  PlannedDraw draw_of(const Group& group, int choice, int64_t position, int64_t row) const;
+  void push(Group& group, std::list<Sequence>::iterator sequence,
+            const kernels::SampleResult& sample);
   std::vector<int32_t> text_of(const Group& group, const Sequence& sequence) const;
   Group* find(int64_t request);
   static std::list<Sequence>::iterator find(Group& group, int choice);
-  void push(Group& group, std::list<Sequence>::iterator sequence,
-            const kernels::SampleResult& sample);
   void end_sequence(Group& group, std::list<Sequence>::iterator sequence);
-  void clear_from(size_t first, const std::vector<int32_t>& blocks);
-  void release_prompt(Group& group);
-  void release_blocks(Sequence& sequence);
   void end_group(Group& group, ResponseStatus status, const std::string& error);
   void sweep();
   void update_stats();
@@ -179,11 +231,14 @@ class Scheduler {
   const std::vector<int32_t> eos_ids_;
   BlockPool pool_;
   PrefixIndex prefixes_;
-  std::vector<BlockEdit> edits_;     // of the next plan
-  int64_t num_running_ = 0;          // choices started and not ended
-  int64_t num_active_ = 0;           // of those, with blocks
-  std::map<int64_t, Group> groups_;  // in order of arrival; ended ones have no request
+  std::vector<BlockEdit> edits_;            // of the next plan
+  std::map<int64_t, Group> groups_;         // in order of arrival; ended ones have no request
+  std::map<int64_t, Job> jobs_;             // by the number of their first request
+  std::pair<int64_t, int64_t> newest_job_;  // EngineRequest::job, and its place in jobs_
   int64_t last_id_ = 0;
+  int64_t slots_ = 0;    // taken
+  int64_t choices_ = 0;  // Job::choices of all
+  int64_t clock_ = 0;    // of Job::since
   std::vector<std::pair<std::unique_ptr<EngineRequest>, TextResponse>> ended_;  // not yet answered
   std::list<HeldText*> held_;  // with blocks, that used longest ago first; not owned
   EngineStats stats_;

@@ -11,30 +11,42 @@ void Scheduler::check() const {
   const auto hold = [&](const std::vector<int32_t>& blocks) {
     for (const int32_t block : blocks) ++holders[block];
   };
-  int64_t running = 0, active = 0;
+  std::map<const Job*, Job> counted;
+  int64_t slots = 0, choices = 0;
   for (const auto& [id, group] : groups_) {
     WEFT_ASSERT(group.request);
+    Job& job = counted[group.job];
+    ++job.requests;
+    job.choices += group.is_in ? group.request->request.n - group.ended : 0;
     hold(group.prompt.blocks);
+    const SequenceState prompt = group.prompt.state;
+    const bool has = prompt == SequenceState::kPrefilling || prompt == SequenceState::kReady;
+    WEFT_ASSERT(group.prompt.blocks.empty() != has);
+    WEFT_ASSERT(group.is_in == (prompt != SequenceState::kWaiting));
+    WEFT_ASSERT(group.drawn == group.started + std::ssize(group.firsts));
+    WEFT_ASSERT(group.started == group.ended + std::ssize(group.running));
     for (const Sequence& s : group.running) {
       hold(s.blocks);
-      ++running;
-      active += !s.blocks.empty();
+      job.slots += s.state == SequenceState::kPrefilling || s.state == SequenceState::kDecoding;
       WEFT_ASSERT(s.blocks.empty() == (s.state == SequenceState::kPreempted));
-      WEFT_ASSERT(s.computed <= s.length);
-      WEFT_ASSERT((s.state == SequenceState::kDecoding) <= (s.computed == s.length));
       WEFT_ASSERT(s.blocks.empty() || std::ssize(s.blocks) >= blocks_for(s.length));
+      WEFT_ASSERT(s.state != SequenceState::kDecoding || s.computed == s.length);
+      WEFT_ASSERT(s.state != SequenceState::kPrefilling || s.computed < s.length);
     }
-    const bool holds = !group.prompt.blocks.empty();
-    WEFT_ASSERT(holds == (group.prompt.state == SequenceState::kPrefilling ||
-                          group.prompt.state == SequenceState::kReady));
-    WEFT_ASSERT(group.drawn == group.started + std::ssize(group.firsts));
   }
+  for (const auto& [first, job] : jobs_) {
+    const Job& own = counted[&job];
+    WEFT_ASSERT(job.requests == own.requests && job.slots == own.slots);
+    WEFT_ASSERT(job.choices == own.choices);
+    slots += job.slots;
+    choices += job.choices;
+  }
+  WEFT_ASSERT(slots == slots_ && slots <= options_.max_batch && choices == choices_);
   for (const HeldText* held : held_) hold(held->blocks);
-  WEFT_ASSERT(running == num_running_ && active == num_active_);
   int64_t kept = 0;
   for (int32_t block = 0; block < pool_.num_blocks(); ++block) {
     const int32_t by_index = pool_.references(block) - holders[block];
-    WEFT_ASSERT(by_index == 0 || by_index == 1);
+    WEFT_ASSERT(by_index == pool_.is_kept(block));
     kept += by_index;
   }
   WEFT_ASSERT(kept == prefixes_.num_blocks());

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/engine/step_costs.h"
 #include "model/kernels/kernel_table.h"
 
 namespace weft {
@@ -50,8 +51,10 @@ struct StepPlan {
   std::vector<BlockEdit> edits;
   std::vector<PlannedSpan> spans;
   std::vector<PlannedDraw> draws;
-  int64_t decoded = 0;    ///< spans that are the next token of a sequence
-  int64_t prefilled = 0;  ///< tokens of the other spans
+  int64_t decoded = 0;       ///< spans that are the next token of a sequence
+  int64_t prefilled = 0;     ///< tokens of the other spans
+  StepWork work;             ///< of all spans
+  double prefill_share = 0;  ///< of the step's time that the other spans are expected to add
 };
 
 /// What came of a plan.

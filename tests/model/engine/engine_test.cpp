@@ -318,6 +318,29 @@ TEST(Engine, NanWeightsFailTheirRequestAlone) {
   expect_idle_and_empty(*engine);
 }
 
+// The engine is held in the answer of the first request, when it has let the second one in; what
+// comes meanwhile waits in its queue.
+TEST(Engine, CountsWhatWaitsBesideWhatRuns) {
+  EngineOptions options = small_options();
+  options.max_batch = 1;
+  const auto engine = tiny_engine(options);
+  std::promise<void> seen, counted;
+  std::vector<TextModel::Submission> first(3, {request_of(random_ids(5, 1)), [](TextResponse) {}});
+  first[0].request.sampling.max_tokens = 1;
+  first[0].done = [&](TextResponse) {
+    seen.set_value();
+    counted.get_future().wait();
+  };
+  engine->submit_all(std::move(first));
+  seen.get_future().wait();
+  EXPECT_EQ(engine->stats().running, 1);
+  EXPECT_EQ(engine->stats().queued, 1);
+  for (int i = 0; i < 2; ++i) engine->submit(request_of(random_ids(5, 2)), [](TextResponse) {});
+  EXPECT_EQ(engine->stats().queued, 3);
+  counted.set_value();
+  expect_idle_and_empty(*engine);
+}
+
 TEST(Engine, DestructionCancelsWhatRuns) {
   std::promise<ResponseStatus> status;
   {

@@ -96,7 +96,7 @@ class FakeEngine {
 
   /// Plans, computes and applies one step; the plan.
   StepPlan step() {
-    const StepPlan plan = scheduler.plan();
+    const StepPlan plan = scheduler.plan(costs);
     scheduler.apply(plan, compute(plan));
     scheduler.answer();
     return plan;
@@ -126,7 +126,8 @@ class FakeEngine {
   Scheduler scheduler;
   std::map<int64_t, TextResponse> responses;
   const Lora* broken = nullptr;  ///< an adapter whose logits are not finite
-  double seconds_of_step = 0.01;
+  /// A reading of the weights takes as long as 16 tokens, and attention nothing.
+  StepCosts costs{StepCosts::Shape{}};
 
  private:
   int32_t& slot(const PlannedSpan& span, int64_t t) {
@@ -186,7 +187,7 @@ inline StepResult FakeEngine::compute(const StepPlan& plan) {
     for (int64_t t = 0; t < span.start + std::ssize(span.ids); ++t) text.push_back(slot(span, t));
   }
   StepResult result;
-  result.seconds = seconds_of_step;
+  result.seconds = costs.seconds(plan.work);
   for (const PlannedDraw& draw : plan.draws) {
     const auto& [text, lora] = rows.at(draw.row);
     result.samples.push_back(lora && lora == broken ? kernels::SampleResult()

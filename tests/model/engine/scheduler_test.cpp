@@ -237,7 +237,7 @@ TEST(Scheduler, AStepThatCannotBeComputedFailsEverythingAndLeavesNothing) {
   const int64_t first = engine.submit(prompt_of(100), 9, 2), second = engine.submit(prompt_of(9));
   engine.step();
   engine.step();
-  engine.scheduler.fail(engine.scheduler.plan(), "no memory");
+  engine.scheduler.fail(engine.scheduler.plan(engine.costs), "no memory");
   engine.scheduler.answer();
   for (const int64_t id : {first, second}) {
     EXPECT_EQ(engine.responses.at(id).status, ResponseStatus::kFailed);

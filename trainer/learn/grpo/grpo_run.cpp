@@ -52,6 +52,13 @@ SandboxOptions sandbox_options(const GrpoConfig& config) {
   return options;
 }
 
+// With `exact`, what is computed together must not depend on the clock.
+EngineOptions engine_options(const GrpoConfig& config) {
+  EngineOptions options = config.engine;
+  if (config.exact && options.mixed_tokens == 0) options.mixed_tokens = options.prefill_tokens;
+  return options;
+}
+
 /// The models of a run: the policy's engine, the worker, the KL reference.
 struct Models {
   Policy policy;
@@ -65,15 +72,15 @@ struct Models {
       : policy(open_policy({config.model, config.dtype, config.device}, config.learn, config.seed,
                            checkpoint)) {
     engine = std::make_unique<Engine>(policy.model, policy.tokenizer, policy.chat_template,
-                                      config.engine, config.model);
+                                      engine_options(config), config.model);
     if (policy.lora) engine->set_adapter(kPolicyAdapter, policy.lora);
     if (config.worker.kind == ModelKind::kRemote) {
       separate_worker = std::make_unique<RemoteModel>(config.worker.remote);
     } else if (!config.shares_worker()) {
       const ModelOptions& worker = config.worker;
-      auto local =
-          Engine::from_directory(worker.model.empty() ? config.model : worker.model,
-                                 worker.dtype.empty() ? config.dtype : worker.dtype, config.engine);
+      auto local = Engine::from_directory(worker.model.empty() ? config.model : worker.model,
+                                          worker.dtype.empty() ? config.dtype : worker.dtype,
+                                          engine_options(config));
       worker_engine = local.get();
       separate_worker = std::move(local);
     }
