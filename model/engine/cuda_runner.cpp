@@ -85,6 +85,7 @@ void CudaRunner::start() {
     if (graphs_) bucket->graph = context_.capture(run_bucket, bucket.get());
     buckets_[rows] = std::move(bucket);
   }
+  rest();
 }
 
 void CudaRunner::run_bucket(void* bucket) {

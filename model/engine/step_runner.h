@@ -29,7 +29,7 @@ class StepRunner {
   virtual ~StepRunner() = default;
 
   /// Called once, by the thread that makes all other calls, before them: makes it the device's and
-  /// records what is replayed later.
+  /// records what is replayed later. Nothing is under way when it returns.
   virtual void start() {}
 
   /// Which products run, and how far logprobs of one text computed in different batches may differ:

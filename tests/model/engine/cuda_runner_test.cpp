@@ -214,6 +214,18 @@ TEST_F(CudaRunner, WeightsThatAreWrittenOnTheDeviceAreWaitedFor) {
   EXPECT_NE(mine[0].choices[0].logprobs, mine[2].choices[0].logprobs);
 }
 
+// What was run before its recording is over, with graphs and without.
+TEST_F(CudaRunner, NothingIsUnderWayOnceItHasStarted) {
+  for (const bool graphs : {true, false}) {
+    EngineOptions options = small_options();
+    options.cuda_graphs = graphs;
+    for (int i = 0; i < 5; ++i) {
+      const auto engine = gpu_engine(tiny("tiny_llama"), options);
+      for (const NamedParameter& p : engine->model().parameters()) p.tensor->mul_(0.5);
+    }
+  }
+}
+
 // A request that ends in the middle of its prompt leaves nothing under way.
 TEST_F(CudaRunner, NothingIsUnderWayOnceItIsIdle) {
   EngineOptions options = small_options();
