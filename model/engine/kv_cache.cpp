@@ -6,17 +6,25 @@
 
 namespace weft {
 
+namespace {
+
+// A block of all layers is one piece on the CPU: memory is cleared in pages of 2 MiB when first
+// written, which takes milliseconds each, and where layers lie apart a step that begins a block may
+// have to wait for one in every layer. Kernels of GPUs want the blocks of a layer in one piece.
+at::Tensor make_blocks(int64_t num_layers, const kernels::HeadShape& shape, at::ScalarType dtype,
+                       int64_t num_blocks, at::Device device) {
+  const int64_t heads = shape.kv_heads, size = shape.block_size();
+  if (device.is_cpu()) return kernels::mapped_tensor({num_blocks, num_layers, heads, size}, dtype);
+  return at::zeros({num_layers, num_blocks, heads, size}, at::TensorOptions(dtype).device(device))
+      .transpose(0, 1);
+}
+
+}  // namespace
+
 KvCache::KvCache(int64_t num_layers, const kernels::HeadShape& shape, at::ScalarType dtype,
-                 int64_t num_blocks, at::Device device) {
-  if (!device.is_cpu()) {
-    together_ = at::zeros({num_layers, num_blocks, shape.kv_heads, shape.block_size()},
-                          at::TensorOptions(dtype).device(device));
-  }
-  for (int64_t l = 0; l < num_layers; ++l) {
-    layers_.push_back(device.is_cpu() ? kernels::mapped_tensor(
-                                            {num_blocks, shape.kv_heads, shape.block_size()}, dtype)
-                                      : together_.select(0, l));
-  }
+                 int64_t num_blocks, at::Device device)
+    : blocks_(make_blocks(num_layers, shape, dtype, num_blocks, device)) {
+  for (int64_t l = 0; l < num_layers; ++l) layers_.push_back(blocks_.select(1, l));
 }
 
 int64_t KvCache::block_bytes(int64_t num_layers, const kernels::HeadShape& shape,
@@ -26,15 +34,9 @@ int64_t KvCache::block_bytes(int64_t num_layers, const kernels::HeadShape& shape
 }
 
 void KvCache::copy(int32_t from, int32_t to) {
-  if (together_.defined()) {
-    together_.select(1, to).copy_(together_.select(1, from));
-    return;
-  }
-  for (const at::Tensor& layer : layers_) layer.select(0, to).copy_(layer.select(0, from));
+  blocks_.select(0, to).copy_(blocks_.select(0, from));
 }
 
-void KvCache::clear(int32_t block) {
-  for (const at::Tensor& layer : layers_) layer.select(0, block).zero_();
-}
+void KvCache::clear(int32_t block) { blocks_.select(0, block).zero_(); }
 
 }  // namespace weft

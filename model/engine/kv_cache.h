@@ -12,7 +12,7 @@ namespace weft {
 
 class KvCache {
  public:
-  /// On the CPU, reserves address space for `num_blocks` blocks in each layer; pages are committed
+  /// On the CPU, reserves address space for `num_blocks` blocks of all layers; pages are committed
   /// when first written. Elsewhere takes the memory at once. Throws Error if there is no room.
   KvCache(int64_t num_layers, const kernels::HeadShape& shape, at::ScalarType dtype,
           int64_t num_blocks, at::Device device = at::kCPU);
@@ -21,7 +21,7 @@ class KvCache {
   static int64_t block_bytes(int64_t num_layers, const kernels::HeadShape& shape,
                              at::ScalarType dtype);
 
-  /// [num_blocks, kv_heads, block_size] of one layer. What a block holds where is the kernels'
+  /// [num_blocks, kv_heads, block_size] of one layer, each block contiguous. What a block holds where is the kernels'
   /// affair: AttendArgs for the CPU, cuda_library.h for GPUs.
   const at::Tensor& layer(int64_t l) const { return layers_[l]; }
 
@@ -31,7 +31,7 @@ class KvCache {
   void clear(int32_t block);
 
  private:
-  at::Tensor together_;  // all layers where they are one tensor: [L, ...]
+  at::Tensor blocks_;  // [num_blocks, L, kv_heads, block_size]
   std::vector<at::Tensor> layers_;
 };
 

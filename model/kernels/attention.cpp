@@ -101,7 +101,11 @@ class PagedTiles {
  public:
   PagedTiles(const at::Tensor& qkv, const at::Tensor& cache, const std::vector<PagedSpan>& spans,
              const HeadShape& shape)
-      : qkv_(qkv), cache_(cache), spans_(spans), shape_(shape) {
+      : qkv_(qkv),
+        cache_(data<T>(cache)),
+        block_stride_(cache.stride(0)),
+        spans_(spans),
+        shape_(shape) {
     for (int64_t s = 0; s < std::ssize(spans); ++s) {
       for (int64_t t = 0; t < spans[s].num_tokens; t += kTileTokens) {
         for (int64_t g = 0; g < shape.kv_heads; ++g) {
@@ -147,8 +151,7 @@ class PagedTiles {
   }
 
   T* block(int64_t i, int64_t b) const {
-    return data<T>(cache_) +
-           (span(i).blocks[b] * shape_.kv_heads + items_[i].kv_head) * shape_.block_size();
+    return cache_ + span(i).blocks[b] * block_stride_ + items_[i].kv_head * shape_.block_size();
   }
 
   // For each block of tile i the one that is read kFetchAheadBytes later, in this tile or in the
@@ -169,7 +172,9 @@ class PagedTiles {
     return ahead;
   }
 
-  const at::Tensor &qkv_, &cache_;
+  const at::Tensor& qkv_;
+  T* const cache_;
+  const int64_t block_stride_;
   const std::vector<PagedSpan>& spans_;
   const HeadShape& shape_;
   std::vector<TileItem> items_;

@@ -53,8 +53,9 @@ struct PagedSpan {
   const int32_t* blocks;  ///< block table of the sequence
 };
 
-/// Stores the keys and values of the rows in `cache` [num_blocks, kv_heads, block_size], then
-/// attends from each row to its sequence up to itself. Returns [T, heads dim].
+/// Stores the keys and values of the rows in `cache` [num_blocks, kv_heads, block_size], of which
+/// each block is contiguous, then attends from each row to its sequence up to itself. Returns [T,
+/// heads dim].
 at::Tensor paged_attention(const at::Tensor& qkv, const at::Tensor& cache,
                            const std::vector<PagedSpan>& spans, const HeadShape& shape);
 
