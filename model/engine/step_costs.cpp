@@ -14,52 +14,58 @@ double squared(double x) { return x * x; }
 }  // namespace
 
 StepWork StepCosts::decoding(int64_t rows, int64_t context) const {
-  return {shape_.reads_per_token * static_cast<double>(context), static_cast<double>(rows)};
+  return {shape_.reads_per_token * static_cast<double>(context), static_cast<double>(rows), 0};
 }
 
 StepWork StepCosts::prefilling(int64_t start, int64_t count) const {
   const auto n = static_cast<double>(count), before = static_cast<double>(start);
   const double pairs = n * before + n * (n + 1) / 2;
-  return {shape_.reads_per_token * (before + n), n + shape_.products_per_pair * pairs};
+  return {shape_.reads_per_token * (before + n), 0, n + shape_.products_per_pair * pairs};
 }
 
 double StepCosts::seconds(const StepWork& work) const {
-  return std::hypot(read_s_ * work.reads, product_s_ * work.products);
+  return std::hypot(read_s_ * work.reads, decode_s_ * work.decoded + prefill_s_ * work.prefilled);
 }
 
 int64_t StepCosts::tokens_within(const StepWork& besides, int64_t start, double seconds) const {
   const auto fit = [&](int64_t end) {
     const double reads = besides.reads + shape_.reads_per_token * static_cast<double>(end);
     const double rest = squared(seconds) - squared(read_s_ * reads);
-    return tokens_of(start, std::sqrt(std::max(0.0, rest)) / product_s_ - besides.products);
+    const double tokens_s = std::sqrt(std::max(0.0, rest)) - decode_s_ * besides.decoded;
+    return tokens_of(start, tokens_s / prefill_s_ - besides.prefilled);
   };
   return fit(start + fit(start));  // what is read grows with the tokens: from above
 }
 
-// The root of n + p (n start + n (n + 1) / 2) = products, p the products of a pair.
-int64_t StepCosts::tokens_of(int64_t start, double products) const {
-  if (!(products > 0)) return 0;
+// The root of n + p (n start + n (n + 1) / 2) = prefilled, p the products of a pair.
+int64_t StepCosts::tokens_of(int64_t start, double prefilled) const {
+  if (!(prefilled > 0)) return 0;
   const double pair = shape_.products_per_pair;
   const double slope = 1 + pair * (static_cast<double>(start) + 0.5);
-  return static_cast<int64_t>(2 * products /
-                              (slope + std::sqrt(squared(slope) + 2 * pair * products)));
+  return static_cast<int64_t>(2 * prefilled /
+                              (slope + std::sqrt(squared(slope) + 2 * pair * prefilled)));
 }
 
-// Each part is corrected as far as it is to blame for the error (a projection, in logarithms).
+// A step teaches the part that it is mostly made of. Were the others corrected as well, then many
+// steps of one kind, which do not tell how their time is divided, would carry them away.
 void StepCosts::learn(const StepWork& work, double seconds) {
   const double expected = this->seconds(work);
   if (!(seconds > 0) || !(expected > 0)) return;
+  const double error = std::log(seconds / expected);
   if (!learnt_) {
-    read_s_ *= seconds / expected;
-    product_s_ *= seconds / expected;
+    for (double* part : {&read_s_, &decode_s_, &prefill_s_}) *part *= std::exp(error);
     learnt_ = true;
     return;
   }
-  const double reading = squared(read_s_ * work.reads / expected), multiplying = 1 - reading;
-  const double error = std::clamp(std::log(seconds / expected), -kMostError, kMostError);
-  const double step = kRate * error / (squared(reading) + squared(multiplying));
-  read_s_ *= std::exp(step * reading);
-  product_s_ *= std::exp(step * multiplying);
+  const double reading = squared(read_s_ * work.reads / expected);
+  const double decoding = decode_s_ * work.decoded, prefilling = prefill_s_ * work.prefilled;
+  // How much more a step takes where a part costs a little more, both in logarithms.
+  double *part = &read_s_, effect = reading;
+  if (reading <= 0.5) {
+    part = decoding > prefilling ? &decode_s_ : &prefill_s_;
+    effect = (1 - reading) * std::max(decoding, prefilling) / (decoding + prefilling);
+  }
+  *part *= std::exp(kRate * std::clamp(error, -kMostError, kMostError) / effect);
 }
 
 }  // namespace weft

@@ -7,17 +7,19 @@ namespace weft {
 
 /// Work of a step, or of several, in units of the model.
 struct StepWork {
-  double reads = 0;     ///< readings of all weights; keys and values by their size
-  double products = 0;  ///< tokens multiplied by all weights; attention by its operations
+  double reads = 0;  ///< readings of all weights; keys and values by their size
+  /// Tokens multiplied by all weights, attention by its operations: the next ones of sequences, and
+  /// those of prompts.
+  double decoded = 0, prefilled = 0;
 
   StepWork operator+(const StepWork& more) const {
-    return {reads + more.reads, products + more.products};
+    return {reads + more.reads, decoded + more.decoded, prefilled + more.prefilled};
   }
 };
 
 /// Seconds of a step by its work. What is read meanwhile hides behind the products or they behind
-/// it: a step takes sqrt((read_s reads)^2 + (product_s products)^2), which is within a tenth of
-/// decode steps of 1 to 64 sequences on two cores.
+/// it: a step takes sqrt((read_s reads)^2 + (decode_s decoded + prefill_s prefilled)^2). The two
+/// kinds of tokens differ in what a product of few rows or many costs, and in their attention.
 class StepCosts {
  public:
   /// Attention beside the weights.
@@ -26,12 +28,12 @@ class StepCosts {
     double products_per_pair = 0;  ///< operations of a query and a key, over those of a token
   };
 
-  /// `read_s` and `product_s` are a guess until something was learnt; only their quotient counts.
-  explicit StepCosts(const Shape& shape, double read_s = 16, double product_s = 1)
-      : shape_(shape), read_s_(read_s), product_s_(product_s) {}
+  /// `read_s` and `token_s` are a guess until something was learnt; only their quotient counts.
+  explicit StepCosts(const Shape& shape, double read_s = 16, double token_s = 1)
+      : shape_(shape), read_s_(read_s), decode_s_(token_s), prefill_s_(token_s) {}
 
   /// One reading of the weights: what every step does.
-  static StepWork step() { return {1, 0}; }
+  static StepWork step() { return {1, 0, 0}; }
 
   /// One more token of each of `rows` sequences, which see `context` tokens in all.
   StepWork decoding(int64_t rows, int64_t context) const;
@@ -49,10 +51,10 @@ class StepCosts {
   void learn(const StepWork& work, double seconds);
 
  private:
-  int64_t tokens_of(int64_t start, double products) const;
+  int64_t tokens_of(int64_t start, double prefilled) const;
 
   Shape shape_;
-  double read_s_, product_s_;
+  double read_s_, decode_s_, prefill_s_;
   bool learnt_ = false;
 };
 

@@ -13,19 +13,20 @@ constexpr StepCosts::Shape kShape{1e-4, 3e-4};
 
 TEST(StepCosts, AddUpReadingAndMultiplyingAsTheyOverlap) {
   const StepCosts costs(kShape, 8, 1);
-  EXPECT_DOUBLE_EQ(costs.seconds({1, 0}), 8);
-  EXPECT_DOUBLE_EQ(costs.seconds({1, 6}), 10);
+  EXPECT_DOUBLE_EQ(costs.seconds({1, 0, 0}), 8);
+  EXPECT_DOUBLE_EQ(costs.seconds({1, 6, 0}), 10);
+  EXPECT_DOUBLE_EQ(costs.seconds({1, 2, 4}), 10);
   const StepWork decoding = costs.decoding(4, 1000);
   EXPECT_DOUBLE_EQ(decoding.reads, 0.1);
-  EXPECT_DOUBLE_EQ(decoding.products, 4);
+  EXPECT_DOUBLE_EQ(decoding.decoded, 4);
 }
 
 TEST(StepCosts, AChunkCostsWhatItsTokensCostOneByOne) {
   const StepCosts costs(kShape);
-  double products = 0;
-  for (int64_t t = 0; t < 50; ++t) products += costs.prefilling(1000 + t, 1).products;
-  EXPECT_NEAR(costs.prefilling(1000, 50).products, products, 1e-9);
-  EXPECT_GT(costs.prefilling(1000, 50).products, 1.2 * costs.prefilling(0, 50).products);
+  double prefilled = 0;
+  for (int64_t t = 0; t < 50; ++t) prefilled += costs.prefilling(1000 + t, 1).prefilled;
+  EXPECT_NEAR(costs.prefilling(1000, 50).prefilled, prefilled, 1e-9);
+  EXPECT_GT(costs.prefilling(1000, 50).prefilled, 1.2 * costs.prefilling(0, 50).prefilled);
 }
 
 TEST(StepCosts, TokensWithinABoundFillIt) {
@@ -61,6 +62,26 @@ TEST(StepCosts, AreLearntFromMeasuredSteps) {
     costs.learn(work, machine.seconds(work) * (0.9 + 0.2 * rng.uniform()));
   }
   EXPECT_LT(worst, std::log(1.25));
+}
+
+// A token of a prompt costs more than the next one of a sequence, and a minute of mixed steps does
+// not change what sequences are expected to take alone.
+TEST(StepCosts, ManyStepsOfOneKindTeachNothingOfTheOther) {
+  StepCosts costs(kShape);
+  const StepWork alone = StepCosts::step() + costs.decoding(8, 2400);
+  for (int i = 0; i < 40; ++i) costs.learn(alone, 10e-3);
+  Rng rng(3);
+  for (int i = 0; i < 600; ++i) {
+    const int64_t start = 10 * i, most = costs.tokens_within(alone, start, 30e-3);
+    const int64_t count = std::max<int64_t>(1, most);
+    const StepWork work = alone + costs.prefilling(start, count);
+    costs.learn(work, (10e-3 + 3e-3 * static_cast<double>(count)) * (0.95 + 0.2 * rng.uniform()));
+    if (i >= 20) {
+      EXPECT_LE(count, 8);
+      EXPECT_GE(count, 4);
+    }
+  }
+  EXPECT_NEAR(costs.seconds(alone), 10e-3, 0.1e-3);
 }
 
 TEST(StepCosts, OneStepThatOthersHeldUpChangesLittle) {
