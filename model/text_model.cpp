@@ -46,12 +46,15 @@ TextResponse TextModel::complete(TextRequest request) {
 std::vector<TextResponse> TextModel::complete_all(std::vector<TextRequest> requests) {
   std::vector<TextResponse> responses(requests.size());
   std::latch pending(static_cast<std::ptrdiff_t>(requests.size()));
+  std::vector<Submission> submissions;
   for (size_t i = 0; i < requests.size(); ++i) {
-    submit(std::move(requests[i]), [&responses, &pending, i](TextResponse response) {
-      responses[i] = std::move(response);
-      pending.count_down();
-    });
+    submissions.push_back(
+        {std::move(requests[i]), [&responses, &pending, i](TextResponse response) {
+           responses[i] = std::move(response);
+           pending.count_down();
+         }});
   }
+  submit_all(std::move(submissions));
   pending.wait();
   return responses;
 }

@@ -125,56 +125,69 @@ WEFT_INLINE float soften(float* scores, const AttendArgs<T>& a, int64_t row, int
   return factor;
 }
 
+// Query rows [row, row + R) and the blocks from b on, kChunkBlocks or as many as they see. `peak`
+// and `sum` are those of the rows.
 template <class T, int R>
-void attend_rows(const AttendArgs<T>& a, int64_t row) {
+WEFT_INLINE void attend_chunk(const AttendArgs<T>& a, int64_t row, int64_t b, float* peak,
+                              float* sum) {
   const int64_t dim = a.dim;
   float* out = a.out + row * dim;
-  float peak[R], sum[R] = {}, factor[R];
+  int32_t furthest = 0;
+  for (int i = 0; i < R; ++i) furthest = furthest < a.limit[row + i] ? a.limit[row + i] : furthest;
+  if (a.base[b] >= furthest) return;
+  int64_t blocks = a.num_blocks - b < kChunkBlocks ? a.num_blocks - b : kChunkBlocks;
+  while (blocks > 1 && a.base[b + blocks - 1] >= furthest) --blocks;
+  const T* const* fetched = a.fetched && row == 0 ? a.fetched + b : nullptr;
+  float factor[R];
   alignas(64) float scores[R * kChunkTokens];
   alignas(64) T weights[R * kChunkTokens];
-  int32_t furthest = 0;
+  chunk_scores<T, R>(a.q + row * dim, dim, a.blocks + b, blocks, scores, fetched);
   for (int i = 0; i < R; ++i) {
+    factor[i] = soften(scores + i * kChunkTokens, a, row + i, b, blocks, weights + i * kChunkTokens,
+                       &peak[i], &sum[i]);
+  }
+  int64_t d = 0;
+  for (; d + 64 <= dim; d += 64) {
+    add_values<T, R, 4>(weights, factor, a.blocks + b, blocks, dim, d, out, fetched);
+  }
+  for (; d < dim; d += 16) {
+    add_values<T, R, 1>(weights, factor, a.blocks + b, blocks, dim, d, out, fetched);
+  }
+}
+
+constexpr int64_t kStripRows = 64;
+
+// Query rows [row, row + rows), at most kStripRows: all of them see a chunk of keys while it is in
+// the first cache.
+template <class T>
+void attend_strip(const AttendArgs<T>& a, int64_t row, int64_t rows) {
+  float peak[kStripRows], sum[kStripRows];
+  float* out = a.out + row * a.dim;
+  int32_t furthest = 0;
+  for (int64_t i = 0; i < rows; ++i) {
     peak[i] = kNegativeInfinity;
+    sum[i] = 0;
     furthest = furthest < a.limit[row + i] ? a.limit[row + i] : furthest;
   }
-  for (int64_t i = 0; i < R * dim; ++i) out[i] = 0;
+  for (int64_t i = 0; i < rows * a.dim; ++i) out[i] = 0;
   for (int64_t b = 0; b < a.num_blocks && a.base[b] < furthest; b += kChunkBlocks) {
-    int64_t blocks = a.num_blocks - b < kChunkBlocks ? a.num_blocks - b : kChunkBlocks;
-    while (blocks > 1 && a.base[b + blocks - 1] >= furthest) --blocks;
-    const T* const* fetched = a.fetched && row == 0 ? a.fetched + b : nullptr;
-    chunk_scores<T, R>(a.q + row * dim, dim, a.blocks + b, blocks, scores, fetched);
-    for (int i = 0; i < R; ++i) {
-      factor[i] = soften(scores + i * kChunkTokens, a, row + i, b, blocks,
-                         weights + i * kChunkTokens, &peak[i], &sum[i]);
-    }
-    int64_t d = 0;
-    for (; d + 64 <= dim; d += 64) {
-      add_values<T, R, 4>(weights, factor, a.blocks + b, blocks, dim, d, out, fetched);
-    }
-    for (; d < dim; d += 16) {
-      add_values<T, R, 1>(weights, factor, a.blocks + b, blocks, dim, d, out, fetched);
-    }
+    int64_t i = 0;
+    for (; i + 4 <= rows; i += 4) attend_chunk<T, 4>(a, row + i, b, peak + i, sum + i);
+    if (rows - i == 3) attend_chunk<T, 3>(a, row + i, b, peak + i, sum + i);
+    if (rows - i == 2) attend_chunk<T, 2>(a, row + i, b, peak + i, sum + i);
+    if (rows - i == 1) attend_chunk<T, 1>(a, row + i, b, peak + i, sum + i);
   }
-  for (int i = 0; i < R; ++i) {
+  for (int64_t i = 0; i < rows; ++i) {
     const float inverse = 1.0f / sum[i];
-    for (int64_t d = 0; d < dim; ++d) out[i * dim + d] *= inverse;
+    for (int64_t d = 0; d < a.dim; ++d) out[i * a.dim + d] *= inverse;
     a.lse[row + i] = peak[i] + std::log(sum[i]);
   }
 }
 
 template <class T>
 void attend(const AttendArgs<T>& a) {
-  int64_t row = 0;
-  for (; row + 4 <= a.rows; row += 4) attend_rows<T, 4>(a, row);
-  switch (a.rows - row) {
-    case 3:
-      return attend_rows<T, 3>(a, row);
-    case 2:
-      return attend_rows<T, 2>(a, row);
-    case 1:
-      return attend_rows<T, 1>(a, row);
-    default:
-      return;
+  for (int64_t row = 0; row < a.rows; row += kStripRows) {
+    attend_strip(a, row, a.rows - row < kStripRows ? a.rows - row : kStripRows);
   }
 }
 
