@@ -54,7 +54,7 @@ class Scheduler {
  public:
   /// A step that computes prompts beside sequences is to take at most so many times what the
   /// sequences take alone.
-  static constexpr double kMixedStep = 3;
+  static constexpr double kMixedStep = 2.5;
 
   /// `tokenizer` is borrowed and may be null.
   Scheduler(const SchedulerOptions& options, const Tokenizer* tokenizer,

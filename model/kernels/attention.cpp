@@ -95,6 +95,9 @@ void forward_packed(const at::Tensor& qkv, const PackedLayout& layout, const Hea
   });
 }
 
+// Of a span that would be one tile for each head: more than one, so that threads can share it.
+constexpr int64_t kShortTileTokens = 4;
+
 // Tiles of the new tokens of paged sequences.
 template <class T>
 class PagedTiles {
@@ -107,9 +110,11 @@ class PagedTiles {
         spans_(spans),
         shape_(shape) {
     for (int64_t s = 0; s < std::ssize(spans); ++s) {
-      for (int64_t t = 0; t < spans[s].num_tokens; t += kTileTokens) {
+      const int64_t tokens = spans[s].num_tokens;
+      const int64_t tile = tokens <= kTileTokens ? kShortTileTokens : kTileTokens;
+      for (int64_t t = 0; t < tokens; t += tile) {
         for (int64_t g = 0; g < shape.kv_heads; ++g) {
-          items_.push_back({s, g, t, std::min(spans[s].num_tokens, t + kTileTokens)});
+          items_.push_back({s, g, t, std::min(tokens, t + tile)});
         }
       }
     }
