@@ -1,6 +1,7 @@
 #include "tests/support/fiber_block.h"
 
 #include <stdexcept>
+#include <utility>
 
 namespace weft::test {
 namespace {
@@ -25,7 +26,7 @@ FiberBlock::FiberBlock(int threads) : fibers_(threads), warps_(threads / kWarp) 
 }
 
 void FiberBlock::run(std::array<int64_t, 3> grid, int64_t shared_bytes, const Body& body) {
-  shared_.resize(static_cast<size_t>(shared_bytes / 16 + 1));
+  shared_.resize(shared_bytes);
   for (place_[2] = 0; place_[2] < grid[2]; ++place_[2]) {
     for (place_[1] = 0; place_[1] < grid[1]; ++place_[1]) {
       for (place_[0] = 0; place_[0] < grid[0]; ++place_[0]) run_block(body);
@@ -37,7 +38,11 @@ void FiberBlock::enter(uint32_t low, uint32_t high) {
   auto* self = reinterpret_cast<FiberBlock*>(static_cast<uintptr_t>(high) << 32 | low);
   Fiber& fiber = self->fibers_[self->current_];
   while (true) {
-    (*self->body_)(*self);
+    try {
+      (*self->body_)(*self);
+    } catch (...) {
+      self->thrown_ = std::current_exception();
+    }
     fiber.done = true;
     if (_setjmp(fiber.place) == 0) _longjmp(self->scheduler_, 1);
   }
@@ -62,7 +67,7 @@ void FiberBlock::resume(Fiber& fiber) {
 void FiberBlock::run_block(const Body& body) {
   body_ = &body;
   block_barrier_ = {};
-  std::memset(static_cast<void*>(shared_.data()), 0x7f, shared_.size() * sizeof(Sixteen));
+  shared_.begin_block();
   for (Warp& warp : warps_) warp.barrier = {};
   for (Fiber& fiber : fibers_) {
     fiber.done = false;
@@ -79,13 +84,20 @@ void FiberBlock::run_block(const Body& body) {
       if (fiber.done || (fiber.barrier && fiber.barrier->passed == fiber.passed)) continue;
       moved = true;
       resume(fiber);
+      if (thrown_) abandon();
     }
   }
   const bool all_done =
       std::all_of(fibers_.begin(), fibers_.end(), [](const Fiber& fiber) { return fiber.done; });
   if (all_done) return;
+  thrown_ = std::make_exception_ptr(std::logic_error("a barrier was not reached by all threads"));
+  abandon();
+}
+
+// Leaves the fibers where they are, for ever, and throws.
+void FiberBlock::abandon() {
   for (Fiber& fiber : fibers_) fiber.started = false;
-  throw std::logic_error("a barrier was not reached by all threads");
+  std::rethrow_exception(std::exchange(thrown_, nullptr));
 }
 
 void FiberBlock::wait(Barrier& barrier, int expected) {
@@ -93,6 +105,7 @@ void FiberBlock::wait(Barrier& barrier, int expected) {
   if (++barrier.arrived == expected) {
     barrier.arrived = 0;
     ++barrier.passed;
+    if (&barrier == &block_barrier_) shared_.pass_barrier();
     return;
   }
   fiber.barrier = &barrier;

@@ -9,17 +9,51 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "tests/support/shared_memory.h"
+
 namespace weft::test {
 
 /// The Block of model/device/cuda/simt.h. Fibers take turns in ascending order in even blocks of
-/// the grid and in descending order in odd ones, so that a missing barrier shows as a wrong result.
+/// the grid and in descending order in odd ones; what they do to shared memory is checked.
 class FiberBlock {
  public:
   using Body = std::function<void(FiberBlock&)>;
+
+  /// A pointer into shared memory whose every access is checked (see SharedMemory).
+  template <class T>
+  class Shared {
+   public:
+    class Place {
+     public:
+      operator T() const { return block_.template read_shared<T>(byte_); }
+      const Place& operator=(T value) const {
+        block_.write_shared(byte_, value);
+        return *this;
+      }
+      const Place& operator=(const Place& other) const { return *this = static_cast<T>(other); }
+      const Place& operator+=(T value) const { return *this = *this + value; }
+
+     private:
+      friend class Shared;
+      Place(FiberBlock& block, int64_t byte) : block_(block), byte_(byte) {}
+      FiberBlock& block_;
+      const int64_t byte_;
+    };
+
+    Place operator[](int64_t i) const { return {block_, byte_ + i * int64_t{sizeof(T)}}; }
+    Shared operator+(int64_t i) const { return {block_, byte_ + i * int64_t{sizeof(T)}}; }
+
+   private:
+    friend class FiberBlock;
+    Shared(FiberBlock& block, int64_t byte) : block_(block), byte_(byte) {}
+    FiberBlock& block_;
+    int64_t byte_;
+  };
 
   /// `threads` is a multiple of 32.
   explicit FiberBlock(int threads);
@@ -28,7 +62,7 @@ class FiberBlock {
 
   /// Runs the body with every thread of every block of the grid, one block after the other, each
   /// with `shared_bytes` of its own. std::logic_error if some threads wait at a barrier that the
-  /// others never reach.
+  /// others never reach, or what SharedMemory throws; the body's own exceptions go through.
   void run(std::array<int64_t, 3> grid, int64_t shared_bytes, const Body& body);
 
   int thread() const { return current_; }
@@ -36,7 +70,10 @@ class FiberBlock {
   int64_t x() const { return place_[0]; }
   int64_t y() const { return place_[1]; }
   int64_t z() const { return place_[2]; }
-  void* shared() { return shared_.data(); }
+  template <class T>
+  Shared<T> shared(int64_t byte) {
+    return {*this, byte};
+  }
   void sync() { wait(block_barrier_, size()); }
 
   template <class T>
@@ -68,6 +105,16 @@ class FiberBlock {
     std::array<Exchange, kWarp> values[2];  // in turn: no lane is two exchanges ahead of another
   };
 
+  template <class T>
+  T read_shared(int64_t byte) {
+    T value;
+    std::memcpy(&value, shared_.read(byte, sizeof(T), current_), sizeof(T));
+    return value;
+  }
+  template <class T>
+  void write_shared(int64_t byte, T value) {
+    std::memcpy(shared_.write(byte, sizeof(T), current_), &value, sizeof(T));
+  }
   template <class To, class From>
   static To bit_copy(const From& from) {
     To to{};
@@ -77,21 +124,20 @@ class FiberBlock {
   const std::array<Exchange, kWarp>& exchange(const Exchange& value);
   void wait(Barrier& barrier, int expected);
   void run_block(const Body& body);
+  void abandon();
   void prepare(Fiber& fiber);
   void resume(Fiber& fiber);
   static void enter(uint32_t low, uint32_t high);
 
   std::vector<Fiber> fibers_;
   std::vector<Warp> warps_;
-  struct alignas(16) Sixteen {
-    char bytes[16];
-  };
-  std::vector<Sixteen> shared_;
+  SharedMemory shared_;
   Barrier block_barrier_;
   std::array<int64_t, 3> place_{};
   jmp_buf scheduler_;
   const Body* body_ = nullptr;
   int current_ = 0;
+  std::exception_ptr thrown_;
 };
 
 }  // namespace weft::test

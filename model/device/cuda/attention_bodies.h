@@ -54,12 +54,12 @@ template <class T, class Block>
 WEFT_SIMT void attend_body(Block& block, const PagedAttention& a) {
   const int64_t row = block.x(), kv_head = block.y(), split = block.z();
   const int64_t group = a.heads / a.kv_heads, dim = a.head_dim, stored = stored_dim(dim);
-  float* q = reinterpret_cast<float*>(block.shared());
-  float* sums = q + group * dim;
-  float* weights = sums + group * dim;
-  float* peak = weights + group * kSlotTokens;
-  float* total = peak + group;
-  float* factor = total + group;
+  const auto q = block.template shared<float>(0);
+  const auto sums = q + group * dim;
+  const auto weights = sums + group * dim;
+  const auto peak = weights + group * kSlotTokens;
+  const auto total = peak + group;
+  const auto factor = total + group;
   const T* query = static_cast<const T*>(a.q) + row * a.q_stride + kv_head * group * dim;
   for (int64_t i = block.thread(); i < group * dim; i += block.size()) {
     q[i] = to_float(query[i]);
@@ -88,15 +88,16 @@ WEFT_SIMT void attend_body(Block& block, const PagedAttention& a) {
     }
     block.sync();
     for (int64_t h = block.thread(); h < group; h += block.size()) {
-      float* w = weights + h * kSlotTokens;
-      float highest = peak[h], sum = 0;
-      for (int64_t t = 0; t < count; ++t) highest = Max()(highest, w[t]);
+      const auto w = weights + h * kSlotTokens;
+      const float before = peak[h];
+      float highest = before, sum = 0;
+      for (int64_t t = 0; t < count; ++t) highest = Max()(highest, static_cast<float>(w[t]));
       for (int64_t t = 0; t < count; ++t) {
         const float e = expf(w[t] - highest);
         sum += e;
         w[t] = to_float(from_float<T>(e));
       }
-      factor[h] = expf(peak[h] - highest);
+      factor[h] = expf(before - highest);
       total[h] = total[h] * factor[h] + sum;
       peak[h] = highest;
     }

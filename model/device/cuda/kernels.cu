@@ -23,9 +23,12 @@ struct DeviceBlock {
   WEFT_SIMT int64_t x() const { return blockIdx.x; }
   WEFT_SIMT int64_t y() const { return blockIdx.y; }
   WEFT_SIMT int64_t z() const { return blockIdx.z; }
-  WEFT_SIMT void* shared() const {
+  template <class T>
+  using Shared = T*;
+  template <class T>
+  WEFT_SIMT T* shared(int64_t byte) const {
     extern __shared__ uint4 memory[];
-    return memory;
+    return reinterpret_cast<T*>(reinterpret_cast<char*>(memory) + byte);
   }
   WEFT_SIMT void sync() const { __syncthreads(); }
   template <class T>

@@ -30,7 +30,7 @@ WEFT_SIMT void add_rms_norm_body(Block& block, const AddRmsNorm& a) {
     }
     for (int j = 0; j < n; ++j) sum[0] += to_float(v.at[j]) * to_float(v.at[j]);
   }
-  reduce_block(block, sum, reinterpret_cast<float*>(block.shared()), Add());
+  reduce_block(block, sum, block.template shared<float>(0), Add());
   const float inverse = 1.0f / sqrtf(sum[0] / static_cast<float>(a.dim) + a.eps);
   for (int64_t i = block.thread() * n; i < a.dim; i += block.size() * n) {
     Pack<T> v = load_pack(x + i);

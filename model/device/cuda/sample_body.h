@@ -36,7 +36,7 @@ struct Row {
   float top;
   float inverse_temperature;
 
-  WEFT_SIMT uint64_t* scratch() const { return reinterpret_cast<uint64_t*>(block.shared()); }
+  WEFT_SIMT auto scratch() const { return block.template shared<uint64_t>(0); }
   WEFT_SIMT float weight_of(float logit) const { return expf((logit - top) * inverse_temperature); }
   WEFT_SIMT float weight(int64_t i) const { return weight_of(logits[i]); }
   WEFT_SIMT uint32_t key(int64_t i) const { return float_to_bits(weight(i)); }
@@ -66,7 +66,7 @@ WEFT_SIMT float row_top(Block& block, const float* logits, int64_t size) {
     value[0] = Max()(value[0], logit);
     if (logit != logit) value[1] = 1;
   });
-  reduce_block(block, value, reinterpret_cast<float*>(block.shared()), Max());
+  reduce_block(block, value, block.template shared<float>(0), Max());
   return value[1] > 0 ? NAN : value[0];
 }
 
@@ -92,7 +92,7 @@ WEFT_SIMT int64_t find_in_order(const Row<Block>& row, uint64_t target, Measure 
   uint64_t sum = 0;
   for (int64_t i = begin + lane; i < end; i += kWarp) sum += measure(i);
   sum = reduce_warp(block, sum, Add());
-  uint64_t* scratch = row.scratch();
+  const auto scratch = row.scratch();
   if (lane == 0) scratch[warp] = sum;
   block.sync();
   uint64_t before = 0;
@@ -116,7 +116,7 @@ WEFT_SIMT int64_t find_in_order(const Row<Block>& row, uint64_t target, Measure 
     }
   }
   block.sync();
-  const auto found = static_cast<int64_t>(scratch[0]);
+  const auto found = static_cast<int64_t>(static_cast<uint64_t>(scratch[0]));
   block.sync();
   return found;
 }
@@ -135,7 +135,7 @@ WEFT_SIMT uint32_t greatest_below(const Row<Block>& row, uint32_t high) {
     const uint32_t own = float_to_bits(row.weight_of(logit));
     if (own < high) key[0] = Max()(key[0], own);
   });
-  reduce_block(row.block, key, reinterpret_cast<uint32_t*>(row.block.shared()), Max());
+  reduce_block(row.block, key, row.block.template shared<uint32_t>(0), Max());
   return key[0];
 }
 

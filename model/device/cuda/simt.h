@@ -1,13 +1,15 @@
 /// What the bodies of the GPU kernels are written in: threads of a block, bf16, 16-byte loads.
 ///
 /// A body is a template over a `Block`, so that one source runs on both machines. The GPU's Block
-/// is in launch.cuh; tests drive the same bodies with one whose threads are fibers of the CPU. A
+/// is in kernels.cu; tests drive the same bodies with one whose threads are fibers of the CPU. A
 /// Block has
 ///   thread(), size()      index in the block, threads of the block (a multiple of 32)
 ///   x(), y(), z()         the block's place in the grid
-///   shared()              memory of the whole block, 16-byte aligned
+///   Shared<T>             pointer to T in the memory of the whole block: p[i] and p + i
+///   shared<T>(byte)       the T at that byte of it; byte 0 is 16-byte aligned
 ///   sync()                barrier of the block
-///   shuffle(value, lane)  `value` of another lane of this thread's 32; all 32 take part
+///   shuffle(value, lane)  `value` of another lane of this thread's 32, all of which take part; it
+///                         puts no order on memory (CUDA C++ Programming Guide, warp shuffle)
 ///   mma(c, a, b)          c += a b, the warp's bf16 tile product of 16 x 16 by 16 x 8 with the
 ///                         fragments of mma.sync.m16n8k16 (PTX ISA 8.0, section 9.7.13.4.8)
 #pragma once
@@ -130,10 +132,10 @@ WEFT_SIMT T reduce_warp(Block& block, T value, Op op) {
   return value;
 }
 
-/// Values of `op` over the block, for every thread, in place. `scratch` holds N of each warp and
-/// may be used again after the call.
-template <int N, class Block, class T, class Op>
-WEFT_SIMT void reduce_block(Block& block, T (&values)[N], T* scratch, Op op) {
+/// Values of `op` over the block, for every thread, in place. `scratch`, a Shared<T>, holds N of
+/// each warp and may be used again after the call.
+template <int N, class Block, class T, class Scratch, class Op>
+WEFT_SIMT void reduce_block(Block& block, T (&values)[N], Scratch scratch, Op op) {
   const int warps = block.size() / kWarp;
   WEFT_UNROLL
   for (int i = 0; i < N; ++i) {
@@ -144,7 +146,10 @@ WEFT_SIMT void reduce_block(Block& block, T (&values)[N], T* scratch, Op op) {
   WEFT_UNROLL
   for (int i = 0; i < N; ++i) {
     values[i] = scratch[i];
-    for (int w = 1; w < warps; ++w) values[i] = op(values[i], scratch[w * N + i]);
+    for (int w = 1; w < warps; ++w) {
+      const T other = scratch[w * N + i];
+      values[i] = op(values[i], other);
+    }
   }
   block.sync();
 }
