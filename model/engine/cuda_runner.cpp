@@ -55,9 +55,9 @@ CudaRunner::CudaRunner(const ComputeDevice& device, const Transformer& model, Kv
   ops::check_cuda_shape(config.hidden_size, config.intermediate_size, config.head_dim);
   ops::install_cuda_forms(device);
   const int64_t rows = bucket_size(max_batch_);
-  const int64_t row_inputs = 5 + blocks_for(max_context_);
+  const int64_t row_inputs = 6 + 4 * most_attend_parts(max_context_) + blocks_for(max_context_);
   const auto options = at::TensorOptions(model.device());
-  decode_inputs_ = at::empty({rows * row_inputs}, options.dtype(at::kInt));
+  decode_inputs_ = at::empty({rows * row_inputs + 2}, options.dtype(at::kInt));
   decode_logits_ = at::empty({rows, config.vocab_size}, options.dtype(at::kFloat));
   const int64_t draw_bytes = sizeof(kernels::SampleArgs) + sizeof(kernels::SampleResult);
   draws_ = at::empty({most_draws(max_batch_) * draw_bytes}, options.dtype(at::kByte));
@@ -104,7 +104,9 @@ std::string CudaRunner::numerics() const {
 // Copies a step to `on_device`, or to memory of its own; its `rows` are at least the host's.
 CudaRunner::Step CudaRunner::place(const StepRows& host, int64_t rows, bool with_context,
                                    const at::Tensor& on_device) {
-  const ops::HostPagedInputs inputs(host.spans, rows, with_context);
+  ops::HostPagedInputs inputs(host.spans, rows,
+                              with_context ? ops::PagedReads::kContext : ops::PagedReads::kItems);
+  if (on_device.defined()) inputs.max_items = rows * most_attend_parts(max_context_);
   std::vector<int32_t> packed = host.ids;
   packed.resize(rows, 0);
   const std::vector<int32_t> rest = inputs.packed();
@@ -118,8 +120,7 @@ CudaRunner::Step CudaRunner::place(const StepRows& host, int64_t rows, bool with
   WEFT_ASSERT(std::ssize(packed) <= all.numel());
   staging_.copy_to(all.data_ptr(), bytes);
   return {all.narrow(0, 0, rows),
-          ops::PagedInputs(inputs, all.narrow(0, rows, all.numel() - rows),
-                           model_.config().num_kv_heads, blocks_for(max_context_))};
+          ops::PagedInputs(inputs, all.narrow(0, rows, all.numel() - rows))};
 }
 
 at::Tensor CudaRunner::forward_rows(const Step& step, std::span<const AdapterRows> adapters,

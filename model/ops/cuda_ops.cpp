@@ -124,12 +124,10 @@ PackedPlanPtr CudaOps::plan_packed(const PackedBatch& batch, at::Device device) 
   auto plan = c10::make_intrusive<CudaPackedPlan>(batch);
   std::vector<kernels::PagedSpan> spans;
   std::vector<int32_t> blocks;
-  int64_t most_blocks = 1;
   for (int64_t s = 0; s < batch.num_sequences(); ++s) {
     if (batch.prefix[s] >= 0) refuse("rotary_attention of shared prompts");
     const int64_t length = batch.cu_seqlens[s + 1] - batch.cu_seqlens[s];
     const int64_t count = (length + kernels::kBlockTokens - 1) / kernels::kBlockTokens;
-    most_blocks = std::max(most_blocks, count);
     plan->num_blocks += count;
   }
   for (int64_t b = 0; b < plan->num_blocks; ++b) blocks.push_back(static_cast<int32_t>(b));
@@ -139,12 +137,12 @@ PackedPlanPtr CudaOps::plan_packed(const PackedBatch& batch, at::Device device) 
     spans.push_back({batch.cu_seqlens[s], length, 0, next});
     next += (length + kernels::kBlockTokens - 1) / kernels::kBlockTokens;
   }
-  const HostPagedInputs host(spans, batch.num_tokens(), /*with_context=*/true);
+  const HostPagedInputs host(spans, batch.num_tokens(), PagedReads::kBoth);
   const std::vector<int32_t> packed = host.packed();
   at::Tensor staged = at::empty({std::ssize(packed)}, at::kInt);
   std::copy(packed.begin(), packed.end(), staged.data_ptr<int32_t>());
   plan->storage = staged.to(device);
-  plan->inputs = PagedInputs(host, plan->storage, /*kv_heads=*/1, most_blocks);
+  plan->inputs = PagedInputs(host, plan->storage);
   return plan;
 }
 
@@ -166,14 +164,14 @@ at::Tensor CudaOps::paged_attention(const at::Tensor& qkv, const PagedInputs& in
                                     const kernels::HeadShape& shape) const {
   const at::Tensor out = at::empty({in.rows, shape.heads * shape.dim}, qkv.options());
   const at::Tensor partial =
-      at::empty({in.rows, shape.heads, in.splits, shape.dim + 2}, qkv.options().dtype(at::kFloat));
-  context_.check(
-      context_.kernels().paged_attention(
-          {qkv.const_data_ptr(), shape.row_size(), cache.const_data_ptr(), in.block_list,
-           in.first_block, in.lengths, partial.data_ptr<float>(), out.data_ptr(), in.rows,
-           shape.heads, shape.kv_heads, shape.dim, in.splits, shape.scale(), dtype_of(qkv)},
-          context_.stream()),
-      "paged_attention");
+      at::empty({in.max_items, shape.heads, shape.dim + 2}, qkv.options().dtype(at::kFloat));
+  context_.check(context_.kernels().paged_attention(
+                     {qkv.const_data_ptr(), shape.row_size(), cache.const_data_ptr(), in.block_list,
+                      in.first_block, in.lengths, in.items, in.num_items, in.first_slot,
+                      partial.data_ptr<float>(), out.data_ptr(), in.rows, shape.heads,
+                      shape.kv_heads, shape.dim, in.max_items, shape.scale(), dtype_of(qkv)},
+                     context_.stream()),
+                 "paged_attention");
   return out;
 }
 

@@ -10,8 +10,7 @@ namespace {
 using kernels::kBlockTokens;
 using kernels::PagedSpan;
 
-constexpr int64_t kWantedBlocks = 1536;  // of the attention's grid: what an H200 holds at once
-constexpr int64_t kMostSplits = 64;
+constexpr int64_t kItemWords = sizeof(cuda::AttendItem) / sizeof(int32_t);
 
 int32_t slot(const PagedSpan& span, int64_t t) {
   const int64_t block = span.blocks[t / kBlockTokens];
@@ -21,8 +20,9 @@ int32_t slot(const PagedSpan& span, int64_t t) {
 }  // namespace
 
 HostPagedInputs::HostPagedInputs(const std::vector<PagedSpan>& spans, int64_t num_rows,
-                                 bool with_context)
+                                 PagedReads reads)
     : rows(num_rows) {
+  const bool with_context = reads != PagedReads::kItems;
   if (with_context) row_ends = context_ends = {0};
   for (const PagedSpan& span : spans) {
     const int64_t end = span.start + span.num_tokens;
@@ -44,26 +44,32 @@ HostPagedInputs::HostPagedInputs(const std::vector<PagedSpan>& spans, int64_t nu
   WEFT_ASSERT(std::ssize(positions) <= rows);
   slots.resize(rows, -1);
   for (auto* array : {&positions, &first_block, &lengths}) array->resize(rows, 0);
+  if (reads != PagedReads::kContext) attention = plan_attention(lengths);
+  attention.first_slot.resize(rows + 1, 0);
+  max_items = std::ssize(attention.items);
+  for (int32_t& first : first_block) first += static_cast<int32_t>(max_items * kItemWords);
 }
 
 std::vector<int32_t> HostPagedInputs::packed() const {
   std::vector<int32_t> all;
   for (const auto* array : {&positions, &slots, &first_block, &lengths, &row_ends, &context_ends,
-                            &context_slots, &block_list}) {
+                            &context_slots, &attention.first_slot}) {
     all.insert(all.end(), array->begin(), array->end());
   }
+  all.push_back(static_cast<int32_t>(attention.items.size()));
+  for (const auto& [row, first, last, slot] : attention.items) {
+    all.insert(all.end(), {row, first, last, slot});
+  }
+  all.insert(all.end(), block_list.begin(), block_list.end());
   return all;
 }
 
-PagedInputs::PagedInputs(const HostPagedInputs& host, const at::Tensor& all, int64_t kv_heads,
-                         int64_t most_blocks)
+PagedInputs::PagedInputs(const HostPagedInputs& host, const at::Tensor& all)
     : rows(host.rows),
+      max_items(host.max_items),
       num_context(std::ssize(host.context_slots)),
       longest_span(host.longest_span),
       longest_context(host.longest_context) {
-  const int64_t wanted =
-      (kWantedBlocks + rows * kv_heads - 1) / std::max<int64_t>(1, rows * kv_heads);
-  splits = std::clamp<int64_t>(wanted, 1, std::min(kMostSplits, most_blocks));
   int64_t at = 0;
   const auto take = [&](int64_t count) {
     at += count;
@@ -77,7 +83,10 @@ PagedInputs::PagedInputs(const HostPagedInputs& host, const at::Tensor& all, int
   row_ends = take(std::ssize(host.row_ends));
   context_ends = take(std::ssize(host.context_ends));
   context_slots = pointer(num_context);
+  first_slot = pointer(rows + 1);
+  num_items = pointer(1);
   block_list = all.const_data_ptr<int32_t>() + at;
+  items = reinterpret_cast<const cuda::AttendItem*>(block_list);
 }
 
 }  // namespace weft::ops

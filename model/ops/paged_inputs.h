@@ -7,25 +7,32 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/device/attend_plan.h"
 #include "model/kernels/attention.h"
 
 namespace weft::ops {
+
+/// Which attention's inputs a step has.
+enum class PagedReads { kItems, kContext, kBoth };
 
 /// A step as the host writes it; names as in cuda_library.h.
 struct HostPagedInputs {
   int64_t rows = 0;
   std::vector<int32_t> positions, slots, first_block, lengths;  // [rows]
   std::vector<int32_t> block_list;
+  // For the decode kernel: its items, and how many of them there is room for.
+  AttendPlan attention;
+  int64_t max_items = 0;
   // For flash attention: every token that some row sees, span after span.
   std::vector<int32_t> context_slots;
   std::vector<int32_t> row_ends, context_ends;  // [spans + 1] from 0, or empty
   int64_t longest_span = 0, longest_context = 0;
 
   /// `num_rows` is at least the tokens of the spans; the rest have no slot and no context.
-  HostPagedInputs(const std::vector<kernels::PagedSpan>& spans, int64_t num_rows,
-                  bool with_context);
+  HostPagedInputs(const std::vector<kernels::PagedSpan>& spans, int64_t num_rows, PagedReads reads);
 
-  /// All arrays one behind the other, block_list last.
+  /// All arrays one behind the other. The items and then block_list come last, and are one array
+  /// to the kernels: first_block counts from the first item on.
   std::vector<int32_t> packed() const;
 };
 
@@ -36,17 +43,19 @@ struct PagedInputs {
   const int32_t* slots = nullptr;
   const int32_t* first_block = nullptr;
   const int32_t* lengths = nullptr;
+  const int32_t* first_slot = nullptr;
+  const int32_t* num_items = nullptr;
+  const cuda::AttendItem* items = nullptr;
+  int64_t max_items = 0;
   const int32_t* block_list = nullptr;
   const int32_t* context_slots = nullptr;
   int64_t num_context = 0;
   at::Tensor row_ends, context_ends;
   int64_t longest_span = 0, longest_context = 0;
-  int64_t splits = 1;  ///< of each context, computed side by side
 
   PagedInputs() = default;
-  /// `all`, int32 on the device, holds host.packed(). `most_blocks` bounds those of a context.
-  PagedInputs(const HostPagedInputs& host, const at::Tensor& all, int64_t kv_heads,
-              int64_t most_blocks);
+  /// `all`, int32 on the device, holds host.packed().
+  PagedInputs(const HostPagedInputs& host, const at::Tensor& all);
 };
 
 }  // namespace weft::ops

@@ -1,11 +1,12 @@
 #include "tests/support/emulated_gpu.h"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
 #include <type_traits>
 
-#include "model/device/cuda/attention_bodies.h"
+#include "model/device/cuda/attention_tile_body.h"
 #include "model/device/cuda/row_bodies.h"
 #include "model/device/cuda/sample_body.h"
 #include "tests/support/fake_device/fake_device.h"
@@ -23,8 +24,8 @@ FiberBlock& block() {
   thread_local FiberBlock fibers(64);
   return fibers;
 }
-FiberBlock& warp() {
-  thread_local FiberBlock fibers(kWarp);
+FiberBlock& tile_block() {
+  thread_local FiberBlock fibers(kTileWarps * kWarp);
   return fibers;
 }
 
@@ -80,18 +81,21 @@ void run_body(const GatherKv& a) {
 
 void run_body(const PagedAttention& a) {
   const bool tiles = fits_tiles(a);
-  const std::array<int64_t, 3> grid = {a.rows, a.kv_heads, a.splits};
-  const int64_t shared = attend_shared(a) * static_cast<int64_t>(sizeof(float));
+  // Fewer blocks than items, so that each takes several.
+  const std::array<int64_t, 3> grid = {std::min<int64_t>(3, a.max_items), 1, 1};
+  const int64_t floats = tiles ? attend_tile_shared(a) : attend_shared(a);
+  const int64_t shared = floats * static_cast<int64_t>(sizeof(float));
   with_type(a.dtype, [&](auto tag) {
     using T = decltype(tag);
     if (tiles && a.head_dim == 128) {
-      warp().run(grid, 0, [&](FiberBlock& b) { attend_tile_body<128>(b, a); });
+      tile_block().run(grid, shared, [&](FiberBlock& b) { attend_tile_body<128>(b, a); });
     } else if (tiles) {
-      warp().run(grid, 0, [&](FiberBlock& b) { attend_tile_body<64>(b, a); });
+      tile_block().run(grid, shared, [&](FiberBlock& b) { attend_tile_body<64>(b, a); });
     } else {
       block().run(grid, shared, [&](FiberBlock& b) { attend_body<T>(b, a); });
     }
-    block().run({a.rows, a.heads, 1}, 0, [&](FiberBlock& b) { merge_splits_body<T>(b, a); });
+    block().run({a.rows, a.heads, 1}, kMergeShared,
+                [&](FiberBlock& b) { merge_parts_body<T>(b, a); });
   });
 }
 

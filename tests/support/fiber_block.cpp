@@ -27,6 +27,7 @@ FiberBlock::FiberBlock(int threads) : fibers_(threads), warps_(threads / kWarp) 
 
 void FiberBlock::run(std::array<int64_t, 3> grid, int64_t shared_bytes, const Body& body) {
   shared_.resize(shared_bytes);
+  grid_ = grid;
   for (place_[2] = 0; place_[2] < grid[2]; ++place_[2]) {
     for (place_[1] = 0; place_[1] < grid[1]; ++place_[1]) {
       for (place_[0] = 0; place_[0] < grid[0]; ++place_[0]) run_block(body);

@@ -69,7 +69,7 @@ class FiberBlock {
   int size() const { return static_cast<int>(fibers_.size()); }
   int64_t x() const { return place_[0]; }
   int64_t y() const { return place_[1]; }
-  int64_t z() const { return place_[2]; }
+  int64_t grid_x() const { return grid_[0]; }
   template <class T>
   Shared<T> shared(int64_t byte) {
     return {*this, byte};
@@ -133,7 +133,7 @@ class FiberBlock {
   std::vector<Warp> warps_;
   SharedMemory shared_;
   Barrier block_barrier_;
-  std::array<int64_t, 3> place_{};
+  std::array<int64_t, 3> place_{}, grid_{};
   jmp_buf scheduler_;
   const Body* body_ = nullptr;
   int current_ = 0;

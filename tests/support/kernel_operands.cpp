@@ -89,7 +89,10 @@ std::vector<fake::Access> take_operands(PagedAttention& a) {
       .reads(a.block_list)
       .reads(a.first_block, a.rows)
       .reads(a.lengths, a.rows)
-      .writes(a.partial, a.rows * a.heads * a.splits * (a.head_dim + 2))
+      .reads(a.items, a.max_items)
+      .reads(a.num_items, 1)
+      .reads(a.first_slot, a.rows + 1)
+      .writes(a.partial, a.max_items * a.heads * (a.head_dim + 2))
       .writes(a.out, a.rows * width)
       .all();
 }

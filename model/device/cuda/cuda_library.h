@@ -3,8 +3,8 @@
 /// returns 0 or an error that `error_text` explains.
 ///
 /// Keys and values on the GPU: a block of one kv head holds its 16 tokens' keys as [16, dim], then
-/// their values transposed as [dim, 16], so that tensor cores take both from memory without a
-/// detour. That differs from the CPU's blocks (see AttendArgs), the size does not: dim is
+/// their values as [8, dim, 2], two tokens side by side, so that tensor cores take both from memory
+/// without a detour. That differs from the CPU's blocks (see AttendArgs), the size does not: dim is
 /// padded_dim(head_dim) in both, and padding and slots that were never written must hold zeros.
 /// A layer's cache is [num_blocks, kv_heads, 2 * 16 * dim].
 #pragma once
@@ -45,8 +45,18 @@ struct RopeStore {
   Dtype dtype;
 };
 
+/// Most parts that a row's context is computed in.
+constexpr int kMostParts = 64;
+
+/// A part of a row's context: blocks [first, last) of its sequence.
+struct AttendItem {
+  int32_t row, first, last;
+  int32_t slot;  ///< where in `partial` its sums go, or -1: the row has no other part
+};
+
 /// Softmax attention of single queries over the cache. Row r sees the first lengths[r] tokens of
-/// the sequence whose blocks are block_list[first_block[r]], ...; with length 0 it gives zeros.
+/// the sequence whose blocks are block_list[first_block[r]], ...; with length 0 it gives zeros. The
+/// items cover each context once (plan_attention makes them); a row's slots follow its blocks.
 struct PagedAttention {
   const void* q;  ///< [rows, heads head_dim], rows `q_stride` elements apart
   int64_t q_stride;
@@ -54,10 +64,12 @@ struct PagedAttention {
   const int32_t* block_list;   ///< block ids of all sequences
   const int32_t* first_block;  ///< [rows]
   const int32_t* lengths;      ///< [rows]
-  float* partial;              ///< [rows, heads, splits, head_dim + 2]: sums, then peak and weight
-  void* out;                   ///< [rows, heads head_dim]
-  int64_t rows, heads, kv_heads, head_dim;
-  int64_t splits;  ///< parts of each context that are computed side by side, then merged
+  const AttendItem* items;     ///< [max_items], of which there are the first *num_items
+  const int32_t* num_items;
+  const int32_t* first_slot;  ///< [rows + 1]: row r has slots [first_slot[r], first_slot[r + 1])
+  float* partial;             ///< [max_items, heads, head_dim + 2]: sums, then peak and weight
+  void* out;                  ///< [rows, heads head_dim]
+  int64_t rows, heads, kv_heads, head_dim, max_items;
   float scale;
   Dtype dtype;
 };

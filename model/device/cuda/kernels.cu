@@ -2,19 +2,14 @@
 
 #include <algorithm>
 
-#include "model/device/cuda/attention_bodies.h"
+#include "model/device/cuda/attention_tile_body.h"
 #include "model/device/cuda/kernels.h"
+#include "model/device/cuda/launch_shapes.h"
 #include "model/device/cuda/row_bodies.h"
 #include "model/device/cuda/sample_body.h"
 
 namespace weft::cuda {
 namespace {
-
-constexpr int kRowThreads = 256;
-constexpr int kGatherThreads = 64;
-constexpr int kAttendThreads = 128;
-constexpr int kSampleThreads = 1024;
-constexpr int64_t kMostShared = 48 << 10;
 
 // The GPU's Block; see simt.h.
 struct DeviceBlock {
@@ -22,7 +17,7 @@ struct DeviceBlock {
   WEFT_SIMT int size() const { return static_cast<int>(blockDim.x); }
   WEFT_SIMT int64_t x() const { return blockIdx.x; }
   WEFT_SIMT int64_t y() const { return blockIdx.y; }
-  WEFT_SIMT int64_t z() const { return blockIdx.z; }
+  WEFT_SIMT int64_t grid_x() const { return gridDim.x; }
   template <class T>
   using Shared = T*;
   template <class T>
@@ -69,21 +64,21 @@ __global__ void __launch_bounds__(kGatherThreads) run_gather_kv(GatherKv a) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(kAttendThreads) run_attend(PagedAttention a) {
+__global__ void __launch_bounds__(kAttendThreads, kAttendBlocks) run_attend(PagedAttention a) {
   DeviceBlock block;
   attend_body<T>(block, a);
 }
 
 template <int kDim>
-__global__ void __launch_bounds__(kWarp) run_attend_tile(PagedAttention a) {
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks) run_attend_tile(PagedAttention a) {
   DeviceBlock block;
   attend_tile_body<kDim>(block, a);
 }
 
 template <class T>
-__global__ void __launch_bounds__(kAttendThreads) run_merge_splits(PagedAttention a) {
+__global__ void __launch_bounds__(kAttendThreads) run_merge_parts(PagedAttention a) {
   DeviceBlock block;
-  merge_splits_body<T>(block, a);
+  merge_parts_body<T>(block, a);
 }
 
 __global__ void __launch_bounds__(kSampleThreads) run_sample(SampleRows a) {
@@ -136,23 +131,45 @@ int32_t gather_kv(const GatherKv& a, void* stream) {
   });
 }
 
+// Launches as many blocks as the device holds at once, or fewer where the list has room for fewer
+// items: a block takes several in turn.
+template <class Kernel>
+int32_t launch_items(Kernel kernel, int threads, int64_t floats, const PagedAttention& a,
+                     cudaStream_t stream) {
+  const size_t shared = static_cast<size_t>(floats) * sizeof(float);
+  int device = 0, sms = 0, blocks = 0;
+  cudaError_t status = cudaGetDevice(&device);
+  if (status == cudaSuccess) {
+    status = cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, device);
+  }
+  if (status == cudaSuccess) {
+    status = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, shared);
+  }
+  if (status == cudaSuccess && blocks == 0) status = cudaErrorInvalidValue;  // too much shared
+  if (status != cudaSuccess) return status;
+  const int64_t held = int64_t{sms} * blocks;
+  kernel<<<grid(std::min(held, a.max_items * a.kv_heads)), threads, shared, stream>>>(a);
+  return cudaGetLastError();
+}
+
+int32_t attend_items(const PagedAttention& a, cudaStream_t stream) {
+  if (!fits_tiles(a)) {
+    const auto kernel = a.dtype == Dtype::kF32 ? run_attend<float> : run_attend<Bf16>;
+    return launch_items(kernel, kAttendThreads, attend_shared(a), a, stream);
+  }
+  const auto kernel = a.head_dim == 128 ? run_attend_tile<128> : run_attend_tile<64>;
+  return launch_items(kernel, kTileThreads, attend_tile_shared(a), a, stream);
+}
+
 int32_t paged_attention(const PagedAttention& a, void* stream) {
   if (a.rows == 0) return cudaSuccess;
-  const dim3 blocks = grid(a.rows, a.kv_heads, a.splits);
-  const bool tiles = fits_tiles(a);
-  const int64_t shared = tiles ? 0 : attend_shared(a) * static_cast<int64_t>(sizeof(float));
-  if (shared > kMostShared) return cudaErrorInvalidValue;
+  if (a.max_items > 0) {
+    const int32_t status = attend_items(a, to_stream(stream));
+    if (status != cudaSuccess) return status;
+  }
   return with_type(a.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    const cudaStream_t on = to_stream(stream);
-    if (tiles && a.head_dim == 128) {
-      run_attend_tile<128><<<blocks, kWarp, 0, on>>>(a);
-    } else if (tiles) {
-      run_attend_tile<64><<<blocks, kWarp, 0, on>>>(a);
-    } else {
-      run_attend<T><<<blocks, kAttendThreads, shared, on>>>(a);
-    }
-    run_merge_splits<T><<<grid(a.rows, a.heads), kAttendThreads, 0, on>>>(a);
+    run_merge_parts<decltype(tag)>
+        <<<grid(a.rows, a.heads), kAttendThreads, kMergeShared, to_stream(stream)>>>(a);
   });
 }
 

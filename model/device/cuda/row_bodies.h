@@ -67,6 +67,11 @@ WEFT_SIMT T* slot_block(T* cache, int64_t slot, int64_t kv_head, int64_t kv_head
 
 WEFT_SIMT int64_t stored_dim(int64_t head_dim) { return (head_dim + 15) / 16 * 16; }
 
+/// Where dimension 0 of a token's value lies in its block's values; the others follow 2 apart.
+WEFT_SIMT int64_t value_place(int64_t token, int64_t stored) {
+  return token / 2 * 2 * stored + token % 2;
+}
+
 /// Norms (where `weight` is given) and rotates one head as one warp does, pairs (i, i + dim / 2),
 /// from `in` to `out`, which may be one. Norms are rounded to T before they are rotated.
 template <class T, class Block>
@@ -116,8 +121,8 @@ WEFT_SIMT void rope_store_body(Block& block, const RopeStore& a) {
                   stored_at + place * stored);
       continue;
     }
-    T* values = stored_at + kSlotTokens * stored + place;
-    for (int64_t i = lane; i < dim; i += kWarp) values[i * kSlotTokens] = v[g * dim + i];
+    T* values = stored_at + kSlotTokens * stored + value_place(place, stored);
+    for (int64_t i = lane; i < dim; i += kWarp) values[2 * i] = v[g * dim + i];
   }
 }
 
@@ -127,11 +132,12 @@ WEFT_SIMT void gather_kv_body(Block& block, const GatherKv& a) {
   const int64_t token = block.x(), g = block.y(), dim = a.head_dim, stored = stored_dim(dim);
   const int64_t slot = a.slots[token], place = slot % kSlotTokens;
   const T* from = slot_block(static_cast<const T*>(a.cache), slot, g, a.kv_heads, stored);
+  const T* values = from + kSlotTokens * stored + value_place(place, stored);
   T* k = static_cast<T*>(a.k) + (token * a.kv_heads + g) * dim;
   T* v = static_cast<T*>(a.v) + (token * a.kv_heads + g) * dim;
   for (int64_t i = block.thread(); i < dim; i += block.size()) {
     k[i] = from[place * stored + i];
-    v[i] = from[kSlotTokens * stored + i * kSlotTokens + place];
+    v[i] = values[2 * i];
   }
 }
 

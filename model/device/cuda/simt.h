@@ -4,7 +4,8 @@
 /// is in kernels.cu; tests drive the same bodies with one whose threads are fibers of the CPU. A
 /// Block has
 ///   thread(), size()      index in the block, threads of the block (a multiple of 32)
-///   x(), y(), z()         the block's place in the grid
+///   x(), y()              the block's place in the grid
+///   grid_x()              blocks of the grid's first dimension
 ///   Shared<T>             pointer to T in the memory of the whole block: p[i] and p + i
 ///   shared<T>(byte)       the T at that byte of it; byte 0 is 16-byte aligned
 ///   sync()                barrier of the block

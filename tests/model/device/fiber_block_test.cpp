@@ -6,12 +6,13 @@
 
 #include <numeric>
 
-#include "model/device/cuda/attention_bodies.h"
+#include "model/device/cuda/attention_tile_body.h"
 #include "model/device/cuda/sample_body.h"
 
 namespace weft {
 namespace {
 
+using kernels::Bf16;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
@@ -141,7 +142,7 @@ struct WithoutBarrier {
   int size() const { return block.size(); }
   int64_t x() const { return block.x(); }
   int64_t y() const { return block.y(); }
-  int64_t z() const { return block.z(); }
+  int64_t grid_x() const { return block.grid_x(); }
   template <class T>
   Shared<T> shared(int64_t byte) {
     return block.shared<T>(byte);
@@ -150,6 +151,7 @@ struct WithoutBarrier {
   T shuffle(T value, int lane) {
     return block.shuffle(value, lane);
   }
+  void mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { block.mma(c, a, b); }
   void sync() {
     if (passed++ != left_out) block.sync();
     reached = std::max(reached, passed);
@@ -158,8 +160,8 @@ struct WithoutBarrier {
 
 /// Barriers that the body comes to, and those whose absence nobody noticed.
 template <class Body>
-std::pair<int, std::vector<int>> leave_out_barriers(int64_t shared_bytes, Body body) {
-  test::FiberBlock fibers(kThreads);
+std::pair<int, std::vector<int>> leave_out_barriers(int threads, int64_t shared_bytes, Body body) {
+  test::FiberBlock fibers(threads);
   int barriers = 0;
   std::vector<int> unnoticed;
   for (int left_out = -1; left_out < barriers; ++left_out) {
@@ -169,37 +171,62 @@ std::pair<int, std::vector<int>> leave_out_barriers(int64_t shared_bytes, Body b
         body(block);
       });
       if (left_out >= 0) unnoticed.push_back(left_out);
-    } catch (const std::logic_error&) {
-      EXPECT_GE(left_out, 0) << "the whole body fails";
+    } catch (const std::logic_error& e) {
+      EXPECT_GE(left_out, 0) << "the whole body fails: " << e.what();
     }
   }
   return {barriers, unnoticed};
 }
 
-// The last barrier of a body is there for what comes after it: a further turn, a further call.
-TEST(FiberBlock, MissesEveryBarrierOfTheAttentionBody) {
-  const std::vector<float> q(2 * 24, 0.5f), cache(3 * 2 * 16 * 32, 0.25f);
-  const std::vector<int32_t> list = {0, 1, 2}, first = {0}, lengths = {40};
-  std::vector<float> partial(2 * 26), out(2 * 24);
-  const cuda::PagedAttention a{q.data(),
-                               48,
-                               cache.data(),
-                               list.data(),
-                               first.data(),
-                               lengths.data(),
-                               partial.data(),
-                               out.data(),
-                               1,
-                               2,
-                               1,
-                               24,
-                               1,
-                               0.2f,
-                               cuda::Dtype::kF32};
-  const auto [barriers, unnoticed] = leave_out_barriers(
-      cuda::attend_shared(a) * 4, [&](auto& block) { cuda::attend_body<float>(block, a); });
-  EXPECT_EQ(barriers, 1 + 3 * 3);
-  EXPECT_THAT(unnoticed, testing::ElementsAre(barriers - 1));
+/// One row of 70 tokens, of two heads on one, in two items: two parts, or each as if it were the
+/// row's only one.
+struct OneRow {
+  OneRow(cuda::Dtype dtype, int64_t dim, bool parts)
+      : items({{0, 0, 3, parts ? 0 : -1}, {0, 3, 5, parts ? 1 : -1}}),
+        data(5 * 2 * 16 * 64 * sizeof(float)),
+        partial(2 * 2 * (dim + 2)) {
+    a.q = a.cache = a.out = data.data();
+    a.q_stride = 2 * dim;
+    a.block_list = list.data();
+    a.first_block = &zero;
+    a.lengths = &length;
+    a.items = items.data();
+    a.num_items = &num_items;
+    a.first_slot = slots.data();
+    a.partial = partial.data();
+    a.rows = a.kv_heads = 1;
+    a.heads = a.max_items = 2;
+    a.head_dim = dim;
+    a.scale = 0.2f;
+    a.dtype = dtype;
+  }
+  const std::vector<cuda::AttendItem> items;
+  std::vector<char> data;
+  std::vector<float> partial;
+  const std::vector<int32_t> list = {0, 1, 2, 3, 4}, slots = {0, 2};
+  const int32_t zero = 0, length = 70, num_items = 2;
+  cuda::PagedAttention a{};
+};
+
+// The last barrier of a body, a loop or a function is there for what comes after it: a further
+// turn, a further call.
+TEST(FiberBlock, MissesEveryBarrierOfTheAttentionBodies) {
+  const OneRow wide(cuda::Dtype::kF32, 24, false), tiles(cuda::Dtype::kBf16, 64, true);
+  const auto [barriers, unnoticed] =
+      leave_out_barriers(kThreads, cuda::attend_shared(wide.a) * 4,
+                         [&](auto& block) { cuda::attend_body<float>(block, wide.a); });
+  EXPECT_EQ(barriers, (1 + 3 * 3 + 1) + (1 + 2 * 3 + 1));
+  EXPECT_THAT(unnoticed, testing::ElementsAre(3 * 3, barriers - 2, barriers - 1));
+  const auto [of_tiles, unnoticed_of_tiles] =
+      leave_out_barriers(4 * 32, cuda::attend_tile_shared(tiles.a) * 4,
+                         [&](auto& block) { cuda::attend_tile_body<64>(block, tiles.a); });
+  EXPECT_EQ(of_tiles, 2 * 3);
+  EXPECT_THAT(unnoticed_of_tiles, testing::ElementsAre(of_tiles - 1));
+  const auto [of_merge, unnoticed_of_merge] =
+      leave_out_barriers(kThreads, cuda::kMergeShared,
+                         [&](auto& block) { cuda::merge_parts_body<Bf16>(block, tiles.a); });
+  EXPECT_EQ(of_merge, 4);
+  EXPECT_THAT(unnoticed_of_merge, testing::ElementsAre(of_merge - 1));
 }
 
 TEST(FiberBlock, MissesEveryBarrierOfTheSampler) {
@@ -207,9 +234,10 @@ TEST(FiberBlock, MissesEveryBarrierOfTheSampler) {
   std::iota(logits.begin(), logits.end(), -150.0f);
   const kernels::SampleArgs args{logits.data(), 200, 0.5, 30, 0.9f, 0, 0};
   kernels::SampleResult result;
-  const auto [barriers, unnoticed] = leave_out_barriers(cuda::kSampleShared, [&](auto& block) {
-    cuda::sample_body(block, cuda::SampleRows{&args, &result, 1});
-  });
+  const auto [barriers, unnoticed] =
+      leave_out_barriers(kThreads, cuda::kSampleShared, [&](auto& block) {
+        cuda::sample_body(block, cuda::SampleRows{&args, &result, 1});
+      });
   EXPECT_GT(barriers, 10);
   EXPECT_THAT(unnoticed, testing::ElementsAre(barriers - 1));
 }

@@ -8,11 +8,14 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 
 #include "base/rng.h"
+#include "model/device/attend_plan.h"
 #include "model/device/cuda/cuda_library.h"
 #include "model/kernels/attention.h"
 #include "model/kernels/kernels.h"
@@ -184,18 +187,22 @@ struct AttentionCase {
     return qkv;
   }
 
-  /// Attends from every row to the cache up to itself.
-  at::Tensor attend(const at::Tensor& qkv, const at::Tensor& cache, int64_t splits,
-                    const std::vector<int32_t>& lengths) const {
+  /// Attends from each row to the first lengths[row] tokens of the cache.
+  at::Tensor attend(const at::Tensor& qkv, const at::Tensor& cache,
+                    const std::vector<int32_t>& lengths, const AttendPlan& plan) const {
+    const int64_t num_items = std::ssize(plan.items);
+    const auto floats = qkv.options().dtype(at::kFloat);
     const at::Tensor out = at::full({tokens, shape.heads * shape.dim}, 99, qkv.options());
-    const at::Tensor partial =
-        at::full({tokens, shape.heads, splits, shape.dim + 2}, 99, qkv.options().dtype(at::kFloat));
+    const at::Tensor partial = at::full({num_items, shape.heads, shape.dim + 2}, NAN, floats);
     const at::Tensor first = on_gpu(std::vector<int32_t>(tokens, 0));
     const at::Tensor table = on_gpu(block_table()), seen = on_gpu(lengths);
+    const at::Tensor items = on_gpu(plan.items), slots = on_gpu(plan.first_slot);
+    const at::Tensor count = on_gpu(std::vector{static_cast<int32_t>(num_items)});
     expect_launched(gpu().paged_attention(
         {pointer(qkv), shape.row_size(), pointer(cache), pointer<int32_t>(table),
-         pointer<int32_t>(first), pointer<int32_t>(seen), partial.data_ptr<float>(), pointer(out),
-         tokens, shape.heads, shape.kv_heads, shape.dim, splits, shape.scale(), dtype_of(qkv)},
+         pointer<int32_t>(first), pointer<int32_t>(seen), pointer<cuda::AttendItem>(items),
+         pointer<int32_t>(count), pointer<int32_t>(slots), partial.data_ptr<float>(), pointer(out),
+         tokens, shape.heads, shape.kv_heads, shape.dim, num_items, shape.scale(), dtype_of(qkv)},
         nullptr));
     return out;
   }
@@ -236,22 +243,67 @@ TEST_P(GpuKernels, RowsWithoutASlotStoreNothing) {
   EXPECT_EQ(cache.abs().max().item<double>(), 0);
 }
 
+/// Parts of so many blocks of tokens.
+AttendPlan cut(const std::vector<int32_t>& lengths, int32_t part) {
+  AttendPlan plan{{}, {0}};
+  for (int32_t row = 0; row < std::ssize(lengths); ++row) {
+    const int32_t blocks = (lengths[row] + 15) / 16;
+    int32_t slot = plan.first_slot.back();
+    for (int32_t b = 0; b < blocks; b += part) {
+      plan.items.push_back({row, b, std::min(b + part, blocks), blocks <= part ? -1 : slot++});
+    }
+    plan.first_slot.push_back(slot);
+  }
+  return plan;
+}
+
 // Weighted means of normal values: at most about 5, weights rounded to the dtype as on the CPU.
 // Scores differ by fp32 rounding alone, 4e-5 (see attention_kernels_test.cpp).
+double attention_tolerance(at::ScalarType dtype) { return dtype == at::kFloat ? 2e-4 : 5 * 0x1p-7; }
+
 TEST_P(GpuKernels, AttendAsTheCpuDoes) {
   for (const HeadShape& shape :
        {HeadShape{7, 1, 128}, HeadShape{10, 2, 128}, HeadShape{3, 1, 64}, HeadShape{16, 1, 64},
         HeadShape{2, 2, 64}, HeadShape{34, 2, 64}, HeadShape{4, 2, 48}, HeadShape{6, 3, 24}}) {
-    for (const int64_t splits : {1, 3}) {
-      const AttentionCase c{shape, GetParam(), splits == 1 ? 18 : 35};
+    for (const int32_t part : {1, 2}) {
+      const AttentionCase c{shape, GetParam(), 18 * part};
       const at::Tensor cache = c.empty_cache();
-      const at::Tensor mine = c.attend(c.store(cache, c.slots()), cache, splits, c.causal());
+      const at::Tensor mine =
+          c.attend(c.store(cache, c.slots()), cache, c.causal(), cut(c.causal(), part));
       const auto table = c.block_table();
       const at::Tensor theirs = kernels::paged_attention(c.rotated(), c.empty_cache(at::kCPU),
                                                          {{0, c.tokens, 0, table.data()}}, shape);
-      EXPECT_LE(worst_difference(mine, theirs), GetParam() == at::kFloat ? 2e-4 : 5 * 0x1p-7)
-          << shape.heads << " heads on " << shape.kv_heads << " of " << shape.dim << ", " << splits
-          << " splits";
+      EXPECT_LE(worst_difference(mine, theirs), attention_tolerance(GetParam()))
+          << shape.heads << " heads on " << shape.kv_heads << " of " << shape.dim << ", parts of "
+          << part;
+    }
+  }
+}
+
+// Rows on both sides of where a block, a part and the next part end; the others see nothing.
+TEST_P(GpuKernels, AttendOverLongContextsByThePlan) {
+  for (const HeadShape& shape : {HeadShape{3, 1, 64}, HeadShape{2, 1, 48}}) {
+    const AttentionCase c{shape, GetParam(), 530};
+    std::vector<int32_t> lengths(c.tokens, 0);
+    for (const int32_t length : {1, 16, 17, 256, 257, 512, 513, 530}) lengths[length - 1] = length;
+    const at::Tensor cache = c.empty_cache();
+    const at::Tensor qkv = c.store(cache, c.slots());
+    const at::Tensor mine = c.attend(qkv, cache, lengths, plan_attention(lengths));
+    const auto table = c.block_table();
+    const at::Tensor theirs = kernels::paged_attention(c.rotated(), c.empty_cache(at::kCPU),
+                                                       {{0, c.tokens, 0, table.data()}}, shape);
+    for (int64_t row = 0; row < c.tokens; ++row) {
+      const at::Tensor got = mine.select(0, row);
+      if (lengths[row] == 0) {
+        EXPECT_EQ(got.abs().max().item<double>(), 0) << row;
+        continue;
+      }
+      EXPECT_LE(worst_difference(got, theirs.select(0, row)), attention_tolerance(GetParam()))
+          << row;
+      std::vector<int32_t> alone(c.tokens, 0);
+      alone[row] = lengths[row];
+      const at::Tensor same = c.attend(qkv, cache, alone, plan_attention(alone)).select(0, row);
+      EXPECT_EQ(worst_difference(got, same), 0) << row << ": the rows beside it change its bits";
     }
   }
 }
@@ -260,7 +312,8 @@ TEST_P(GpuKernels, RowsWithoutContextAttendToNothing) {
   for (const int64_t dim : {64, 48}) {
     const AttentionCase c{{4, 2, dim}, GetParam(), 3};
     const at::Tensor cache = c.empty_cache();
-    const at::Tensor out = c.attend(c.store(cache, c.slots()), cache, 2, {0, 0, 0});
+    const std::vector<int32_t> none(3, 0);
+    const at::Tensor out = c.attend(c.store(cache, c.slots()), cache, none, plan_attention(none));
     EXPECT_EQ(out.abs().max().item<double>(), 0);
   }
 }

@@ -1,0 +1,15 @@
+/// Threads of the blocks that kernels.cu launches, and blocks that an SM is to hold at least, which
+/// bounds the registers of a thread.
+#pragma once
+
+namespace weft::cuda {
+
+constexpr int kRowThreads = 256;
+constexpr int kGatherThreads = 64;
+constexpr int kAttendThreads = 128;
+constexpr int kAttendBlocks = 4;
+constexpr int kTileThreads = 128;  ///< kTileWarps warps
+constexpr int kTileBlocks = 3;
+constexpr int kSampleThreads = 512;
+
+}  // namespace weft::cuda
