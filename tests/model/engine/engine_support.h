@@ -24,9 +24,13 @@ inline EngineOptions small_options() {
   return options;
 }
 
+/// Where tiny engines compute: the CPU, or the fake device, by what a test program links.
+ComputeDevice engine_device();
+
 inline std::unique_ptr<Engine> tiny_engine(const EngineOptions& options = small_options(),
-                                           const char* model = "tiny_llama") {
-  return Engine::from_directory(fixture(model).string(), "f32", options);
+                                           const char* model = "tiny_llama",
+                                           const char* dtype = "f32") {
+  return Engine::from_directory(fixture(model).string(), dtype, options, engine_device());
 }
 
 inline std::vector<int32_t> random_ids(size_t n, uint64_t seed) {
