@@ -21,13 +21,16 @@ int64_t free_memory(const ComputeDevice& device) {
   return free_bytes;
 }
 
-int64_t cache_blocks(const Transformer& model, const EngineOptions& options, int64_t max_context,
-                     const ComputeDevice& device) {
+EngineOptions options_for(const Transformer& model, const EngineOptions& options,
+                          const ComputeDevice& device, int64_t available) {
   const int64_t block = KvCache::block_bytes(model.num_layers(), model.head_shape(), model.dtype());
-  const int64_t budget =
-      options.kv_mb > 0
-          ? options.kv_mb << 20
-          : static_cast<int64_t>(options.kv_fraction * static_cast<double>(free_memory(device)));
+  return options.for_device(device.library != nullptr, available, block / kernels::kBlockTokens);
+}
+
+int64_t cache_blocks(const Transformer& model, const EngineOptions& options, int64_t max_context,
+                     int64_t available) {
+  const int64_t block = KvCache::block_bytes(model.num_layers(), model.head_shape(), model.dtype());
+  const int64_t budget = options.kv_bytes(available);
   const int64_t most = options.max_batch * (blocks_for(max_context) + 1);
   const int64_t blocks = std::min(budget / block, most);
   if (blocks < 2) {
@@ -73,13 +76,19 @@ std::vector<StepSpan> spans_of(const StepPlan& plan) {
 EngineCore::EngineCore(const Transformer& model, const Tokenizer* tokenizer,
                        const EngineOptions& options, int64_t max_context,
                        const ComputeDevice& device)
-    : scheduler_(scheduler_options(options, max_context,
-                                   cache_blocks(model, options, max_context, device)),
+    : EngineCore(model, tokenizer, options, max_context, device, free_memory(device)) {}
+
+EngineCore::EngineCore(const Transformer& model, const Tokenizer* tokenizer,
+                       const EngineOptions& options, int64_t max_context,
+                       const ComputeDevice& device, int64_t available)
+    : options_(options_for(model, options, device, available)),
+      scheduler_(scheduler_options(options_, max_context,
+                                   cache_blocks(model, options_, max_context, available)),
                  tokenizer, model.config().eos_ids),
       cache_(model.num_layers(), model.head_shape(), model.dtype(), scheduler_.pool().num_blocks(),
              model.final_norm_weight().device()),
       runner_(make_step_runner(device, model, cache_,
-                               {options.max_batch, max_context, options.cuda_graphs})),
+                               {options_.max_batch, max_context, options_.cuda_graphs})),
       costs_(cost_shape(model)) {}
 
 void EngineCore::plan() {

@@ -28,14 +28,19 @@ class EngineCore {
   /// failed.
   void compute();
 
+  /// With what was left to the device.
+  const EngineOptions& options() const { return options_; }
   Scheduler& scheduler() { return scheduler_; }
   StepRunner& runner() { return *runner_; }
 
  private:
+  EngineCore(const Transformer& model, const Tokenizer* tokenizer, const EngineOptions& options,
+             int64_t max_context, const ComputeDevice& device, int64_t available);
   StepResult compute_plan();
   void learn(double seconds);
   void fail(const std::exception& error);
 
+  const EngineOptions options_;
   Scheduler scheduler_;
   KvCache cache_;
   std::unique_ptr<StepRunner> runner_;

@@ -6,25 +6,27 @@
 namespace weft {
 
 struct EngineOptions {
-  int64_t max_batch = 64;         ///< sequences decoded together
+  int64_t max_batch = 0;          ///< sequences decoded together, 0: by the device
   int64_t prefill_tokens = 2048;  ///< most prompt tokens in one step
   int64_t mixed_tokens = 0;       ///< of a step that also decodes; 0: by what steps take
   int64_t max_context = 0;        ///< tokens of prompt + completion, 0: the model's limit
-  double kv_fraction = 0.2;       ///< share of the device's available memory for the KV cache
+  double kv_fraction = 0;         ///< share of the device's available memory for the KV cache
   int64_t kv_mb = 0;              ///< size of the KV cache in MiB; 0: by kv_fraction
   double prefix_fraction = 0.25;  ///< share of the KV cache that may keep text for later prompts
   bool cuda_graphs = true;        ///< on a GPU, record decode steps once and replay them
 
   template <class V>
   void visit(V& v) {
-    v("max_batch", max_batch, "sequences decoded together");
+    v("max_batch", max_batch,
+      "sequences decoded together, 0: 64 on a CPU, on a GPU as many of 1,024 tokens as the KV "
+      "cache holds, at most 256");
     v("prefill_tokens", prefill_tokens, "most prompt tokens in one step");
     v("mixed_tokens", mixed_tokens,
-      "most prompt tokens in a step that also decodes, 0: as many as make it take about three "
-      "times "
+      "most prompt tokens in a step that also decodes, 0: as many as make it take about 2.5 times "
       "what it takes without");
     v("max_context", max_context, "tokens of prompt and completion, 0: the model's limit");
-    v("kv_fraction", kv_fraction, "share of available memory for the KV cache");
+    v("kv_fraction", kv_fraction,
+      "share of available memory for the KV cache, 0: 0.2 on a CPU, 0.9 on a GPU");
     v("kv_mb", kv_mb, "size of the KV cache in MiB, 0: by kv_fraction");
     v("prefix_fraction", prefix_fraction,
       "share of the KV cache that may keep ended texts for prompts that begin "
@@ -32,6 +34,12 @@ struct EngineOptions {
     v("cuda_graphs", cuda_graphs, "on a GPU, record decode steps once and replay them");
   }
   void validate() const;
+
+  /// These options with what is left to the device filled in: `available` bytes of memory on it,
+  /// of which a token of the cache takes `token_bytes`.
+  EngineOptions for_device(bool is_gpu, int64_t available, int64_t token_bytes) const;
+  /// Bytes for the KV cache, once kv_fraction is filled in.
+  int64_t kv_bytes(int64_t available) const;
 };
 
 /// Counters since construction, and the state of the engine.

@@ -21,8 +21,9 @@ void check_at_least(const char* field, int64_t value, int64_t least) {
 int64_t kv_bytes(const GrpoConfig& config, const TransformerConfig& shape, int64_t weight_bytes) {
   if (config.engine.kv_mb > 0) return config.engine.kv_mb << 20;
   // What the engine's batch can fill at the rollouts' length, prompts estimated as long as them.
-  const int64_t tokens = config.engine.max_batch * 2 * config.max_completion_tokens;
-  return tokens * 2 * shape.num_layers * shape.kv_size() * weight_bytes;
+  const int64_t token_bytes = 2 * shape.num_layers * shape.kv_size() * weight_bytes;
+  const EngineOptions engine = config.engine.for_device(false, 0, token_bytes);
+  return engine.max_batch * 2 * config.max_completion_tokens * token_bytes;
 }
 
 }  // namespace
