@@ -74,6 +74,18 @@ class FiberBlock {
   Shared<T> shared(int64_t byte) {
     return {*this, byte};
   }
+  uint32_t add_shared(Shared<uint32_t> p, uint32_t value) {
+    return update_shared(p, [value](uint32_t before) { return before + value; });
+  }
+  void max_shared(Shared<uint32_t> p, uint32_t value) {
+    update_shared(p, [value](uint32_t before) { return std::max(before, value); });
+  }
+  float load(const float* p) {
+    ++loads_;
+    return *p;
+  }
+  /// Calls of load() by all threads since the object was made.
+  int64_t loads() const { return loads_; }
   void sync() { wait(block_barrier_, size()); }
 
   template <class T>
@@ -115,6 +127,15 @@ class FiberBlock {
   void write_shared(int64_t byte, T value) {
     std::memcpy(shared_.write(byte, sizeof(T), current_), &value, sizeof(T));
   }
+  template <class F>
+  uint32_t update_shared(Shared<uint32_t> p, F f) {
+    uint32_t before;
+    char* place = shared_.update(p.byte_, sizeof before, current_);
+    std::memcpy(&before, place, sizeof before);
+    const uint32_t after = f(before);
+    std::memcpy(place, &after, sizeof after);
+    return before;
+  }
   template <class To, class From>
   static To bit_copy(const From& from) {
     To to{};
@@ -137,6 +158,7 @@ class FiberBlock {
   jmp_buf scheduler_;
   const Body* body_ = nullptr;
   int current_ = 0;
+  int64_t loads_ = 0;
   std::exception_ptr thrown_;
 };
 

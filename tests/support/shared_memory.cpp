@@ -58,6 +58,7 @@ const char* SharedMemory::read(int64_t byte, int64_t size, int thread) {
     Unit& unit = units_[b / kUnit];
     check_written("reads", b, thread);
     check(unit.writers, "reads", "wrote", b, thread);
+    check(unit.updaters, "reads", "updated", b, thread);
     unit.readers.note(epoch_, thread);
   }
   return bytes_.data() + byte;
@@ -68,9 +69,22 @@ char* SharedMemory::write(int64_t byte, int64_t size, int thread) {
   for (int64_t b = byte; b < byte + size; b += kUnit) {
     Unit& unit = units_[b / kUnit];
     check(unit.writers, "writes", "wrote", b, thread);
+    check(unit.updaters, "writes", "updated", b, thread);
     check(unit.readers, "writes", "read", b, thread);
     unit.writers.note(epoch_, thread);
     unit.written_in = epoch_;
+  }
+  return bytes_.data() + byte;
+}
+
+char* SharedMemory::update(int64_t byte, int64_t size, int thread) {
+  check_place("updates", byte, size, thread);
+  for (int64_t b = byte; b < byte + size; b += kUnit) {
+    Unit& unit = units_[b / kUnit];
+    check_written("updates", b, thread);
+    check(unit.writers, "updates", "wrote", b, thread);
+    check(unit.readers, "updates", "read", b, thread);
+    unit.updaters.note(epoch_, thread);
   }
   return bytes_.data() + byte;
 }

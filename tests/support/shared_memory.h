@@ -10,7 +10,8 @@ namespace weft::test {
 
 /// Epochs are numbered by the block's barriers, from 0. Within one epoch a thread may not read or
 /// write what another has written, nor write what another has read. Exchanges between the lanes of
-/// a warp put nothing in order, as on a GPU. Accesses are aligned to their size, at least 2 bytes.
+/// a warp put nothing in order, as on a GPU. Updates are atomic: of one another they need no order.
+/// Accesses are aligned to their size, at least 2 bytes.
 ///
 /// Every access throws std::logic_error that names the word (4 bytes), the threads and the epoch
 /// where that is broken, or where it reads what this block has not written, or lies outside.
@@ -25,6 +26,7 @@ class SharedMemory {
   /// Note the access of `thread` and give the place.
   const char* read(int64_t byte, int64_t size, int thread);
   char* write(int64_t byte, int64_t size, int thread);
+  char* update(int64_t byte, int64_t size, int thread);
 
  private:
   // Threads that did one thing to a unit in the epoch, two of them: one differs from any third.
@@ -36,7 +38,7 @@ class SharedMemory {
     int other_than(uint64_t now, int thread) const;  // or -1
   };
   struct Unit {
-    Threads readers, writers;
+    Threads readers, writers, updaters;
     uint64_t written_in = 0;  // epoch of the last write
   };
   void check_place(const char* what, int64_t byte, int64_t size, int thread) const;

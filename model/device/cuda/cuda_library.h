@@ -94,7 +94,7 @@ struct SiluMul {
 };
 
 /// Draws from each row as kernels::KernelTable::sample does. The arguments and results lie on the
-/// device, and so do the logits that the arguments point to.
+/// device, and so do the logits that the arguments point to, fewer than 2^30 of a row.
 struct SampleRows {
   const kernels::SampleArgs* args;  ///< [rows]
   kernels::SampleResult* results;   ///< [rows]

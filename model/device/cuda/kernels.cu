@@ -25,6 +25,9 @@ struct DeviceBlock {
     extern __shared__ uint4 memory[];
     return reinterpret_cast<T*>(reinterpret_cast<char*>(memory) + byte);
   }
+  WEFT_SIMT uint32_t add_shared(uint32_t* p, uint32_t value) const { return atomicAdd(p, value); }
+  WEFT_SIMT void max_shared(uint32_t* p, uint32_t value) const { atomicMax(p, value); }
+  WEFT_SIMT float load(const float* p) const { return __ldg(p); }
   WEFT_SIMT void sync() const { __syncthreads(); }
   template <class T>
   WEFT_SIMT T shuffle(T value, int lane) const {
@@ -81,7 +84,7 @@ __global__ void __launch_bounds__(kAttendThreads) run_merge_parts(PagedAttention
   merge_parts_body<T>(block, a);
 }
 
-__global__ void __launch_bounds__(kSampleThreads) run_sample(SampleRows a) {
+__global__ void __launch_bounds__(kSampleThreads, kSampleBlocks) run_sample(SampleRows a) {
   DeviceBlock block;
   sample_body(block, a);
 }

@@ -11,5 +11,6 @@ constexpr int kAttendBlocks = 4;
 constexpr int kTileThreads = 128;  ///< kTileWarps warps
 constexpr int kTileBlocks = 3;
 constexpr int kSampleThreads = 512;
+constexpr int kSampleBlocks = 1;
 
 }  // namespace weft::cuda

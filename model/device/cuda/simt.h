@@ -8,6 +8,9 @@
 ///   grid_x()              blocks of the grid's first dimension
 ///   Shared<T>             pointer to T in the memory of the whole block: p[i] and p + i
 ///   shared<T>(byte)       the T at that byte of it; byte 0 is 16-byte aligned
+///   add_shared(p, value)  adds to the uint32_t at p as one step; gives what was there
+///   max_shared(p, value)  makes the uint32_t at p at least `value` as one step
+///   load(p)               the float at p, in the device's memory
 ///   sync()                barrier of the block
 ///   shuffle(value, lane)  `value` of another lane of this thread's 32, all of which take part; it
 ///                         puts no order on memory (CUDA C++ Programming Guide, warp shuffle)
@@ -26,9 +29,11 @@
 #include <cuda_bf16.h>
 #define WEFT_SIMT __device__ __forceinline__
 #define WEFT_UNROLL _Pragma("unroll")
+#define WEFT_NO_UNROLL _Pragma("unroll 1")
 #else
 #define WEFT_SIMT inline
 #define WEFT_UNROLL
+#define WEFT_NO_UNROLL
 #endif
 
 namespace weft::cuda {
@@ -47,6 +52,15 @@ WEFT_SIMT uint32_t float_to_bits(float x) {
   uint32_t bits;
   memcpy(&bits, &x, sizeof bits);
   return bits;
+}
+
+/// Number of bits that are set.
+WEFT_SIMT int count_bits(uint32_t word) {
+#ifdef __CUDA_ARCH__
+  return __popc(word);
+#else
+  return __builtin_popcount(word);
+#endif
 }
 
 WEFT_SIMT float to_float(float x) { return x; }
@@ -121,6 +135,12 @@ struct Max {
   template <class T>
   WEFT_SIMT T operator()(T a, T b) const {
     return a < b ? b : a;
+  }
+};
+struct Min {
+  template <class T>
+  WEFT_SIMT T operator()(T a, T b) const {
+    return b < a ? b : a;
   }
 };
 

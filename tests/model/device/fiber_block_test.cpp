@@ -4,8 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <numeric>
-
 #include "model/device/cuda/attention_tile_body.h"
 #include "model/device/cuda/sample_body.h"
 
@@ -152,6 +150,9 @@ struct WithoutBarrier {
     return block.shuffle(value, lane);
   }
   void mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { block.mma(c, a, b); }
+  uint32_t add_shared(Shared<uint32_t> p, uint32_t value) { return block.add_shared(p, value); }
+  void max_shared(Shared<uint32_t> p, uint32_t value) { block.max_shared(p, value); }
+  float load(const float* p) { return block.load(p); }
   void sync() {
     if (passed++ != left_out) block.sync();
     reached = std::max(reached, passed);
@@ -229,17 +230,30 @@ TEST(FiberBlock, MissesEveryBarrierOfTheAttentionBodies) {
   EXPECT_THAT(unnoticed_of_merge, testing::ElementsAre(of_merge - 1));
 }
 
-TEST(FiberBlock, MissesEveryBarrierOfTheSampler) {
-  std::vector<float> logits(200);
-  std::iota(logits.begin(), logits.end(), -150.0f);
-  const kernels::SampleArgs args{logits.data(), 200, 0.5, 30, 0.9f, 0, 0};
-  kernels::SampleResult result;
+TEST(FiberBlock, MissesEveryBarrierOfTheSamplersSortAndSums) {
+  constexpr int entries = 256;
   const auto [barriers, unnoticed] =
-      leave_out_barriers(kThreads, cuda::kSampleShared, [&](auto& block) {
-        cuda::sample_body(block, cuda::SampleRows{&args, &result, 1});
+      leave_out_barriers(kThreads, entries * sizeof(uint64_t), [](auto& block) {
+        const auto list = block.template shared<uint64_t>(0);
+        for (int i = block.thread(); i < entries - 3; i += block.size())
+          list[i] = 2654435761u * i % 251;
+        cuda::sort_ascending(block, list, entries - 3);
       });
-  EXPECT_GT(barriers, 10);
-  EXPECT_THAT(unnoticed, testing::ElementsAre(barriers - 1));
+  EXPECT_EQ(barriers, 1 + 8 * 9 / 2);
+  const int same_threads = 29;  // each goes on with the entries that it had
+  EXPECT_THAT(unnoticed, testing::ElementsAre(same_threads, barriers - 1));
+  const auto [of_sums, unnoticed_of_sums] =
+      leave_out_barriers(kThreads, 512 * sizeof(uint64_t), [](auto& block) {
+        const auto table = block.template shared<uint64_t>(64 * sizeof(uint64_t));
+        for (int i = block.thread(); i < entries; i += block.size()) table[i] = 1;
+        block.sync();
+        for (int i = 0; i < 2; ++i) {
+          cuda::sum_up(block, entries, table);
+          ASSERT_GT(table[(block.thread() + 1) % entries * 2], 0u);
+        }
+      });
+  EXPECT_EQ(of_sums, 5);
+  EXPECT_THAT(unnoticed_of_sums, testing::IsEmpty());
 }
 
 }  // namespace

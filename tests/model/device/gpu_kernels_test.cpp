@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <numeric>
 
 #include "base/rng.h"
@@ -315,98 +314,6 @@ TEST_P(GpuKernels, RowsWithoutContextAttendToNothing) {
     const std::vector<int32_t> none(3, 0);
     const at::Tensor out = c.attend(c.store(cache, c.slots()), cache, none, plan_attention(none));
     EXPECT_EQ(out.abs().max().item<double>(), 0);
-  }
-}
-
-/// Both samplers on the same row.
-struct Draw {
-  kernels::SampleResult cpu, gpu;
-};
-
-Draw draw_both(kernels::SampleArgs args, const std::vector<float>& logits) {
-  args.logits = logits.data();
-  args.size = static_cast<int64_t>(logits.size());
-  Draw draw;
-  draw.cpu = kernels::kernel_table().sample(args);
-  const at::Tensor row = on_gpu(logits);
-  args.logits = pointer<float>(row);
-  const at::Tensor on_device = on_gpu(std::vector{args});
-  const at::Tensor result = on_gpu(std::vector{draw.gpu});
-  expect_launched(gpu().sample({pointer<kernels::SampleArgs>(on_device),
-                                static_cast<kernels::SampleResult*>(result.data_ptr()), 1},
-                               nullptr));
-  draw.gpu = *pointer<kernels::SampleResult>(result.cpu());
-  return draw;
-}
-
-// Logprobs of magnitude up to 16 from fp32 sums of both.
-constexpr float kLogprobTolerance = 1e-5f;
-
-void expect_same(const Draw& draw, const kernels::SampleArgs& a) {
-  EXPECT_EQ(draw.gpu.id, draw.cpu.id) << "u " << a.uniform << " t " << a.temperature << " k "
-                                      << a.top_k << " p " << a.top_p << " min " << a.min_p;
-  EXPECT_NEAR(draw.gpu.logprob, draw.cpu.logprob, kLogprobTolerance);
-  EXPECT_NEAR(draw.gpu.sampling_logprob, draw.cpu.sampling_logprob, kLogprobTolerance);
-}
-
-std::vector<float> random_logits(size_t n, double scale, uint64_t seed) {
-  Rng rng(seed);
-  std::vector<float> logits(n);
-  for (float& x : logits) x = static_cast<float>(rng.normal() * scale);
-  return logits;
-}
-
-// A draw falls on another id only where the uniform lies within both samplers' rounding, about
-// 1e-6, of a border between two ids.
-TEST(GpuSampler, DrawsTheIdsThatTheCpuDraws) {
-  const std::vector<kernels::SampleArgs> cuts = {
-      {nullptr, 0, 0, 1, 1, 0, 0},
-      {nullptr, 0, 0, 0, 1, 0, 0},
-      {nullptr, 0, 0, 0.7f, 1, 0, 0},
-      {nullptr, 0, 0, 1, 0.9f, 0, 0},
-      {nullptr, 0, 0, 0.7f, 1, 0, 20},
-      {nullptr, 0, 0, 2, 1, 0.05f, 0},
-      {nullptr, 0, 0, 1.5f, 0.8f, 0.01f, 50},
-      {nullptr, 0, 0, 5, 0.999f, 0, 0},
-      {nullptr, 0, 0, 1, 1, 0, 1},
-      {nullptr, 0, 0, 1, 0.5f, 0, 5000},
-      {nullptr, 0, 0, 1, 1e-6f, 0, 0},
-      {nullptr, 0, 0, 1, 1, 1, 0},
-  };
-  for (const auto& logits : {random_logits(1500, 3, 1), random_logits(237, 0.1, 2),
-                             random_logits(40, 8, 3), std::vector<float>{2.5f}}) {
-    for (kernels::SampleArgs args : cuts) {
-      for (const double uniform : {0.0, 0.137, 0.93, 0.99999}) {
-        args.uniform = uniform;
-        expect_same(draw_both(args, logits), args);
-      }
-    }
-  }
-}
-
-TEST(GpuSampler, EqualAndMaskedLogitsRankById) {
-  std::vector<float> logits(300, 1.0f);
-  for (size_t i = 0; i < logits.size(); i += 3) logits[i] = -std::numeric_limits<float>::infinity();
-  for (const int64_t top_k : {0, 7, 250}) {
-    for (const float top_p : {1.0f, 0.4f}) {
-      for (const double uniform : {0.0, 0.3, 0.77}) {
-        const kernels::SampleArgs args{nullptr, 0, uniform, 1, top_p, 0, top_k};
-        expect_same(draw_both(args, logits), args);
-      }
-    }
-  }
-  expect_same(draw_both({nullptr, 0, 0.5, 0, 1, 0, 0}, logits), {});
-}
-
-TEST(GpuSampler, RefusesWhatIsNoDistribution) {
-  constexpr float inf = std::numeric_limits<float>::infinity();
-  std::vector<float> with_nan(100, 0.0f), with_inf(100, 0.0f);
-  with_nan[97] = std::nanf("");
-  with_inf[3] = inf;
-  for (const auto& logits : {with_nan, with_inf, std::vector<float>(100, -inf)}) {
-    for (const float temperature : {0.0f, 1.0f}) {
-      EXPECT_EQ(draw_both({nullptr, 0, 0.5, temperature, 1, 0, 0}, logits).gpu.id, -1);
-    }
   }
 }
 
