@@ -137,6 +137,7 @@ int run(int argc, char** argv, const ProgramSpec& spec, const ConfigHooks& hooks
   return guarded([&] {
     ProgramArgs args;
     args.resume = line.resume;
+    args.defaults = hooks.defaults;
     args.config = hooks.resolve(collect_overrides(line, spec.name, hooks.defaults));
     if (line.dry_run) {
       print_dry_run(hooks, args.config);

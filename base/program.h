@@ -29,7 +29,8 @@ struct ProgramSpec {
 
 struct ProgramArgs {
   bool resume = false;
-  Json config;  ///< resolved, every default filled in
+  Json config;                     ///< resolved, every default filled in
+  Json defaults = Json::object();  ///< the config with no override
 };
 
 namespace program_detail {

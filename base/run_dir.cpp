@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -17,33 +18,60 @@ namespace {
 
 struct Difference {
   std::string path;  ///< key path; empty: none
-  Json now, before;
+  std::string now, before;
 };
 
 bool is_in(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-/// The first key path at which two configs differ.
-Difference first_difference(const Json& now, const Json& before, const std::string& path,
-                            const std::vector<std::string>& ignored) {
+const Json* find(const Json& object, const std::string& key) {
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  return object.is_object() && found != object.end() ? &*found : nullptr;
+}
+
+std::string text_of(const Json* value) { return value ? dump_json(*value) : "none"; }
+
+/// The first key path at which two configs differ; null: none there. What `before` lacks is as in
+/// `defaults`.
+Difference first_difference(const Json* now, const Json* before, const Json* defaults,
+                            const std::string& path, const std::vector<std::string>& ignored) {
   if (is_in(ignored, path)) return {};
-  if (!now.is_object() || !before.is_object()) {
-    return now == before ? Difference{} : Difference{path, now, before};
+  if (!before) before = defaults;
+  if (!now || !before || !now->is_object() || !before->is_object()) {
+    const bool same = now && before && *now == *before;
+    return same ? Difference{} : Difference{path, text_of(now), text_of(before)};
   }
-  for (const auto& [key, value] : now.items()) {
+  std::set<std::string> keys;
+  for (const auto& object : {now, before}) {
+    for (const auto& [key, any] : object->items()) keys.insert(key);
+  }
+  for (const std::string& key : keys) {
     const std::string child = path.empty() ? key : path + "." + key;
-    const auto found = before.find(key);
     Difference different =
-        first_difference(value, found == before.end() ? Json() : *found, child, ignored);
+        first_difference(find(*now, key), find(*before, key),
+                         defaults ? find(*defaults, key) : nullptr, child, ignored);
     if (!different.path.empty()) return different;
   }
   return {};
 }
 
-std::string text_of(const Json& input) {
-  if (!input.is_object()) return "none";
-  return input.value("hash", "?") + " (" + input.value("source", "?") + ")";
+/// An input of inputs.json.
+std::string input_text(const Json* input) {
+  if (!input) return "none";
+  const auto field = [&](const char* key) {
+    const Json* value = find(*input, key);
+    return value && value->is_string() ? value->get<std::string>() : text_of(value);
+  };
+  return field("hash") + " (" + field("source") + ")";
+}
+
+Json read_object(const fs::path& path) {
+  Json json = read_json_file(path);
+  if (!json.is_object()) {
+    throw InputError(path.string() + ": expected an object, got " + dump_json(json));
+  }
+  return json;
 }
 
 /// What tells one build of a program from another.
@@ -77,6 +105,7 @@ RunDir::RunDir(const fs::path& path, bool resume, const Json& resolved_config,
                        " holds a run: continue it with --resume, or choose another --out");
     }
     if (resume && !resumed_) throw InputError(path_.string() + " holds no run to resume");
+    log::open_file(file("log.txt"));
     if (resumed_) {
       check_config(resolved_config, rules);
       check_inputs(rules);
@@ -87,8 +116,8 @@ RunDir::RunDir(const fs::path& path, bool resume, const Json& resolved_config,
       write_file_atomically(file(kInputs),
                             dump_json_pretty({{"version", program_version()}, {"inputs", inputs}}));
     }
-    log::open_file(file("log.txt"));
   } catch (...) {
+    log::close_file();
     ::close(lock_fd_);
     throw;
   }
@@ -98,13 +127,13 @@ void RunDir::check_config(const Json& resolved_config, const ResumeRules& rules)
   std::vector<std::string> ignored = rules.may_change;
   ignored.insert(ignored.end(), rules.allow.begin(), rules.allow.end());
   ignored.push_back("resume");
-  const auto different =
-      first_difference(resolved_config, read_json_file(file("config.json")), "", ignored);
+  const Json before = read_object(file("config.json"));
+  const auto different = first_difference(&resolved_config, &before, &rules.defaults, "", ignored);
   if (different.path.empty()) return;
   throw InputError(fmt::format(
       "{0}: cannot resume, \"{1}\" differs from the run's config: expected {2}, got {3} (--set "
       "'resume.allow=[\"{1}\"]' takes it)",
-      path_.string(), different.path, dump_json(different.before), dump_json(different.now)));
+      path_.string(), different.path, different.before, different.now));
 }
 
 void RunDir::check_inputs(const ResumeRules& rules) const {
@@ -117,24 +146,28 @@ void RunDir::check_inputs(const ResumeRules& rules) const {
         path_.string());
     return;
   }
-  const Json saved = read_json_file(file(kInputs));
+  const Json saved = read_object(file(kInputs));
   const std::string where = file(kInputs).string();
   const Json before = get_field<Json>(saved, "inputs", where);
+  const auto version = get_field<std::string>(saved, "version", where);
+  if (!before.is_object()) throw InputError(where + ": inputs: expected an object");
   Json all = before;  // a name that is gone differs as well
   all.update(now);
   for (const auto& [name, any] : all.items()) {
-    const Json was = before.value(name, Json()), input = now.value(name, Json());
-    if (was.is_object() && input.is_object() && was["hash"] == input["hash"]) continue;
+    const Json *was = find(before, name), *input = find(now, name);
+    const Json* hash = was ? find(*was, "hash") : nullptr;
+    if (hash && input && *hash == input->at("hash")) continue;
     const std::string what = fmt::format("\"{}\" differs from the run's: expected {}, got {}", name,
-                                         text_of(was), text_of(input));
+                                         input_text(was), input_text(input));
     if (!is_in(rules.allow, name)) {
       throw InputError(fmt::format("{}: cannot resume, {} (--set 'resume.allow=[\"{}\"]' takes it)",
                                    path_.string(), what, name));
     }
     log::warn("{}: allowed, {}", path_.string(), what);
   }
-  if (get_field<std::string>(saved, "version", where) != program_version()) {
-    log::info("{}: begun by another version of the program", path_.string());
+  if (version != program_version()) {
+    log::info("{}: last gone on with by another version of the program, {}; this is {}",
+              path_.string(), version, program_version());
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "tests/support/input_error.h"
@@ -50,6 +51,92 @@ TEST(RunDir, RefusesToResumeWithAnotherConfig) {
   });
   EXPECT_NE(message.find("\"train.lr\" differs"), std::string::npos) << message;
   RunDir again(dir / "r", true, {{"train", {{"lr", 1}}}, {"jobs", 2}}, {"jobs"});
+}
+
+/// Config keys as they are now, by default.
+const Json kDefaults = {{"engine", {{"batch", 8}, {"mixed", 0}}}, {"body", Json::object()}};
+
+std::string resume(const fs::path& path, const Json& config,
+                   const std::vector<std::string>& allow = {}) {
+  try {
+    RunDir(path, true, config, ResumeRules{{}, {}, allow, kDefaults});
+    return "";
+  } catch (const InputError& error) {
+    return error.what();
+  }
+}
+
+TEST(RunDir, ASettingThatTheRunsVersionLackedCountsAsItsDefault) {
+  test::TempDir dir;
+  Json config = kDefaults;
+  config["engine"].erase("mixed");
+  make_run(dir / "r", config);
+  config["engine"]["mixed"] = 7;
+  EXPECT_NE(resume(dir / "r", config)
+                .find("\"engine.mixed\" differs from the run's config: "
+                      "expected 0, got 7"),
+            std::string::npos);
+  EXPECT_EQ(resume(dir / "r", kDefaults), "");
+  EXPECT_EQ(read_json_file(dir / "r/config.json"), kDefaults);
+}
+
+TEST(RunDir, ASettingOfTheRunThatIsNoneNowIsRefusedByName) {
+  test::TempDir dir;
+  Json config = kDefaults;
+  config["engine"]["gone"] = 3;
+  make_run(dir / "r", config);
+  EXPECT_NE(resume(dir / "r", kDefaults)
+                .find("\"engine.gone\" differs from the run's config: "
+                      "expected 3, got none"),
+            std::string::npos);
+  EXPECT_EQ(read_json_file(dir / "r/config.json"), config);
+  EXPECT_EQ(resume(dir / "r", kDefaults, {"engine.gone"}), "");
+
+  config = kDefaults;
+  config["body"]["top_k"] = 5;  // free keys, not of any version
+  make_run(dir / "free", config);
+  EXPECT_NE(resume(dir / "free", kDefaults).find("\"body.top_k\""), std::string::npos);
+}
+
+TEST(RunDir, NamesAFileOfTheRunThatIsNotWhatItShouldBe) {
+  test::TempDir dir;
+  write_file_atomically(dir / "data", "one");
+  const auto go = [&](bool resume) {
+    RunDir run(dir / "r", resume, {{"a", 1}},
+               ResumeRules{{}, RunInputs().files("data", {(dir / "data").string()}), {}});
+    write_file_atomically(run.file("metrics.jsonl"), "");
+  };
+  go(false);
+  const std::string config = read_file(dir / "r/config.json");
+  for (const auto& [file, text] :
+       {std::pair{"config.json", "[]"}, std::pair{"inputs.json", "[]"},
+        std::pair{"inputs.json", R"({"version":"1","inputs":[]})"},
+        std::pair{"inputs.json", R"({"inputs":{}})"},
+        std::pair{"inputs.json", R"({"version":"1","inputs":{"data":{}}})"}}) {
+    const std::string before = read_file(dir / "r" / file);
+    write_file_atomically(dir / "r" / file, text);
+    EXPECT_NE(test::input_error([&] { go(true); }), "") << text;
+    EXPECT_EQ(read_file(dir / "r" / file), text);
+    write_file_atomically(dir / "r" / file, before);
+  }
+  go(true);
+}
+
+TEST(RunDir, AnotherVersionOfTheProgramIsSaidInTheLog) {
+  test::TempDir dir;
+  write_file_atomically(dir / "data", "one");
+  const auto go = [&](bool resume) {
+    RunDir run(dir / "r", resume, {{"a", 1}},
+               ResumeRules{{}, RunInputs().files("data", {(dir / "data").string()}), {}});
+    write_file_atomically(run.file("metrics.jsonl"), "");
+  };
+  go(false);
+  Json inputs = read_json_file(dir / "r/inputs.json");
+  inputs["version"] = "0.0.9-old";
+  write_file_atomically(dir / "r/inputs.json", dump_json(inputs));
+  go(true);
+  EXPECT_NE(read_file(dir / "r/log.txt").find("another version of the program, 0.0.9-old"),
+            std::string::npos);
 }
 
 TEST(RunDir, ARunThatLeavesNothingIsNone) {

@@ -30,8 +30,8 @@ const std::vector<std::string> kMayChange = {"sandbox_slots", "max_in_flight", "
                                              "example_after", "num_examples"};
 
 ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& plan,
-                         const RunModels& models) {
-  ResumeRules rules{kMayChange, models.inputs, config.resume.allow};
+                         const ProgramArgs& args, const RunModels& models) {
+  ResumeRules rules{kMayChange, models.inputs, config.resume.allow, args.defaults};
   rules.inputs.files("tasks", {config.tasks});
   for (const Method& method : plan.methods) {
     const std::string name = "methods." + method.name;
@@ -208,7 +208,8 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   load_plan_samples(config, bench, plan);
   EvaluationOptions options = config.evaluation;
   options.seed = config.seed;
-  const RunDir run(config.out, args.resume, args.config, resume_rules(config, plan, models.run));
+  const RunDir run(config.out, args.resume, args.config,
+                   resume_rules(config, plan, args, models.run));
   const auto finished = load_finished_rows(run.file("results.jsonl"));
   RowLog row_log(run.file("results.jsonl"));
 

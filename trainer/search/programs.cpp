@@ -36,8 +36,9 @@ std::vector<Task> read_tasks(const SearchProgramConfig& config) {
   return load_tasks_with_rewards(config.tasks);
 }
 
-ResumeRules resume_rules(const SearchProgramConfig& config, const RunModels& models) {
-  ResumeRules rules{kMayChange, models.inputs, config.resume.allow};
+ResumeRules resume_rules(const SearchProgramConfig& config, const ProgramArgs& args,
+                         const RunModels& models) {
+  ResumeRules rules{kMayChange, models.inputs, config.resume.allow, args.defaults};
   rules.inputs.files("tasks", {config.tasks});
   return rules;
 }
@@ -49,7 +50,7 @@ class OpenRun {
           std::unique_ptr<StepGenerator> generator, TextModel& worker, const RunModels& models)
       : tasks(read_tasks(config)),
         generator_(std::move(generator)),
-        run_(config.out, args.resume, args.config, resume_rules(config, models)),
+        run_(config.out, args.resume, args.config, resume_rules(config, args, models)),
         store_(run_.file("store.sqlite")),
         bench_(config.workbench),
         runner_(bench_.sandbox(), bench_.judge(), worker, config.workbench.runner),

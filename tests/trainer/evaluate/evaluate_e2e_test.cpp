@@ -73,6 +73,35 @@ TEST_F(EvaluateProgram, LeavesReportsWithEveryMethod) {
   EXPECT_THAT(text("report.md"), HasSubstr("| shuffled_m |"));
 }
 
+// tests/fixtures/old_run/evaluate: a run of a version without the setting engine.mixed_tokens, and
+// with other defaults, which are given here.
+TEST(EvaluateOldRun, GoesOnWithTheRowsThatItHas) {
+  test::TempDir dir;
+  std::filesystem::copy(test::fixture("old_run"), dir.path(),
+                        std::filesystem::copy_options::recursive);
+  std::filesystem::create_directory_symlink(test::fixture("tiny_llama"), dir / "tiny_llama");
+  const std::string before = read_file(dir / "evaluate/results.jsonl");
+  std::vector<std::string> words = {
+      "/usr/bin/env", "-C", dir.path(), test::program("evaluate"), "--out", "evaluate", "--resume"};
+  for (const char* set : {"model=tiny_llama", "tasks=tasks.jsonl", "dtype=f32",
+                          "samples_per_task=8", "max_in_flight=1", "runner.worker.max_tokens=16",
+                          "bootstrap.resamples=1000", "methods=[\"io\",\"cot\"]", "engine.kv_mb=16",
+                          "engine.max_batch=64", "engine.kv_fraction=0.2"}) {
+    words.insert(words.end(), {"--set", set});
+  }
+  auto other = words;
+  other.insert(other.end(), {"--set", "engine.mixed_tokens=7"});
+  const auto refused = test::run_program(other);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("\"engine.mixed_tokens\" differs"));
+  const auto run = test::run_program(words);
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("another version of the program"));
+  const std::string after = read_file(dir / "evaluate/results.jsonl");
+  EXPECT_TRUE(after.starts_with(before));
+  EXPECT_EQ(std::count(after.begin(), after.end(), '\n'), 2 * 2 * 8);
+}
+
 /// Answers everything with this status and message.
 test::FaultyServer::Answer always(int status, const std::string& message) {
   return [=](int, const std::string&, const Json&, const std::string&) {

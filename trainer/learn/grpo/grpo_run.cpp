@@ -38,7 +38,8 @@ ResumeRules resume_rules(const GrpoConfig& config) {
   ResumeRules rules{{"out", "checkpoint", "lost_rollouts", "max_bad_rollouts",
                      "worker.remote.base_url", "worker.remote.more_base_urls"},
                     {},
-                    config.resume.allow};
+                    config.resume.allow,
+                    config_to_json(GrpoConfig{})};
   if (config.learn.schedule.decay == LrDecay::kConstant) rules.may_change.push_back("steps");
   rules.inputs.model("model", config.model).model("init_adapter", config.learn.init_adapter);
   rules.inputs.files("tasks", config.tasks).files("validation", config.validation.tasks);

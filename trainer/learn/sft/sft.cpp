@@ -31,7 +31,10 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 /// A longer run is the same one only where the rate does not depend on its length.
 ResumeRules resume_rules(const SftConfig& config) {
-  ResumeRules rules{{"out", "checkpoint", "max_skipped_examples"}, {}, config.resume.allow};
+  ResumeRules rules{{"out", "checkpoint", "max_skipped_examples"},
+                    {},
+                    config.resume.allow,
+                    config_to_json(SftConfig{})};
   if (config.learn.schedule.decay == LrDecay::kConstant) {
     rules.may_change.insert(rules.may_change.end(), {"epochs", "max_steps"});
   }
