@@ -58,4 +58,15 @@ void throw_field_error(const std::string& where, const char* key, const char* ex
   throw InputError(where + ": field \"" + key + "\": expected " + expected + ", got " + found);
 }
 
+void require_known_fields(const Json& object, const Json& known, const std::string& where) {
+  if (!object.is_object()) {
+    throw InputError(where + ": expected an object, got " + describe_type(object));
+  }
+  for (const auto& [key, value] : object.items()) {
+    if (!known.contains(key)) {
+      throw InputError(where + ": field \"" + key + "\" is unknown to this version");
+    }
+  }
+}
+
 }  // namespace weft

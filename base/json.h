@@ -113,4 +113,8 @@ T get_field_or(const Json& json, const char* key, T fallback, const std::string&
   return get_field<T>(json, key, where);
 }
 
+/// Throws InputError naming the first field of `object` that `known` lacks: what another version
+/// has written there would be lost without a word.
+void require_known_fields(const Json& object, const Json& known, const std::string& where);
+
 }  // namespace weft

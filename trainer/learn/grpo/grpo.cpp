@@ -189,8 +189,8 @@ GrpoState GrpoState::from_json(const Json& json, const std::string& where) {
   state.rollouts = read("rollouts");
   state.valid = read("valid");
   const Json not_valid = get_field<Json>(json, "not_valid", where);
-  for (const auto& [reason, count] : not_valid.items()) {
-    state.not_valid.add(reason, count.get<int64_t>());
+  for (const auto& [reason, any] : not_valid.items()) {
+    state.not_valid.add(reason, get_field<int64_t>(not_valid, reason.c_str(), where));
   }
   return state;
 }

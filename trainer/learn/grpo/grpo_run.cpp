@@ -138,8 +138,12 @@ class GrpoRun {
     if (validation_tasks_.size() > wanted) validation_tasks_.resize(wanted);
     if (const auto latest = checkpoints_.latest()) {
       const Json state = CheckpointSet::restore(*latest, learner_);
-      trainer_.state() = GrpoState::from_json(state, *latest);
-      unwritten_ = get_field_or<Json>(state, "unwritten", nullptr, *latest);
+      const std::string where = CheckpointSet::state_file(*latest);
+      Json known = GrpoState().to_json();
+      known["unwritten"] = nullptr;
+      require_known_fields(state, known, where);
+      trainer_.state() = GrpoState::from_json(state, where);
+      unwritten_ = get_field_or<Json>(state, "unwritten", nullptr, where);
       models_.engine->weights_changed();
       log::info("going on from {}", latest->string());
     }

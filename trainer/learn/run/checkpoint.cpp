@@ -78,6 +78,21 @@ void copy_adapter(const Lora& from, Lora& to) {
   to.weights_changed();
 }
 
+void load_optimizer(const fs::path& path, AdamW& optimizer) {
+  const SafetensorsReader reader(path);
+  try {
+    Json known = Json::object();
+    for (const auto& [name, tensor] : optimizer.state()) known[name] = nullptr;
+    for (const std::string& name : reader.names()) {
+      if (!known.contains(name))
+        throw InputError("tensor \"" + name + "\" has no place in this run");
+    }
+    optimizer.load_state([&](const std::string& name) { return reader.tensor(name); });
+  } catch (const InputError& error) {
+    throw InputError(path.string() + ": " + error.what());
+  }
+}
+
 }  // namespace
 
 void CheckpointOptions::validate() const {
@@ -144,19 +159,19 @@ std::string CheckpointSet::base_model_name() const {
   return fs::absolute(model_dir_).lexically_normal().string();
 }
 
+fs::path CheckpointSet::state_file(const fs::path& dir) { return dir / kTrainer / kState; }
+
 Json CheckpointSet::restore(const fs::path& dir, Learner& learner) {
-  if (learner.lora() != nullptr) {
-    copy_adapter(*Lora::load(dir, learner.model().config()), *learner.lora());
-  }
-  const fs::path optimizer = dir / kTrainer / kOptimizer;
-  const SafetensorsReader reader(optimizer);
   try {
-    learner.optimizer().load_state([&](const std::string& name) { return reader.tensor(name); });
+    if (learner.lora() != nullptr) {
+      copy_adapter(*Lora::load(dir, learner.model().config()), *learner.lora());
+    }
+    load_optimizer(dir / kTrainer / kOptimizer, learner.optimizer());
+    return read_json_file(state_file(dir));
   } catch (const InputError& error) {
-    throw InputError(optimizer.string() + ": " + error.what() + "; without the folder " +
-                     dir.filename().string() + " a resume goes on from the one before");
+    throw InputError(std::string(error.what()) + "; without the folder " + dir.string() +
+                     " a resume goes on from the one before");
   }
-  return read_json_file(dir / kTrainer / kState);
 }
 
 void CheckpointSet::publish_final() const {

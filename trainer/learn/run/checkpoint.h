@@ -55,7 +55,10 @@ class CheckpointSet {
 
   /// Copies weights (adapter) and optimizer state of a checkpoint into the learner and returns the
   /// caller's state. Full weights must have been loaded from the same directory already. Bit-exact.
+  /// Throws InputError naming the file and what is missing in it, damaged or of no use to this run.
   static Json restore(const std::filesystem::path& dir, Learner& learner);
+  /// Where the caller's state of a checkpoint lies.
+  static std::filesystem::path state_file(const std::filesystem::path& dir);
 
   /// `final/`: the newest checkpoint's model files, without `trainer/`, as hard links where the
   /// file system has them.

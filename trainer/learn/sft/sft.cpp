@@ -70,6 +70,9 @@ Json state_of(const SftSummary& s) {
 }
 
 SftSummary summary_of(const Json& state, const std::string& where) {
+  Json known = state_of({});
+  known["unwritten"] = nullptr;
+  require_known_fields(state, known, where);
   return {get_field<int64_t>(state, "step", where),
           get_field<int64_t>(state, "tokens", where),
           get_field<int64_t>(state, "trained_tokens", where),
@@ -93,8 +96,9 @@ class SftRun {
         learner_(policy_.model, policy_.lora, config.learn) {
     if (const auto latest = checkpoints_.latest()) {
       const Json state = CheckpointSet::restore(*latest, learner_);
-      summary_ = summary_of(state, *latest);
-      unwritten_ = get_field_or<Json>(state, "unwritten", nullptr, *latest);
+      const std::string where = CheckpointSet::state_file(*latest);
+      summary_ = summary_of(state, where);
+      unwritten_ = get_field_or<Json>(state, "unwritten", nullptr, where);
       log::info("going on from {}", latest->string());
     }
     config.learn.schedule.require_warmup_within(schedule_.num_steps());

@@ -140,6 +140,11 @@ void AdamW::load_state(const std::function<at::Tensor(const std::string&)>& find
                        std::to_string(tensor.numel()) + " values, got " +
                        std::to_string(saved.numel()));
     }
+    if (saved.scalar_type() != tensor.scalar_type()) {
+      throw InputError("optimizer state \"" + name + "\": expected " +
+                       c10::toString(tensor.scalar_type()) + ", got " +
+                       c10::toString(saved.scalar_type()));
+    }
     if (!all_finite(saved)) {
       throw InputError("optimizer state \"" + name + "\" holds values that are not finite");
     }

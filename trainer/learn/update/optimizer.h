@@ -80,7 +80,7 @@ class AdamW {
   std::vector<std::pair<std::string, at::Tensor>> state() const;
 
   /// Copies a saved state in. `find` returns the tensor of a name. Throws InputError when a shape
-  /// differs or a value is not finite.
+  /// or dtype differs or a value is not finite.
   void load_state(const std::function<at::Tensor(const std::string&)>& find);
 
  private:
