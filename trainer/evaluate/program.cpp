@@ -25,9 +25,10 @@ namespace weft {
 namespace {
 
 /// What may differ when a run is resumed: nothing that changes a row.
-const std::vector<std::string> kMayChange = {"sandbox_slots", "max_in_flight", "bootstrap",
-                                             "title",         "curves",        "example_before",
-                                             "example_after", "num_examples"};
+const std::vector<std::string> kMayChange = {
+    "sandbox_slots", "max_in_flight", "engine.max_batch", "engine.kv_fraction", "engine.kv_mb",
+    "bootstrap",     "title",         "curves",           "example_before",     "example_after",
+    "num_examples"};
 
 ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& plan,
                          const ProgramArgs& args, const RunModels& models) {

@@ -83,10 +83,10 @@ TEST(EvaluateOldRun, GoesOnWithTheRowsThatItHas) {
   const std::string before = read_file(dir / "evaluate/results.jsonl");
   std::vector<std::string> words = {
       "/usr/bin/env", "-C", dir.path(), test::program("evaluate"), "--out", "evaluate", "--resume"};
-  for (const char* set : {"model=tiny_llama", "tasks=tasks.jsonl", "dtype=f32",
-                          "samples_per_task=8", "max_in_flight=1", "runner.worker.max_tokens=16",
-                          "bootstrap.resamples=1000", "methods=[\"io\",\"cot\"]", "engine.kv_mb=16",
-                          "engine.max_batch=64", "engine.kv_fraction=0.2"}) {
+  for (const char* set :
+       {"model=tiny_llama", "tasks=tasks.jsonl", "dtype=f32", "samples_per_task=8",
+        "max_in_flight=1", "runner.worker.max_tokens=16", "bootstrap.resamples=1000",
+        "methods=[\"io\",\"cot\"]", "engine.kv_mb=16"}) {
     words.insert(words.end(), {"--set", set});
   }
   auto other = words;
