@@ -98,15 +98,17 @@ TEST(RunDir, ASettingOfTheRunThatIsNoneNowIsRefusedByName) {
   EXPECT_NE(resume(dir / "free", kDefaults).find("\"body.top_k\""), std::string::npos);
 }
 
+// Begins or resumes the run r of `dir`, which reads data.
+void go_on(const test::TempDir& dir, bool resume) {
+  RunDir run(dir / "r", resume, {{"a", 1}},
+             ResumeRules{{}, RunInputs().files("data", {(dir / "data").string()}), {}});
+  write_file_atomically(run.file("metrics.jsonl"), "");
+}
+
 TEST(RunDir, NamesAFileOfTheRunThatIsNotWhatItShouldBe) {
   test::TempDir dir;
   write_file_atomically(dir / "data", "one");
-  const auto go = [&](bool resume) {
-    RunDir run(dir / "r", resume, {{"a", 1}},
-               ResumeRules{{}, RunInputs().files("data", {(dir / "data").string()}), {}});
-    write_file_atomically(run.file("metrics.jsonl"), "");
-  };
-  go(false);
+  go_on(dir, false);
   const std::string config = read_file(dir / "r/config.json");
   for (const auto& [file, text] :
        {std::pair{"config.json", "[]"}, std::pair{"inputs.json", "[]"},
@@ -115,26 +117,21 @@ TEST(RunDir, NamesAFileOfTheRunThatIsNotWhatItShouldBe) {
         std::pair{"inputs.json", R"({"version":"1","inputs":{"data":{}}})"}}) {
     const std::string before = read_file(dir / "r" / file);
     write_file_atomically(dir / "r" / file, text);
-    EXPECT_NE(test::input_error([&] { go(true); }), "") << text;
+    EXPECT_NE(test::input_error([&] { go_on(dir, true); }), "") << text;
     EXPECT_EQ(read_file(dir / "r" / file), text);
     write_file_atomically(dir / "r" / file, before);
   }
-  go(true);
+  go_on(dir, true);
 }
 
 TEST(RunDir, AnotherVersionOfTheProgramIsSaidInTheLog) {
   test::TempDir dir;
   write_file_atomically(dir / "data", "one");
-  const auto go = [&](bool resume) {
-    RunDir run(dir / "r", resume, {{"a", 1}},
-               ResumeRules{{}, RunInputs().files("data", {(dir / "data").string()}), {}});
-    write_file_atomically(run.file("metrics.jsonl"), "");
-  };
-  go(false);
+  go_on(dir, false);
   Json inputs = read_json_file(dir / "r/inputs.json");
   inputs["version"] = "0.0.9-old";
   write_file_atomically(dir / "r/inputs.json", dump_json(inputs));
-  go(true);
+  go_on(dir, true);
   EXPECT_NE(read_file(dir / "r/log.txt").find("another version of the program, 0.0.9-old"),
             std::string::npos);
 }

@@ -18,14 +18,6 @@ SchedulerOptions large_options() {
   return options;
 }
 
-SamplingParams sampling(int max_tokens, uint64_t seed = 1) {
-  SamplingParams params;
-  params.max_tokens = max_tokens;
-  params.seed = seed;
-  params.ignore_eos = true;
-  return params;
-}
-
 /// An engine in which so many streams decode, without an end.
 void start_streams(FakeEngine& engine, int streams) {
   for (int i = 0; i < streams; ++i) engine.submit(prompt_of(20, i), 4000, 1, i);

@@ -14,14 +14,6 @@ SchedulerOptions wide_options(int64_t num_blocks = 1000) {
   return options;
 }
 
-SamplingParams sampling(int max_tokens, uint64_t seed = 1) {
-  SamplingParams params;
-  params.max_tokens = max_tokens;
-  params.seed = seed;
-  params.ignore_eos = true;
-  return params;
-}
-
 int64_t count(const FakeEngine& engine, int64_t request, int n, SequenceState state) {
   int64_t found = 0;
   for (int i = 0; i < n; ++i) found += engine.scheduler.state(request, i) == state;

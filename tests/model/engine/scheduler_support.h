@@ -31,6 +31,14 @@ inline SchedulerOptions scheduler_options(int64_t num_blocks = 64) {
   return options;
 }
 
+inline SamplingParams sampling(int max_tokens, uint64_t seed = 1) {
+  SamplingParams params;
+  params.max_tokens = max_tokens;
+  params.seed = seed;
+  params.ignore_eos = true;
+  return params;
+}
+
 inline std::vector<int32_t> prompt_of(int64_t num_tokens, uint64_t seed = 1) {
   Rng rng(seed);
   std::vector<int32_t> ids(static_cast<size_t>(num_tokens));

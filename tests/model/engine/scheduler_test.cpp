@@ -11,14 +11,6 @@ using namespace test;
 
 constexpr int64_t kBlock = kernels::kBlockTokens;
 
-SamplingParams sampling(int max_tokens, uint64_t seed = 1) {
-  SamplingParams params;
-  params.max_tokens = max_tokens;
-  params.seed = seed;
-  params.ignore_eos = true;
-  return params;
-}
-
 TEST(Scheduler, DrawsWhatTheTextAloneGives) {
   FakeEngine engine;
   std::vector<int64_t> requests;
