@@ -21,8 +21,8 @@ class KvCache {
   static int64_t block_bytes(int64_t num_layers, const kernels::HeadShape& shape,
                              at::ScalarType dtype);
 
-  /// [num_blocks, kv_heads, block_size] of one layer, each block contiguous. What a block holds where is the kernels'
-  /// affair: AttendArgs for the CPU, cuda_library.h for GPUs.
+  /// [num_blocks, kv_heads, block_size] of one layer, each block contiguous. What a block holds
+  /// where is the kernels' affair: AttendArgs for the CPU, cuda_library.h for GPUs.
   const at::Tensor& layer(int64_t l) const { return layers_[l]; }
 
   /// Copies the contents of a block in every layer.
