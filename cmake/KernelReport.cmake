@@ -1,4 +1,4 @@
-# Script of model/device: compiles SOURCE for ARCHITECTURES with NVCC and writes to OUTPUT what ptxas
+# Script of model/ops/cuda: compiles SOURCE for ARCHITECTURES with NVCC and writes to OUTPUT what ptxas
 # says of each kernel, after a line with nvcc's release. DEPFILE gets what OUTPUT depends on.
 string(REPLACE "," ";" architectures ${ARCHITECTURES})
 set(targets)

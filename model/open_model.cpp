@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "model/device/device.h"
+#include "model/device.h"
 #include "model/transformer/lora.h"
 
 namespace weft {

@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-#include "model/kernels/kernels.h"
+#include "model/ops/cpu/kernels.h"
 
 namespace {
 

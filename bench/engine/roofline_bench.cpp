@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "model/kernels/mapped_tensor.h"
+#include "model/ops/cpu/mapped_tensor.h"
 
 namespace {
 

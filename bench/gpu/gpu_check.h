@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 #include "model/checkpoint/model_config.h"
-#include "model/device/device.h"
+#include "model/device.h"
 
 namespace weft {
 

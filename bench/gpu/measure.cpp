@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "bench/gpu/gpu_check.h"
-#include "model/device/cuda/cuda_library.h"
 #include "model/engine/block_pool.h"
 #include "model/engine/step_runner.h"
+#include "model/ops/cuda/cuda_library.h"
 #include "model/ops/tensor_device.h"
 
 namespace weft {

@@ -11,7 +11,7 @@
 #include "model/checkpoint/finite.h"
 #include "model/checkpoint/new_directory.h"
 #include "model/checkpoint/safetensors.h"
-#include "model/kernels/kernels.h"
+#include "model/ops/cpu/kernels.h"
 
 namespace weft {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/kernels/kernel_table.h"
+#include "model/ops/cpu/kernel_table.h"
 
 namespace weft {
 

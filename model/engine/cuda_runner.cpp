@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "model/engine/block_pool.h"
 #include "model/engine/logprobs.h"
-#include "model/ops/cuda_ops.h"
+#include "model/ops/cuda/cuda_ops.h"
 
 namespace weft {
 namespace {

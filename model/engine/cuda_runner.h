@@ -9,7 +9,7 @@
 
 #include "model/engine/step_rows.h"
 #include "model/engine/step_runner.h"
-#include "model/ops/device_context.h"
+#include "model/ops/cuda/device_context.h"
 #include "model/ops/paged_inputs.h"
 
 namespace weft {

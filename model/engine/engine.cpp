@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/engine/engine_core.h"
-#include "model/kernels/parallel.h"
+#include "model/ops/cpu/parallel.h"
 #include "model/ops/tensor_device.h"
 
 namespace weft {

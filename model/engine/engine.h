@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "model/device/device.h"
+#include "model/device.h"
 #include "model/engine/engine_options.h"
 #include "model/text_model.h"
 #include "model/tokenizer/chat_template.h"

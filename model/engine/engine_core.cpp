@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "model/device/cuda/cuda_library.h"
+#include "model/ops/cuda/cuda_library.h"
 
 namespace weft {
 namespace {

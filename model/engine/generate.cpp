@@ -12,7 +12,7 @@
 #include "base/progress.h"
 #include "base/stop.h"
 #include "model/checkpoint/hf_model.h"
-#include "model/device/device.h"
+#include "model/device.h"
 
 namespace weft {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <ATen/ops/zeros.h>
 
-#include "model/kernels/mapped_tensor.h"
+#include "model/ops/cpu/mapped_tensor.h"
 
 namespace weft {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/kernels/attention.h"
+#include "model/ops/cpu/attention.h"
 
 namespace weft {
 

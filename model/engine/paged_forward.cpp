@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "model/engine/step_rows.h"
-#include "model/kernels/kernels.h"
+#include "model/ops/cpu/kernels.h"
 #include "model/transformer/decoder_layer.h"
 
 namespace weft {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "model/kernels/kernel_table.h"
+#include "model/ops/cpu/kernel_table.h"
 #include "model/text_model.h"
 #include "model/tokenizer/tokenizer.h"
 

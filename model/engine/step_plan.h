@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "model/engine/step_costs.h"
-#include "model/kernels/kernel_table.h"
+#include "model/ops/cpu/kernel_table.h"
 
 namespace weft {
 

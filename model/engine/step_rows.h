@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "model/engine/paged_forward.h"
-#include "model/kernels/attention.h"
+#include "model/ops/cpu/attention.h"
 #include "model/transformer/decoder_layer.h"
 
 namespace weft {

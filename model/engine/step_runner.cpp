@@ -5,8 +5,8 @@
 #include "base/thread_pool.h"
 #include "model/engine/cuda_runner.h"
 #include "model/engine/logprobs.h"
-#include "model/kernels/kernels.h"
-#include "model/kernels/parallel.h"
+#include "model/ops/cpu/kernels.h"
+#include "model/ops/cpu/parallel.h"
 
 namespace weft {
 namespace {

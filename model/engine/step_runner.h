@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "model/device/device.h"
+#include "model/device.h"
 #include "model/engine/engine.h"
 #include "model/engine/kv_cache.h"
 #include "model/engine/paged_forward.h"
 #include "model/engine/step_plan.h"
-#include "model/kernels/kernel_table.h"
+#include "model/ops/cpu/kernel_table.h"
 
 namespace weft {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "model/kernels/attention.h"
+#include "model/ops/cpu/attention.h"
 #include "model/ops/packed_batch.h"
 
 namespace weft::ops {

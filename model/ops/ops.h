@@ -6,8 +6,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "model/kernels/attention.h"
-#include "model/kernels/int8.h"
+#include "model/ops/cpu/attention.h"
+#include "model/ops/cpu/int8.h"
 #include "model/ops/device_ops.h"
 
 namespace weft::ops {

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/device/attend_plan.h"
-#include "model/kernels/attention.h"
+#include "model/ops/cpu/attention.h"
+#include "model/ops/cuda/attend_plan.h"
 
 namespace weft::ops {
 

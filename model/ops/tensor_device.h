@@ -3,8 +3,8 @@
 
 #include <c10/core/Device.h>
 
-#include "model/device/cuda/cuda_library.h"
-#include "model/device/device.h"
+#include "model/device.h"
+#include "model/ops/cuda/cuda_library.h"
 
 namespace weft {
 

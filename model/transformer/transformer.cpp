@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "model/kernels/kernels.h"
-#include "model/kernels/mapped_tensor.h"
+#include "model/ops/cpu/kernels.h"
+#include "model/ops/cpu/mapped_tensor.h"
 #include "model/ops/ops.h"
 #include "model/transformer/decoder_layer.h"
 #include "model/transformer/lora.h"

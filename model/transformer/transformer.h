@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "model/checkpoint/model_config.h"
-#include "model/kernels/attention.h"
-#include "model/kernels/int8.h"
+#include "model/ops/cpu/attention.h"
+#include "model/ops/cpu/int8.h"
 #include "model/ops/packed_batch.h"
 
 namespace weft {

@@ -3,7 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
-#include "model/kernels/mapped_tensor.h"
+#include "model/ops/cpu/mapped_tensor.h"
 
 namespace weft {
 namespace {

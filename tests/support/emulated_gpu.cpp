@@ -6,9 +6,9 @@
 #include <string>
 #include <type_traits>
 
-#include "model/device/cuda/attention_tile_body.h"
-#include "model/device/cuda/row_bodies.h"
-#include "model/device/cuda/sample_body.h"
+#include "model/ops/cuda/attention_tile_body.h"
+#include "model/ops/cuda/row_bodies.h"
+#include "model/ops/cuda/sample_body.h"
 #include "tests/support/fake_device/fake_device.h"
 #include "tests/support/fake_device/fake_gpu.h"
 #include "tests/support/fiber_block.h"

@@ -2,7 +2,7 @@
 /// of the fake device. Of the library itself only the launches and the calls of CUDA are left out.
 #pragma once
 
-#include "model/device/cuda/cuda_library.h"
+#include "model/ops/cuda/cuda_library.h"
 
 namespace weft::test {
 

@@ -1,4 +1,4 @@
-/// A block of GPU threads as fibers of one CPU thread: it runs the bodies of model/device/cuda as
+/// A block of GPU threads as fibers of one CPU thread: it runs the bodies of model/ops/cuda as
 /// the GPU does, barrier by barrier, on any machine.
 #pragma once
 
@@ -18,7 +18,7 @@
 
 namespace weft::test {
 
-/// The Block of model/device/cuda/simt.h. Fibers take turns in ascending order in even blocks of
+/// The Block of model/ops/cuda/simt.h. Fibers take turns in ascending order in even blocks of
 /// the grid and in descending order in odd ones; what they do to shared memory is checked.
 class FiberBlock {
  public:

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "model/device/cuda/cuda_library.h"
+#include "model/ops/cuda/cuda_library.h"
 #include "tests/support/fake_device/fake_gpu.h"
 
 namespace weft::test {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "model/device/device.h"
+#include "model/device.h"
 
 namespace weft::test {
 

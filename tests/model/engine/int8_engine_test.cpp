@@ -12,7 +12,7 @@
 #include "base/rng.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/engine/engine.h"
-#include "model/kernels/int8.h"
+#include "model/ops/cpu/int8.h"
 #include "tests/support/support.h"
 
 namespace weft {

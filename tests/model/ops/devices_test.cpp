@@ -10,8 +10,8 @@
 #include <functional>
 
 #include "base/error.h"
-#include "model/kernels/kernels.h"
-#include "model/ops/cuda_ops.h"
+#include "model/ops/cpu/kernels.h"
+#include "model/ops/cuda/cuda_ops.h"
 #include "model/ops/ops.h"
 #include "tests/support/emulated_gpu.h"
 #include "tests/support/fake_device/fake_device.h"

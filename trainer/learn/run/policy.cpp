@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "model/checkpoint/hf_model.h"
-#include "model/device/device.h"
+#include "model/device.h"
 
 namespace weft {
 namespace {

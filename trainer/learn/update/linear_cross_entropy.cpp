@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "model/kernels/kernel_table.h"
+#include "model/ops/cpu/kernel_table.h"
 #include "model/transformer/transformer.h"
 
 namespace weft {

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "model/checkpoint/finite.h"
-#include "model/kernels/kernels.h"
+#include "model/ops/cpu/kernels.h"
 
 namespace weft {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "model/kernels/kernels.h"
+#include "model/ops/cpu/kernels.h"
 #include "trainer/learn/update/optimizer.h"
 
 namespace weft {

@@ -1,0 +1,149 @@
+/// The interface of libweft_cuda.so to the engine: kernels on raw device memory, and the few
+/// services of CUDA that LibTorch's operators do not give. Free of CUDA's types; every function
+/// returns 0 or an error that `error_text` explains.
+///
+/// Keys and values on the GPU: a block of one kv head holds its 16 tokens' keys as [16, dim], then
+/// their values as [8, dim, 2], two tokens side by side, so that tensor cores take both from memory
+/// without a detour. That differs from the CPU's blocks (see AttendArgs), the size does not: dim is
+/// padded_dim(head_dim) in both, and padding and slots that were never written must hold zeros.
+/// A layer's cache is [num_blocks, kv_heads, 2 * 16 * dim].
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "model/ops/cpu/kernel_table.h"
+
+namespace weft::cuda {
+
+enum class Dtype : int32_t { kF32, kBf16 };
+
+/// x [rows, dim] += delta (null: nothing), rounded; y = x / rms(x) * weight.
+struct AddRmsNorm {
+  void* x;
+  const void* delta;
+  const void* weight;  ///< [dim]
+  void* y;
+  int64_t rows, dim;
+  float eps;
+  Dtype dtype;
+};
+
+/// Of each row of qkv [rows, (heads + 2 kv_heads) head_dim]: norms the query and key heads where
+/// the weights are given, rotates them, leaves the queries in place and writes keys and values to
+/// the cache.
+struct RopeStore {
+  void* qkv;
+  const void* q_norm;        ///< [head_dim] or null
+  const void* k_norm;        ///< [head_dim] or null
+  const float* rope_table;   ///< [positions, 2, head_dim / 2]
+  const int32_t* positions;  ///< [rows]
+  const int32_t* slots;      ///< [rows] block * 16 + place in it, or -1: nothing is written
+  void* cache;               ///< of the layer
+  int64_t rows, heads, kv_heads, head_dim;
+  float eps;  ///< of the norms
+  Dtype dtype;
+};
+
+/// Most parts that a row's context is computed in.
+constexpr int kMostParts = 64;
+
+/// A part of a row's context: blocks [first, last) of its sequence.
+struct AttendItem {
+  int32_t row, first, last;
+  int32_t slot;  ///< where in `partial` its sums go, or -1: the row has no other part
+};
+
+/// Softmax attention of single queries over the cache. Row r sees the first lengths[r] tokens of
+/// the sequence whose blocks are block_list[first_block[r]], ...; with length 0 it gives zeros. The
+/// items cover each context once (plan_attention makes them); a row's slots follow its blocks.
+struct PagedAttention {
+  const void* q;  ///< [rows, heads head_dim], rows `q_stride` elements apart
+  int64_t q_stride;
+  const void* cache;           ///< of the layer
+  const int32_t* block_list;   ///< block ids of all sequences
+  const int32_t* first_block;  ///< [rows]
+  const int32_t* lengths;      ///< [rows]
+  const AttendItem* items;     ///< [max_items], of which there are the first *num_items
+  const int32_t* num_items;
+  const int32_t* first_slot;  ///< [rows + 1]: row r has slots [first_slot[r], first_slot[r + 1])
+  float* partial;             ///< [max_items, heads, head_dim + 2]: sums, then peak and weight
+  void* out;                  ///< [rows, heads head_dim]
+  int64_t rows, heads, kv_heads, head_dim, max_items;
+  float scale;
+  Dtype dtype;
+};
+
+/// Copies tokens of the cache side by side: k and v [tokens, kv_heads, head_dim] of slots
+/// [tokens], numbered as in RopeStore.
+struct GatherKv {
+  const void* cache;  ///< of the layer
+  const int32_t* slots;
+  void* k;
+  void* v;
+  int64_t tokens, kv_heads, head_dim;
+  Dtype dtype;
+};
+
+/// y [rows, dim] = silu(gate) * up of gate_up [rows, 2 dim].
+struct SiluMul {
+  const void* gate_up;
+  void* y;
+  int64_t rows, dim;
+  Dtype dtype;
+};
+
+/// Draws from each row as kernels::KernelTable::sample does. The arguments and results lie on the
+/// device, and so do the logits that the arguments point to, fewer than 2^30 of a row.
+struct SampleRows {
+  const kernels::SampleArgs* args;  ///< [rows]
+  kernels::SampleResult* results;   ///< [rows]
+  int64_t rows;
+};
+
+/// Launches on `stream`, a cudaStream_t. head_dim is even; dim of SiluMul and AddRmsNorm, and
+/// head_dim, are multiples of 16 / (bytes of an element).
+struct Kernels {
+  int32_t (*add_rms_norm)(const AddRmsNorm&, void* stream);
+  int32_t (*rope_store)(const RopeStore&, void* stream);
+  int32_t (*paged_attention)(const PagedAttention&, void* stream);
+  int32_t (*gather_kv)(const GatherKv&, void* stream);
+  int32_t (*silu_mul)(const SiluMul&, void* stream);
+  int32_t (*sample)(const SampleRows&, void* stream);
+};
+
+/// What a graph records: called once while CUDA captures the stream.
+using GraphBody = void (*)(void* context);
+
+struct Services {
+  /// Makes a device, and a stream of LibTorch's pool on it, the calling thread's, once what others
+  /// gave the device to do is done.
+  int32_t (*use_device)(int32_t device);
+  void* (*stream)();         ///< the calling thread's current cudaStream_t
+  int32_t (*synchronize)();  ///< waits for that stream
+  /// Waits for all that any thread gave a device to do.
+  int32_t (*settle)(int32_t device);
+  int32_t (*memory)(int32_t device, int64_t* free_bytes, int64_t* total_bytes);
+  /// Pinned host memory, which copies without waiting.
+  int32_t (*pin)(size_t bytes, void** data);
+  void (*unpin)(void* data);
+  /// Copies on the current stream, to the device or from it.
+  int32_t (*copy)(void* to, const void* from, size_t bytes);
+  /// Records what `body` launches. What it allocates stays the graph's until `destroy`.
+  int32_t (*capture)(GraphBody body, void* context, void** graph);
+  int32_t (*replay)(void* graph);
+  void (*destroy)(void* graph);
+};
+
+struct Library {
+  Kernels kernels;
+  Services services;
+  /// Text for an error that a function returned on this thread.
+  const char* (*error_text)(int32_t error);
+  int8_t device_type;  ///< c10::DeviceType of the tensors on whose memory the kernels run
+};
+
+}  // namespace weft::cuda
+
+/// The table, for the process's life.
+extern "C" const weft::cuda::Library* weft_cuda_library();

@@ -1,0 +1,244 @@
+#include "model/ops/cuda/cuda_ops.h"
+
+#include <ATen/ops/_flash_attention_forward.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/error.h"
+#include "model/ops/cuda/device_context.h"
+#include "model/ops/tensor_device.h"
+
+namespace weft::ops {
+namespace {
+
+constexpr int64_t kFlashDims = 256;  // most that LibTorch's flash attention takes
+
+void* pointer_or_null(const at::Tensor& t) { return t.defined() ? t.data_ptr() : nullptr; }
+
+cuda::Dtype dtype_of(const at::Tensor& t) {
+  return t.scalar_type() == at::kFloat ? cuda::Dtype::kF32 : cuda::Dtype::kBf16;
+}
+
+// The kernels read rows 16 bytes at a time.
+void require_whole_packs(const char* operation, const at::Tensor& t, int64_t columns) {
+  const int64_t unit = 16 / t.element_size();
+  if (columns % unit == 0) return;
+  throw Error(std::string(operation) + ": expected a multiple of " + std::to_string(unit) +
+              " columns on a GPU, got " + std::to_string(columns));
+}
+
+// Sequences in blocks of a cache that holds one layer at a time.
+class CudaPackedPlan : public PackedPlan {
+ public:
+  using PackedPlan::PackedPlan;
+  int64_t num_blocks = 0;
+  at::Tensor storage;
+  PagedInputs inputs;
+  mutable at::Tensor cache;  // made by the first layer
+};
+
+class CudaOps : public DeviceOps {
+ public:
+  explicit CudaOps(const ComputeDevice& device) : context_(device) {}
+  std::string device() const override { return "cuda"; }
+  const DeviceContext& context() const { return context_; }
+
+  at::Tensor take_rows(const at::Tensor& x, const at::Tensor& rows) const override {
+    return at::index_select(x, 0, rows);
+  }
+  at::Tensor linear(const at::Tensor& x, const at::Tensor& w,
+                    const at::Tensor& bias) const override {
+    return at::linear(x, w, bias.defined() ? std::optional(bias) : std::nullopt);
+  }
+  void add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w,
+                  const at::Tensor& out) const override {
+    at::Tensor target = out;
+    at::addmm_out(target, y, x, w.t());
+  }
+  at::Tensor linear_f32(const at::Tensor& x, const at::Tensor& w,
+                        const at::Tensor& out) const override;
+  at::Tensor add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w,
+                          double eps, const at::Tensor& rstd) const override;
+  at::Tensor silu_mul(const at::Tensor& gate_up) const override;
+  PackedPlanPtr plan_packed(const PackedBatch& batch, at::Device device) const override;
+  RotaryAttentionResult rotary_attention(const at::Tensor& qkv, const PackedPlan& plan,
+                                         const at::Tensor& rope_table,
+                                         const kernels::HeadShape& shape) const override;
+  at::Tensor token_logprobs(const at::Tensor& logits, const at::Tensor& targets) const override {
+    return at::log_softmax(logits, 1).gather(1, targets.unsqueeze(1)).squeeze(1);
+  }
+
+  at::Tensor paged_attention(const at::Tensor& qkv, const PagedInputs& inputs,
+                             const at::Tensor& cache, const kernels::HeadShape& shape) const;
+  at::Tensor flash_attention(const at::Tensor& qkv, const PagedInputs& inputs,
+                             const at::Tensor& cache, const kernels::HeadShape& shape) const;
+
+ private:
+  DeviceContext context_;
+};
+
+at::Tensor CudaOps::linear_f32(const at::Tensor& x, const at::Tensor& w,
+                               const at::Tensor& out) const {
+  at::Tensor y =
+      out.defined() ? out : at::empty({x.size(0), w.size(0)}, x.options().dtype(at::kFloat));
+  if (x.scalar_type() == at::kFloat) return at::mm_out(y, x, w.t());
+  return at::mm_out(y, x, w.t(), at::kFloat);
+}
+
+at::Tensor CudaOps::add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w,
+                                 double eps, const at::Tensor& rstd) const {
+  if (rstd.defined()) refuse("rms_norm with a gradient");
+  require_whole_packs("add_rms_norm", x, x.size(1));
+  const at::Tensor y = at::empty_like(x);
+  context_.check(context_.kernels().add_rms_norm(
+                     {x.data_ptr(), pointer_or_null(delta), w.data_ptr(), y.data_ptr(), x.size(0),
+                      x.size(1), static_cast<float>(eps), dtype_of(x)},
+                     context_.stream()),
+                 "add_rms_norm");
+  return y;
+}
+
+at::Tensor CudaOps::silu_mul(const at::Tensor& gate_up) const {
+  const int64_t dim = gate_up.size(1) / 2;
+  require_whole_packs("silu_mul", gate_up, dim);
+  const at::Tensor y = at::empty({gate_up.size(0), dim}, gate_up.options());
+  context_.check(
+      context_.kernels().silu_mul({gate_up.data_ptr(), y.data_ptr(), y.size(0), dim, dtype_of(y)},
+                                  context_.stream()),
+      "silu_mul");
+  return y;
+}
+
+PackedPlanPtr CudaOps::plan_packed(const PackedBatch& batch, at::Device device) const {
+  auto plan = c10::make_intrusive<CudaPackedPlan>(batch);
+  std::vector<kernels::PagedSpan> spans;
+  std::vector<int32_t> blocks;
+  for (int64_t s = 0; s < batch.num_sequences(); ++s) {
+    if (batch.prefix[s] >= 0) refuse("rotary_attention of shared prompts");
+    const int64_t length = batch.cu_seqlens[s + 1] - batch.cu_seqlens[s];
+    const int64_t count = (length + kernels::kBlockTokens - 1) / kernels::kBlockTokens;
+    plan->num_blocks += count;
+  }
+  for (int64_t b = 0; b < plan->num_blocks; ++b) blocks.push_back(static_cast<int32_t>(b));
+  const int32_t* next = blocks.data();
+  for (int64_t s = 0; s < batch.num_sequences(); ++s) {
+    const int64_t length = batch.cu_seqlens[s + 1] - batch.cu_seqlens[s];
+    spans.push_back({batch.cu_seqlens[s], length, 0, next});
+    next += (length + kernels::kBlockTokens - 1) / kernels::kBlockTokens;
+  }
+  const HostPagedInputs host(spans, batch.num_tokens(), PagedReads::kBoth);
+  const std::vector<int32_t> packed = host.packed();
+  at::Tensor staged = at::empty({std::ssize(packed)}, at::kInt);
+  std::copy(packed.begin(), packed.end(), staged.data_ptr<int32_t>());
+  plan->storage = staged.to(device);
+  plan->inputs = PagedInputs(host, plan->storage);
+  return plan;
+}
+
+RotaryAttentionResult CudaOps::rotary_attention(const at::Tensor& qkv, const PackedPlan& plan,
+                                                const at::Tensor& rope_table,
+                                                const kernels::HeadShape& shape) const {
+  const auto& own = static_cast<const CudaPackedPlan&>(plan);
+  if (!own.cache.defined()) {
+    own.cache = at::zeros({own.num_blocks, shape.kv_heads, shape.block_size()}, qkv.options());
+  }
+  const at::Tensor rotated = qkv.clone();
+  return {rotary_paged_attention(rotated, {{}, {}, 0}, rope_table, own.inputs, own.cache, shape),
+          {},
+          {}};
+}
+
+at::Tensor CudaOps::paged_attention(const at::Tensor& qkv, const PagedInputs& in,
+                                    const at::Tensor& cache,
+                                    const kernels::HeadShape& shape) const {
+  const at::Tensor out = at::empty({in.rows, shape.heads * shape.dim}, qkv.options());
+  const at::Tensor partial =
+      at::empty({in.max_items, shape.heads, shape.dim + 2}, qkv.options().dtype(at::kFloat));
+  context_.check(context_.kernels().paged_attention(
+                     {qkv.const_data_ptr(), shape.row_size(), cache.const_data_ptr(), in.block_list,
+                      in.first_block, in.lengths, in.items, in.num_items, in.first_slot,
+                      partial.data_ptr<float>(), out.data_ptr(), in.rows, shape.heads,
+                      shape.kv_heads, shape.dim, in.max_items, shape.scale(), dtype_of(qkv)},
+                     context_.stream()),
+                 "paged_attention");
+  return out;
+}
+
+// Causal from the lower right corner: the last row of a span sees its whole context.
+at::Tensor CudaOps::flash_attention(const at::Tensor& qkv, const PagedInputs& in,
+                                    const at::Tensor& cache,
+                                    const kernels::HeadShape& shape) const {
+  const at::Tensor k = at::empty({in.num_context, shape.kv_heads, shape.dim}, qkv.options());
+  const at::Tensor v = at::empty_like(k);
+  context_.check(context_.kernels().gather_kv(
+                     {cache.const_data_ptr(), in.context_slots, k.data_ptr(), v.data_ptr(),
+                      in.num_context, shape.kv_heads, shape.dim, dtype_of(qkv)},
+                     context_.stream()),
+                 "gather_kv");
+  const int64_t width = shape.heads * shape.dim;
+  const at::Tensor q = qkv.narrow(1, 0, width).view({in.rows, shape.heads, shape.dim});
+  const auto result = at::_flash_attention_forward(
+      q, k, v, in.row_ends, in.context_ends, in.longest_span, in.longest_context,
+      /*dropout_p=*/0, /*is_causal=*/true, /*return_debug_mask=*/false, shape.scale());
+  return std::get<0>(result).reshape({in.rows, width});
+}
+
+}  // namespace
+
+void install_cuda_forms(const ComputeDevice& device) {
+  static std::mutex mutex;
+  static std::vector<std::pair<const cuda::Library*, std::unique_ptr<CudaOps>>> made;
+  const std::lock_guard lock(mutex);
+  const at::DeviceType type = tensor_device(device).type();
+  for (const auto& [library, forms] : made) {
+    if (library == device.library) return install_forms(type, *forms);
+  }
+  made.emplace_back(device.library, std::make_unique<CudaOps>(device));
+  install_forms(type, *made.back().second);
+}
+
+void check_cuda_shape(int64_t hidden_size, int64_t intermediate_size, int64_t head_dim) {
+  constexpr int64_t unit = 8;  // bf16 in 16 bytes
+  const auto require = [](const char* name, int64_t got) {
+    if (got % unit == 0) return;
+    throw InputError(std::string(name) + ": expected a multiple of 8 for a GPU, got " +
+                     std::to_string(got));
+  };
+  require("hidden_size", hidden_size);
+  require("intermediate_size", intermediate_size);
+  require("head_dim", head_dim);
+}
+
+bool takes_flash_attention(at::ScalarType dtype, int64_t head_dim) {
+  return dtype == at::kBFloat16 && head_dim <= kFlashDims;
+}
+
+at::Tensor rotary_paged_attention(const at::Tensor& qkv, const HeadNorms& norms,
+                                  const at::Tensor& rope_table, const PagedInputs& inputs,
+                                  const at::Tensor& cache, const kernels::HeadShape& shape) {
+  const auto& forms = dynamic_cast<const CudaOps&>(forms_for(qkv));
+  const DeviceContext& context = forms.context();
+  context.check(context.kernels().rope_store(
+                    {qkv.data_ptr(), pointer_or_null(norms.q), pointer_or_null(norms.k),
+                     rope_table.const_data_ptr<float>(), inputs.positions, inputs.slots,
+                     cache.data_ptr(), inputs.rows, shape.heads, shape.kv_heads, shape.dim,
+                     static_cast<float>(norms.eps), dtype_of(qkv)},
+                    context.stream()),
+                "rope_store");
+  const bool flash = inputs.num_context > 0 && takes_flash_attention(qkv.scalar_type(), shape.dim);
+  return flash ? forms.flash_attention(qkv, inputs, cache, shape)
+               : forms.paged_attention(qkv, inputs, cache, shape);
+}
+
+}  // namespace weft::ops
