@@ -4,7 +4,7 @@
 
 #include "base/program.h"
 #include "model/open_model.h"
-#include "serve/program.h"
+#include "serve/serve_program.h"
 
 namespace {
 

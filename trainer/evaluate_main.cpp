@@ -2,7 +2,7 @@
 #include <filesystem>
 
 #include "model/open_model.h"
-#include "trainer/evaluate/program.h"
+#include "trainer/evaluate/evaluate_program.h"
 #include "trainer/usage_file.h"
 
 using Config = weft::WithModels<weft::EvaluateConfig>;

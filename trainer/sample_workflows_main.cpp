@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "model/open_model.h"
-#include "trainer/search/programs.h"
+#include "trainer/search/search_programs.h"
 #include "trainer/usage_file.h"
 
 namespace {

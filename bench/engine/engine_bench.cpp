@@ -110,9 +110,9 @@ Json EngineBench::describe_model() {
           {"new_tokens", kNewTokens}};
 }
 
-// Prompts come a second time, so that all but the last tokens of each are known: one short step
+// Prompts come a second time, so that all but the last tokens of each are known: one short pass
 // prefills them, and then all sequences are decoded together. The first token of a sequence comes
-// out of that step, whose time is taken off; everything else counts.
+// out of that pass, whose time is taken off; everything else counts.
 Json EngineBench::decode(int batch, int new_tokens) {
   std::vector<TextRequest> requests;
   for (int i = 0; i < batch; ++i) requests.push_back(request(kPromptTokens, new_tokens));
@@ -120,7 +120,7 @@ Json EngineBench::decode(int batch, int new_tokens) {
   const EngineStats before = engine_->stats();
   const double seconds = seconds_of(requests);
   const EngineStats after = engine_->stats();
-  if (after.decode_steps - before.decode_steps != new_tokens - 1) {
+  if (after.decode_passes - before.decode_passes != new_tokens - 1) {
     throw Error("bench: the sequences were not decoded together");
   }
   const double prefill = after.prefill_s - before.prefill_s;

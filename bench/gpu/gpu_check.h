@@ -49,7 +49,7 @@ TransformerConfig qwen2_shape(int64_t layers, int64_t hidden, int64_t intermedia
                               int64_t kv_heads, int64_t vocab);
 
 /// {"name", "dtype", "worst", "bound", "ok"}: the greatest difference between the CPU's fp32 logits
-/// and the GPU's in `dtype`, over a prompt and some decode steps after it.
+/// and the GPU's in `dtype`, over a prompt and some decode passes after it.
 Json check_parity(const ComputeDevice& gpu, const std::string& name,
                   const TransformerConfig& config, at::ScalarType dtype, double bound);
 
@@ -60,10 +60,10 @@ Json check_directory(const ComputeDevice& device, const std::string& dir);
 /// Bytes a second that a copy within the device's memory reads and writes, over `bytes`.
 double copy_bandwidth(const ComputeDevice& gpu, int64_t bytes);
 
-/// Decodes `steps` tokens of each sequence behind `context` tokens and compares the rate with what
-/// `bandwidth` allows: the weights once and each sequence's keys and values in every step.
+/// Decodes `passes` tokens of each sequence behind `context` tokens and compares the rate with what
+/// `bandwidth` allows: the weights once and each sequence's keys and values in every pass.
 Json measure_decode(const ComputeDevice& gpu, const Transformer& model, const DecodeCase& which,
-                    int64_t context, int64_t steps, double bandwidth);
+                    int64_t context, int64_t passes, double bandwidth);
 
 /// Computes a prompt of `tokens` several times.
 Json measure_prefill(const ComputeDevice& gpu, const Transformer& model, const std::string& name,

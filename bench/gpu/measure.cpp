@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "bench/gpu/gpu_check.h"
 #include "model/engine/block_pool.h"
-#include "model/engine/step_runner.h"
+#include "model/engine/pass_runner.h"
 #include "model/ops/cuda/cuda_library.h"
 #include "model/ops/tensor_device.h"
 
@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kWarmUpSteps = 3;  // the first runs without a graph and records it
+constexpr int64_t kWarmUpPasses = 3;  // the first runs without a graph and records it
 constexpr int kRepeats = 8;
 constexpr double kPublishedBandwidth = 4.3e12;  // bytes a second that a copy reaches on an H200
 
@@ -60,21 +60,21 @@ int32_t id_of(const Transformer& model, uint64_t seed, int64_t i) {
 at::Tensor some_logits(const ComputeDevice& gpu, const Transformer& model) {
   constexpr int64_t prompt = 40, single = 6;
   Sequences sequence(gpu, model, 1, prompt + single);
-  const auto runner = make_step_runner(gpu, model, sequence.cache, {1, prompt + single, true});
+  const auto runner = make_pass_runner(gpu, model, sequence.cache, {1, prompt + single, true});
   runner->start();
   at::Tensor all = at::empty({single + 1, model.config().vocab_size}, at::kFloat);
-  for (int64_t step = 0; step <= single; ++step) {
-    StepSpan span{{}, step == 0 ? 0 : prompt + step - 1, &sequence.blocks[0]};
-    const int64_t end = prompt + step;
+  for (int64_t pass = 0; pass <= single; ++pass) {
+    PassSpan span{{}, pass == 0 ? 0 : prompt + pass - 1, &sequence.blocks[0]};
+    const int64_t end = prompt + pass;
     for (int64_t t = span.start; t < end; ++t) span.ids.push_back(id_of(model, 1, t));
-    all.select(0, step).copy_(runner->forward({span}).select(0, 0));
+    all.select(0, pass).copy_(runner->forward({span}).select(0, 0));
   }
   return all;
 }
 
 int64_t bytes_of(const at::Tensor& t) { return static_cast<int64_t>(t.nbytes()); }
 
-// What a decode step reads of the weights: all but an embedding that is no head.
+// What a decode pass reads of the weights: all but an embedding that is no head.
 int64_t weight_bytes(const Transformer& model) {
   int64_t bytes = bytes_of(model.lm_head_weight()) + bytes_of(model.final_norm_weight());
   for (int64_t l = 0; l < model.num_layers(); ++l) bytes += bytes_of(model.layer(l).flat);
@@ -144,18 +144,18 @@ double copy_bandwidth(const ComputeDevice& gpu, int64_t bytes) {
 }
 
 Json measure_decode(const ComputeDevice& gpu, const Transformer& model, const DecodeCase& which,
-                    int64_t context, int64_t steps, double bandwidth) {
+                    int64_t context, int64_t passes, double bandwidth) {
   const at::NoGradGuard no_grad;
-  const int64_t tokens = context + kWarmUpSteps + steps;
+  const int64_t tokens = context + kWarmUpPasses + passes;
   Sequences sequences(gpu, model, which.batch, tokens);
   const auto runner =
-      make_step_runner(gpu, model, sequences.cache, {which.batch, tokens, which.cuda_graphs});
+      make_pass_runner(gpu, model, sequences.cache, {which.batch, tokens, which.cuda_graphs});
   runner->start();
-  std::vector<StepSpan> spans;
+  std::vector<PassSpan> spans;
   for (int64_t s = 0; s < which.batch; ++s) {
     spans.push_back({{id_of(model, 2, s)}, context, &sequences.blocks[s]});
   }
-  const auto step = [&] {
+  const auto pass = [&] {
     std::vector<kernels::SampleArgs> draws;
     std::vector<int64_t> rows;
     for (int64_t s = 0; s < which.batch; ++s) {
@@ -170,11 +170,11 @@ Json measure_decode(const ComputeDevice& gpu, const Transformer& model, const De
       ++spans[s].start;
     }
   };
-  for (int64_t i = 0; i < kWarmUpSteps; ++i) step();
+  for (int64_t i = 0; i < kWarmUpPasses; ++i) pass();
   const auto start = Clock::now();
-  for (int64_t i = 0; i < steps; ++i) step();
-  const double seconds = seconds_since(start) / static_cast<double>(steps);
-  const double mean_context = static_cast<double>(context + kWarmUpSteps) + 0.5 * (steps + 1);
+  for (int64_t i = 0; i < passes; ++i) pass();
+  const double seconds = seconds_since(start) / static_cast<double>(passes);
+  const double mean_context = static_cast<double>(context + kWarmUpPasses) + 0.5 * (passes + 1);
   const double kv_bytes = static_cast<double>(KvCache::block_bytes(
                               model.num_layers(), shape_of(model.config()), model.dtype())) /
                           kernels::kBlockTokens;
@@ -186,11 +186,11 @@ Json measure_decode(const ComputeDevice& gpu, const Transformer& model, const De
           {"mean_context", mean_context},
           {"cuda_graphs", which.cuda_graphs},
           {"top_p", which.top_p},
-          {"ms_per_step", seconds * 1e3},
+          {"ms_per_pass", seconds * 1e3},
           {"tokens_per_s", rate},
           {"target", which.target},
           {"reached", rate >= which.target},
-          {"gb_per_step", bytes / 1e9},
+          {"gb_per_pass", bytes / 1e9},
           {"share_of_measured_roofline", bytes / bandwidth / seconds},
           {"share_of_published_roofline", bytes / kPublishedBandwidth / seconds}};
 }
@@ -199,9 +199,9 @@ Json measure_prefill(const ComputeDevice& gpu, const Transformer& model, const s
                      int64_t tokens) {
   const at::NoGradGuard no_grad;
   Sequences sequence(gpu, model, 1, tokens);
-  const auto runner = make_step_runner(gpu, model, sequence.cache, {1, tokens, true});
+  const auto runner = make_pass_runner(gpu, model, sequence.cache, {1, tokens, true});
   runner->start();
-  StepSpan span{{}, 0, &sequence.blocks[0]};
+  PassSpan span{{}, 0, &sequence.blocks[0]};
   for (int64_t t = 0; t < tokens; ++t) span.ids.push_back(id_of(model, 4, t));
   runner->forward({span});
   settle(gpu);

@@ -44,7 +44,7 @@ double decode_rate(Engine& engine, const std::vector<int32_t>& prompt, int batch
   if (response.status != ResponseStatus::kOk) throw Error("bench: " + response.error);
   engine.wait_idle();
   const EngineStats after = engine.stats();
-  return static_cast<double>(after.decode_steps - before.decode_steps) * batch /
+  return static_cast<double>(after.decode_passes - before.decode_passes) * batch /
          (after.decode_s - before.decode_s);
 }
 

@@ -164,7 +164,7 @@ bool Scheduler::resume(Group& group, Sequence& sequence) {
 }
 
 // The prompt's last token is to be computed again, for the first tokens of more choices than one
-// step draws. It goes to a block that nobody else reads.
+// pass draws. It goes to a block that nobody else reads.
 bool Scheduler::draw_more(Group& group) {
   CachedText& prompt = group.prompt;
   if (pool_.references(prompt.blocks.back()) > 1) {

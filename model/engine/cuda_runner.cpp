@@ -17,8 +17,8 @@ namespace {
 // Batch sizes that graphs are recorded for: more of them where a row more costs most.
 int64_t bucket_size(int64_t rows) {
   if (rows <= 2) return rows;
-  const int64_t step = rows <= 4 ? 4 : rows <= 64 ? 8 : 32;
-  return (rows + step - 1) / step * step;
+  const int64_t granule = rows <= 4 ? 4 : rows <= 64 ? 8 : 32;
+  return (rows + granule - 1) / granule * granule;
 }
 
 class CudaPagedAttention : public Attention {
@@ -42,7 +42,7 @@ class CudaPagedAttention : public Attention {
 }  // namespace
 
 CudaRunner::CudaRunner(const ComputeDevice& device, const Transformer& model, KvCache& cache,
-                       const StepLimits& limits)
+                       const PassLimits& limits)
     : context_(device),
       model_(model),
       cache_(cache),
@@ -79,7 +79,7 @@ void CudaRunner::start() {
     if (bucket_size(rows) != rows) continue;
     auto bucket = std::make_unique<Bucket>();
     bucket->runner = this;
-    bucket->step = place(StepRows({}), rows, /*with_context=*/false, decode_inputs_);
+    bucket->pass = place(PassRows({}), rows, /*with_context=*/false, decode_inputs_);
     bucket->logits = decode_logits_.narrow(0, 0, rows);
     run_bucket(bucket.get());
     if (graphs_) bucket->graph = context_.capture(run_bucket, bucket.get());
@@ -90,7 +90,7 @@ void CudaRunner::start() {
 
 void CudaRunner::run_bucket(void* bucket) {
   const auto& self = *static_cast<Bucket*>(bucket);
-  self.runner->model_.logits(self.runner->forward_rows(self.step, {}, {}), self.logits);
+  self.runner->model_.logits(self.runner->forward_rows(self.pass, {}, {}), self.logits);
 }
 
 std::string CudaRunner::numerics() const {
@@ -101,8 +101,8 @@ std::string CudaRunner::numerics() const {
          (wide ? "2^-24" : "2^-9") + " at each operation";
 }
 
-// Copies a step to `on_device`, or to memory of its own; its `rows` are at least the host's.
-CudaRunner::Step CudaRunner::place(const StepRows& host, int64_t rows, bool with_context,
+// Copies a pass to `on_device`, or to memory of its own; its `rows` are at least the host's.
+CudaRunner::Pass CudaRunner::place(const PassRows& host, int64_t rows, bool with_context,
                                    const at::Tensor& on_device) {
   ops::HostPagedInputs inputs(host.spans, rows,
                               with_context ? ops::PagedReads::kContext : ops::PagedReads::kItems);
@@ -123,31 +123,31 @@ CudaRunner::Step CudaRunner::place(const StepRows& host, int64_t rows, bool with
           ops::PagedInputs(inputs, all.narrow(0, rows, all.numel() - rows))};
 }
 
-at::Tensor CudaRunner::forward_rows(const Step& step, std::span<const AdapterRows> adapters,
+at::Tensor CudaRunner::forward_rows(const Pass& pass, std::span<const AdapterRows> adapters,
                                     const at::Tensor& wanted) const {
-  return model_.forward(step.ids, CudaPagedAttention(model_, cache_, step.inputs), adapters,
+  return model_.forward(pass.ids, CudaPagedAttention(model_, cache_, pass.inputs), adapters,
                         wanted);
 }
 
-at::Tensor CudaRunner::forward(const std::vector<StepSpan>& spans) {
+at::Tensor CudaRunner::forward(const std::vector<PassSpan>& spans) {
   const at::NoGradGuard no_grad;
   const bool decodes = std::ssize(spans) <= max_batch_ &&
-                       std::all_of(spans.begin(), spans.end(), [](const StepSpan& s) {
+                       std::all_of(spans.begin(), spans.end(), [](const PassSpan& s) {
                          return s.ids.size() == 1 && s.lora == nullptr && s.wants_logits;
                        });
   if (decodes) return decode(spans);
-  const StepRows host(spans);
+  const PassRows host(spans);
   const bool flash = ops::takes_flash_attention(model_.dtype(), model_.config().head_dim) &&
                      host.num_rows() > std::ssize(spans);
-  const Step step = place(host, host.num_rows(), flash, {});
+  const Pass pass = place(host, host.num_rows(), flash, {});
   return model_.logits(
-      forward_rows(step, host.adapters, index_tensor(host.wanted).to(model_.device())));
+      forward_rows(pass, host.adapters, index_tensor(host.wanted).to(model_.device())));
 }
 
-at::Tensor CudaRunner::decode(const std::vector<StepSpan>& spans) {
+at::Tensor CudaRunner::decode(const std::vector<PassSpan>& spans) {
   Bucket& bucket = *buckets_.at(bucket_size(std::ssize(spans)));
   // Writes the places that the bucket reads.
-  place(StepRows(spans), bucket.logits.size(0), /*with_context=*/false, decode_inputs_);
+  place(PassRows(spans), bucket.logits.size(0), /*with_context=*/false, decode_inputs_);
   bucket.graph ? context_.replay(bucket.graph) : run_bucket(&bucket);
   return bucket.logits.narrow(0, 0, std::ssize(spans));
 }

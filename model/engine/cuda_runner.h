@@ -1,4 +1,4 @@
-/// Steps of the decoder on a GPU, decode steps replayed as CUDA graphs.
+/// Passes of the decoder on a GPU, decode passes replayed as CUDA graphs.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,27 +7,27 @@
 #include <memory>
 #include <vector>
 
-#include "model/engine/step_rows.h"
-#include "model/engine/step_runner.h"
+#include "model/engine/pass_rows.h"
+#include "model/engine/pass_runner.h"
 #include "model/ops/cuda/device_context.h"
 #include "model/ops/paged_inputs.h"
 
 namespace weft {
 
-/// A decode step without adapters runs in a graph recorded for the next larger of a few batch
+/// A decode pass without adapters runs in a graph recorded for the next larger of a few batch
 /// sizes; the rows beyond its own have no slot and no context. Prompts go through LibTorch's flash
 /// attention over keys and values gathered from the cache, where it takes their dtype, else through
 /// the decode kernel.
-class CudaRunner : public StepRunner {
+class CudaRunner : public PassRunner {
  public:
   /// Borrows everything. Throws InputError on a shape that the kernels do not take.
   CudaRunner(const ComputeDevice& device, const Transformer& model, KvCache& cache,
-             const StepLimits& limits);
+             const PassLimits& limits);
   ~CudaRunner() override;
 
   void start() override;
   std::string numerics() const override;
-  at::Tensor forward(const std::vector<StepSpan>& spans) override;
+  at::Tensor forward(const std::vector<PassSpan>& spans) override;
   std::vector<kernels::SampleResult> sample(const at::Tensor& logits,
                                             std::vector<kernels::SampleArgs> draws,
                                             const std::vector<int64_t>& rows) override;
@@ -38,23 +38,23 @@ class CudaRunner : public StepRunner {
   void weights_changed() override;
 
  private:
-  // A step on the device, at fixed places for a graph.
-  struct Step {
+  // A pass on the device, at fixed places for a graph.
+  struct Pass {
     at::Tensor ids;  // [rows] int32
     ops::PagedInputs inputs;
   };
-  // Decode steps of one size, and their graph. Does not move: the graph calls it.
+  // Decode passes of one size, and their graph. Does not move: the graph calls it.
   struct Bucket {
     CudaRunner* runner;
-    Step step;
+    Pass pass;
     at::Tensor logits;  // [rows, V] of decode_logits_
     void* graph = nullptr;
   };
 
-  at::Tensor decode(const std::vector<StepSpan>& spans);
+  at::Tensor decode(const std::vector<PassSpan>& spans);
   static void run_bucket(void* bucket);
-  Step place(const StepRows& host, int64_t rows, bool with_context, const at::Tensor& on_device);
-  at::Tensor forward_rows(const Step& step, std::span<const AdapterRows> adapters,
+  Pass place(const PassRows& host, int64_t rows, bool with_context, const at::Tensor& on_device);
+  at::Tensor forward_rows(const Pass& pass, std::span<const AdapterRows> adapters,
                           const at::Tensor& wanted) const;
 
   const ops::DeviceContext context_;

@@ -62,7 +62,7 @@ class Engine : public TextModel {
 
   /// log p(ids[i] | prompt, ids[:i]) in fp32, [ids] for each request. On the CPU bitwise equal to
   /// decoding and to the trainer's forward, in whatever batch. Blocks; runs on
-  /// the engine's thread between decode steps. Throws InputError on ids or lengths out of range or
+  /// the engine's thread between decode passes. Throws InputError on ids or lengths out of range or
   /// an unknown adapter, Error if a logprob is NaN.
   std::vector<std::vector<float>> logprobs(const std::vector<LogprobRequest>& requests);
 

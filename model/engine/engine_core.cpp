@@ -48,7 +48,7 @@ SchedulerOptions scheduler_options(const EngineOptions& options, int64_t max_con
           num_blocks,           kept};
 }
 
-StepCosts::Shape cost_shape(const Transformer& model) {
+PassCosts::Shape cost_shape(const Transformer& model) {
   const TransformerConfig& c = model.config();
   const auto layers = static_cast<double>(c.num_layers),
              hidden = static_cast<double>(c.hidden_size);
@@ -63,8 +63,8 @@ StepCosts::Shape cost_shape(const Transformer& model) {
           4 * layers * queries / (2 * multiplied)};
 }
 
-std::vector<StepSpan> spans_of(const StepPlan& plan) {
-  std::vector<StepSpan> spans;
+std::vector<PassSpan> spans_of(const PassPlan& plan) {
+  std::vector<PassSpan> spans;
   for (const PlannedSpan& s : plan.spans) {
     spans.push_back({s.ids, s.start, &s.blocks, s.lora, s.wants_logits});
   }
@@ -87,7 +87,7 @@ EngineCore::EngineCore(const Transformer& model, const Tokenizer* tokenizer,
                  tokenizer, model.config().eos_ids),
       cache_(model.num_layers(), model.head_shape(), model.dtype(), scheduler_.pool().num_blocks(),
              model.final_norm_weight().device()),
-      runner_(make_step_runner(device, model, cache_,
+      runner_(make_pass_runner(device, model, cache_,
                                {options_.max_batch, max_context, options_.cuda_graphs})),
       costs_(cost_shape(model)) {}
 
@@ -103,7 +103,7 @@ void EngineCore::plan() {
 void EngineCore::compute() {
   if (plan_.spans.empty() && plan_.edits.empty()) return;
   try {
-    const StepResult result = compute_plan();
+    const PassResult result = compute_plan();
     learn(result.seconds);
     scheduler_.apply(plan_, result);
   } catch (const std::exception& e) {
@@ -116,12 +116,12 @@ void EngineCore::fail(const std::exception& error) {
   scheduler_.fail(plan_, std::string("the engine failed: ") + error.what());
 }
 
-StepResult EngineCore::compute_plan() {
+PassResult EngineCore::compute_plan() {
   const auto start = Clock::now();
   for (const BlockEdit& edit : plan_.edits) {
     edit.from == kZeros ? cache_.clear(edit.block) : cache_.copy(edit.from, edit.block);
   }
-  StepResult result;
+  PassResult result;
   if (plan_.spans.empty()) return result;
   const at::Tensor logits = runner_->forward(spans_of(plan_));
   std::vector<kernels::SampleArgs> draws;
@@ -135,7 +135,7 @@ StepResult EngineCore::compute_plan() {
   return result;
 }
 
-// On a GPU only a step that draws has ended when its call returns.
+// On a GPU only a pass that draws has ended when its call returns.
 void EngineCore::learn(double seconds) {
   unmeasured_ = unmeasured_ + plan_.work;
   unmeasured_s_ += seconds;

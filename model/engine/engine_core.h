@@ -7,8 +7,8 @@
 
 #include "model/engine/engine.h"
 #include "model/engine/kv_cache.h"
+#include "model/engine/pass_runner.h"
 #include "model/engine/scheduler.h"
-#include "model/engine/step_runner.h"
 
 namespace weft {
 
@@ -20,7 +20,7 @@ class EngineCore {
   EngineCore(const Transformer& model, const Tokenizer* tokenizer, const EngineOptions& options,
              int64_t max_context, const ComputeDevice& device);
 
-  /// Plans the next step, so that the scheduler's statistics are those of the step. Only where
+  /// Plans the next pass, so that the scheduler's statistics are those of the pass. Only where
   /// there is work.
   void plan();
 
@@ -31,22 +31,22 @@ class EngineCore {
   /// With what was left to the device.
   const EngineOptions& options() const { return options_; }
   Scheduler& scheduler() { return scheduler_; }
-  StepRunner& runner() { return *runner_; }
+  PassRunner& runner() { return *runner_; }
 
  private:
   EngineCore(const Transformer& model, const Tokenizer* tokenizer, const EngineOptions& options,
              int64_t max_context, const ComputeDevice& device, int64_t available);
-  StepResult compute_plan();
+  PassResult compute_plan();
   void learn(double seconds);
   void fail(const std::exception& error);
 
   const EngineOptions options_;
   Scheduler scheduler_;
   KvCache cache_;
-  std::unique_ptr<StepRunner> runner_;
-  StepPlan plan_;
-  StepCosts costs_;
-  StepWork unmeasured_;  // of steps that may have gone on when their call returned
+  std::unique_ptr<PassRunner> runner_;
+  PassPlan plan_;
+  PassCosts costs_;
+  PassWork unmeasured_;  // of passes that may have gone on when their call returned
   double unmeasured_s_ = 0;
 };
 

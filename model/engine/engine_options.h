@@ -7,22 +7,22 @@ namespace weft {
 
 struct EngineOptions {
   int64_t max_batch = 0;          ///< sequences decoded together, 0: by the device
-  int64_t prefill_tokens = 2048;  ///< most prompt tokens in one step
-  int64_t mixed_tokens = 0;       ///< of a step that also decodes; 0: by what steps take
+  int64_t prefill_tokens = 2048;  ///< most prompt tokens in one pass
+  int64_t mixed_tokens = 0;       ///< of a pass that also decodes; 0: by what passes take
   int64_t max_context = 0;        ///< tokens of prompt + completion, 0: the model's limit
   double kv_fraction = 0;         ///< share of the device's available memory for the KV cache
   int64_t kv_mb = 0;              ///< size of the KV cache in MiB; 0: by kv_fraction
   double prefix_fraction = 0.25;  ///< share of the KV cache that may keep text for later prompts
-  bool cuda_graphs = true;        ///< on a GPU, record decode steps once and replay them
+  bool cuda_graphs = true;        ///< on a GPU, record decode passes once and replay them
 
   template <class V>
   void visit(V& v) {
     v("max_batch", max_batch,
       "sequences decoded together, 0: 64 on a CPU, on a GPU as many of 1,024 tokens as the KV "
       "cache holds, at most 256");
-    v("prefill_tokens", prefill_tokens, "most prompt tokens in one step");
+    v("prefill_tokens", prefill_tokens, "most prompt tokens in one pass");
     v("mixed_tokens", mixed_tokens,
-      "most prompt tokens in a step that also decodes, 0: as many as make it take about 2.5 times "
+      "most prompt tokens in a pass that also decodes, 0: as many as make it take about 2.5 times "
       "what it takes without");
     v("max_context", max_context, "tokens of prompt and completion, 0: the model's limit");
     v("kv_fraction", kv_fraction,
@@ -31,7 +31,7 @@ struct EngineOptions {
     v("prefix_fraction", prefix_fraction,
       "share of the KV cache that may keep ended texts for prompts that begin "
       "alike, 0: none");
-    v("cuda_graphs", cuda_graphs, "on a GPU, record decode steps once and replay them");
+    v("cuda_graphs", cuda_graphs, "on a GPU, record decode passes once and replay them");
   }
   void validate() const;
 
@@ -49,11 +49,11 @@ struct EngineStats {
   int64_t cached_tokens = 0;   ///< of those: not computed, as earlier texts began alike
   int64_t decoded_tokens = 0;  ///< tokens sampled
   int64_t logprob_tokens = 0;  ///< given ids whose logprobs were computed
-  int64_t decode_steps = 0;    ///< steps that decoded, with prompts beside it or not
+  int64_t decode_passes = 0;   ///< passes that decoded, with prompts beside it or not
   int64_t preemptions = 0;     ///< times that a sequence or a prompt lost its blocks
-  double prefill_s = 0;  ///< seconds of steps, but for what decoding in them is expected to take
-  double decode_s = 0;   ///< the other seconds of steps
-  /// Prompts that are being computed, and choices that have a slot: those that steps decode, and
+  double prefill_s = 0;  ///< seconds of passes, but for what decoding in them is expected to take
+  double decode_s = 0;   ///< the other seconds of passes
+  /// Prompts that are being computed, and choices that have a slot: those that passes decode, and
   /// those whose text is computed again.
   int64_t running = 0;
   /// Requests that were submitted and not let in, those included that the engine has not looked at

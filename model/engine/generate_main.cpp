@@ -1,5 +1,5 @@
 #include "base/program.h"
-#include "model/engine/generate.h"
+#include "model/engine/generate_program.h"
 
 int main(int argc, char** argv) {
   const weft::ProgramSpec spec{

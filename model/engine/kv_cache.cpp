@@ -9,7 +9,7 @@ namespace weft {
 namespace {
 
 // A block of all layers is one piece on the CPU: memory is cleared in pages of 2 MiB when first
-// written, which takes milliseconds each, and where layers lie apart a step that begins a block may
+// written, which takes milliseconds each, and where layers lie apart a pass that begins a block may
 // have to wait for one in every layer. Kernels of GPUs want the blocks of a layer in one piece.
 at::Tensor make_blocks(int64_t num_layers, const kernels::HeadShape& shape, at::ScalarType dtype,
                        int64_t num_blocks, at::Device device) {

@@ -1,4 +1,4 @@
-/// One step of the decoder over the paged cache: prompt chunks and single tokens alike.
+/// One pass of the decoder over the paged cache: prompt chunks and single tokens alike.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,7 +13,7 @@
 namespace weft {
 
 /// New tokens of one sequence.
-struct StepSpan {
+struct PassSpan {
   std::vector<int32_t> ids;  ///< at least one
   int64_t start = 0;         ///< tokens of the sequence that are in the cache already
   const std::vector<int32_t>* blocks = nullptr;  ///< its blocks, enough for start + ids
@@ -24,6 +24,6 @@ struct StepSpan {
 /// Runs all spans at once and writes their keys and values to the cache. Returns fp32 logits
 /// [spans that want them, V], in the order of the spans. Spans of one adapter must be adjacent.
 at::Tensor paged_forward(const Transformer& model, KvCache& cache,
-                         const std::vector<StepSpan>& spans);
+                         const std::vector<PassSpan>& spans);
 
 }  // namespace weft

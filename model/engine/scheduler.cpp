@@ -43,7 +43,7 @@ int64_t Scheduler::add(std::unique_ptr<EngineRequest> request) {
   return id;
 }
 
-StepPlan Scheduler::plan(const StepCosts& costs) {
+PassPlan Scheduler::plan(const PassCosts& costs) {
   end_cancelled();
   grant_wishes();
   make_room_to_decode();
@@ -51,7 +51,7 @@ StepPlan Scheduler::plan(const StepCosts& costs) {
     grant_wishes();
     make_room_to_decode();
   }
-  StepPlan plan;
+  PassPlan plan;
   std::vector<Chunk> chosen = choose_decoding(plan, costs);
   choose_prefilling(plan, costs, chosen);
   add_spans(plan, std::move(chosen));
@@ -61,20 +61,20 @@ StepPlan Scheduler::plan(const StepCosts& costs) {
   return plan;
 }
 
-void Scheduler::apply(const StepPlan& plan, const StepResult& result) {
+void Scheduler::apply(const PassPlan& plan, const PassResult& result) {
   WEFT_ASSERT(result.samples.size() == plan.draws.size());
   for (const PlannedSpan& span : plan.spans) take_computed(span);
   for (size_t i = 0; i < plan.draws.size(); ++i) take_sample(plan.draws[i], result.samples[i]);
   stats_.prefill_tokens += plan.prefilled;
-  stats_.decode_steps += plan.decoded > 0;
+  stats_.decode_passes += plan.decoded > 0;
   stats_.prefill_s += result.seconds * plan.prefill_share;
   stats_.decode_s += result.seconds * (1 - plan.prefill_share);
   sweep();
-  grant_wishes();  // what ends at its first token does not wait for another step
+  grant_wishes();  // what ends at its first token does not wait for another pass
   update_stats();
 }
 
-void Scheduler::fail(const StepPlan& plan, const std::string& error) {
+void Scheduler::fail(const PassPlan& plan, const std::string& error) {
   for (const BlockEdit& edit : plan.edits) {
     if (edit.from == kZeros) edits_.push_back(edit);
   }

@@ -1,7 +1,7 @@
-/// Continuous batching: which texts are computed in each step, and in which blocks of the cache.
+/// Continuous batching: which texts are computed in each pass, and in which blocks of the cache.
 /// Plans without tensors; a runner computes the plan. Used by the engine's thread alone.
 ///
-/// A step decodes every sequence that has a slot, and computes as much of the prompts beside them
+/// A pass decodes every sequence that has a slot, and computes as much of the prompts beside them
 /// as their wait allows (chunked prefill, arXiv:2403.02310). Slots are shared between jobs, which
 /// are the requests that were submitted together: a free one goes to the job that has fewest, and
 /// where none is free, a job with at least two more gives one up. When the cache is full, sequences
@@ -23,17 +23,17 @@
 #include "model/engine/block_pool.h"
 #include "model/engine/engine_options.h"
 #include "model/engine/engine_request.h"
+#include "model/engine/pass_costs.h"
+#include "model/engine/pass_plan.h"
 #include "model/engine/prefix_index.h"
 #include "model/engine/sequence.h"
-#include "model/engine/step_costs.h"
-#include "model/engine/step_plan.h"
 
 namespace weft {
 
 struct SchedulerOptions {
   int64_t max_batch = 64;         ///< slots: sequences decoded together
-  int64_t prefill_tokens = 2048;  ///< most prompt tokens in one step
-  int64_t mixed_tokens = 0;       ///< of a step that also decodes; 0: by StepCosts
+  int64_t prefill_tokens = 2048;  ///< most prompt tokens in one pass
+  int64_t mixed_tokens = 0;       ///< of a pass that also decodes; 0: by PassCosts
   int64_t max_context = 0;        ///< tokens of prompt and completion
   int64_t num_blocks = 0;         ///< of the cache
   int64_t kept_blocks = 0;        ///< most that may keep text for later prompts
@@ -52,9 +52,9 @@ enum class SequenceState {
 
 class Scheduler {
  public:
-  /// A step that computes prompts beside sequences is to take at most so many times what the
+  /// A pass that computes prompts beside sequences is to take at most so many times what the
   /// sequences take alone.
-  static constexpr double kMixedStep = 2.5;
+  static constexpr double kMixedPass = 2.5;
 
   /// `tokenizer` is borrowed and may be null.
   Scheduler(const SchedulerOptions& options, const Tokenizer* tokenizer,
@@ -66,16 +66,16 @@ class Scheduler {
   /// Blocks that a request of this prompt holds at most while one choice is decoded. Any thread.
   int64_t blocks_needed(int64_t prompt_tokens, int64_t max_tokens) const;
 
-  /// The next step: has spans where there is work, and at most most_draws(max_batch) draws. Gives
-  /// and takes slots and blocks. `costs` decides how the work is cut into steps, never what comes
+  /// The next pass: has spans where there is work, and at most most_draws(max_batch) draws. Gives
+  /// and takes slots and blocks. `costs` decides how the work is cut into passes, never what comes
   /// of it. Each plan must come back by apply, fail or end_all before the next.
-  StepPlan plan(const StepCosts& costs);
+  PassPlan plan(const PassCosts& costs);
 
-  /// Takes what the plan's step gave. A draw without a token fails its request.
-  void apply(const StepPlan& plan, const StepResult& result);
+  /// Takes what the plan's pass gave. A draw without a token fails its request.
+  void apply(const PassPlan& plan, const PassResult& result);
 
-  /// Ends everything as failed, where the plan's step could not be computed or only in part.
-  void fail(const StepPlan& plan, const std::string& error);
+  /// Ends everything as failed, where the plan's pass could not be computed or only in part.
+  void fail(const PassPlan& plan, const std::string& error);
 
   /// Ends everything with this status.
   void end_all(ResponseStatus status, const std::string& error);
@@ -205,12 +205,12 @@ class Scheduler {
   int64_t copy_tail(const Group& group, size_t full, int64_t most,
                     const std::vector<int32_t>& blocks);
 
-  // step_choice.cpp: what a step computes
-  std::vector<Chunk> choose_decoding(StepPlan& plan, const StepCosts& costs);
-  void choose_prefilling(StepPlan& plan, const StepCosts& costs, std::vector<Chunk>& chosen);
+  // pass_choice.cpp: what a pass computes
+  std::vector<Chunk> choose_decoding(PassPlan& plan, const PassCosts& costs);
+  void choose_prefilling(PassPlan& plan, const PassCosts& costs, std::vector<Chunk>& chosen);
   std::vector<Chunk> texts_to_compute();
   void share_first_draws(const std::vector<size_t>& complete, std::vector<Chunk>& chosen) const;
-  void add_spans(StepPlan& plan, std::vector<Chunk> chunks) const;
+  void add_spans(PassPlan& plan, std::vector<Chunk> chunks) const;
   PlannedDraw draw_of(const Group& group, int choice, int64_t position, int64_t row) const;
 
   void end_cancelled();

@@ -12,10 +12,10 @@
 
 namespace weft::ops {
 
-/// Which attention's inputs a step has.
+/// Which attention's inputs a pass has.
 enum class PagedReads { kItems, kContext, kBoth };
 
-/// A step as the host writes it; names as in cuda_library.h.
+/// A pass as the host writes it; names as in cuda_library.h.
 struct HostPagedInputs {
   int64_t rows = 0;
   std::vector<int32_t> positions, slots, first_block, lengths;  // [rows]

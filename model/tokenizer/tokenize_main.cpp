@@ -1,5 +1,5 @@
 #include "base/program.h"
-#include "model/tokenizer/tokenize.h"
+#include "model/tokenizer/tokenize_program.h"
 
 int main(int argc, char** argv) {
   const weft::ProgramSpec spec{

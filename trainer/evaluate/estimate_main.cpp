@@ -1,5 +1,5 @@
 #include "base/program.h"
-#include "trainer/evaluate/estimate.h"
+#include "trainer/evaluate/estimate_program.h"
 
 int main(int argc, char** argv) {
   const weft::ProgramSpec spec{"estimate",

@@ -44,7 +44,7 @@ at::Tensor packed_attention_backward(const at::Tensor& g_out, const at::Tensor& 
                                      const AttentionResult& forward, const PackedLayout& layout,
                                      const HeadShape& shape);
 
-/// Some new tokens of one sequence, rows [row, row + num_tokens) of the step, whose keys and values
+/// Some new tokens of one sequence, rows [row, row + num_tokens) of the pass, whose keys and values
 /// go to positions from `start` of the sequence's blocks.
 struct PagedSpan {
   int64_t row;

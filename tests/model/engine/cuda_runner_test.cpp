@@ -147,7 +147,7 @@ TEST_F(CudaRunner, GivesTheCpusLogprobs) {
   for (size_t i = 0; i < texts.size(); ++i) expect_near(mine[i], theirs[i]);
 }
 
-// Requests with and without the adapter share their steps; its weights change in between.
+// Requests with and without the adapter share their passes; its weights change in between.
 TEST_F(CudaRunner, AdaptersApplyToTheirRequestsAlone) {
   Rng rng(7);
   const auto adapter = std::make_shared<Lora>(tiny("tiny_llama")->config(), LoraConfig{4, 8}, rng);

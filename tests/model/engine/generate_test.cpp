@@ -1,10 +1,9 @@
-#include "model/engine/generate.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "base/file.h"
+#include "model/engine/generate_program.h"
 #include "tests/support/json_lines.h"
 #include "tests/support/support.h"
 

@@ -27,21 +27,21 @@ TEST(GpuCheck, ParityHoldsAndKnowsItsBound) {
   EXPECT_FALSE(rounded["ok"].get<bool>()) << rounded.dump();
 }
 
-// A step reads every weight but the embedding, and of each sequence 2 heads x 16 keys and values.
+// A pass reads every weight but the embedding, and of each sequence 2 heads x 16 keys and values.
 TEST(GpuCheck, RooflineCountsWeightsAndContext) {
   const auto model = Transformer::random(small_shape(), at::kFloat, 1);
   model->to(tensor_device(emulated()));
   const double bandwidth = 1e9;
   const Json got = measure_decode(emulated(), *model, {"small", 3, 1e12}, /*context=*/20,
-                                  /*steps=*/4, bandwidth);
+                                  /*passes=*/4, bandwidth);
   const double weights = 4.0 * static_cast<double>(small_shape().num_parameters() - 512 * 64);
   const double context = 20 + 3 + 2.5;
   EXPECT_EQ(got["mean_context"].get<double>(), context);
-  EXPECT_NEAR(got["gb_per_step"].get<double>() * 1e9, weights + 3 * context * 2 * 2 * 16 * 4, 1);
-  const double seconds = got["ms_per_step"].get<double>() / 1e3;
+  EXPECT_NEAR(got["gb_per_pass"].get<double>() * 1e9, weights + 3 * context * 2 * 2 * 16 * 4, 1);
+  const double seconds = got["ms_per_pass"].get<double>() / 1e3;
   EXPECT_NEAR(got["tokens_per_s"].get<double>() * seconds, 3, 1e-6);
   EXPECT_NEAR(got["share_of_measured_roofline"].get<double>(),
-              got["gb_per_step"].get<double>() * 1e9 / bandwidth / seconds, 1e-6);
+              got["gb_per_pass"].get<double>() * 1e9 / bandwidth / seconds, 1e-6);
   EXPECT_FALSE(got["reached"].get<bool>());
 }
 

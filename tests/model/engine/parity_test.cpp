@@ -123,7 +123,7 @@ std::vector<std::vector<float>> logprobs_of(const std::filesystem::path& dir, co
 }
 
 // No further from transformers' fp32 than 1.25 times what its own bf16 is: both round at every
-// step, in orders of their own.
+// pass, in orders of their own.
 void expect_bf16_as_good(const std::filesystem::path& dir, const Json& rows) {
   std::vector<std::vector<float>> theirs;
   for (const Json& row : rows) theirs.push_back(row["bf16"].get<std::vector<float>>());

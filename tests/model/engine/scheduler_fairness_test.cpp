@@ -29,14 +29,14 @@ int64_t decoding(const FakeEngine& engine, int64_t request, int n) {
 TEST(SchedulerFairness, ARequestOfManyChoicesHoldsNobodyUp) {
   FakeEngine engine(wide_options());
   const int64_t many = engine.submit(prompt_of(20, 1), 50, 128);
-  for (int i = 0; i < 5; ++i) engine.step();
+  for (int i = 0; i < 5; ++i) engine.pass();
   EXPECT_EQ(decoding(engine, many, 128), 16);
   const int64_t one = engine.submit(prompt_of(20, 2), 10);
-  engine.step();
+  engine.pass();
   EXPECT_EQ(engine.scheduler.state(one, 0), SequenceState::kDecoding);
   EXPECT_EQ(decoding(engine, many, 128), 15);
   EXPECT_EQ(engine.scheduler.state(many, 15), SequenceState::kPaused);  // the youngest
-  for (int i = 0; i < 9; ++i) engine.step();
+  for (int i = 0; i < 9; ++i) engine.pass();
   EXPECT_EQ(engine.ids(one), expected_ids(prompt_of(20, 2), sampling(10), 0, 512));
   EXPECT_EQ(engine.scheduler.state(many, 15), SequenceState::kDecoding);
   engine.run();
@@ -50,13 +50,13 @@ TEST(SchedulerFairness, ARequestOfManyChoicesHoldsNobodyUp) {
 TEST(SchedulerFairness, RequestsThatWantManySlotsShareThemEvenly) {
   FakeEngine engine(wide_options());
   const int64_t first = engine.submit(prompt_of(20, 1), 100, 40);
-  for (int i = 0; i < 3; ++i) engine.step();
+  for (int i = 0; i < 3; ++i) engine.pass();
   const int64_t second = engine.submit(prompt_of(20, 2), 100, 40);
-  for (int i = 0; i < 3; ++i) engine.step();
+  for (int i = 0; i < 3; ++i) engine.pass();
   EXPECT_EQ(decoding(engine, first, 40), 8);
   EXPECT_EQ(decoding(engine, second, 40), 8);
   const int64_t third = engine.submit(prompt_of(20, 3), 100, 3);
-  for (int i = 0; i < 3; ++i) engine.step();
+  for (int i = 0; i < 3; ++i) engine.pass();
   EXPECT_EQ(decoding(engine, third, 3), 3);
   const int64_t left = decoding(engine, first, 40) - decoding(engine, second, 40);
   EXPECT_LE(std::abs(left), 1);
@@ -74,13 +74,13 @@ TEST(SchedulerFairness, RequestsOfOneJobShareItsSlots) {
     request->job = 1;
     job.push_back(engine.submit(std::move(request)));
   }
-  for (int i = 0; i < 4; ++i) engine.step();
+  for (int i = 0; i < 4; ++i) engine.pass();
   EXPECT_EQ(decoding(engine, job[0], 8), 8);
   EXPECT_EQ(decoding(engine, job[1], 8), 8);
   EXPECT_EQ(engine.scheduler.state(job[2], kPrompt), SequenceState::kWaiting);
   EXPECT_EQ(engine.scheduler.stats().queued, 18);
   const int64_t other = engine.submit(prompt_of(20, 99), 5);
-  for (int i = 0; i < 5; ++i) engine.step();
+  for (int i = 0; i < 5; ++i) engine.pass();
   EXPECT_TRUE(engine.responses.contains(other));
   engine.run();
   for (uint64_t i = 0; i < 20; ++i) {
@@ -94,10 +94,10 @@ TEST(SchedulerFairness, WithMoreRequestsThanSlotsTheyTakeTurns) {
   FakeEngine engine(wide_options());
   std::vector<int64_t> large, small;
   for (uint64_t i = 0; i < 16; ++i) large.push_back(engine.submit(prompt_of(4, i), 10, 30, i));
-  for (int i = 0; i < 4; ++i) engine.step();
+  for (int i = 0; i < 4; ++i) engine.pass();
   for (const int64_t id : large) EXPECT_EQ(decoding(engine, id, 30), 1);
   for (uint64_t i = 0; i < 16; ++i) small.push_back(engine.submit(prompt_of(4, 100 + i), 10, 1, i));
-  for (int i = 0; i < 50; ++i) engine.step();
+  for (int i = 0; i < 50; ++i) engine.pass();
   for (const int64_t id : small) EXPECT_TRUE(engine.responses.contains(id));
   for (const int64_t id : large) EXPECT_GE(count(engine, id, 30, SequenceState::kEnded), 2);
   engine.run();
@@ -108,10 +108,10 @@ TEST(SchedulerFairness, NewRequestsWithoutEndDoNotStopAnOldOne) {
   FakeEngine engine(wide_options());
   const int64_t old = engine.submit(prompt_of(20, 1), 20, 40);
   int64_t before = 0;
-  for (uint64_t step = 1; step < 2000 && !engine.responses.contains(old); ++step) {
-    for (int i = 0; i < 2; ++i) engine.submit(prompt_of(10, step), 12, 1, step);
-    engine.step();
-    if (step % 100 != 0) continue;
+  for (uint64_t pass = 1; pass < 2000 && !engine.responses.contains(old); ++pass) {
+    for (int i = 0; i < 2; ++i) engine.submit(prompt_of(10, pass), 12, 1, pass);
+    engine.pass();
+    if (pass % 100 != 0) continue;
     const int64_t ended = count(engine, old, 40, SequenceState::kEnded);
     EXPECT_GT(ended, before);
     before = ended;
@@ -123,12 +123,12 @@ TEST(SchedulerFairness, NewRequestsWithoutEndDoNotStopAnOldOne) {
 TEST(SchedulerFairness, APausedChoiceIsTheFirstToLoseItsBlocks) {
   FakeEngine engine(wide_options(60));
   const int64_t many = engine.submit(prompt_of(32, 1), 60, 16);
-  for (int i = 0; i < 3; ++i) engine.step();
+  for (int i = 0; i < 3; ++i) engine.pass();
   std::vector<int64_t> others;
   for (uint64_t i = 0; i < 4; ++i) others.push_back(engine.submit(prompt_of(40, 10 + i), 60, 1, i));
   bool taken = false;
   while (engine.scheduler.has_work()) {
-    engine.step();
+    engine.pass();
     const bool has_paused = count(engine, many, 16, SequenceState::kPaused) > 0;
     const bool has_lost = count(engine, many, 16, SequenceState::kPreempted) > 0;
     taken |= has_lost;
@@ -145,21 +145,21 @@ TEST(SchedulerFairness, APausedChoiceIsTheFirstToLoseItsBlocks) {
   }
 }
 
-// Queued is what was submitted and not let in; running what steps compute.
+// Queued is what was submitted and not let in; running what passes compute.
 TEST(SchedulerFairness, WhatWaitsIsCounted) {
   FakeEngine engine(wide_options());
   const auto& stats = engine.scheduler.stats();
   for (uint64_t i = 0; i < 20; ++i) engine.submit(prompt_of(10, i), 20, 1, i);
   EXPECT_EQ(stats.queued, 20);
   EXPECT_EQ(stats.running, 0);
-  const StepPlan plan = engine.scheduler.plan(engine.costs);
-  EXPECT_EQ(stats.queued, 4);  // 16 have a slot to come; 6 of them fit the step
+  const PassPlan plan = engine.scheduler.plan(engine.costs);
+  EXPECT_EQ(stats.queued, 4);  // 16 have a slot to come; 6 of them fit the pass
   EXPECT_EQ(stats.running, 16);
   engine.scheduler.apply(plan, engine.compute(plan));
-  engine.step();
+  engine.pass();
   EXPECT_EQ(stats.queued, 4);
   EXPECT_EQ(stats.running, 16);
-  while (stats.queued > 0) engine.step();
+  while (stats.queued > 0) engine.pass();
   engine.run();
   EXPECT_EQ(stats.running, 0);
 }

@@ -24,8 +24,8 @@ class RandomRequests {
   }
 
   void run() {
-    for (int steps = 0; to_submit_ > 0 || engine_.scheduler.has_work(); ++steps) {
-      ASSERT_LT(steps, 100000) << "some request does not end";
+    for (int passes = 0; to_submit_ > 0 || engine_.scheduler.has_work(); ++passes) {
+      ASSERT_LT(passes, 100000) << "some request does not end";
       while (to_submit_ > 0 && (!engine_.scheduler.has_work() || rng_.below(4) == 0)) submit();
       if (rng_.below(20) == 0 && !cases_.empty()) {
         auto entry = cases_.begin();
@@ -33,7 +33,7 @@ class RandomRequests {
         entry->second.cancelled->store(true);
       }
       if (rng_.below(10) == 0) let_go_of_one();
-      if (engine_.scheduler.has_work()) engine_.step();
+      if (engine_.scheduler.has_work()) engine_.pass();
       engine_.scheduler.check();
     }
     while (!held_.empty()) let_go_of_one();

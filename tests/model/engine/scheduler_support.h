@@ -102,22 +102,22 @@ class FakeEngine {
     return request;
   }
 
-  /// Plans, computes and applies one step; the plan.
-  StepPlan step() {
-    const StepPlan plan = scheduler.plan(costs);
+  /// Plans, computes and applies one pass; the plan.
+  PassPlan pass() {
+    const PassPlan plan = scheduler.plan(costs);
     scheduler.apply(plan, compute(plan));
     scheduler.answer();
     return plan;
   }
   void run() {
-    for (int steps = 0; scheduler.has_work(); ++steps) {
-      ASSERT_LT(steps, 100000) << "some request does not end";
-      step();
+    for (int passes = 0; scheduler.has_work(); ++passes) {
+      ASSERT_LT(passes, 100000) << "some request does not end";
+      pass();
     }
   }
 
   /// Computes a plan, and checks what every plan keeps to.
-  StepResult compute(const StepPlan& plan);
+  PassResult compute(const PassPlan& plan);
 
   const std::vector<int32_t>& ids(int64_t request, size_t choice = 0) {
     const TextResponse& response = responses.at(request);
@@ -135,20 +135,20 @@ class FakeEngine {
   std::map<int64_t, TextResponse> responses;
   const Lora* broken = nullptr;  ///< an adapter whose logits are not finite
   /// A reading of the weights takes as long as 16 tokens, and attention nothing.
-  StepCosts costs{StepCosts::Shape{}};
+  PassCosts costs{PassCosts::Shape{}};
 
  private:
   int32_t& slot(const PlannedSpan& span, int64_t t) {
     const int64_t block = span.blocks.at(t / kernels::kBlockTokens);
     return cache_.at(block * kernels::kBlockTokens + t % kernels::kBlockTokens);
   }
-  void check(const StepPlan& plan) const;
+  void check(const PassPlan& plan) const;
 
   const SchedulerOptions options_;
   std::vector<int32_t> cache_;  // a token id for each slot
 };
 
-inline void FakeEngine::check(const StepPlan& plan) const {
+inline void FakeEngine::check(const PassPlan& plan) const {
   std::set<int32_t> written;
   std::set<const Lora*> adapters;
   int64_t wanted = 0, tokens = 0;
@@ -173,7 +173,7 @@ inline void FakeEngine::check(const StepPlan& plan) const {
   for (const PlannedDraw& draw : plan.draws) EXPECT_LT(draw.row, wanted);
 }
 
-inline StepResult FakeEngine::compute(const StepPlan& plan) {
+inline PassResult FakeEngine::compute(const PassPlan& plan) {
   check(plan);
   const auto block = [&](int32_t b) { return cache_.begin() + b * kernels::kBlockTokens; };
   for (const BlockEdit& edit : plan.edits) {
@@ -194,7 +194,7 @@ inline StepResult FakeEngine::compute(const StepPlan& plan) {
     auto& [text, lora] = rows.emplace_back(std::vector<int32_t>(), span.lora);
     for (int64_t t = 0; t < span.start + std::ssize(span.ids); ++t) text.push_back(slot(span, t));
   }
-  StepResult result;
+  PassResult result;
   result.seconds = costs.seconds(plan.work);
   for (const PlannedDraw& draw : plan.draws) {
     const auto& [text, lora] = rows.at(draw.row);

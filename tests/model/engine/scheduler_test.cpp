@@ -32,16 +32,16 @@ TEST(Scheduler, AChoiceGoesThroughItsStates) {
   const int64_t id = engine.submit(prompt_of(100), 3, 2);
   EXPECT_EQ(engine.scheduler.state(id, kPrompt), SequenceState::kWaiting);
   EXPECT_EQ(engine.scheduler.state(id, 0), SequenceState::kWaiting);
-  engine.step();  // 64 of 100 tokens
+  engine.pass();  // 64 of 100 tokens
   EXPECT_EQ(engine.scheduler.state(id, kPrompt), SequenceState::kPrefilling);
   EXPECT_EQ(engine.scheduler.state(id, 0), SequenceState::kWaiting);
-  const StepPlan last = engine.step();
+  const PassPlan last = engine.pass();
   EXPECT_EQ(last.draws.size(), 2u);
   EXPECT_EQ(engine.scheduler.state(id, kPrompt), SequenceState::kEnded);
   EXPECT_EQ(engine.scheduler.state(id, 0), SequenceState::kDecoding);
   EXPECT_EQ(engine.scheduler.state(id, 1), SequenceState::kDecoding);
-  EXPECT_EQ(engine.step().decoded, 2);
-  EXPECT_EQ(engine.step().decoded, 2);
+  EXPECT_EQ(engine.pass().decoded, 2);
+  EXPECT_EQ(engine.pass().decoded, 2);
   EXPECT_EQ(engine.scheduler.state(id, 0), SequenceState::kEnded);
   EXPECT_EQ(engine.responses.at(id).choices.size(), 2u);
   engine.expect_empty();
@@ -50,7 +50,7 @@ TEST(Scheduler, AChoiceGoesThroughItsStates) {
 TEST(Scheduler, FirstTokensOfAllChoicesComeFromOneRow) {
   FakeEngine engine;
   const int64_t id = engine.submit(prompt_of(20), 4, 6);
-  const StepPlan plan = engine.step();
+  const PassPlan plan = engine.pass();
   ASSERT_EQ(plan.spans.size(), 1u);
   ASSERT_EQ(plan.draws.size(), 6u);
   for (int choice = 0; choice < 6; ++choice) {
@@ -64,7 +64,7 @@ TEST(Scheduler, FirstTokensOfAllChoicesComeFromOneRow) {
   }
 }
 
-// A step draws first tokens for as many choices as may start; the prompt's last token is computed
+// A pass draws first tokens for as many choices as may start; the prompt's last token is computed
 // again for the others, in a block that the first ones do not read.
 TEST(Scheduler, ManyChoicesAreDrawnAFewAtATime) {
   for (const int64_t prompt : {20, 32}) {  // the last block in part, and whole
@@ -101,12 +101,12 @@ TEST(Scheduler, EndsAtTheEndOfTextAndAtTheContextLimit) {
 TEST(Scheduler, PromptsComeInByArrivalAndInChunks) {
   FakeEngine engine;
   const int64_t first = engine.submit(prompt_of(90, 1)), second = engine.submit(prompt_of(60, 2));
-  const StepPlan one = engine.step();
+  const PassPlan one = engine.pass();
   ASSERT_EQ(one.spans.size(), 1u);
   EXPECT_EQ(one.spans[0].request, first);
   EXPECT_EQ(one.prefilled, 64);
   EXPECT_FALSE(one.spans[0].wants_logits);
-  const StepPlan two = engine.step();
+  const PassPlan two = engine.pass();
   ASSERT_EQ(two.spans.size(), 2u);
   EXPECT_EQ(two.spans[0].start, 64);
   EXPECT_TRUE(two.spans[0].wants_logits);
@@ -155,7 +155,7 @@ TEST(Scheduler, TheYoungestMakesWayAndIsComputedAgain) {
                 younger = engine.submit(prompt_of(60, 2), 60);
   bool was_preempted = false;
   while (engine.scheduler.has_work()) {
-    engine.step();
+    engine.pass();
     EXPECT_NE(engine.scheduler.state(older, 0), SequenceState::kPreempted);
     was_preempted |= engine.scheduler.state(younger, 0) == SequenceState::kPreempted;
   }
@@ -167,16 +167,16 @@ TEST(Scheduler, TheYoungestMakesWayAndIsComputedAgain) {
 }
 
 TEST(Scheduler, ARequestIsCancelledInEveryState) {
-  for (int steps = 0; steps < 6; ++steps) {
+  for (int passes = 0; passes < 6; ++passes) {
     FakeEngine engine;
     auto request = FakeEngine::request_of(prompt_of(150), 20, 3);
     const CancelFlag flag = std::make_shared<std::atomic<bool>>(false);
     request->request.cancelled = flag;
     const int64_t id = engine.submit(std::move(request));
     const int64_t other = engine.submit(prompt_of(30), 5);
-    for (int i = 0; i < steps; ++i) engine.step();
+    for (int i = 0; i < passes; ++i) engine.pass();
     flag->store(true);
-    engine.step();
+    engine.pass();
     EXPECT_EQ(engine.responses.at(id).status, ResponseStatus::kCancelled);
     EXPECT_EQ(engine.responses.at(id).choices.size(), 3u);
     engine.run();
@@ -193,9 +193,9 @@ TEST(Scheduler, AFailedRequestEndsAloneAndItsBlocksAreCleared) {
   auto request = FakeEngine::request_of(prompt_of(40), 20, 2);
   request->lora = adapter;
   const int64_t bad = engine.submit(std::move(request)), good = engine.submit(prompt_of(20), 5);
-  const StepPlan computed = engine.step();
+  const PassPlan computed = engine.pass();
   EXPECT_EQ(engine.responses.at(bad).status, ResponseStatus::kFailed);
-  const StepPlan next = engine.step();
+  const PassPlan next = engine.pass();
   std::set<int32_t> cleared;
   for (const BlockEdit& edit : next.edits) {
     if (edit.from == kZeros) cleared.insert(edit.block);
@@ -217,18 +217,18 @@ TEST(Scheduler, APromptThatIsCancelledBeforeItsFirstTokenLeavesNothing) {
   request->request.cancelled = std::make_shared<std::atomic<bool>>(false);
   const CancelFlag flag = request->request.cancelled;
   engine.submit(std::move(request));
-  const StepPlan computed = engine.step();
+  const PassPlan computed = engine.pass();
   flag->store(true);
-  const StepPlan next = engine.step();
+  const PassPlan next = engine.pass();
   EXPECT_EQ(engine.scheduler.pool().num_idle(), 0);
   EXPECT_EQ(next.edits.size(), computed.spans[0].blocks.size());
 }
 
-TEST(Scheduler, AStepThatCannotBeComputedFailsEverythingAndLeavesNothing) {
+TEST(Scheduler, APassThatCannotBeComputedFailsEverythingAndLeavesNothing) {
   FakeEngine engine;
   const int64_t first = engine.submit(prompt_of(100), 9, 2), second = engine.submit(prompt_of(9));
-  engine.step();
-  engine.step();
+  engine.pass();
+  engine.pass();
   engine.scheduler.fail(engine.scheduler.plan(engine.costs), "no memory");
   engine.scheduler.answer();
   for (const int64_t id : {first, second}) {
@@ -271,10 +271,10 @@ TEST(Scheduler, AHeldTextIsGoneOnFromAndLetGoUnderPressure) {
   engine.expect_empty();
 }
 
-TEST(Scheduler, WhatEndsAtItsFirstTokenIsAnsweredWithoutAnotherStep) {
+TEST(Scheduler, WhatEndsAtItsFirstTokenIsAnsweredWithoutAnotherPass) {
   FakeEngine engine;
   const int64_t one = engine.submit(prompt_of(20), 1, 3);
-  engine.step();
+  engine.pass();
   EXPECT_EQ(engine.responses.at(one).choices.size(), 3u);
   engine.expect_empty();
 }

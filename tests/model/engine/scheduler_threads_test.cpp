@@ -28,7 +28,7 @@ TEST(SchedulerThreads, OthersSubmitCancelAndReadAnswers) {
         last = closed;
       }
       for (auto& request : arrived) engine.scheduler.add(std::move(request));
-      if (engine.scheduler.has_work()) engine.step();
+      if (engine.scheduler.has_work()) engine.pass();
     }
     engine.expect_empty();
   });

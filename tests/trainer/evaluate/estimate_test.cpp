@@ -1,5 +1,3 @@
-#include "trainer/evaluate/estimate.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +5,7 @@
 
 #include "tests/support/input_error.h"
 #include "tests/support/support.h"
+#include "trainer/evaluate/estimate_program.h"
 
 namespace weft {
 namespace {

@@ -1,7 +1,7 @@
 /// Trains the meta-agent by reinforcement on the outcomes of its workflows. See grpo_run.h.
 #include "base/log.h"
 #include "base/program.h"
-#include "trainer/learn/grpo/grpo_run.h"
+#include "trainer/learn/grpo/train_grpo_program.h"
 
 int main(int argc, char** argv) {
   const weft::ProgramSpec spec = {

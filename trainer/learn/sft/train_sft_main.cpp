@@ -1,7 +1,7 @@
 /// Fine-tunes the meta-agent on stored workflows. See sft.h.
 #include "base/log.h"
 #include "base/program.h"
-#include "trainer/learn/sft/sft.h"
+#include "trainer/learn/sft/train_sft_program.h"
 
 int main(int argc, char** argv) {
   const weft::ProgramSpec spec = {"train_sft",

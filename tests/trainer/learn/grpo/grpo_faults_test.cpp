@@ -10,7 +10,7 @@
 #include "model/checkpoint/hf_model.h"
 #include "model/checkpoint/safetensors.h"
 #include "tests/model/remote/faulty_server.h"
-#include "tests/trainer/learn/grpo/grpo_program.h"
+#include "tests/trainer/learn/grpo/train_grpo_support.h"
 #include "tests/trainer/learn/run/dated_model.h"
 
 namespace weft {

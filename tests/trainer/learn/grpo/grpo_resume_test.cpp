@@ -7,7 +7,7 @@
 #include <csignal>
 
 #include "base/rng.h"
-#include "tests/trainer/learn/grpo/grpo_program.h"
+#include "tests/trainer/learn/grpo/train_grpo_support.h"
 
 namespace weft {
 namespace {

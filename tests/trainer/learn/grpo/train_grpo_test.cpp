@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "model/checkpoint/hf_model.h"
 #include "tests/support/support.h"
-#include "tests/trainer/learn/grpo/grpo_program.h"
+#include "tests/trainer/learn/grpo/train_grpo_support.h"
 
 namespace weft {
 namespace {

@@ -10,7 +10,7 @@
 #include "data/trajectory_store.h"
 #include "sandbox/jail/sandbox.h"
 #include "tests/support/support.h"
-#include "trainer/learn/sft/sft.h"
+#include "trainer/learn/sft/train_sft_program.h"
 
 namespace weft {
 namespace {

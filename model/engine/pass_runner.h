@@ -1,4 +1,4 @@
-/// Where the steps of the decoder are computed: the CPU, or a GPU through libweft_cuda.so. One
+/// Where the passes of the decoder are computed: the CPU, or a GPU through libweft_cuda.so. One
 /// thread makes all calls, the engine's.
 #pragma once
 
@@ -12,21 +12,21 @@
 #include "model/engine/engine.h"
 #include "model/engine/kv_cache.h"
 #include "model/engine/paged_forward.h"
-#include "model/engine/step_plan.h"
+#include "model/engine/pass_plan.h"
 #include "model/ops/cpu/kernel_table.h"
 
 namespace weft {
 
-/// What decode steps may come to.
-struct StepLimits {
+/// What decode passes may come to.
+struct PassLimits {
   int64_t max_batch;    ///< sequences decoded together
   int64_t max_context;  ///< tokens of each
   bool cuda_graphs = true;
 };
 
-class StepRunner {
+class PassRunner {
  public:
-  virtual ~StepRunner() = default;
+  virtual ~PassRunner() = default;
 
   /// Called once, by the thread that makes all other calls, before them: makes it the device's and
   /// records what is replayed later. Nothing is under way when it returns.
@@ -38,7 +38,7 @@ class StepRunner {
 
   /// As paged_forward: fp32 logits [spans that want them, V], where the weights lie. They stay
   /// until the next call.
-  virtual at::Tensor forward(const std::vector<StepSpan>& spans) = 0;
+  virtual at::Tensor forward(const std::vector<PassSpan>& spans) = 0;
 
   /// Draws from rows of logits [rows, V], `draws[i]` from `rows[i]`: at most most_draws(max_batch).
   /// They need no logits and size.
@@ -51,17 +51,17 @@ class StepRunner {
       const std::vector<LogprobRequest>& requests,
       const std::vector<std::shared_ptr<const Lora>>& adapters) = 0;
 
-  /// Waits for the steps that were begun.
+  /// Waits for the passes that were begun.
   virtual void rest() {}
 
-  /// To be called between steps when weights were written on the device, by any thread; waits for
+  /// To be called between passes when weights were written on the device, by any thread; waits for
   /// that.
   virtual void weights_changed() {}
 };
 
 /// The runner for a device, whose memory holds the model's weights and the cache; both are
 /// borrowed. Throws InputError for a model that the GPU's kernels do not take.
-std::unique_ptr<StepRunner> make_step_runner(const ComputeDevice& device, const Transformer& model,
-                                             KvCache& cache, const StepLimits& limits);
+std::unique_ptr<PassRunner> make_pass_runner(const ComputeDevice& device, const Transformer& model,
+                                             KvCache& cache, const PassLimits& limits);
 
 }  // namespace weft

@@ -1,4 +1,4 @@
-#include "trainer/evaluate/program.h"
+#include "trainer/evaluate/evaluate_program.h"
 
 #include <fmt/format.h>
 

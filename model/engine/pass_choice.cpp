@@ -1,11 +1,11 @@
-// Scheduler: what a step computes.
+// Scheduler: what a pass computes.
 #include <algorithm>
 
 #include "base/rng.h"
 #include "model/engine/scheduler.h"
 
 namespace weft {
-std::vector<Scheduler::Chunk> Scheduler::choose_decoding(StepPlan& plan, const StepCosts& costs) {
+std::vector<Scheduler::Chunk> Scheduler::choose_decoding(PassPlan& plan, const PassCosts& costs) {
   std::vector<Chunk> chosen;
   int64_t context = 0;
   for (auto& [id, group] : groups_) {
@@ -16,7 +16,7 @@ std::vector<Scheduler::Chunk> Scheduler::choose_decoding(StepPlan& plan, const S
     }
   }
   plan.decoded = std::ssize(chosen);
-  plan.work = StepCosts::step() + costs.decoding(plan.decoded, context);
+  plan.work = PassCosts::pass() + costs.decoding(plan.decoded, context);
   return chosen;
 }
 
@@ -36,9 +36,9 @@ std::vector<Scheduler::Chunk> Scheduler::texts_to_compute() {
   return texts;
 }
 
-// Beside sequences that decode, as much as makes the step kMixedStep times as long, but at least
+// Beside sequences that decode, as much as makes the pass kMixedPass times as long, but at least
 // one token: prompts always go on.
-void Scheduler::choose_prefilling(StepPlan& plan, const StepCosts& costs,
+void Scheduler::choose_prefilling(PassPlan& plan, const PassCosts& costs,
                                   std::vector<Chunk>& chosen) {
   const bool mixed = plan.decoded > 0, by_costs = mixed && options_.mixed_tokens == 0;
   int64_t tokens = options_.prefill_tokens;
@@ -49,7 +49,7 @@ void Scheduler::choose_prefilling(StepPlan& plan, const StepCosts& costs,
     const int64_t start = chunk.text().computed, left = chunk.count;
     chunk.count = std::min(left, tokens);
     if (by_costs) {
-      const int64_t most = costs.tokens_within(plan.work, start, kMixedStep * alone);
+      const int64_t most = costs.tokens_within(plan.work, start, kMixedPass * alone);
       chunk.count = std::min(chunk.count, std::max<int64_t>(most, plan.prefilled == 0));
     }
     if (chunk.count == 0) break;
@@ -66,7 +66,7 @@ void Scheduler::choose_prefilling(StepPlan& plan, const StepCosts& costs,
   share_first_draws(complete, chosen);
 }
 
-// Prompts that are complete draw the first tokens of as many choices as one step may, each of one
+// Prompts that are complete draw the first tokens of as many choices as one pass may, each of one
 // or more.
 void Scheduler::share_first_draws(const std::vector<size_t>& complete,
                                   std::vector<Chunk>& chosen) const {
@@ -79,7 +79,7 @@ void Scheduler::share_first_draws(const std::vector<size_t>& complete,
   }
 }
 
-void Scheduler::add_spans(StepPlan& plan, std::vector<Chunk> chunks) const {
+void Scheduler::add_spans(PassPlan& plan, std::vector<Chunk> chunks) const {
   std::stable_sort(chunks.begin(), chunks.end(), [](const Chunk& a, const Chunk& b) {
     return a.group->request->lora.get() < b.group->request->lora.get();
   });

@@ -1,4 +1,4 @@
-#include "trainer/evaluate/estimate.h"
+#include "trainer/evaluate/estimate_program.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "model/engine/generate.h"
+#include "model/engine/generate_program.h"
 
 #include <ATen/Parallel.h>
 

@@ -1,4 +1,4 @@
-#include "trainer/search/programs.h"
+#include "trainer/search/search_programs.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

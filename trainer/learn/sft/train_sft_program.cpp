@@ -1,4 +1,4 @@
-#include "trainer/learn/sft/sft.h"
+#include "trainer/learn/sft/train_sft_program.h"
 
 #include <algorithm>
 #include <chrono>

@@ -1,4 +1,4 @@
-#include "serve/program.h"
+#include "serve/serve_program.h"
 
 #include <memory>
 #include <optional>

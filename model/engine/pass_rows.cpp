@@ -1,9 +1,9 @@
-#include "model/engine/step_rows.h"
+#include "model/engine/pass_rows.h"
 
 namespace weft {
 
-StepRows::StepRows(const std::vector<StepSpan>& step) {
-  for (const StepSpan& span : step) {
+PassRows::PassRows(const std::vector<PassSpan>& pass) {
+  for (const PassSpan& span : pass) {
     const int64_t begin = num_rows(), count = std::ssize(span.ids);
     ids.insert(ids.end(), span.ids.begin(), span.ids.end());
     spans.push_back({begin, count, span.start, span.blocks->data()});

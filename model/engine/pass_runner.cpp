@@ -1,4 +1,4 @@
-#include "model/engine/step_runner.h"
+#include "model/engine/pass_runner.h"
 
 #include <ATen/Parallel.h>
 
@@ -11,7 +11,7 @@
 namespace weft {
 namespace {
 
-class CpuRunner : public StepRunner {
+class CpuRunner : public PassRunner {
  public:
   CpuRunner(const Transformer& model, KvCache& cache)
       : model_(model), cache_(cache), threads_(at::get_num_threads()) {}
@@ -24,7 +24,7 @@ class CpuRunner : public StepRunner {
            "the bit";
   }
 
-  at::Tensor forward(const std::vector<StepSpan>& spans) override {
+  at::Tensor forward(const std::vector<PassSpan>& spans) override {
     const kernels::UseThreads use(&threads_);
     return paged_forward(model_, cache_, spans);
   }
@@ -57,8 +57,8 @@ class CpuRunner : public StepRunner {
 
 }  // namespace
 
-std::unique_ptr<StepRunner> make_step_runner(const ComputeDevice& device, const Transformer& model,
-                                             KvCache& cache, const StepLimits& limits) {
+std::unique_ptr<PassRunner> make_pass_runner(const ComputeDevice& device, const Transformer& model,
+                                             KvCache& cache, const PassLimits& limits) {
   if (device.library == nullptr) return std::make_unique<CpuRunner>(model, cache);
   return std::make_unique<CudaRunner>(device, model, cache, limits);
 }

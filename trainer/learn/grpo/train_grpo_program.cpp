@@ -1,4 +1,4 @@
-#include "trainer/learn/grpo/grpo_run.h"
+#include "trainer/learn/grpo/train_grpo_program.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "model/tokenizer/tokenize.h"
+#include "model/tokenizer/tokenize_program.h"
 
 #include "base/log.h"
 #include "base/stop.h"

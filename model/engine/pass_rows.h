@@ -1,4 +1,4 @@
-/// The spans of a step side by side, as the decoder reads them.
+/// The spans of a pass side by side, as the decoder reads them.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,13 @@
 
 namespace weft {
 
-struct StepRows {
+struct PassRows {
   std::vector<int32_t> ids;               ///< [rows]
   std::vector<kernels::PagedSpan> spans;  ///< block tables are those of the spans
   std::vector<int64_t> wanted;            ///< rows whose logits are
   std::vector<AdapterRows> adapters;
 
-  explicit StepRows(const std::vector<StepSpan>& spans);
+  explicit PassRows(const std::vector<PassSpan>& spans);
   int64_t num_rows() const { return static_cast<int64_t>(ids.size()); }
 };
 
