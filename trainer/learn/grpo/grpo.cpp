@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
@@ -63,8 +64,8 @@ int64_t count_live_groups(const std::vector<Episode>& episodes) {
     rewards.push_back(e.reward);
     groups.push_back(e.group);
   }
-  const auto a = group_advantages(rewards, groups, AdvantageKind::kCentered);
-  return a.num_groups - a.zero_std_groups;
+  const std::set<uint64_t> all(groups.begin(), groups.end());
+  return static_cast<int64_t>(all.size() - equal_groups(rewards, groups).size());
 }
 
 std::vector<Episode> permute_rewards(std::vector<Episode> episodes, Rng rng) {
@@ -133,6 +134,22 @@ Json update_metrics(const PolicyUpdateResult& r, double lr, double update_s) {
           {"t_update_s", update_s}};
 }
 
+/// With a correction only: of the trainer's and the sampler's probability.
+Json ratio_metrics(const RatioStatistics& r) {
+  const auto share = [](int64_t part, int64_t all) {
+    return all > 0 ? Json(static_cast<double>(part) / static_cast<double>(all)) : Json();
+  };
+  const auto if_measured = [&](double value) {
+    return r.num_tokens > 0 ? number_or_null(value) : Json();
+  };
+  return {{"correction_mean", if_measured(r.mean())},
+          {"correction_min", if_measured(r.min)},
+          {"correction_max", if_measured(r.max)},
+          {"correction_ess", if_measured(r.effective_share())},
+          {"correction_truncated", share(r.truncated_tokens, r.num_tokens)},
+          {"correction_rejected", share(r.rejected_sequences, r.num_sequences)}};
+}
+
 void count_valid(const std::vector<Episode>& episodes, GrpoState& state) {
   for (const Episode& e : episodes) {
     ++state.rollouts;
@@ -141,15 +158,22 @@ void count_valid(const std::vector<Episode>& episodes, GrpoState& state) {
   }
 }
 
-std::string no_update_warning(const std::vector<Episode>& episodes, const PolicyUpdateResult& r,
+std::string no_update_warning(const RolloutBatch& batch, const PolicyUpdateResult& r,
                               size_t num_bad) {
   GrpoState counted;
-  count_valid(episodes, counted);
+  count_valid(batch.episodes, counted);
   std::string text = counted.validity();
+  if (batch.refills > 0) text += fmt::format("; after {} further draws", batch.refills);
   if (r.num_groups > 0) {
     text += fmt::format("; {} of {} groups of equal rewards", r.zero_std_groups, r.num_groups);
   }
   if (r.dropped_groups > 0) text += fmt::format("; {} groups dropped", r.dropped_groups);
+  if (r.masked_truncated > 0) {
+    text += fmt::format("; {} truncated rollouts masked", r.masked_truncated);
+  }
+  if (r.ratios.rejected_sequences > 0) {
+    text += fmt::format("; {} rollouts rejected by update.correction", r.ratios.rejected_sequences);
+  }
   if (num_bad > 0) text += fmt::format("; {} bad rollouts", num_bad);
   return text + (r.num_updates > 0 ? "; no update but by the KL term" : "; no update");
 }
@@ -257,6 +281,7 @@ RolloutBatch GrpoTrainer::sample_batch(GrpoState& state) {
     const int64_t missing = config_.prompts_per_step - count_live_groups(batch.episodes);
     if (missing <= 0) break;
     batch.append(draw(state, static_cast<uint64_t>(round), missing));
+    batch.refills = round;
   }
   return batch;
 }
@@ -294,13 +319,13 @@ GrpoTrainer::Step GrpoTrainer::step() {
   const std::vector<Episode> shuffled =
       permuted ? permute_rewards(batch.episodes, Rng(config_.seed, kPermuteStream + state_.step))
                : std::vector<Episode>();
-  const PolicyUpdateResult update =
-      update_policy(learner_, permuted ? shuffled : batch.episodes, reference_, lr, config_.update);
+  const PolicyUpdateResult update = update_policy(learner_, permuted ? shuffled : batch.episodes,
+                                                  reference_, lr, config_.policy_update());
   engine_.weights_changed();
 
   result.bad.insert(result.bad.end(), update.bad.begin(), update.bad.end());
   if (update.rewarded_updates == 0) {
-    result.warning = no_update_warning(batch.episodes, update, result.bad.size());
+    result.warning = no_update_warning(batch, update, result.bad.size());
   }
   next.step += 1;
   next.decoded_tokens += batch.completion_tokens;
@@ -312,6 +337,8 @@ GrpoTrainer::Step GrpoTrainer::step() {
   count_valid(batch.episodes, next);
   result.metrics = update_metrics(update, lr, seconds_since(update_start));
   result.metrics.update(reward_metrics(batch));
+  if (config_.update.correction.enabled()) result.metrics.update(ratio_metrics(update.ratios));
+  if (config_.refill_rounds > 0) result.metrics["refills"] = batch.refills;
   result.metrics["bad_rollouts"] = result.bad.size();
   result.metrics["t_step_s"] = seconds_since(start);
   result.episodes = std::move(batch.episodes);

@@ -10,6 +10,7 @@
 #include "data/task.h"
 #include "model/engine/engine.h"
 #include "trainer/learn/grpo/grpo_config.h"
+#include "trainer/learn/grpo/policy_update.h"
 #include "trainer/learn/grpo/rollouts.h"
 #include "trainer/learn/update/learner.h"
 

@@ -34,6 +34,12 @@ void GrpoValidationOptions::validate() const {
   check_at_least("every_steps", every_steps, 0);
 }
 
+PolicyUpdateOptions GrpoConfig::policy_update() const {
+  PolicyUpdateOptions options = update;
+  options.max_completion_tokens = max_completion_tokens;
+  return options;
+}
+
 bool GrpoConfig::shares_worker() const {
   return worker.kind == ModelKind::kLocal && !learn.full_weights &&
          (worker.model.empty() || worker.model == model) &&
@@ -54,6 +60,7 @@ void GrpoConfig::validate() const {
   check_at_least("max_completion_tokens", max_completion_tokens, 1);
   check_at_least("max_bad_rollouts", max_bad_rollouts, 0);
   check_at_least("refill_rounds", refill_rounds, 0);
+  check_method(method, update);
   if (steps > 0) learn.schedule.require_warmup_within(steps);
   check_at_least("sandbox_slots", sandbox_slots, 1);
   if (!(temperature >= 0.01 && temperature <= 100)) {

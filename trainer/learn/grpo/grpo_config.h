@@ -3,13 +3,15 @@
 
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "base/config.h"
 #include "base/run_inputs.h"
 #include "model/engine/engine.h"
 #include "model/open_model.h"
-#include "trainer/learn/grpo/policy_update.h"
+#include "trainer/learn/grpo/method.h"
+#include "trainer/learn/grpo/policy_options.h"
 #include "trainer/learn/grpo/rollouts.h"
 #include "trainer/learn/run/checkpoint.h"
 #include "trainer/learn/update/learner.h"
@@ -68,7 +70,9 @@ struct GrpoConfig {
   bool exact = false;
   LostRolloutOptions lost_rollouts;
   int64_t max_bad_rollouts = 64;  ///< the run ends when more cannot be learnt from
-  int64_t refill_rounds = 0;      ///< further draws of prompts for groups of equal rewards; 0: none
+  /// Sets the defaults of "update" and of refill_rounds; either can still be set itself.
+  PolicyMethod method = PolicyMethod::kCustom;
+  int64_t refill_rounds = 0;  ///< further draws of prompts for groups of equal rewards; 0: none
   PolicyUpdateOptions update;
   std::string reference = "base";  ///< of the KL: "base" (adapter off) or "init" (init_adapter)
   LearnOptions learn;
@@ -104,6 +108,13 @@ struct GrpoConfig {
     v("lost_rollouts", lost_rollouts, "what is done about rewards that are lost");
     v("max_bad_rollouts", max_bad_rollouts,
       "rollouts with a reward, logprob or gradient that is not finite, more end the run");
+    v("method", method,
+      "grpo, dr_grpo, dapo, gspo, cispo, rloo, reinforce++ or custom: the defaults of update and "
+      "of "
+      "refill_rounds (docs/formats.md)");
+    if constexpr (std::is_same_v<V, config_detail::Reader>) {  // before what it sets is read
+      apply_method(method, update, refill_rounds);
+    }
     v("refill_rounds", refill_rounds, "further draws for groups of equal rewards");
     v("init_adapter", learn.init_adapter, "PEFT directory to start from; empty: a fresh one");
     v("update", update, "advantages and loss");
@@ -120,6 +131,8 @@ struct GrpoConfig {
     v("checkpoint", checkpoint, "checkpoints");
     v("resume", resume, "what may differ when a run goes on");
   }
+  /// `update` with what it needs of the other keys.
+  PolicyUpdateOptions policy_update() const;
   /// True where the policy's engine serves the worker too.
   bool shares_worker() const;
   /// Throws InputError naming the field, also where full weights would share their worker.

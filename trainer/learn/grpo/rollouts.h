@@ -58,6 +58,7 @@ struct RolloutBatch {
   int64_t worker_tokens = 0;
   double rollout_s = 0;  ///< until the last completion was there
   double reward_s = 0;   ///< from then until the last reward was
+  int64_t refills = 0;   ///< further draws that it holds
 
   void append(RolloutBatch other);
 };

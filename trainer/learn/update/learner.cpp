@@ -25,10 +25,11 @@ void check_positive(const char* field, int64_t value) {
 
 std::vector<std::vector<float>> packed_logprobs(const Transformer& model, const Lora* lora,
                                                 std::span<const TrainSequence> sequences,
-                                                const PackingOptions& packing, double temperature) {
+                                                const PackingOptions& packing, double temperature,
+                                                bool may_stop) {
   std::vector<std::vector<float>> result(sequences.size());
   for (const Microbatch& microbatch : pack(sequences, packing)) {
-    throw_if_stopped();
+    if (may_stop) throw_if_stopped();
     const at::Tensor logp = microbatch_logprobs(model, lora, microbatch, temperature);
     const float* data = logp.const_data_ptr<float>();
     for (const CompletionSpan& s : microbatch.spans) {
@@ -79,13 +80,13 @@ UpdateResult Learner::step(std::span<const TrainSequence> sequences, const Micro
 }
 
 std::vector<std::vector<float>> Learner::logprobs(std::span<const TrainSequence> sequences,
-                                                  const Lora* lora) const {
-  return packed_logprobs(*model_, lora, sequences, packing_, temperature_);
+                                                  const Lora* lora, bool may_stop) const {
+  return packed_logprobs(*model_, lora, sequences, packing_, temperature_, may_stop);
 }
 
 std::vector<std::vector<float>> Learner::logprobs_of(std::span<const TrainSequence> sequences,
                                                      const Transformer& model) const {
-  return packed_logprobs(model, nullptr, sequences, packing_, temperature_);
+  return packed_logprobs(model, nullptr, sequences, packing_, temperature_, /*may_stop=*/true);
 }
 
 std::vector<size_t> Learner::find_non_finite(std::span<const TrainSequence> sequences,

@@ -70,9 +70,9 @@ class Learner {
                     bool may_stop = true);
 
   /// Logprobs of the completions, one vector a sequence, under `lora` (null: the base weights) of
-  /// the learner's model.
+  /// the learner's model. With `may_stop` it looks at the stop flag as step() does.
   std::vector<std::vector<float>> logprobs(std::span<const TrainSequence> sequences,
-                                           const Lora* lora) const;
+                                           const Lora* lora, bool may_stop = true) const;
 
   /// The same under the weights of another model of the same tokenizer.
   std::vector<std::vector<float>> logprobs_of(std::span<const TrainSequence> sequences,

@@ -3,52 +3,17 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cmath>
 #include <csignal>
 
 #include "base/error.h"
 #include "base/stop.h"
-#include "tests/trainer/learn/update/learn_support.h"
+#include "tests/trainer/learn/grpo/policy_bench.h"
 
 namespace weft {
 namespace {
 
-std::shared_ptr<Lora> fresh_lora(const TransformerConfig& config) {
-  Rng rng(2);
-  return std::make_shared<Lora>(config, LoraConfig{}, rng);
-}
-
-struct Bench {
-  static constexpr int32_t kRare = 60;  ///< a token that is in no episode
-
-  bool tied = true;
-  explicit Bench(bool tied_embeddings = true) : tied(tied_embeddings) {}
-
-  std::shared_ptr<Transformer> model = test::tiny_model(tied);
-  std::shared_ptr<Lora> lora = fresh_lora(model->config());
-  Learner learner{model, lora, LearnOptions{}, /*entropy=*/true};
-  Reference base{Reference::Kind::kAdapter, nullptr, nullptr};
-
-  /// Four prompts with three samples each, behaviour logprobs by the learner's own forward.
-  std::vector<Episode> episodes() {
-    auto sequences = test::random_sequences(12, 41, 3);
-    for (auto& s : sequences) {
-      std::replace(s.prompt_ids.begin(), s.prompt_ids.end(), kRare, int32_t{3});
-      std::replace(s.completion_ids.begin(), s.completion_ids.end(), kRare, int32_t{3});
-    }
-    const auto logps = learner.logprobs(sequences, lora.get());
-    std::vector<Episode> result(12);
-    for (size_t i = 0; i < 12; ++i) {
-      result[i].group = i / 3;
-      result[i].prompt_ids = sequences[i].prompt_ids;
-      result[i].completion_ids = sequences[i].completion_ids;
-      result[i].sampling_logprobs = logps[i];
-      result[i].reward = static_cast<double>(i % 3);
-    }
-    return result;
-  }
-};
+using test::Bench;
 
 TEST(PolicyUpdate, RatioIsExactlyOneAndKlExactlyZeroOnTheFirstBatch) {
   Bench b;
@@ -309,6 +274,7 @@ TEST(Learner, FinishesAStepThatMayNotStop) {
     } catch (const Interrupted&) {
       if (!b.lora->flat(0).equal(before)) return 2;
     }
+    b.learner.logprobs(sequences, b.lora.get(), /*may_stop=*/false);
     b.learner.step(sequences, supervised_loss(10, loss), 1e-2, /*may_stop=*/false);
     return b.lora->flat(0).equal(before) ? 3 : 0;
   };
