@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 
@@ -70,12 +71,22 @@ TEST_F(GrpoResume, IsBitEqualToARunLeftAlone) {
   }
 }
 
-TEST_F(GrpoResume, IsBitEqualAfterStopsByTheClock) {
+TEST_F(GrpoResume, WithEpochsAndASequenceRatioIsBitEqualAfterStopsByTheClock) {
   using Clock = std::chrono::steady_clock;
+  const auto command = [this](const std::string& out) {
+    return GrpoProgram::command(out, dir_ / "sft" / "final",
+                                {"method=gspo", "update.epochs=2", "update.loss.clip_low=0.1",
+                                 "update.loss.clip_high=0.1", "update.correction.token_cap=2"});
+  };
   const auto start = Clock::now();
   const auto straight = run(command("straight"));
   ASSERT_EQ(straight.exit_code, 0) << straight.err;
   const std::chrono::duration<double> whole = Clock::now() - start;
+  double updates = 0;
+  for (const Json& step : read_json_lines(dir_ / "straight" / "metrics.jsonl")) {
+    updates = std::max(updates, step["updates"].get<double>());
+  }
+  ASSERT_EQ(updates, 4) << "two epochs of two minibatches";
   Rng rng(3);
   for (int i = 0; i < 8; ++i) {
     BackgroundProgram program(command("stopped"), dir_ / "log");

@@ -87,11 +87,11 @@ struct Toy {
     trainer = std::make_unique<GrpoTrainer>(config, *engine, *learner, scorer, tasks, reference);
   }
 
-  /// Gain in reward on all prompts with 32 samples each.
-  double gain() {
-    const double before = trainer->validate(tasks, 32).reward;
+  /// Gain in reward on all prompts with so many samples each.
+  double gain(int samples = 32) {
+    const double before = trainer->validate(tasks, samples).reward;
     for (int64_t i = 0; i < config.steps; ++i) trainer->step();
-    return trainer->validate(tasks, 32).reward - before;
+    return trainer->validate(tasks, samples).reward - before;
   }
 };
 
@@ -296,15 +296,78 @@ TEST(GrpoToy, WithoutAReferenceTheKlIsNotMeasured) {
   EXPECT_TRUE(toy.trainer->step().metrics["kl"].is_null());
 }
 
-TEST(GrpoToy, RefillsGroupsOfEqualRewards) {
-  Toy toy(4);
-  toy.config.refill_rounds = 2;
-  toy.scorer = LetterScorer('\x01');  // nobody writes it: every group is equal
+TEST(GrpoToy, RefillsGroupsOfEqualRewardsAndEndsWhereAllAreEqual) {
+  for (const bool drop : {false, true}) {
+    Toy toy(4);
+    toy.config.refill_rounds = 2;
+    toy.config.update.drop_equal_groups = drop;
+    toy.scorer = LetterScorer('\x01');  // nobody writes it: every group is equal
+    const auto step = toy.trainer->step();
+    EXPECT_EQ(step.episodes.size(), 3u * 32u);
+    EXPECT_EQ(step.metrics["zero_std_groups"], 12);
+    EXPECT_EQ(step.metrics["skipped_updates"], 1);
+    EXPECT_EQ(step.metrics["refills"], 2);
+    EXPECT_EQ(step.warning,
+              "96 of 96 valid; after 2 further draws; 12 of 12 groups of equal rewards; no update");
+    EXPECT_EQ(toy.trainer->state().tasks_drawn, 12);
+  }
+}
+
+// With two samples a prompt some groups are equal: they are drawn anew until the batch is full.
+TEST(GrpoToy, DynamicSamplingFillsTheBatchWithGroupsThatTeach) {
+  Toy toy(7);
+  toy.config.samples_per_prompt = 2;
+  apply_method(PolicyMethod::kDapo, toy.config.update, toy.config.refill_rounds);
   const auto step = toy.trainer->step();
-  EXPECT_EQ(step.episodes.size(), 3u * 32u);
-  EXPECT_EQ(step.metrics["zero_std_groups"], 12);
-  EXPECT_EQ(step.metrics["skipped_updates"], 1);
-  EXPECT_EQ(toy.trainer->state().tasks_drawn, 12);
+  ASSERT_GT(step.metrics["refills"], 0) << "something must have been equal";
+  int64_t live = 0, live_tokens = 0;
+  for (size_t i = 0; i < step.episodes.size(); i += 2) {
+    const Episode &a = step.episodes[i], &b = step.episodes[i + 1];
+    if (a.reward == b.reward) continue;
+    ++live;
+    live_tokens += static_cast<int64_t>(a.completion_ids.size() + b.completion_ids.size());
+  }
+  EXPECT_EQ(live, toy.config.prompts_per_step);
+  EXPECT_EQ(step.metrics["trained_tokens"], live_tokens);
+  EXPECT_EQ(step.metrics["zero_std_groups"], static_cast<int64_t>(step.episodes.size() / 2) - live);
+}
+
+// Without DAPO's overlong shaping: the reward is a count, so that shorter completions earn less.
+TEST(GrpoToy, EveryMethodLiftsTheReward) {
+  for (const auto& [method, name] : enum_table(PolicyMethod{})) {
+    if (method == PolicyMethod::kCustom) continue;  // see above, with three seeds
+    Toy toy(1);
+    apply_method(method, toy.config.update, toy.config.refill_rounds);
+    toy.config.update.overlong_share = 0;
+    toy.config.update.updates_per_batch = 2;
+    toy.config.learn.schedule.lr = 2e-2;
+    toy.config.steps = 20;
+    EXPECT_GT(toy.gain(/*samples=*/12), .15) << name;
+  }
+}
+
+TEST(GrpoToy, ReportsTheRatiosOfACorrection) {
+  Toy toy(5);
+  toy.config.update.correction.token_cap = 2;
+  const Json metrics = toy.trainer->step().metrics;
+  for (const char* key :
+       {"correction_mean", "correction_min", "correction_max", "correction_ess"}) {
+    EXPECT_EQ(metrics[key], 1) << key;
+  }
+  EXPECT_EQ(metrics["correction_truncated"], 0);
+  EXPECT_EQ(metrics["correction_rejected"], 0);
+  EXPECT_FALSE(Toy(5).trainer->step().metrics.contains("correction_mean"));
+}
+
+TEST(GrpoToy, SaysThatAWholeBatchIsTruncatedAndMasked) {
+  Toy toy(3);
+  toy.config.max_completion_tokens = 3;
+  toy.config.update.mask_truncated = true;
+  const auto step = toy.trainer->step();
+  ASSERT_EQ(step.metrics["truncated"], 1);
+  EXPECT_EQ(step.metrics["updates"], 0);
+  EXPECT_NE(step.warning.find("; 32 truncated rollouts masked; no update"), std::string::npos)
+      << step.warning;
 }
 
 }  // namespace

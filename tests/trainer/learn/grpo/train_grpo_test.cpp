@@ -104,6 +104,11 @@ TEST_F(TrainGrpo, RefusesAConfigThatCannotWork) {
       {{"--set", "model=" + model_with_a_nan().string()},
        "model.layers.1.mlp.up_proj.weight holds values that are not finite"},
       {{"--set", "update.loss.clip_low=2"}, "clip_low"},
+      {{"--set", "method=ppo"}, "dr_grpo"},
+      {{"--set", "method=gspo", "--set", "update.loss.ratio=token"},
+       "update.loss.ratio: expected sequence with method = gspo"},
+      {{"--set", "update.loss.kl=k1", "--set", "update.loss.kl_coefficient=0.1"},
+       "k1 as a loss has the expected gradient 0"},
       {{"--set", "tasks=[]"}, "tasks"},
       {{"--set", "tasks=[\"" + (dir_ / "nothing").string() + "\"]"}, "nothing"},
       {{"--set", "tasks=[\"" + tasks_without_rewards() + "\"]"}, "\"a\" has no val tests"},
@@ -121,6 +126,25 @@ TEST_F(TrainGrpo, RefusesAConfigThatCannotWork) {
     EXPECT_EQ(run.exit_code, 2) << run.err;
     EXPECT_NE(run.err.find(c.expected), std::string::npos) << run.err;
   }
+}
+
+TEST_F(TrainGrpo, TheResolvedConfigShowsWhatAMethodSets) {
+  const auto resolved = [&](const Words& sets) {
+    Words words = {test::program("train_grpo"), "--dry-run", "--set",
+                   "model=" + test::fixture("tiny_llama").string()};
+    for (const auto& set : sets) words.insert(words.end(), {"--set", set});
+    const auto run = test::run_program(words);
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    return parse_json(run.out, "dry run")["config"];
+  };
+  const Json custom = resolved({}), dapo = resolved({"update.loss.clip_high=0.3", "method=dapo"});
+  EXPECT_EQ(custom["method"], "custom");
+  EXPECT_EQ(custom["refill_rounds"], 0);
+  EXPECT_EQ(dapo["refill_rounds"], 10);
+  EXPECT_EQ(dapo["update"]["overlong_share"], .2);
+  EXPECT_EQ(dapo["update"]["loss"]["clip_low"], .2);
+  EXPECT_EQ(dapo["update"]["loss"]["clip_high"], .3);
+  EXPECT_EQ(resolved({"method=dapo", "refill_rounds=3"})["refill_rounds"], 3);
 }
 
 TEST_F(TrainGrpo, DryRunPlansTheMemoryOfTheNamedShapes) {
