@@ -68,6 +68,7 @@ UpdateResult Learner::step(std::span<const TrainSequence> sequences, const Micro
   for (const Microbatch& microbatch : pack(sequences, packing_)) {
     if (may_stop) throw_if_stopped();
     const auto pass = trainer_.forward_backward(microbatch, loss(microbatch), gradients_);
+    ++result.num_microbatches;
     result.num_tokens += microbatch.num_tokens();
     result.loss_tokens += microbatch.num_loss_tokens();
     result.entropy_sum += sum_of(pass.entropy);
@@ -118,14 +119,25 @@ std::string Learner::non_finite_weight(bool frozen_too) const {
   return "";
 }
 
-MicrobatchLoss supervised_loss(int64_t num_tokens, double& loss_sum) {
-  return [num_tokens, &loss_sum](const Microbatch&) -> CoefficientFn {
-    return [num_tokens, &loss_sum](int64_t, std::span<const float> logp,
-                                   std::span<float> coefficients) {
-      for (const float value : logp) loss_sum -= double{value};
-      std::fill(coefficients.begin(), coefficients.end(), -1.0f / static_cast<float>(num_tokens));
+MicrobatchLoss supervised_loss(double total_weight, double& loss_sum) {
+  return [total_weight, &loss_sum](const Microbatch& microbatch) -> CoefficientFn {
+    return [total_weight, &loss_sum, weights = microbatch.weights](
+               int64_t begin, std::span<const float> logp, std::span<float> coefficients) {
+      for (size_t i = 0; i < logp.size(); ++i) {
+        const float weight = weights.empty() ? 1.0f : weights[static_cast<size_t>(begin) + i];
+        loss_sum -= double{weight} * double{logp[i]};
+        coefficients[i] = -weight / static_cast<float>(total_weight);
+      }
     };
   };
+}
+
+double total_loss_weight(std::span<const TrainSequence> sequences) {
+  double total = 0;
+  for (const TrainSequence& s : sequences) {
+    total += double{static_cast<float>(s.weight)} * static_cast<double>(s.num_loss_tokens());
+  }
+  return total;
 }
 
 }  // namespace weft

@@ -51,7 +51,8 @@ struct UpdateResult {
   bool applied = true;      ///< false: not finite, skipped
   int64_t num_tokens = 0;   ///< tokens that went through the model (a shared prompt once)
   int64_t loss_tokens = 0;  ///< tokens with a loss
-  double entropy_sum = 0;   ///< nats over the loss tokens; 0 unless asked for
+  int64_t num_microbatches = 0;
+  double entropy_sum = 0;  ///< nats over the loss tokens; 0 unless asked for
 };
 
 /// Derivatives of the loss for one microbatch: called once for each, just before its pass.
@@ -106,8 +107,15 @@ class Learner {
   AdamW optimizer_;
 };
 
-/// -mean over tokens of logp: supervised loss over a batch of `num_tokens` loss tokens in all, with
-/// the sum of the loss added to `loss_sum`.
-MicrobatchLoss supervised_loss(int64_t num_tokens, double& loss_sum);
+/// The weighted mean over loss tokens of -logp, the supervised loss of a batch:
+///
+///   loss = -sum_i w_i sum_t logp_it / total_weight,   total_weight = sum_i w_i num_loss_tokens_i
+///
+/// with w_i the weight of sequence i, so that equal weights give the mean over tokens. The sum
+/// before the division is added to `loss_sum`.
+MicrobatchLoss supervised_loss(double total_weight, double& loss_sum);
+
+/// total_weight of these sequences; their number of loss tokens where all weights are 1.
+double total_loss_weight(std::span<const TrainSequence> sequences);
 
 }  // namespace weft

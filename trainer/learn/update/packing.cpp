@@ -29,6 +29,11 @@ std::vector<Unit> make_units(std::span<const TrainSequence> sequences,
       throw std::invalid_argument("pack: sequence " + std::to_string(i) +
                                   " has an empty prompt or completion");
     }
+    if (!s.trained.empty() &&
+        (s.trained.size() != s.completion_ids.size() || s.num_loss_tokens() == 0)) {
+      throw std::invalid_argument("pack: sequence " + std::to_string(i) +
+                                  " marks none of its completion, or not each token of it");
+    }
     const auto found = options.share_prompts ? open.find(s.prompt_ids) : open.end();
     const bool fits = found != open.end() && units[found->second].size + length(s.completion_ids) <=
                                                  options.tokens_per_microbatch;
@@ -73,6 +78,8 @@ class Builder {
     result.rows = tensor(rows_);
     result.targets = tensor(targets_);
     result.spans = std::move(spans_);
+    const auto is_one = [](float weight) { return weight == 1; };
+    if (!std::all_of(weights_.begin(), weights_.end(), is_one)) result.weights = weights_;
     return result;
   }
 
@@ -94,11 +101,13 @@ class Builder {
   // before them; `text_start` is where the text (prompt included) would start in the batch.
   void add_rows(int64_t member, int64_t first_row, int64_t text_start) {
     const TrainSequence& s = sequences_[member];
-    spans_.push_back({member, static_cast<int64_t>(rows_.size()), length(s.completion_ids)});
+    spans_.push_back({member, static_cast<int64_t>(rows_.size()), s.num_loss_tokens()});
     const int64_t completion_start = text_start + length(s.prompt_ids);
     for (int64_t i = 0; i < length(s.completion_ids); ++i) {
+      if (!s.trained.empty() && !s.trained[i]) continue;
       rows_.push_back(i == 0 ? first_row : completion_start + i - 1);
       targets_.push_back(s.completion_ids[i]);
+      weights_.push_back(static_cast<float>(s.weight));
     }
   }
 
@@ -111,9 +120,15 @@ class Builder {
   std::span<const TrainSequence> sequences_;
   std::vector<int64_t> ids_, lengths_, prefixes_, rows_, targets_;
   std::vector<CompletionSpan> spans_;
+  std::vector<float> weights_;
 };
 
 }  // namespace
+
+int64_t TrainSequence::num_loss_tokens() const {
+  return trained.empty() ? length(completion_ids)
+                         : std::count(trained.begin(), trained.end(), uint8_t{1});
+}
 
 std::vector<std::vector<int64_t>> best_fit_decreasing(std::span<const int64_t> sizes,
                                                       int64_t capacity) {

@@ -17,6 +17,11 @@ namespace weft {
 struct TrainSequence {
   std::vector<int32_t> prompt_ids;      ///< at least one
   std::vector<int32_t> completion_ids;  ///< at least one
+  /// [completion_ids] 1 where a token carries loss, else 0, at least one of them 1; empty: all do.
+  std::vector<uint8_t> trained = {};
+  double weight = 1;  ///< of each of its loss tokens; finite, > 0
+
+  int64_t num_loss_tokens() const;
 };
 
 struct PackingOptions {
@@ -28,14 +33,15 @@ struct PackingOptions {
 struct CompletionSpan {
   int64_t sequence = 0;  ///< index into the packed span
   int64_t begin = 0;     ///< first of its rows
-  int64_t length = 0;    ///< completion tokens
+  int64_t length = 0;    ///< its loss tokens
 };
 
 struct Microbatch {
-  at::Tensor ids;      ///< [T] int64
-  PackedBatch batch;   ///< over the T tokens
-  at::Tensor rows;     ///< [N] int64, token whose hidden state predicts a completion token
-  at::Tensor targets;  ///< [N] int64, that completion token
+  at::Tensor ids;              ///< [T] int64
+  PackedBatch batch;           ///< over the T tokens
+  at::Tensor rows;             ///< [N] int64, token whose hidden state predicts a completion token
+  at::Tensor targets;          ///< [N] int64, that completion token
+  std::vector<float> weights;  ///< [N] TrainSequence::weight of the row; empty where all are 1
   std::vector<CompletionSpan> spans;
 
   int64_t num_tokens() const { return batch.num_tokens(); }
@@ -47,7 +53,8 @@ struct Microbatch {
 std::vector<std::vector<int64_t>> best_fit_decreasing(std::span<const int64_t> sizes,
                                                       int64_t capacity);
 
-/// Packs all sequences. Throws std::invalid_argument on an empty prompt or completion.
+/// Packs all sequences. Throws std::invalid_argument on an empty prompt or completion and where
+/// `trained` is of another length than the completion or marks none of it.
 std::vector<Microbatch> pack(std::span<const TrainSequence> sequences,
                              const PackingOptions& options);
 

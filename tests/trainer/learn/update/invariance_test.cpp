@@ -42,15 +42,14 @@ Gradients gradients(Transformer& model, Lora* lora, const std::vector<TrainSeque
                     const Setting& setting) {
   LayerwiseTrainer trainer(model, lora, setting.layers);
   GradientBuffer buffer(trainer.parameters());
-  int64_t tokens = 0;
-  for (const auto& s : sequences) tokens += static_cast<int64_t>(s.completion_ids.size());
+  const double weight = total_loss_weight(sequences);
   Gradients result;
-  const MicrobatchLoss loss = supervised_loss(tokens, result.loss);
+  const MicrobatchLoss loss = supervised_loss(weight, result.loss);
   for (const auto& microbatch : pack(sequences, setting.packing)) {
     trainer.forward_backward(microbatch, loss(microbatch), buffer);
   }
   result.flat = buffer.flat().clone();
-  result.loss /= static_cast<double>(tokens);
+  result.loss /= weight;
   return result;
 }
 
@@ -122,6 +121,46 @@ TEST_P(Invariance, PackedLogprobsEqualThoseOfSingleSequences) {
     ASSERT_EQ(alone.size(), packed[i].size());
     for (size_t t = 0; t < alone.size(); ++t) EXPECT_NEAR(alone[t], packed[i][t], 1e-5);
   }
+}
+
+// Conversations of two trained turns, and the same turns each with its own prompt.
+TEST_P(Invariance, TurnsOfAConversationTrainedAtOnceGiveTheGradientOfEachAlone) {
+  Rng rng(41);
+  std::vector<TrainSequence> whole, turns;
+  for (const auto& first : sequences_) {
+    const double weight = 0.5 + rng.uniform();
+    const auto between = test::random_ids(rng, 4), second = test::random_ids(rng, 5);
+    TrainSequence both = first;
+    both.weight = weight;
+    both.trained.assign(first.completion_ids.size(), 1);
+    both.trained.insert(both.trained.end(), between.size(), 0);
+    both.trained.insert(both.trained.end(), second.size(), 1);
+    for (const auto* part : {&between, &second}) {
+      both.completion_ids.insert(both.completion_ids.end(), part->begin(), part->end());
+    }
+    TrainSequence later{first.prompt_ids, second, {}, weight};
+    for (const auto* part : {&first.completion_ids, &between}) {
+      later.prompt_ids.insert(later.prompt_ids.end(), part->begin(), part->end());
+    }
+    whole.push_back(both);
+    turns.push_back({first.prompt_ids, first.completion_ids, {}, weight});
+    turns.push_back(later);
+  }
+  expected_ = run(turns, {});
+  for (const int64_t size : {1, 40, 1000}) {
+    for (const bool share : {true, false}) expect_same(run(whole, {{size, share}, {}}));
+  }
+}
+
+// Twice the weight is the example twice.
+TEST_P(Invariance, AWeightCountsAnExampleSoManyTimes) {
+  auto weighted = sequences_, repeated = sequences_;
+  for (size_t i = 0; i < sequences_.size(); i += 3) {
+    weighted[i].weight = 2;
+    repeated.push_back(sequences_[i]);
+  }
+  expected_ = run(repeated, {});
+  for (const int64_t size : {20, 1000}) expect_same(run(weighted, {{size, true}, {}}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Weights, Invariance, testing::Values(true, false),

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "tests/trainer/learn/update/learn_support.h"
+#include "trainer/learn/update/learner.h"
 
 namespace weft {
 namespace {
@@ -90,6 +91,34 @@ TEST(Packing, RepeatsASharedPromptWhereItsGroupDoesNotFit) {
     total += m.num_loss_tokens();
   }
   EXPECT_EQ(total, 15);
+}
+
+TEST(Packing, PredictsOnlyTheMarkedTokensOfACompletion) {
+  const std::vector<TrainSequence> sequences = {{{5, 6}, {7, 8, 9, 4}, {1, 0, 0, 1}, 0.5},
+                                                {{5, 6}, {3}}};
+  for (const bool share : {true, false}) {
+    const auto packed = pack(sequences, {100, share});
+    ASSERT_EQ(packed.size(), 1u);
+    const Microbatch& m = packed[0];
+    EXPECT_EQ(values(m.targets), (Ints{7, 4, 3}));
+    EXPECT_EQ(values(m.rows), share ? (Ints{1, 4, 1}) : (Ints{1, 4, 7}));
+    EXPECT_EQ(m.weights, (std::vector<float>{0.5f, 0.5f, 1.0f}));
+    ASSERT_EQ(m.spans.size(), 2u);
+    EXPECT_EQ(m.spans[0].length, 2);
+    EXPECT_EQ(m.spans[1].begin, 2);
+  }
+  EXPECT_EQ(total_loss_weight(sequences), 2.0);
+}
+
+TEST(Packing, WeightsOfOneAreNone) {
+  const std::vector<TrainSequence> sequences = {{{1}, {2, 3}}, {{1}, {4}}};
+  EXPECT_TRUE(pack(sequences, {100, true})[0].weights.empty());
+}
+
+TEST(Packing, RefusesMarksThatAreNoneOrOfAnotherLength) {
+  const std::vector<TrainSequence> none = {{{1}, {2, 3}, {0, 0}}}, shorter = {{{1}, {2, 3}, {1}}};
+  EXPECT_THROW(pack(none, {}), std::invalid_argument);
+  EXPECT_THROW(pack(shorter, {}), std::invalid_argument);
 }
 
 TEST(Packing, RefusesAnEmptyPromptOrCompletion) {
