@@ -1,13 +1,19 @@
 #include "base/json.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "base/error.h"
 #include "base/file.h"
 
 namespace weft {
 
-Json parse_json(std::string_view text, const std::string& where, JsonComments comments) {
+namespace {
+
+Json parse(std::string_view text, const std::string& where, JsonComments comments,
+           const Json::parser_callback_t& callback) {
   try {
-    return Json::parse(text, nullptr, /*allow_exceptions=*/true,
+    return Json::parse(text, callback, /*allow_exceptions=*/true,
                        /*ignore_comments=*/comments == JsonComments::kIgnore);
   } catch (const Json::exception& error) {  // parse_error, or out_of_range: a number beyond double
     std::string reason = error.what();
@@ -15,6 +21,32 @@ Json parse_json(std::string_view text, const std::string& where, JsonComments co
     if (cut != std::string::npos) reason.erase(0, cut + 2);
     throw InputError(where + ": not valid JSON, " + reason);
   }
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& where, JsonComments comments) {
+  return parse(text, where, comments, nullptr);
+}
+
+Json parse_json_row(std::string_view text, const std::string& where) {
+  if (text.find('\0') != std::string_view::npos) {
+    throw InputError(where + ": not valid JSON, holds a NUL byte (is the file in UTF-16?)");
+  }
+  std::vector<std::vector<std::string>> open;  // keys of the objects that are being read
+  const auto refuse_twice = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) open.emplace_back();
+    if (event == Json::parse_event_t::object_end) open.pop_back();
+    if (event != Json::parse_event_t::key) return true;
+    const auto& key = parsed.get_ref<const std::string&>();
+    auto& keys = open.back();
+    if (std::find(keys.begin(), keys.end(), key) != keys.end()) {
+      throw InputError(where + ": expected field \"" + key + "\" once in an object, got it twice");
+    }
+    keys.push_back(key);
+    return true;
+  };
+  return parse(text, where, JsonComments::kIgnore, refuse_twice);
 }
 
 Json read_json_file(const std::filesystem::path& path) {

@@ -18,6 +18,10 @@ enum class JsonComments { kIgnore, kRefuse };
 Json parse_json(std::string_view text, const std::string& where,
                 JsonComments comments = JsonComments::kIgnore);
 
+/// parse_json of a line that a stranger wrote. Refuses what would be lost without
+/// a word: a key that an object has twice, and all that follows a NUL byte.
+Json parse_json_row(std::string_view text, const std::string& where);
+
 /// parse_json of a file's text.
 Json read_json_file(const std::filesystem::path& path);
 

@@ -37,6 +37,18 @@ TEST(Json, GivesTheFallbackForAbsentAndNullFields) {
   EXPECT_EQ(get_field_or<int>(json, "y", 6, "here"), 6);
 }
 
+TEST(Json, ARowHasEachKeyOnceAndNoNulByte) {
+  const Json row = parse_json_row(R"({"a": {"b": 1}, "c": [{"b": 2}, {"b": 3}]})", "f:1");
+  EXPECT_EQ(dump_json(row), R"({"a":{"b":1},"c":[{"b":2},{"b":3}]})");
+  const auto error = [](const std::string& text) {
+    return test::input_error([&] { parse_json_row(text, "f:1"); });
+  };
+  EXPECT_EQ(error(R"({"a": 1, "b": [{"c": 1, "c": 1}]})"),
+            "f:1: expected field \"c\" once in an object, got it twice");
+  EXPECT_NE(error(std::string("{\"a\": 1}\0{", 10)).find("NUL byte"), std::string::npos);
+  EXPECT_NE(error("{\"a\": ").find("f:1: not valid JSON"), std::string::npos);
+}
+
 TEST(Json, ReplacesInvalidUtf8WhenWriting) {
   EXPECT_EQ(dump_json(Json("a\xff")), "\"a\xEF\xBF\xBD\"");
 }
