@@ -95,6 +95,8 @@ Json collect_overrides(const CommandLine& line, const char* program, const Json&
 void print_dry_run(const ConfigHooks& hooks, const Json& config) {
   Json shown = {{"config", config}};
   if (hooks.memory_plan) shown["memory_plan"] = hooks.memory_plan(config);
+  const Json data = hooks.data_plan ? hooks.data_plan(config) : Json();
+  if (!data.is_null()) shown["data"] = data;
   std::cout << dump_json_pretty(shown) << std::flush;
 }
 

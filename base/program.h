@@ -41,6 +41,7 @@ struct ConfigHooks {
   std::function<Json(const Json&)> resolve;      ///< overrides -> full config
   std::function<std::string()> describe;         ///< text for --help
   std::function<Json(const Json&)> memory_plan;  ///< null when the config has none
+  std::function<Json(const Json&)> data_plan;    ///< null when the config has none
   std::function<void(const Json&, const ProgramArgs&)> run;
 };
 int run(int argc, char** argv, const ProgramSpec& spec, const ConfigHooks& hooks);
@@ -51,6 +52,12 @@ int run(int argc, char** argv, const ProgramSpec& spec, const ConfigHooks& hooks
 template <class Config>
 concept HasMemoryPlan = requires(const Config c) {
   { c.memory_plan() } -> std::convertible_to<Json>;
+};
+
+/// A config with `Json data_plan() const` has that printed by --dry-run, unless it is null.
+template <class Config>
+concept HasDataPlan = requires(const Config c) {
+  { c.data_plan() } -> std::convertible_to<Json>;
 };
 
 /// Config file: either this program's config, or an object with a section for each program under
@@ -67,6 +74,9 @@ int run_program(int argc, char** argv, const ProgramSpec& spec, Body body) {
   hooks.describe = [] { return describe_config<Config>(); };
   if constexpr (HasMemoryPlan<Config>) {
     hooks.memory_plan = [](const Json& json) { return load_config<Config>(json).memory_plan(); };
+  }
+  if constexpr (HasDataPlan<Config>) {
+    hooks.data_plan = [](const Json& json) { return load_config<Config>(json).data_plan(); };
   }
   hooks.run = [&body](const Json& json, const ProgramArgs& args) {
     body(load_config<Config>(json), args);

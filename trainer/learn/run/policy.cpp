@@ -34,10 +34,13 @@ Policy open_policy(const ModelSource& source, const LearnOptions& options, uint6
     policy.lora = std::make_shared<Lora>(shape, options.lora, rng);
   }
   policy.tokenizer = Tokenizer::load(source.dir);
-  if (has_chat_template(source.dir)) {
-    policy.chat_template = std::make_shared<ChatTemplate>(ChatTemplate::load(source.dir));
-  }
+  policy.chat_template = find_chat_template(source.dir);
   return policy;
+}
+
+std::shared_ptr<const ChatTemplate> find_chat_template(const std::filesystem::path& dir) {
+  if (!has_chat_template(dir)) return nullptr;
+  return std::make_shared<ChatTemplate>(ChatTemplate::load(dir));
 }
 
 }  // namespace weft

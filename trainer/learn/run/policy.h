@@ -32,4 +32,7 @@ struct Policy {
 Policy open_policy(const ModelSource& source, const LearnOptions& options, uint64_t seed,
                    const std::optional<std::filesystem::path>& checkpoint);
 
+/// The chat template of a model's folder; null where it has none.
+std::shared_ptr<const ChatTemplate> find_chat_template(const std::filesystem::path& dir);
+
 }  // namespace weft

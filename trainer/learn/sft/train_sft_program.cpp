@@ -16,7 +16,6 @@
 #include "data/provenance.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/open_model.h"
-#include "trainer/learn/run/memory_plan.h"
 #include "trainer/learn/run/policy.h"
 #include "trainer/learn/run/step_log.h"
 
@@ -47,12 +46,9 @@ ResumeRules resume_rules(const SftConfig& config) {
   return rules;
 }
 
-SftData load_data(const SftConfig& config, const Policy& policy) {
-  const ExampleEncoder encoder(*policy.tokenizer, policy.chat_template.get(),
-                               policy.model->config().eos_ids);
-  SftDataOptions options = config.data;
-  options.max_tokens = std::min(options.max_tokens, policy.model->config().max_positions);
-  if (!options.jsonl.empty()) return load_jsonl_examples(options, encoder);
+SftData load_data(const SftConfig& config, const SftDataOptions& options,
+                  const ExampleEncoder& encoder, const std::filesystem::path& spool_dir) {
+  if (!options.jsonl.empty()) return open_jsonl_examples(options, encoder, spool_dir);
   SandboxOptions sandbox_options;
   sandbox_options.num_slots = 1;
   Sandbox sandbox(sandbox_options);
@@ -81,6 +77,11 @@ SftSummary summary_of(const Json& state, const std::string& where) {
           get_field_or<std::vector<int64_t>>(state, "skipped_examples", {}, where)};
 }
 
+SftDataOptions options_for(SftDataOptions options, const TransformerConfig& model) {
+  options.max_tokens = std::min(options.max_tokens, model.max_positions);
+  return options;
+}
+
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 class SftRun {
@@ -91,8 +92,10 @@ class SftRun {
         checkpoints_(dir_.path(), config.model, config.checkpoint),
         policy_(open_policy({config.model, config.dtype, config.device}, config.learn, config.seed,
                             checkpoints_.latest())),
-        data_(load_data(config, policy_)),
-        schedule_(static_cast<int64_t>(data_.sequences.size()), config),
+        encoder_(*policy_.tokenizer, policy_.chat_template.get(), policy_.model->config().eos_ids),
+        data_options_(options_for(config.data, policy_.model->config())),
+        data_(load_data(config, data_options_, encoder_, dir_.path())),
+        schedule_(data_.examples->size(), config),
         learner_(policy_.model, policy_.lora, config.learn) {
     if (const auto latest = checkpoints_.latest()) {
       const Json state = CheckpointSet::restore(*latest, learner_);
@@ -103,10 +106,7 @@ class SftRun {
     }
     config.learn.schedule.require_warmup_within(schedule_.num_steps());
     saved_step_ = summary_.steps;
-    if (data_.num_too_long > 0) {
-      log::warn("{} examples are longer than data.max_tokens or the model's context and left out",
-                data_.num_too_long);
-    }
+    log_counts(data_.counts, data_options_);
   }
 
   SftSummary run() {
@@ -137,6 +137,7 @@ class SftRun {
     write_teachers(dir_.file("final"),
                    learn.init_adapter.empty() ? config_.model : learn.init_adapter, data_.teachers);
     Json summary = state_of(summary_);
+    summary["data"] = data_.counts.to_json();
     summary["clock"] =
         report_clock(data_.through_template ? clock_reasons(config_.model, /*on_gpu=*/false)
                                             : std::vector<std::string>(),
@@ -171,12 +172,19 @@ class SftRun {
             {"tokens", update.num_tokens},
             {"trained_tokens", update.applied ? update.loss_tokens : 0},
             {"tokens_per_s", measured ? Json(rate) : Json()},
+            {"packing", measured ? Json(packing(update)) : Json()},
             {"skipped", update.applied ? 0 : 1}};
+  }
+
+  /// Above 1 where a sequence is longer than a microbatch.
+  double packing(const UpdateResult& update) const {
+    const int64_t room = update.num_microbatches * config_.learn.tokens_per_microbatch;
+    return static_cast<double>(update.num_tokens) / static_cast<double>(room);
   }
 
   struct Attempt {
     UpdateResult update;
-    double loss = std::nan("");  ///< mean nats per completion token
+    double loss = std::nan("");  ///< mean nats per loss token, by weight
   };
 
   /// An optimizer step over these examples; not applied where there are none.
@@ -184,16 +192,27 @@ class SftRun {
     Attempt attempt;
     attempt.update.applied = false;
     if (chosen.empty()) return attempt;
-    std::vector<TrainSequence> batch;
-    int64_t loss_tokens = 0;
-    for (const int64_t i : chosen) {
-      batch.push_back(data_.sequences[i]);
-      loss_tokens += static_cast<int64_t>(batch.back().completion_ids.size());
-    }
+    const std::vector<TrainSequence> batch = encode(chosen).sequences;
+    const double weight = total_loss_weight(batch);
     double loss_sum = 0;
-    attempt.update = learner_.step(batch, supervised_loss(loss_tokens, loss_sum), lr);
-    attempt.loss = loss_sum / static_cast<double>(loss_tokens);
+    attempt.update = learner_.step(batch, supervised_loss(weight, loss_sum), lr);
+    attempt.loss = loss_sum / weight;
     return attempt;
+  }
+
+  struct Batch {
+    std::vector<TrainSequence> sequences;
+    std::vector<int64_t> examples;  ///< [sequences] of which each one is
+  };
+  Batch encode(const std::vector<int64_t>& chosen) const {
+    Batch batch;
+    for (const int64_t i : chosen) {
+      for (TrainSequence& sequence : data_.examples->encode(i)) {
+        batch.sequences.push_back(std::move(sequence));
+        batch.examples.push_back(i);
+      }
+    }
+    return batch;
   }
 
   void leave_out_skipped(std::vector<int64_t>& chosen) const {
@@ -210,27 +229,32 @@ class SftRun {
       throw Error(
           fmt::format("step {}: the weights are not finite: {}", summary_.steps + 1, tensor));
     }
-    std::vector<TrainSequence> batch;
-    for (const int64_t i : chosen) batch.push_back(data_.sequences[i]);
+    const Batch batch = encode(chosen);
+    const std::span<const TrainSequence> sequences = batch.sequences;
     double ignored = 0;
     const auto bad = learner_.find_non_finite(
-        batch,
+        sequences,
         [&](size_t i) {
-          return supervised_loss(static_cast<int64_t>(batch[i].completion_ids.size()), ignored);
+          return supervised_loss(total_loss_weight(sequences.subspan(i, 1)), ignored);
         },
         /*may_stop=*/true);
+    auto& skipped = summary_.skipped_examples;
     for (const size_t i : bad) {
-      const TrainSequence& example = batch[i];
-      summary_.skipped_examples.push_back(chosen[i]);
+      const TrainSequence& example = batch.sequences[i];
+      const int64_t number = batch.examples[i];
+      if (!skipped.empty() && skipped.back() == number) continue;  // another part of the same one
+      const std::string where = data_.examples->where(number);
+      skipped.push_back(number);
       rows_.push_back({{"step", summary_.steps + 1},
-                       {"example", chosen[i]},
+                       {"example", number},
+                       {"where", where},
                        {"reason", "its gradient is not finite"},
                        {"prompt", policy_.tokenizer->decode(example.prompt_ids)},
                        {"completion", policy_.tokenizer->decode(example.completion_ids)},
                        {"prompt_ids", example.prompt_ids},
                        {"completion_ids", example.completion_ids}});
-      log::warn("step {}: the gradient of example {} is not finite: left out from now on",
-                summary_.steps + 1, chosen[i]);
+      log::warn("step {}: the gradient of example {} ({}) is not finite: left out from now on",
+                summary_.steps + 1, number, where);
     }
     return !bad.empty();
   }
@@ -259,7 +283,7 @@ class SftRun {
         "no update in {} steps: {} without a finite gradient, {} of {} examples left "
         "out; nothing was learnt and final/ is not written",
         summary_.steps, summary_.skipped_steps, summary_.skipped_examples.size(),
-        data_.sequences.size());
+        data_.examples->size());
   }
 
   void save() {
@@ -279,6 +303,8 @@ class SftRun {
   RunDir dir_;
   CheckpointSet checkpoints_;
   Policy policy_;
+  ExampleEncoder encoder_;
+  SftDataOptions data_options_;  ///< max_tokens within the model's context
   SftData data_;
   SftSchedule schedule_;
   Learner learner_;
@@ -291,32 +317,7 @@ class SftRun {
   int skipped_in_a_row_ = 0;
 };
 
-void check_at_least(const char* field, int64_t value, int64_t least) {
-  if (value < least) {
-    throw InputError(fmt::format("{}: expected >= {}, got {}", field, least, value));
-  }
-}
-
 }  // namespace
-
-void SftConfig::validate() const {
-  resolve_dtype(dtype);
-  check_at_least("epochs", epochs, 1);
-  check_at_least("sequences_per_step", sequences_per_step, 1);
-  check_at_least("max_steps", max_steps, 0);
-  check_at_least("max_skipped_examples", max_skipped_examples, 0);
-  if (learn.full_weights && !learn.init_adapter.empty()) {
-    throw InputError("init_adapter: has no meaning with learn.full_weights = true");
-  }
-}
-
-Json SftConfig::memory_plan() const {
-  MemoryPlanInput input;
-  input.shape = plan_shape(model, model_shape);
-  input.weight_bytes = plan_weight_bytes(dtype);
-  input.learn = learn;
-  return weft::memory_plan(input);
-}
 
 SftSchedule::SftSchedule(int64_t num_examples, const SftConfig& config)
     : num_examples_(num_examples),
@@ -324,16 +325,23 @@ SftSchedule::SftSchedule(int64_t num_examples, const SftConfig& config)
       steps_per_epoch_((num_examples + per_step_ - 1) / per_step_),
       num_steps_(steps_per_epoch_ * config.epochs),
       seed_(config.seed) {
+  if (num_examples > int64_t{UINT32_MAX}) {
+    throw InputError(fmt::format("expected at most {} examples, got {}", UINT32_MAX, num_examples));
+  }
   if (config.max_steps > 0) num_steps_ = std::min(num_steps_, config.max_steps);
 }
 
-std::vector<int64_t> SftSchedule::batch(int64_t step) const {
-  std::vector<int64_t> order(num_examples_);
-  std::iota(order.begin(), order.end(), 0);
-  Rng(seed_, static_cast<uint64_t>(step / steps_per_epoch_)).shuffle(order);
+std::vector<int64_t> SftSchedule::batch(int64_t step) {
+  const int64_t epoch = step / steps_per_epoch_;
+  if (epoch != epoch_) {
+    order_.resize(num_examples_);
+    std::iota(order_.begin(), order_.end(), 0);
+    Rng(seed_, static_cast<uint64_t>(epoch)).shuffle(order_);
+    epoch_ = epoch;
+  }
   const int64_t begin = (step % steps_per_epoch_) * per_step_;
   const int64_t end = std::min(begin + per_step_, num_examples_);
-  return {order.begin() + begin, order.begin() + end};
+  return {order_.begin() + begin, order_.begin() + end};
 }
 
 SftSummary run_train_sft(const SftConfig& config, bool resume, const Json& resolved_config) {

@@ -54,19 +54,26 @@ struct SftConfig {
   void validate() const;
   /// Bytes by purpose; see memory_plan.h.
   Json memory_plan() const;
+  /// What --dry-run says of the examples: their counts (plan_jsonl_examples; of a store their
+  /// number alone), {"not_read": why} where data or tokenizer cannot be had, or null where no data
+  /// is named. Throws InputError on a line that is no example.
+  Json data_plan() const;
 };
 
 /// Which examples an optimizer step takes: each epoch is its own seeded permutation, the last step
-/// of an epoch may be smaller. A function of the step alone, so a resume needs no cursor.
+/// of an epoch may be smaller. A function of the step alone, so a resume needs no cursor. Holds the
+/// order of one epoch, four bytes an example.
 class SftSchedule {
  public:
   SftSchedule(int64_t num_examples, const SftConfig& config);
   int64_t num_steps() const { return num_steps_; }
-  std::vector<int64_t> batch(int64_t step) const;
+  std::vector<int64_t> batch(int64_t step);
 
  private:
   int64_t num_examples_, per_step_, steps_per_epoch_, num_steps_;
   uint64_t seed_;
+  int64_t epoch_ = -1;  ///< that order_ is of
+  std::vector<uint32_t> order_;
 };
 
 struct SftSummary {
@@ -91,9 +98,9 @@ struct SftSummary {
 /// when more than max_skipped_examples are left out, and, without `final/`, when no step changed a
 /// weight.
 ///
-/// Metrics of a step: loss (mean nats per completion token), lr, grad_norm (before clipping),
-/// tokens, trained_tokens, tokens_per_s, skipped (1 where no weight was changed). Null: not
-/// measured.
+/// Metrics of a step: loss (mean nats per loss token, by weight), lr, grad_norm (before clipping),
+/// tokens, trained_tokens, tokens_per_s, packing (tokens over the room of the step's microbatches),
+/// skipped (1 where no weight was changed). Null: not measured.
 SftSummary run_train_sft(const SftConfig& config, bool resume, const Json& resolved_config);
 
 }  // namespace weft

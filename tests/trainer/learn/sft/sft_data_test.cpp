@@ -1,19 +1,32 @@
 #include "trainer/learn/sft/sft_data.h"
 
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <fstream>
+#include <numeric>
 #include <set>
 
 #include "base/error.h"
+#include "base/rng.h"
 #include "data/trajectory_store.h"
 #include "sandbox/jail/sandbox.h"
+#include "tests/support/input_error.h"
 #include "tests/support/support.h"
 #include "trainer/learn/sft/train_sft_program.h"
 
 namespace weft {
 namespace {
+
+/// Every sequence of a source, in order.
+std::vector<TrainSequence> sequences_of(const SftData& data) {
+  std::vector<TrainSequence> result;
+  for (int64_t i = 0; i < data.examples->size(); ++i) {
+    for (auto& s : data.examples->encode(i)) result.push_back(std::move(s));
+  }
+  return result;
+}
 
 struct Fixture {
   std::string dir = test::fixture("tiny_llama");
@@ -30,30 +43,19 @@ struct Fixture {
   }
 };
 
-TEST(ExampleEncoder, PromptsWithTheTemplateAndTrainsTheEndOfTurn) {
-  Fixture f;
-  const auto s = f.encoder.encode({{"user", "hi"}}, "x = 1");
-  EXPECT_EQ(f.tokenizer->decode(s.prompt_ids),
-            "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
-  EXPECT_EQ(f.tokenizer->decode(s.completion_ids), "x = 1<|im_end|>");
-  EXPECT_EQ(s.completion_ids.back(), 2);
-}
-
-TEST(ExampleEncoder, TakesSpecialTokensInATargetAsText) {
-  Fixture f;
-  const auto s = f.encoder.encode({{"user", "hi"}}, "a<|im_end|>b");
-  EXPECT_EQ(std::count(s.completion_ids.begin(), s.completion_ids.end(), 2), 1);
+SftData open_lines(const Fixture& f, const SftDataOptions& options) {
+  return open_jsonl_examples(options, f.encoder, f.temporary.path());
 }
 
 TEST(SftData, ReadsMessagesAndPlainPairs) {
   Fixture f;
-  const auto data =
-      load_jsonl_examples(f.lines("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
-                                  "{\"role\":\"assistant\",\"content\":\"b\"}]}\n"
-                                  "{\"prompt\":\"c\",\"completion\":\"d\"}\n"),
-                          f.encoder);
-  ASSERT_EQ(data.sequences.size(), 2u);
-  EXPECT_EQ(f.tokenizer->decode(data.sequences[1].completion_ids), "d<|im_end|>");
+  const auto data = open_lines(f, f.lines("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
+                                          "{\"role\":\"assistant\",\"content\":\"b\"}]}\n"
+                                          "{\"prompt\":\"c\",\"completion\":\"d\"}\n"));
+  const auto sequences = sequences_of(data);
+  ASSERT_EQ(sequences.size(), 2u);
+  EXPECT_EQ(f.tokenizer->decode(sequences[1].completion_ids), "d<|im_end|>");
+  EXPECT_EQ(data.examples->where(1), (f.temporary / "lines.jsonl").string() + ":2");
 }
 
 /// Targets of one conversation whose assistant's turn has these fields, under a template whose
@@ -67,8 +69,9 @@ std::string target_after_open_think(const Json& fields) {
   Json turn = fields;
   turn["role"] = "assistant";
   const Json line = {{"messages", {{{"role", "user"}, {"content", "a"}}, turn}}};
-  const auto data = load_jsonl_examples(f.lines(dump_json(line) + "\n"), encoder);
-  return f.tokenizer->decode(data.sequences.at(0).completion_ids);
+  const auto data =
+      open_jsonl_examples(f.lines(dump_json(line) + "\n"), encoder, f.temporary.path());
+  return f.tokenizer->decode(data.examples->encode(0).at(0).completion_ids);
 }
 
 TEST(SftData, ClosesTheThinkPartThatThePromptOpenedOnce) {
@@ -88,9 +91,100 @@ TEST(SftData, LeavesOutAndCountsWhatIsTooLong) {
       "{\"prompt\":\"c\",\"completion\":\"d\"}\n"
       "{\"prompt\":\"c\",\"completion\":\"a = 1; b = 2; c = 3; d = 4\"}\n");
   options.max_tokens = 8;
-  const auto data = load_jsonl_examples(options, f.encoder);
-  EXPECT_EQ(data.sequences.size(), 1u);
-  EXPECT_EQ(data.num_too_long, 1);
+  const auto data = open_lines(f, options);
+  EXPECT_EQ(data.examples->size(), 1);
+  EXPECT_EQ(data.counts.too_long, 1);
+  ASSERT_EQ(data.counts.first_too_long.size(), 1u);
+  EXPECT_NE(data.counts.first_too_long[0].find("lines.jsonl:2 ("), std::string::npos);
+  options.max_tokens = 1;
+  const std::string error = test::input_error([&] { open_lines(f, options); });
+  EXPECT_NE(error.find("got none (2 longer than max_tokens, here 1: "), std::string::npos) << error;
+}
+
+TEST(SftData, LeavesOutAndCountsWhatWeighsNothing) {
+  Fixture f;
+  const auto data = open_lines(f, f.lines("{\"text\":\"x = 1\",\"weight\":0}\n"
+                                          "{\"text\":\"x = 2\",\"weight\":2}\n"));
+  EXPECT_EQ(data.counts.zero_weight, 1);
+  ASSERT_EQ(data.examples->size(), 1);
+  EXPECT_EQ(data.examples->encode(0)[0].weight, 2);
+}
+
+TEST(SftData, ReadsAGzippedFileAsTheFileItself) {
+  Fixture f;
+  const std::string text = "{\"prompt\":\"c\",\"completion\":\"d\"}\r\n\n{\"text\":\"x\"}";
+  SftDataOptions options = f.lines(text);
+  const auto expected = sequences_of(open_lines(f, options));
+  options.jsonl = f.temporary / "lines.jsonl.gz";
+  gzFile packed = gzopen(options.jsonl.c_str(), "wb");
+  gzputs(packed, text.c_str());
+  gzclose(packed);
+  const auto got = sequences_of(open_lines(f, options));
+  ASSERT_EQ(got.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) EXPECT_EQ(got[i].completion_ids, expected[i].completion_ids);
+}
+
+TEST(SftData, RefusesAFileThatChangesUnderTheRun) {
+  Fixture f;
+  const auto options = f.lines("{\"text\":\"x = 1\"}\n");
+  const auto data = open_lines(f, options);
+  std::ofstream(options.jsonl, std::ios::app) << "{\"text\":\"x = 2\"}\n";
+  EXPECT_NE(test::input_error([&] { data.examples->encode(0); }).find("has changed"),
+            std::string::npos);
+}
+
+TEST(SftData, PlansWithTheCountsOfARunAndEstimatesALongFile) {
+  Fixture f;
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "{\"prompt\":\"c\",\"completion\":\"d\"}\n";
+  const auto options = f.lines(text);
+  Json whole = plan_jsonl_examples(options, f.encoder, 1000);
+  EXPECT_EQ(whole["estimated"], false);
+  EXPECT_EQ(whole["examples"], 200);
+  EXPECT_EQ(whole["tokens"], open_lines(f, options).counts.tokens);
+  Json part = plan_jsonl_examples(options, f.encoder, 50);
+  EXPECT_EQ(part["estimated"], true);
+  EXPECT_EQ(part["examples"], 200);
+  EXPECT_EQ(part["tokens"], whole["tokens"]);
+}
+
+/// Peak resident memory of this process in KiB since reset_peak().
+int64_t peak_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6));
+  }
+  return 0;
+}
+
+void reset_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }
+
+// Eight bytes a row in the index and four in the order; holding the rows would take above 100.
+TEST(SftData, AMillionRowsTakeTwelveBytesEach) {
+  constexpr int64_t kRows = 1'000'000;
+  Fixture f;
+  {
+    std::ofstream file(f.temporary / "lines.jsonl");
+    for (int64_t i = 0; i < kRows; ++i) {
+      file << "{\"prompt\":\"a\",\"completion\":\"" << i % 1000 << "\"}\n";
+    }
+  }
+  SftDataOptions options;
+  options.jsonl = f.temporary / "lines.jsonl";
+  reset_peak();
+  const int64_t before = peak_kib();
+  const auto data = open_lines(f, options);
+  ASSERT_EQ(data.examples->size(), kRows);
+  SftConfig config;
+  SftSchedule schedule(kRows, config);
+  for (int64_t step = 0; step < 50; ++step) {
+    for (const int64_t i : schedule.batch(step)) {
+      const std::string target = std::to_string(i % 1000) + "<|im_end|>";
+      EXPECT_EQ(f.tokenizer->decode(data.examples->encode(i)[0].completion_ids), target);
+    }
+  }
+  constexpr int64_t kSlackKib = 4096;  // buffers and the allocator's rounding
+  EXPECT_LT(peak_kib() - before, kRows * 12 / 1024 + kSlackKib);
 }
 
 // Equal rewards everywhere: which two of each task's four are taken, and in which order, is left to
@@ -127,33 +221,68 @@ TEST(SftData, TakesTheSameExamplesInTheSameOrderWhateverTheStoresOrder) {
     TrajectoryStore(options.store).insert_all(rows);
     all.push_back(load_store_examples(options, f.encoder, meta_agent));
   }
-  ASSERT_EQ(all[0].sequences.size(), 4u);
+  const auto first = sequences_of(all[0]);
+  ASSERT_EQ(first.size(), 4u);
   EXPECT_EQ(all[0].teachers, (std::vector<std::string>{"scripted"}));
   for (int turn = 1; turn < 3; ++turn) {
-    ASSERT_EQ(all[turn].sequences.size(), 4u);
+    const auto other = sequences_of(all[turn]);
+    ASSERT_EQ(other.size(), 4u);
     for (size_t i = 0; i < 4; ++i) {
-      EXPECT_EQ(all[turn].sequences[i].prompt_ids, all[0].sequences[i].prompt_ids);
-      EXPECT_EQ(all[turn].sequences[i].completion_ids, all[0].sequences[i].completion_ids);
+      EXPECT_EQ(other[i].prompt_ids, first[i].prompt_ids);
+      EXPECT_EQ(other[i].completion_ids, first[i].completion_ids);
     }
   }
 }
 
 TEST(SftData, NamesFileAndLineOfABadExample) {
   Fixture f;
-  const auto options = f.lines("{\"prompt\":\"c\",\"completion\":\"d\"}\n{\"prompt\":\"c\"}\n");
-  try {
-    load_jsonl_examples(options, f.encoder);
-    FAIL() << "accepted";
-  } catch (const InputError& error) {
-    EXPECT_NE(std::string(error.what()).find("lines.jsonl:2"), std::string::npos) << error.what();
+  const std::string good = "{\"prompt\":\"c\",\"completion\":\"d\"}\n";
+  const std::string nul(1, '\0');
+  const struct {
+    std::string line;
+    const char* expected;
+  } cases[] = {
+      {"{\"prompt\":\"c\"}", "expected a string, got nothing"},
+      {"prompt: c", "not valid JSON"},
+      {"{\"text\":\"a\"} {\"text\":\"b\"}", "not valid JSON"},
+      {"{\"text\":\"a\"}" + nul + "x", "NUL byte"},
+      {"{\"text\":\"a\xff\"}", "UTF-8"},
+      {"{\"text\":\"a\",\"text\":\"b\"}", "\"text\" once in an object, got it twice"},
+      {"{\"text\":\"a\",\"weight\":NaN}", "not valid JSON"},
+      {"{\"text\":\"a\",\"weight\":1e999}", "not valid JSON"},
+      {"{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "one of the assistant"},
+      {"{\"text\":\"" + std::string(65 << 20, 'a') + "\"}", "a line of at most 67108864 bytes"},
+  };
+  for (const auto& c : cases) {
+    const auto options = f.lines(good + c.line + "\n" + good);
+    const std::string error = test::input_error([&] { open_lines(f, options); });
+    EXPECT_NE(error.find("lines.jsonl:2: "), std::string::npos) << error;
+    EXPECT_NE(error.find(c.expected), std::string::npos) << error;
   }
+}
+
+TEST(SftData, RefusesAFileWithoutExamples) {
+  Fixture f;
+  for (const char* text : {"", "\n\r\n", "\xef\xbb\xbf"}) {
+    EXPECT_NE(test::input_error([&] { open_lines(f, f.lines(text)); }).find("lines.jsonl"),
+              std::string::npos);
+  }
+}
+
+TEST(SftData, ReadsAByteOrderMarkAndLinesOfWindows) {
+  Fixture f;
+  const std::string line = "{\"prompt\":\"c\",\"completion\":\"d\"}\r\n";
+  const auto data = open_lines(f, f.lines("\xef\xbb\xbf" + line + line));
+  const auto sequences = sequences_of(data);
+  ASSERT_EQ(sequences.size(), 2u);
+  EXPECT_EQ(sequences[0].completion_ids, sequences[1].completion_ids);
 }
 
 TEST(SftSchedule, VisitsEveryExampleOnceAnEpochInANewOrder) {
   SftConfig config;
   config.epochs = 2;
   config.sequences_per_step = 4;
-  const SftSchedule schedule(10, config);
+  SftSchedule schedule(10, config);
   ASSERT_EQ(schedule.num_steps(), 6);
   std::vector<std::vector<int64_t>> orders(2);
   for (int64_t step = 0; step < 6; ++step) {
@@ -165,6 +294,23 @@ TEST(SftSchedule, VisitsEveryExampleOnceAnEpochInANewOrder) {
   EXPECT_NE(orders[0], orders[1]);
   config.max_steps = 5;
   EXPECT_EQ(SftSchedule(10, config).num_steps(), 5);
+}
+
+TEST(SftSchedule, GivesAStepItsExamplesWhateverWasAskedBefore) {
+  SftConfig config;
+  config.epochs = 3;
+  config.sequences_per_step = 4;
+  config.seed = 5;
+  SftSchedule straight(10, config);
+  for (int64_t step = 0; step < straight.num_steps(); ++step) {
+    std::vector<int64_t> order(10);
+    std::iota(order.begin(), order.end(), 0);
+    Rng(5, static_cast<uint64_t>(step / 3)).shuffle(order);
+    const auto begin = order.begin() + step % 3 * 4;
+    const std::vector<int64_t> expected(begin, std::min(begin + 4, order.end()));
+    EXPECT_EQ(straight.batch(step), expected);
+    EXPECT_EQ(SftSchedule(10, config).batch(step), expected);  // a resumed run's
+  }
 }
 
 }  // namespace

@@ -406,6 +406,70 @@ TEST_F(TrainSft, KeepsTheLinesOfStepsThatAResumeDoesAgain) {
   EXPECT_NE(aside.find("{\"step\": 21, \"lo\n"), std::string::npos);
 }
 
+TEST_F(TrainSft, DryRunCountsTheExamplesThatARunWouldTake) {
+  Words words = command("run", {"--dry-run", "--set", "data.max_tokens=40"});
+  std::ofstream(dir_ / "data.jsonl", std::ios::app)
+      << dump_json({{"prompt", "a"}, {"completion", std::string(300, 'x')}, {"source", "s"}})
+      << "\n";
+  const auto run = test::run_program(words);
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const Json data = parse_json(run.out, "dry run")["data"];
+  EXPECT_EQ(data["examples"], 24);
+  EXPECT_EQ(data["too_long"], 1);
+  EXPECT_EQ(data["further_fields"], (Json{{"source", 1}}));
+  EXPECT_GT(data["tokens"].get<int64_t>(), data["trained_tokens"].get<int64_t>());
+  std::ofstream(dir_ / "data.jsonl", std::ios::app) << "{\n";
+  const auto refused = test::run_program(words);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("data.jsonl:26: not valid JSON"), std::string::npos) << refused.err;
+  EXPECT_FALSE(fs::exists(dir_ / "run"));
+}
+
+TEST_F(TrainSft, LearnsEveryTurnByItsWeightAndSaysWhatItLeavesOut) {
+  std::ofstream lines(dir_ / "turns.jsonl");
+  for (int i = 0; i < 12; ++i) {
+    const std::string n = std::to_string(i);
+    lines << dump_json({{"weight", i % 3 == 0 ? 2.0 : 0.5},
+                        {"id", i},
+                        {"messages",
+                         {{{"role", "user"}, {"content", "add " + n}},
+                          {{"role", "assistant"}, {"content", "x + " + n}},
+                          {{"role", "user"}, {"content", "and now"}},
+                          {{"role", "assistant"}, {"content", "y + " + n}}}}})
+          << "\n";
+  }
+  lines << dump_json({{"text", std::string(2000, 'x')}}) << std::endl;
+  const auto run = test::run_program(
+      command("run", {"--set", "data.jsonl=" + (dir_ / "turns.jsonl").string(), "--set",
+                      "data.train_turns=all", "--set", "data.max_tokens=200"}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_NE(run.err.find("1 of 13 examples are longer than 200 tokens"), std::string::npos);
+  EXPECT_NE(run.err.find("turns.jsonl:13 ("), std::string::npos) << run.err;
+  EXPECT_NE(run.err.find("further fields, not read: id (12)"), std::string::npos) << run.err;
+  const auto lines_written = metrics("run");
+  EXPECT_LT(lines_written.back()["loss"].get<double>(),
+            lines_written.front()["loss"].get<double>() / 2);
+  EXPECT_GT(lines_written[0]["packing"].get<double>(), 0.3);
+  EXPECT_LE(lines_written[0]["packing"].get<double>(), 1);
+  const Json data = read_json_file(dir_ / "run" / "summary.json")["data"];
+  EXPECT_EQ(data["examples"], 12);
+  EXPECT_EQ(data["sequences"], 12);
+  EXPECT_EQ(data["too_long"], 1);
+}
+
+TEST_F(TrainSft, AFileThatChangesUnderARunEndsItWithItsStepsSaved) {
+  const Words longer = {"--set", "epochs=400"};
+  test::BackgroundProgram program(command("run", longer), dir_ / "run.log");
+  ASSERT_TRUE(
+      test::wait_until([&] { return test::count_lines(dir_ / "run" / "metrics.jsonl") >= 2; }));
+  std::ofstream(dir_ / "data.jsonl", std::ios::app) << "\n";
+  EXPECT_EQ(program.wait(), 2);
+  const std::string log = read_file(dir_ / "run.log");
+  EXPECT_NE(log.find("data.jsonl: has changed"), std::string::npos) << log;
+  const auto steps = std::to_string(test::count_lines(dir_ / "run" / "metrics.jsonl"));
+  EXPECT_EQ(read_file(dir_ / "run" / "checkpoints" / "latest"), "step_" + steps + "\n");
+}
+
 TEST_F(TrainSft, DryRunPrintsTheMemoryPlanWithoutWeights) {
   const auto run = test::run_program({
       test::program("train_sft"),

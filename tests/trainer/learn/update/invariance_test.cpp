@@ -147,9 +147,7 @@ TEST_P(Invariance, TurnsOfAConversationTrainedAtOnceGiveTheGradientOfEachAlone) 
     turns.push_back(later);
   }
   expected_ = run(turns, {});
-  for (const int64_t size : {1, 40, 1000}) {
-    for (const bool share : {true, false}) expect_same(run(whole, {{size, share}, {}}));
-  }
+  for (const bool share : {true, false}) expect_same(run(whole, {{40, share}, {}}));
 }
 
 // Twice the weight is the example twice.

@@ -1,0 +1,62 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/error.h"
+#include "model/checkpoint/hf_model.h"
+#include "trainer/learn/run/memory_plan.h"
+#include "trainer/learn/run/policy.h"
+#include "trainer/learn/sft/train_sft_program.h"
+
+namespace weft {
+namespace {
+
+constexpr int64_t kDryRunLines = 20000;
+
+void check_at_least(const char* field, int64_t value, int64_t least) {
+  if (value < least) {
+    throw InputError(fmt::format("{}: expected >= {}, got {}", field, least, value));
+  }
+}
+
+}  // namespace
+
+void SftConfig::validate() const {
+  resolve_dtype(dtype);
+  check_at_least("epochs", epochs, 1);
+  check_at_least("sequences_per_step", sequences_per_step, 1);
+  check_at_least("max_steps", max_steps, 0);
+  check_at_least("max_skipped_examples", max_skipped_examples, 0);
+  if (learn.full_weights && !learn.init_adapter.empty()) {
+    throw InputError("init_adapter: has no meaning with learn.full_weights = true");
+  }
+}
+
+Json SftConfig::memory_plan() const {
+  MemoryPlanInput input;
+  input.shape = plan_shape(model, model_shape);
+  input.weight_bytes = plan_weight_bytes(dtype);
+  input.learn = learn;
+  return weft::memory_plan(input);
+}
+
+Json SftConfig::data_plan() const {
+  const auto not_read = [](const std::string& why) { return Json{{"not_read", why}}; };
+  const std::string& source = data.jsonl.empty() ? data.store : data.jsonl;
+  if (source.empty()) return nullptr;
+  if (!std::filesystem::exists(source)) return not_read(source + " is not there");
+  if (data.jsonl.empty()) return {{"examples", stored_examples(data).size()}};
+  if (model.empty() || !std::filesystem::exists(std::filesystem::path(model) / "config.json")) {
+    return not_read("no model folder whose tokenizer could count");
+  }
+  const TransformerConfig shape = TransformerConfig::from_directory(model);
+  const auto tokenizer = Tokenizer::load(model);
+  const auto chat_template = find_chat_template(model);
+  SftDataOptions options = data;
+  options.max_tokens = std::min(options.max_tokens, shape.max_positions);
+  return plan_jsonl_examples(
+      options, ExampleEncoder(*tokenizer, chat_template.get(), shape.eos_ids), kDryRunLines);
+}
+
+}  // namespace weft
