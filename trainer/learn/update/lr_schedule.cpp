@@ -9,8 +9,10 @@
 namespace weft {
 
 EnumTable<LrDecay> enum_table(LrDecay) {
-  return {
-      {LrDecay::kConstant, "constant"}, {LrDecay::kCosine, "cosine"}, {LrDecay::kLinear, "linear"}};
+  return {{LrDecay::kConstant, "constant"},
+          {LrDecay::kCosine, "cosine"},
+          {LrDecay::kLinear, "linear"},
+          {LrDecay::kWsd, "wsd"}};
 }
 
 void LrScheduleOptions::validate() const {
@@ -19,6 +21,9 @@ void LrScheduleOptions::validate() const {
   }
   if (warmup_steps < 0) {
     throw InputError("warmup_steps: expected >= 0, got " + std::to_string(warmup_steps));
+  }
+  if (!(wsd_share > 0 && wsd_share <= 1)) {
+    throw InputError("wsd_share: expected a number in (0, 1], got " + std::to_string(wsd_share));
   }
 }
 
@@ -42,6 +47,11 @@ double learning_rate(const LrScheduleOptions& options, int64_t step, int64_t tot
       return options.lr * (0.1 + 0.9 * 0.5 * (1 + std::cos(std::numbers::pi * done)));
     case LrDecay::kLinear:
       return options.lr * (1 - done);
+    case LrDecay::kWsd: {
+      const double steps = std::min(span, std::ceil(options.wsd_share * double(total_steps)));
+      const double left = static_cast<double>(total_steps - step) / std::max(steps, 1.0);
+      return options.lr * std::clamp(left, 0.0, 1.0);
+    }
   }
   return options.lr;
 }

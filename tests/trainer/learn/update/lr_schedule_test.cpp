@@ -31,6 +31,21 @@ TEST(LrSchedule, LinearFallsToZero) {
   EXPECT_DOUBLE_EQ(learning_rate(s, 4, 4), 0);
 }
 
+// The last 3 of 10 steps, after 2 of warm-up.
+TEST(LrSchedule, WsdKeepsThePeakAndFallsToZeroOverTheLastSteps) {
+  LrScheduleOptions s = schedule(LrDecay::kWsd, 2);
+  s.wsd_share = .3;
+  EXPECT_DOUBLE_EQ(learning_rate(s, 0, 10), .5);
+  for (const int64_t step : {2, 6, 7}) EXPECT_DOUBLE_EQ(learning_rate(s, step, 10), 1) << step;
+  EXPECT_DOUBLE_EQ(learning_rate(s, 8, 10), 2.0 / 3);
+  EXPECT_DOUBLE_EQ(learning_rate(s, 9, 10), 1.0 / 3);
+  EXPECT_DOUBLE_EQ(learning_rate(s, 10, 10), 0);
+  for (const double share : {0.0, -.1, 1.1, std::nan("")}) {
+    s.wsd_share = share;
+    EXPECT_THROW(s.validate(), InputError) << share;
+  }
+}
+
 TEST(LrSchedule, RefusesARateOutsideZeroToOne) {
   for (const double lr : {-1.0, 1.5, 100.0, std::nan("")}) {
     EXPECT_THROW((LrScheduleOptions{lr, 0, LrDecay::kConstant}.validate()), InputError) << lr;
