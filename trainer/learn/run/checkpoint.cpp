@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <exception>
+#include <map>
 #include <new>
 
 #include "base/error.h"
@@ -20,6 +21,7 @@ constexpr const char* kPrefix = "step_";
 constexpr const char* kTrainer = "trainer";
 constexpr const char* kState = "state.json";
 constexpr const char* kOptimizer = "optimizer.safetensors";
+constexpr const char* kOptimizerKind = "optimizer";
 
 std::optional<int64_t> step_of(const std::string& name) {
   const std::string prefix = kPrefix;
@@ -78,16 +80,13 @@ void copy_adapter(const Lora& from, Lora& to) {
   to.weights_changed();
 }
 
-void load_optimizer(const fs::path& path, AdamW& optimizer) {
+void load_optimizer(const fs::path& path, Optimizer& optimizer) {
   const SafetensorsReader reader(path);
   try {
-    Json known = Json::object();
-    for (const auto& [name, tensor] : optimizer.state()) known[name] = nullptr;
-    for (const std::string& name : reader.names()) {
-      if (!known.contains(name))
-        throw InputError("tensor \"" + name + "\" has no place in this run");
-    }
-    optimizer.load_state([&](const std::string& name) { return reader.tensor(name); });
+    std::map<std::string, at::Tensor> saved;
+    for (const std::string& name : reader.names()) saved.emplace(name, reader.tensor(name));
+    const auto kind = reader.metadata().find(kOptimizerKind);
+    optimizer.load_state(std::move(saved), kind == reader.metadata().end() ? "" : kind->second);
   } catch (const InputError& error) {
     throw InputError(path.string() + ": " + error.what());
   }
@@ -141,7 +140,8 @@ void CheckpointSet::save(int64_t step, Learner& learner, const Json& state) {
     }
     const fs::path trainer = temporary / kTrainer;
     fs::create_directories(trainer);
-    write_safetensors(trainer / kOptimizer, learner.optimizer().state());
+    write_safetensors(trainer / kOptimizer, learner.optimizer().state(),
+                      {{"format", "pt"}, {kOptimizerKind, learner.optimizer().kind_name()}});
     write_file_atomically(trainer / kState, dump_json_pretty(state));
     publish_directory(temporary, folder_ / name);
   } catch (...) {

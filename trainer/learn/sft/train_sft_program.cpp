@@ -96,7 +96,7 @@ class SftRun {
         data_options_(options_for(config.data, policy_.model->config())),
         data_(load_data(config, data_options_, encoder_, dir_.path())),
         schedule_(data_.examples->size(), config),
-        learner_(policy_.model, policy_.lora, config.learn) {
+        learner_(policy_.model, policy_.lora, seeded(config.learn, config.seed)) {
     if (const auto latest = checkpoints_.latest()) {
       const Json state = CheckpointSet::restore(*latest, learner_);
       const std::string where = CheckpointSet::state_file(*latest);

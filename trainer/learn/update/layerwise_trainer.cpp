@@ -31,27 +31,26 @@ void accumulate(at::Tensor& into, const at::Tensor& gradient) {
 
 LayerwiseTrainer::LayerwiseTrainer(Transformer& model, Lora* lora, const LayerwiseOptions& options)
     : model_(model), lora_(lora), options_(options) {
-  const auto append = [this](const std::vector<NamedParameter>& more) {
-    layer_begin_.push_back(parameters_.size());
-    parameters_.insert(parameters_.end(), more.begin(), more.end());
-  };
   for (int64_t l = 0; l < model.num_layers(); ++l) {
-    append(lora ? lora->layer_parameters(l) : model.layer_parameters(l));
+    layers_.push_back(lora ? lora->layer_parameters(l) : model.layer_parameters(l));
   }
-  append(lora ? std::vector<NamedParameter>{} : model.global_parameters());
-  for (size_t i = layer_begin_.back(); i < parameters_.size(); ++i) {
+  layers_.push_back(lora ? std::vector<NamedParameter>{} : model.global_parameters());
+  const std::vector<NamedParameter>& globals = layers_.back();
+  for (size_t i = 0; i < globals.size(); ++i) {
     const auto index = static_cast<int64_t>(i);
-    if (parameters_[i].name == "embed.weight") embedding_index_ = index;
-    if (parameters_[i].name == "final_norm.weight") final_norm_index_ = index;
-    if (parameters_[i].name == "lm_head.weight") head_index_ = index;
+    if (globals[i].name == "embed.weight") embedding_index_ = index;
+    if (globals[i].name == "final_norm.weight") final_norm_index_ = index;
+    if (globals[i].name == "lm_head.weight") head_index_ = index;
   }
   if (trains_model() && head_index_ < 0) head_index_ = embedding_index_;
   WEFT_ASSERT(!trains_model() || (embedding_index_ >= 0 && final_norm_index_ >= 0));
-  for (auto& p : parameters_) p.tensor->set_requires_grad(true);
+  for (auto& layer : layers_) {
+    for (auto& p : layer) p.tensor->set_requires_grad(true);
+  }
 }
 
 std::vector<LayerwiseTrainer::LayerTape> LayerwiseTrainer::forward_layers(
-    const Attention& attention, at::Tensor& hidden) const {
+    const Attention& attention, at::Tensor& hidden, LayerHooks& hooks) const {
   const int64_t num_layers = model_.num_layers();
   const int64_t kept =
       options_.keep_activations_layers < 0 ? num_layers : options_.keep_activations_layers;
@@ -60,7 +59,9 @@ std::vector<LayerwiseTrainer::LayerTape> LayerwiseTrainer::forward_layers(
     const bool keep = l >= num_layers - kept;
     at::AutoGradMode grad_mode(keep);
     tapes[l].input = leaf(hidden, l > 0 || trains_model());
+    hooks.gather(static_cast<size_t>(l));
     const at::Tensor output = model_.layer_forward(l, tapes[l].input, attention, lora_);
+    hooks.release(static_cast<size_t>(l));
     if (keep) tapes[l].output = output;
     hidden = output.detach();
   }
@@ -68,7 +69,7 @@ std::vector<LayerwiseTrainer::LayerTape> LayerwiseTrainer::forward_layers(
 }
 
 at::Tensor LayerwiseTrainer::loss_head(const Microbatch& microbatch, const at::Tensor& hidden,
-                                       const CoefficientFn& coefficients, GradientBuffer& gradients,
+                                       const CoefficientFn& coefficients, ParameterStore& store,
                                        MicrobatchResult& result) {
   const at::Tensor selected = leaf(hidden.index_select(0, microbatch.rows), true);
   at::Tensor normed;
@@ -76,16 +77,21 @@ at::Tensor LayerwiseTrainer::loss_head(const Microbatch& microbatch, const at::T
     at::AutoGradMode grad_mode(true);
     normed = model_.final_norm(selected);
   }
-  at::Tensor* head_grad = trains_model() ? &gradients.view(head_index_) : nullptr;
+  at::Tensor* head_grad =
+      trains_model() ? &store.gradient(layers_.size() - 1, static_cast<size_t>(head_index_))
+                     : nullptr;
   const auto head = linear_cross_entropy(
       normed.detach(), model_.lm_head_weight().detach(), microbatch.targets, coefficients,
       head_grad, {options_.loss_chunk_tokens, options_.entropy, options_.temperature});
   result.logp = head.logp;
   result.entropy = head.entropy;
   std::vector<at::Tensor> inputs = {selected};
-  if (trains_model()) inputs.push_back(*parameters_[final_norm_index_].tensor);
+  if (trains_model()) inputs.push_back(*layers_.back()[final_norm_index_].tensor);
   const auto grads = backward(normed, head.hidden_grad, inputs);
-  if (trains_model()) accumulate(gradients.view(final_norm_index_), grads[1]);
+  if (trains_model()) {
+    accumulate(store.gradient(layers_.size() - 1, static_cast<size_t>(final_norm_index_)),
+               grads[1]);
+  }
   // A prompt's last token predicts for all its completions: their gradients are summed in fp32.
   at::Tensor sums = at::zeros_like(hidden, hidden.options().dtype(at::kFloat));
   sums.index_add_(0, microbatch.rows, grads[0].to(at::kFloat));
@@ -94,36 +100,44 @@ at::Tensor LayerwiseTrainer::loss_head(const Microbatch& microbatch, const at::T
 
 at::Tensor LayerwiseTrainer::layer_backward(int64_t layer, LayerTape tape,
                                             const at::Tensor& output_grad,
-                                            const Attention& attention, GradientBuffer& gradients) {
+                                            const Attention& attention, ParameterStore& store) {
+  const auto l = static_cast<size_t>(layer);
+  store.hooks().gather(l);
   if (!tape.output.defined()) {
     at::AutoGradMode grad_mode(true);
     tape.output = model_.layer_forward(layer, tape.input, attention, lora_);
   }
   std::vector<at::Tensor> inputs;
-  const size_t begin = layer_begin_[layer], end = layer_begin_[layer + 1];
-  for (size_t i = begin; i < end; ++i) inputs.push_back(*parameters_[i].tensor);
+  for (const NamedParameter& p : layers_[l]) inputs.push_back(*p.tensor);
   const bool wants_input_grad = tape.input.requires_grad();
   if (wants_input_grad) inputs.push_back(tape.input);
   const auto grads = backward(tape.output, output_grad, inputs);
-  for (size_t i = begin; i < end; ++i) accumulate(gradients.view(i), grads[i - begin]);
+  store.hooks().release(l);
+  for (size_t i = 0; i < layers_[l].size(); ++i) accumulate(store.gradient(l, i), grads[i]);
+  store.hooks().notify(l);
   return wants_input_grad ? grads.back() : at::Tensor();
 }
 
 MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& microbatch,
                                                     const CoefficientFn& coefficients,
-                                                    GradientBuffer& gradients) {
+                                                    ParameterStore& store) {
   at::NoGradGuard no_grad;
+  const size_t globals = layers_.size() - 1;
+  store.hooks().gather(globals);
   const PackedAttention attention(model_, microbatch.batch);
   at::Tensor hidden = model_.embed(microbatch.ids);
-  std::vector<LayerTape> tapes = forward_layers(attention, hidden);
+  std::vector<LayerTape> tapes = forward_layers(attention, hidden, store.hooks());
   MicrobatchResult result;
-  at::Tensor grad = loss_head(microbatch, hidden, coefficients, gradients, result);
+  at::Tensor grad = loss_head(microbatch, hidden, coefficients, store, result);
   for (int64_t l = model_.num_layers() - 1; l >= 0; --l) {
-    grad = layer_backward(l, std::move(tapes[l]), grad, attention, gradients);
+    grad = layer_backward(l, std::move(tapes[l]), grad, attention, store);
   }
   if (trains_model()) {
-    gradients.view(embedding_index_).index_add_(0, microbatch.ids, grad.to(at::kFloat));
+    store.gradient(globals, static_cast<size_t>(embedding_index_))
+        .index_add_(0, microbatch.ids, grad.to(at::kFloat));
   }
+  store.hooks().release(globals);
+  store.hooks().notify(globals);
   return result;
 }
 

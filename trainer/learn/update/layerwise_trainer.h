@@ -10,8 +10,8 @@
 #include "model/transformer/lora.h"
 #include "model/transformer/transformer.h"
 #include "trainer/learn/update/linear_cross_entropy.h"
-#include "trainer/learn/update/optimizer.h"
 #include "trainer/learn/update/packing.h"
+#include "trainer/learn/update/parameter_store.h"
 
 namespace weft {
 
@@ -39,34 +39,37 @@ class LayerwiseTrainer {
   /// requiring gradients.
   LayerwiseTrainer(Transformer& model, Lora* lora, const LayerwiseOptions& options);
 
-  /// Trained tensors, in the order of the gradient buffer.
-  const std::vector<NamedParameter>& parameters() const { return parameters_; }
+  /// Trained tensors of each layer, then those outside of layers (with an adapter: none): what the
+  /// store of forward_backward() is made of.
+  const std::vector<std::vector<NamedParameter>>& layers() const { return layers_; }
 
   /// Forward and backward of one microbatch for a loss given by its derivatives (see
-  /// linear_cross_entropy); adds to `gradients`. Normalisation belongs into the coefficients, so
-  /// that the sum over microbatches does not depend on how sequences were divided among them.
+  /// linear_cross_entropy); adds to the gradients of `store` and calls its hooks around each layer,
+  /// notify() from the last layer to the first, then for the parameters outside of layers.
+  /// Normalisation belongs into the coefficients, so that the sum over microbatches does not depend
+  /// on how sequences were divided among them.
   MicrobatchResult forward_backward(const Microbatch& microbatch, const CoefficientFn& coefficients,
-                                    GradientBuffer& gradients);
+                                    ParameterStore& store);
 
  private:
   struct LayerTape {
     at::Tensor input;   // [T, H]
     at::Tensor output;  // [T, H] with its graph; undefined where it is to be recomputed
   };
-  std::vector<LayerTape> forward_layers(const Attention& attention, at::Tensor& hidden) const;
+  std::vector<LayerTape> forward_layers(const Attention& attention, at::Tensor& hidden,
+                                        LayerHooks& hooks) const;
   at::Tensor loss_head(const Microbatch& microbatch, const at::Tensor& hidden,
-                       const CoefficientFn& coefficients, GradientBuffer& gradients,
+                       const CoefficientFn& coefficients, ParameterStore& store,
                        MicrobatchResult& result);
   at::Tensor layer_backward(int64_t layer, LayerTape tape, const at::Tensor& output_grad,
-                            const Attention& attention, GradientBuffer& gradients);
+                            const Attention& attention, ParameterStore& store);
   bool trains_model() const { return lora_ == nullptr; }
 
   Transformer& model_;
   Lora* lora_;
   LayerwiseOptions options_;
-  std::vector<NamedParameter> parameters_;
-  std::vector<size_t> layer_begin_;  // [L + 1] first parameter of each layer, then of the globals
-  int64_t embedding_index_ = -1, final_norm_index_ = -1, head_index_ = -1;
+  std::vector<std::vector<NamedParameter>> layers_;                         // [L + 1]
+  int64_t embedding_index_ = -1, final_norm_index_ = -1, head_index_ = -1;  // in layers_.back()
 };
 
 /// Forward only: logp [N] of a microbatch's completion tokens under a model and an adapter (null:

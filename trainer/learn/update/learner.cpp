@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "base/error.h"
 #include "base/stop.h"
@@ -39,11 +40,56 @@ std::vector<std::vector<float>> packed_logprobs(const Transformer& model, const 
   return result;
 }
 
+StoreLayout store_layout(const OptimizerOptions& options) {
+  StoreLayout layout;
+  if (options.kind == OptimizerKind::kAdamW8bit) layout.alignment = kQuantizationBlock;
+  layout.gradients_by_layer = options.in_backward;
+  return layout;
+}
+
+FusedRows fused_rows(const TransformerConfig& c) {
+  return {{"qkv.weight", {c.q_size(), c.kv_size(), c.kv_size()}},
+          {"gate_up.weight", {c.intermediate_size, c.intermediate_size}}};
+}
+
+/// Updates each layer as soon as its gradient is whole.
+class UpdateInBackward : public LayerHooks {
+ public:
+  UpdateInBackward(ParameterStore& store, Optimizer& optimizer, double lr)
+      : store_(store), optimizer_(optimizer) {
+    optimizer_.begin_step(lr);
+    store_.set_hooks(this);
+  }
+  ~UpdateInBackward() override { store_.set_hooks(nullptr); }
+  UpdateInBackward(const UpdateInBackward&) = delete;
+  UpdateInBackward& operator=(const UpdateInBackward&) = delete;
+
+  void notify(size_t layer) override {
+    optimizer_.update_layer(layer);
+    store_.release_gradient(layer);
+  }
+
+ private:
+  ParameterStore& store_;
+  Optimizer& optimizer_;
+};
+
 }  // namespace
+
+LearnOptions seeded(LearnOptions options, uint64_t seed) {
+  options.optimizer.seed = seed;
+  return options;
+}
 
 void LearnOptions::validate() const {
   check_positive("tokens_per_microbatch", tokens_per_microbatch);
   check_positive("loss_chunk_tokens", loss_chunk_tokens);
+  optimizer.validate();
+  if (optimizer.kind == OptimizerKind::kMuon && !full_weights) {
+    throw InputError(
+        "optimizer: muon makes whole matrices orthogonal, not the factors of an adapter: expected "
+        "full_weights = true or another optimizer");
+  }
   if (keep_activations_layers < -1) {
     throw InputError("keep_activations_layers: expected >= -1, got " +
                      std::to_string(keep_activations_layers));
@@ -58,24 +104,32 @@ Learner::Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,
       temperature_(temperature),
       trainer_(*model_, lora_.get(),
                {options.keep_activations_layers, options.loss_chunk_tokens, entropy, temperature}),
-      gradients_(trainer_.parameters()),
-      optimizer_(trainer_.parameters(), options.adamw) {}
+      store_(trainer_.layers(), store_layout(options.optimizer)),
+      optimizer_(store_, options.optimizer, fused_rows(model_->config())),
+      in_backward_(options.optimizer.in_backward) {}
 
 UpdateResult Learner::step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
                            double lr, bool may_stop) {
-  gradients_.zero();
+  store_.zero_gradients();
   UpdateResult result;
-  for (const Microbatch& microbatch : pack(sequences, packing_)) {
+  const std::vector<Microbatch> microbatches = pack(sequences, packing_);
+  std::optional<UpdateInBackward> in_backward;
+  for (const Microbatch& microbatch : microbatches) {
     if (may_stop) throw_if_stopped();
-    const auto pass = trainer_.forward_backward(microbatch, loss(microbatch), gradients_);
+    const CoefficientFn coefficients = loss(microbatch);
+    if (in_backward_ && &microbatch == &microbatches.back()) {
+      in_backward.emplace(store_, optimizer_, lr);
+    }
+    const auto pass = trainer_.forward_backward(microbatch, coefficients, store_);
     ++result.num_microbatches;
     result.num_tokens += microbatch.num_tokens();
     result.loss_tokens += microbatch.num_loss_tokens();
     result.entropy_sum += sum_of(pass.entropy);
   }
-  const StepResult update = optimizer_.step(gradients_, lr);
+  StepResult update = in_backward ? optimizer_.end_step() : optimizer_.step(lr);
   result.grad_norm = update.grad_norm;
   result.applied = update.applied;
+  result.non_finite = std::move(update.non_finite);
   if (lora_) lora_->weights_changed();
   return result;
 }
@@ -96,12 +150,12 @@ std::vector<size_t> Learner::find_non_finite(std::span<const TrainSequence> sequ
   std::vector<size_t> found;
   for (size_t i = 0; i < sequences.size(); ++i) {
     if (may_stop) throw_if_stopped();
-    gradients_.zero();
+    store_.zero_gradients();
     const MicrobatchLoss loss = loss_of(i);
     for (const Microbatch& microbatch : pack(sequences.subspan(i, 1), packing_)) {
-      trainer_.forward_backward(microbatch, loss(microbatch), gradients_);
+      trainer_.forward_backward(microbatch, loss(microbatch), store_);
     }
-    if (!all_finite(gradients_.flat())) found.push_back(i);
+    if (!store_.non_finite_gradient().empty()) found.push_back(i);
   }
   return found;
 }

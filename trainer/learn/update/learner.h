@@ -1,4 +1,4 @@
-/// One optimizer step over any number of sequences: packing, gradients, clipping, AdamW. What SFT
+/// One optimizer step over any number of sequences: packing, gradients, clipping, update. What SFT
 /// and GRPO share.
 #pragma once
 
@@ -22,7 +22,7 @@ struct LearnOptions {
   /// PEFT directory to start from; empty: a fresh adapter. A key of the run's config, not of
   /// "learn".
   std::string init_adapter;
-  AdamWOptions adamw;
+  OptimizerOptions optimizer;
   LrScheduleOptions schedule;
   int64_t tokens_per_microbatch = 2048;  ///< activation memory grows with it
   bool share_prompts = true;             ///< equal prompts in a microbatch are computed once
@@ -33,7 +33,15 @@ struct LearnOptions {
   void visit(V& v) {
     v("full_weights", full_weights, "train every weight instead of a LoRA adapter");
     v("lora", lora, "shape of the adapter");
-    v("adamw", adamw, "optimizer");
+    v("optimizer", optimizer.kind, "adamw, adamw_bf16, adamw_8bit or muon");
+    v("adamw", optimizer.adamw, "of every optimizer; muon's for what is no matrix of a layer");
+    v("muon", optimizer.muon, "of muon");
+    v("fp32_masters", optimizer.fp32_masters,
+      "fp32 copies of bf16 weights, or stochastic rounding; null: copies with adamw and muon");
+    v("parameter_groups", optimizer.groups,
+      "[{pattern, weight_decay, lr_scale}]: the first whose pattern fits a name holds for it");
+    v("optimizer_in_backward", optimizer.in_backward,
+      "each layer is updated in the backward pass; needs adamw.max_grad_norm = 0");
     v("schedule", schedule, "learning rate");
     v("tokens_per_microbatch", tokens_per_microbatch, "tokens of a forward and backward pass");
     v("share_prompts", share_prompts, "equal prompts in a microbatch are computed once");
@@ -45,10 +53,14 @@ struct LearnOptions {
   void validate() const;
 };
 
+/// With the run's seed for what is random in its updates.
+LearnOptions seeded(LearnOptions options, uint64_t seed);
+
 /// What an optimizer step saw.
 struct UpdateResult {
   double grad_norm = 0;     ///< before clipping
   bool applied = true;      ///< false: not finite, skipped
+  std::string non_finite;   ///< where skipped: the first tensor whose gradient is not finite
   int64_t num_tokens = 0;   ///< tokens that went through the model (a shared prompt once)
   int64_t loss_tokens = 0;  ///< tokens with a loss
   int64_t num_microbatches = 0;
@@ -94,8 +106,8 @@ class Learner {
   int64_t tokens_per_microbatch() const { return packing_.tokens_per_microbatch; }
   Transformer& model() { return *model_; }
   Lora* lora() { return lora_.get(); }
-  AdamW& optimizer() { return optimizer_; }
-  const AdamW& optimizer() const { return optimizer_; }
+  Optimizer& optimizer() { return optimizer_; }
+  const Optimizer& optimizer() const { return optimizer_; }
 
  private:
   std::shared_ptr<Transformer> model_;
@@ -103,8 +115,9 @@ class Learner {
   PackingOptions packing_;
   double temperature_;
   LayerwiseTrainer trainer_;
-  GradientBuffer gradients_;
-  AdamW optimizer_;
+  ParameterStore store_;
+  Optimizer optimizer_;
+  bool in_backward_;
 };
 
 /// The weighted mean over loss tokens of -logp, the supervised loss of a batch:

@@ -2,163 +2,261 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
-#include "model/checkpoint/finite.h"
 #include "model/ops/cpu/kernels.h"
+#include "trainer/learn/update/muon.h"
 
 namespace weft {
 namespace {
 
-constexpr const char* kMean = "mean";
-constexpr const char* kSquare = "square";
-constexpr const char* kMasters = "masters";
-constexpr const char* kCounters = "counters";
-constexpr double kMostGradNorm = 1e18;  // beyond, the square of a gradient is infinite in fp32
+constexpr int64_t kPart = 1 << 22;  // values computed in fp32 at a time; whole blocks
+enum Rounded : uint64_t { kAverage, kSquare, kWeight };
 
-void check_range(const char* field, double value, double low, double high) {
-  if (!(value >= low && value < high)) {
-    throw InputError(std::string(field) + ": expected a number in [" + std::to_string(low) + ", " +
-                     std::to_string(high) + "), got " + std::to_string(value));
-  }
+StateForm form_of(OptimizerKind kind) {
+  if (kind == OptimizerKind::kAdamWBf16) return StateForm::kBf16;
+  return kind == OptimizerKind::kAdamW8bit ? StateForm::k8bit : StateForm::kF32;
 }
 
-int64_t total_size(const std::vector<NamedParameter>& parameters) {
-  int64_t total = 0;
-  for (const auto& p : parameters) total += p.tensor->numel();
-  return total;
+double l2_norm(const at::Tensor& gradient) {
+  if (gradient.is_cpu()) return kernels::l2_norm(gradient);
+  return at::linalg_vector_norm(gradient, 2, {}, false, at::kDouble).item<double>();
+}
+
+/// Index of the first group that fits each name, and that every group fits one.
+void require_used(const std::vector<ParameterGroup>& groups, const ParameterStore& store) {
+  for (size_t g = 0; g < groups.size(); ++g) {
+    bool used = false;
+    std::string example;
+    for (size_t l = 0; l < store.num_layers(); ++l) {
+      for (const StoredParameter& p : store.parameters(l)) {
+        used |= matches_pattern(groups[g].pattern, p.name);
+        if (example.empty()) example = p.name;
+      }
+    }
+    if (!used) {
+      throw InputError("parameter_groups[" + std::to_string(g) + "]: pattern \"" +
+                       groups[g].pattern + "\" fits no trained parameter; one is called \"" +
+                       example + "\"");
+    }
+  }
 }
 
 }  // namespace
 
-void AdamWOptions::validate() const {
-  check_range("beta1", beta1, 0, 1);
-  check_range("beta2", beta2, 0, 1);
-  if (!(eps > 0 && eps <= 1)) {
-    throw InputError("eps: expected a number in (0, 1], got " + std::to_string(eps));
-  }
-  check_range("weight_decay", weight_decay, 0, 1);
-  if (!(max_grad_norm > 0 && max_grad_norm <= kMostGradNorm)) {
-    throw InputError("max_grad_norm: expected a number in (0, 1e18], got " +
-                     std::to_string(max_grad_norm));
-  }
-}
-
-GradientBuffer::GradientBuffer(const std::vector<NamedParameter>& parameters)
-    : flat_(at::zeros({total_size(parameters)}, at::kFloat)) {
-  int64_t offset = 0;
-  for (const auto& p : parameters) {
-    views_.push_back(flat_.narrow(0, offset, p.tensor->numel()).view(p.tensor->sizes()));
-    offset += p.tensor->numel();
-  }
-}
-
-void GradientBuffer::zero() { flat_.zero_(); }
-
-AdamW::AdamW(std::vector<NamedParameter> parameters, const AdamWOptions& options)
-    : parameters_(std::move(parameters)), options_(options) {
+Optimizer::Optimizer(ParameterStore& store, const OptimizerOptions& options, FusedRows fused_rows)
+    : store_(store),
+      options_(options),
+      fused_rows_(std::move(fused_rows)),
+      form_(form_of(options.kind)) {
   at::NoGradGuard no_grad;
-  const int64_t total = total_size(parameters_);
-  mean_ = at::zeros({total}, at::kFloat);
-  square_ = at::zeros({total}, at::kFloat);
-  num_steps_ = at::zeros({}, at::kFloat);
-  bool needs_masters = false;
-  for (const auto& p : parameters_) needs_masters |= p.tensor->scalar_type() != at::kFloat;
-  if (needs_masters) masters_ = at::empty({total}, at::kFloat);
-  int64_t offset = 0;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    offsets_.push_back(offset);
-    const at::Tensor weights = parameters_[i].tensor->detach();
-    if (needs_masters) slot(masters_, i).copy_(weights);
-    master_views_.push_back(needs_masters ? slot(masters_, i) : weights);
-    offset += weights.numel();
+  const std::vector<ParameterGroup> groups = options_.parsed_groups();
+  require_used(groups, store_);
+  uint64_t number = 0;
+  for (size_t l = 0; l < store_.num_layers(); ++l) {
+    parameters_.emplace_back();
+    for (size_t i = 0; i < store_.parameters(l).size(); ++i) {
+      parameters_[l].push_back(make_parameter(l, i, groups));
+      parameters_[l].back().number = number++;
+    }
+    make_masters(l);
   }
 }
 
-at::Tensor AdamW::slot(const at::Tensor& flat, size_t i) const {
-  const at::Tensor& p = *parameters_[i].tensor;
-  return flat.narrow(0, offsets_[i], p.numel()).view(p.sizes());
+Optimizer::Parameter Optimizer::make_parameter(size_t layer, size_t i,
+                                               const std::vector<ParameterGroup>& groups) const {
+  const StoredParameter& stored = store_.parameters(layer)[i];
+  Parameter p;
+  p.weight_decay = stored.decays ? options_.adamw.weight_decay : 0;
+  const auto group = std::find_if(groups.begin(), groups.end(), [&](const ParameterGroup& g) {
+    return matches_pattern(g.pattern, stored.name);
+  });
+  if (group != groups.end()) {
+    p.lr_scale = group->lr_scale;
+    p.weight_decay = group->weight_decay.value_or(p.weight_decay);
+  }
+  p.orthogonal = options_.kind == OptimizerKind::kMuon && layer + 1 < store_.num_layers() &&
+                 stored.tensor->dim() == 2;
+  for (const auto& [end, rows] : fused_rows_) {
+    if (p.orthogonal && stored.name.ends_with(end)) p.rows = rows;
+  }
+  const at::IntArrayRef shape = stored.tensor->sizes();
+  p.average = StateArray(shape, form_, CodeBook::kSigned, store_.device());
+  if (!p.orthogonal) p.square = StateArray(shape, form_, CodeBook::kUnsigned, store_.device());
+  return p;
 }
 
-StepResult AdamW::step(GradientBuffer& gradients, double lr) {
+void Optimizer::make_masters(size_t layer) {
+  const auto& stored = store_.parameters(layer);
+  const bool needed =
+      options_.has_masters() && std::any_of(stored.begin(), stored.end(), [](const auto& p) {
+        return p.tensor->scalar_type() != at::kFloat;
+      });
+  at::Tensor& masters = masters_.emplace_back();
+  if (needed) {
+    masters = at::zeros({store_.padded_size(layer)},
+                        at::TensorOptions(at::kFloat).device(store_.device()));
+  }
+  for (size_t i = 0; i < stored.size(); ++i) {
+    const at::Tensor weights = stored[i].tensor->detach();
+    at::Tensor& master = parameters_[layer][i].master;
+    if (needed) {
+      master = masters.narrow(0, stored[i].offset, weights.numel()).view(weights.sizes());
+      master.copy_(weights);
+    } else if (weights.scalar_type() == at::kFloat) {
+      master = weights;
+    }
+  }
+}
+
+StepResult Optimizer::step(double lr) {
   at::NoGradGuard no_grad;
-  WEFT_ASSERT(gradients.size() == parameters_.size());
-  StepResult result;
-  result.grad_norm = kernels::l2_norm(gradients.flat());
-  if (!std::isfinite(result.grad_norm)) {
+  begin_step(lr);
+  under_way_.grad_norm = l2_norm(store_.flat_gradient());
+  if (!std::isfinite(under_way_.grad_norm)) {
+    under_way_.applied = false;
+    under_way_.non_finite = store_.non_finite_gradient();
     ++num_skipped_;
-    result.applied = false;
-    return result;
+    return under_way_;
   }
-  if (result.grad_norm > options_.max_grad_norm) {
-    gradients.flat().mul_(options_.max_grad_norm / result.grad_norm);
+  const double most = options_.adamw.max_grad_norm;
+  if (most > 0 && under_way_.grad_norm > most) {
+    store_.flat_gradient().mul_(most / under_way_.grad_norm);
   }
-  num_steps_.add_(1);
-  for (const bool decays : {false, true}) {
-    std::vector<at::Tensor> weights, grads, means, squares;
-    for (size_t i = 0; i < parameters_.size(); ++i) {
-      if ((parameters_[i].tensor->dim() >= 2) != decays) continue;
-      weights.push_back(master_views_[i]);
-      grads.push_back(gradients.view(i));
-      means.push_back(slot(mean_, i));
-      squares.push_back(slot(square_, i));
-    }
-    if (weights.empty()) continue;
-    const std::vector<at::Tensor> steps(weights.size(), num_steps_);
-    at::_fused_adamw_(weights, grads, means, squares, {}, steps, lr, options_.beta1, options_.beta2,
-                      decays ? options_.weight_decay : 0, options_.eps,
-                      /*amsgrad=*/false, /*maximize=*/false);
-  }
-  if (masters_.defined()) {
-    for (size_t i = 0; i < parameters_.size(); ++i) {
-      parameters_[i].tensor->detach().copy_(master_views_[i]);
-    }
-  }
-  return result;
+  for (size_t l = 0; l < store_.num_layers(); ++l) apply(l);
+  return under_way_;
 }
 
-std::vector<std::pair<std::string, at::Tensor>> AdamW::state() const {
-  at::Tensor counters = at::empty({2}, at::kLong);
-  counters.data_ptr<int64_t>()[0] = num_steps_.item<int64_t>();
-  counters.data_ptr<int64_t>()[1] = num_skipped_;
-  std::vector<std::pair<std::string, at::Tensor>> result = {
-      {kMean, mean_}, {kSquare, square_}, {kCounters, counters}};
-  if (masters_.defined()) result.emplace_back(kMasters, masters_);
-  return result;
+void Optimizer::begin_step(double lr) {
+  lr_ = lr;
+  sum_of_squares_ = 0;
+  under_way_ = {};
+  changed_ = false;
 }
 
-void AdamW::load_state(const std::function<at::Tensor(const std::string&)>& find) {
+void Optimizer::update_layer(size_t layer) {
   at::NoGradGuard no_grad;
-  for (auto& [name, tensor] : state()) {
-    const at::Tensor saved = find(name);
-    if (saved.sizes() != tensor.sizes()) {
-      throw InputError("optimizer state \"" + name + "\": expected " +
-                       std::to_string(tensor.numel()) + " values, got " +
-                       std::to_string(saved.numel()));
-    }
-    if (saved.scalar_type() != tensor.scalar_type()) {
-      throw InputError("optimizer state \"" + name + "\": expected " +
-                       c10::toString(tensor.scalar_type()) + ", got " +
-                       c10::toString(saved.scalar_type()));
-    }
-    if (!all_finite(saved)) {
-      throw InputError("optimizer state \"" + name + "\" holds values that are not finite");
-    }
-    if (name != kCounters) {
-      tensor.copy_(saved);
-      continue;
-    }
-    const at::Tensor counters = saved.contiguous();
-    num_steps_.fill_(counters.data_ptr<int64_t>()[0]);
-    num_skipped_ = counters.data_ptr<int64_t>()[1];
+  if (!under_way_.applied || store_.parameters(layer).empty()) return;
+  const double norm = l2_norm(store_.gradient(layer));
+  sum_of_squares_ += norm * norm;
+  if (std::isfinite(norm)) {
+    apply(layer);
+    return;
   }
-  if (!masters_.defined()) return;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    parameters_[i].tensor->detach().copy_(master_views_[i]);
+  const std::string name = store_.non_finite_gradient();
+  if (changed_) {
+    throw Error("update " + std::to_string(num_updates_) + ": the gradient of " + name +
+                " is not finite, and other layers are updated already");
+  }
+  under_way_.applied = false;
+  under_way_.non_finite = name;
+  ++num_skipped_;
+}
+
+StepResult Optimizer::end_step() {
+  under_way_.grad_norm = std::sqrt(sum_of_squares_);
+  return under_way_;
+}
+
+bool Optimizer::needs_parts(const Parameter& p) const {
+  return form_ != StateForm::kF32 || !p.master.defined();
+}
+
+void Optimizer::apply(size_t layer) {
+  if (!changed_) {
+    changed_ = true;
+    ++num_updates_;
+    update_number_ = at::full({}, static_cast<double>(num_updates_),
+                              at::TensorOptions(at::kFloat).device(store_.device()));
+  }
+  apply_whole(layer);
+  for (size_t i = 0; i < parameters_[layer].size(); ++i) {
+    const Parameter& p = parameters_[layer][i];
+    if (!p.orthogonal && needs_parts(p)) apply_in_parts(layer, i);
+  }
+  write_back(layer);
+}
+
+void Optimizer::adamw(const at::TensorList weights, const at::TensorList gradients,
+                      const at::TensorList averages, const at::TensorList squares,
+                      const Parameter& like) {
+  const std::vector<at::Tensor> numbers(weights.size(), update_number_);
+  at::_fused_adamw_(weights, gradients, averages, squares, {}, numbers, lr_ * like.lr_scale,
+                    options_.adamw.beta1, options_.adamw.beta2, like.weight_decay,
+                    options_.adamw.eps, /*amsgrad=*/false, /*maximize=*/false);
+}
+
+/// Those whose weights and states are fp32 tensors, each group of equal rate and decay at once.
+void Optimizer::apply_whole(size_t layer) {
+  struct Lists {
+    const Parameter* like = nullptr;
+    std::vector<at::Tensor> weights, gradients, averages, squares;
+  };
+  std::map<std::pair<double, double>, Lists> groups;
+  for (size_t i = 0; i < parameters_[layer].size(); ++i) {
+    Parameter& p = parameters_[layer][i];
+    if (p.orthogonal && p.master.defined()) {
+      muon_step(p.master, store_.gradient(layer, i), p.average.values(), p.rows, lr_ * p.lr_scale,
+                p.weight_decay, options_.muon);
+    } else if (p.orthogonal) {
+      const at::Tensor weights = store_.parameters(layer)[i].tensor->detach();
+      const at::Tensor updated = weights.to(at::kFloat);
+      muon_step(updated, store_.gradient(layer, i), p.average.values(), p.rows, lr_ * p.lr_scale,
+                p.weight_decay, options_.muon);
+      round_stochastically(updated, weights, key(p, kWeight, 0));
+    } else if (!needs_parts(p)) {
+      Lists& lists = groups[{p.lr_scale, p.weight_decay}];
+      lists.like = &p;
+      lists.weights.push_back(p.master);
+      lists.gradients.push_back(store_.gradient(layer, i));
+      lists.averages.push_back(p.average.values());
+      lists.squares.push_back(p.square.values());
+    }
+  }
+  for (const auto& [rate_and_decay, lists] : groups) {
+    adamw(lists.weights, lists.gradients, lists.averages, lists.squares, *lists.like);
+  }
+}
+
+RoundingKey Optimizer::key(const Parameter& p, uint64_t what, int64_t first) const {
+  const auto update = static_cast<uint64_t>(num_updates_);
+  return {options_.seed, update << 32 | p.number << 2 | what, first};
+}
+
+void Optimizer::apply_in_parts(size_t layer, size_t i) {
+  Parameter& p = parameters_[layer][i];
+  const at::Tensor weights = store_.parameters(layer)[i].tensor->detach().flatten();
+  const at::Tensor gradient = store_.gradient(layer, i).flatten();
+  const at::Tensor master = p.master.defined() ? p.master.flatten() : at::Tensor();
+  for (int64_t first = 0; first < weights.numel(); first += kPart) {
+    const int64_t count = std::min(kPart, weights.numel() - first);
+    const at::Tensor average = p.average.read(first, count), square = p.square.read(first, count);
+    const at::Tensor old = weights.narrow(0, first, count);
+    const at::Tensor updated =
+        master.defined() ? master.narrow(0, first, count) : old.to(at::kFloat);
+    adamw({updated}, {gradient.narrow(0, first, count)}, {average}, {square}, p);
+    p.average.write(first, average, key(p, kAverage, first));
+    p.square.write(first, square, key(p, kSquare, first));
+    if (!master.defined()) round_stochastically(updated, old, key(p, kWeight, first));
+  }
+}
+
+void Optimizer::write_back(size_t layer) {
+  const at::Tensor& masters = masters_[layer];
+  if (!masters.defined()) return;
+  if (store_.flat_weights(layer).defined()) {
+    const at::Tensor& weights = store_.flat_weights(layer);
+    weights.copy_(masters.narrow(0, 0, weights.numel()));
+    return;
+  }
+  for (size_t i = 0; i < parameters_[layer].size(); ++i) {
+    store_.parameters(layer)[i].tensor->detach().copy_(parameters_[layer][i].master);
   }
 }
 

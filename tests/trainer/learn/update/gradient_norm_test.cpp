@@ -37,14 +37,13 @@ TEST(GradientNorm, CountsSmallNumbersBesideALargeOne) {
 // The step clips by that norm: each number of the gradient becomes max_grad_norm / sqrt(n).
 TEST(GradientNorm, ClipsGradientsWhoseSquaresOverflowFp32) {
   at::Tensor weights = at::empty({64, 64}, at::kFloat).fill_(1);
-  const std::vector<NamedParameter> parameters = {{"matrix", &weights}};
-  AdamW optimizer(parameters, {});
-  GradientBuffer gradients(parameters);
-  gradients.flat().fill_(1e30);
-  const StepResult result = optimizer.step(gradients, 1e-3);
+  ParameterStore store({{{"matrix", &weights}}});
+  Optimizer optimizer(store, {});
+  store.flat_gradient().fill_(1e30);
+  const StepResult result = optimizer.step(1e-3);
   EXPECT_TRUE(result.applied);
   EXPECT_NEAR(result.grad_norm, 64e30, 1e24);
-  EXPECT_NEAR(gradients.flat()[77].item<double>(), 1.0 / 64, 1e-8);
+  EXPECT_NEAR(store.flat_gradient()[77].item<double>(), 1.0 / 64, 1e-8);
 }
 
 }  // namespace

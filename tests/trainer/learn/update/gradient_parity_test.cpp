@@ -48,27 +48,29 @@ int64_t loss_tokens(const std::vector<TrainSequence>& sequences) {
 }
 
 /// Gradients under their Hugging Face or PEFT names.
-std::map<std::string, at::Tensor> named_gradients(const Subject& s, GradientBuffer& buffer,
-                                                  const std::vector<NamedParameter>& parameters) {
-  std::map<std::string, at::Tensor> result;
+std::map<std::string, at::Tensor> named_gradients(const Subject& s, ParameterStore& store) {
+  std::map<std::string, at::Tensor> own, result;
+  for (size_t l = 0; l < store.num_layers(); ++l) {
+    for (size_t i = 0; i < store.parameters(l).size(); ++i) {
+      own[store.parameters(l)[i].name] = store.gradient(l, i);
+    }
+  }
   if (s.lora) {
-    for (size_t i = 0; i < parameters.size(); ++i) {
-      std::string name = parameters[i].name + ".weight";
+    for (const auto& [parameter, gradient] : own) {
+      std::string name = parameter + ".weight";
       const size_t end = name.find('.', 7);  // "layers.N."
       const std::string part = name.substr(end + 1);
       const bool attention = part[0] == 'q' || part[0] == 'k' || part[0] == 'v' || part[0] == 'o';
       name = "base_model.model.model." + name.substr(0, end) +
              (attention ? ".self_attn." : ".mlp.") + part;
-      result[name] = buffer.view(i);
+      result[name] = gradient;
     }
     return result;
   }
   Transformer holder(s.model->config(), at::kFloat);
   std::map<std::string, at::Tensor*> slots;
   for (auto& p : holder.parameters()) slots[p.name] = p.tensor;
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    slots.at(parameters[i].name)->copy_(buffer.view(i));
-  }
+  for (const auto& [parameter, gradient] : own) slots.at(parameter)->copy_(gradient);
   for (const auto& [name, view] : holder.hugging_face_views()) result[name] = view.clone();
   return result;
 }
@@ -92,14 +94,14 @@ TEST_P(GradientParity, LossAndEveryGradientMatchPyTorch) {
   const Json fixture = read_json_file(test::fixture(s.fixture + ".json"));
   const auto sequences = sequences_of(fixture);
   LayerwiseTrainer trainer(*s.model, s.lora.get(), {});
-  GradientBuffer buffer(trainer.parameters());
+  ParameterStore store(trainer.layers());
   double loss = 0;
   const int64_t tokens = loss_tokens(sequences);
   const MicrobatchLoss supervised = supervised_loss(tokens, loss);
-  for (const auto& m : pack(sequences, {})) trainer.forward_backward(m, supervised(m), buffer);
+  for (const auto& m : pack(sequences, {})) trainer.forward_backward(m, supervised(m), store);
   EXPECT_NEAR(loss / static_cast<double>(tokens), fixture["loss"].get<double>(), kLossTolerance);
   const at::NoGradGuard no_grad;
-  const auto gradients = named_gradients(s, buffer, trainer.parameters());
+  const auto gradients = named_gradients(s, store);
   size_t compared = 0;
   for (const auto& [name, expected] : fixture["gradients"].items()) {
     const auto found = gradients.find(name);
@@ -117,10 +119,10 @@ TEST_P(GradientParity, FiveAdamWStepsFollowPyTorchsLosses) {
   const int64_t tokens = loss_tokens(sequences);
   LearnOptions options;
   options.full_weights = s.lora == nullptr;
-  options.adamw.beta1 = .9;
-  options.adamw.beta2 = .95;
-  options.adamw.weight_decay = .1;
-  options.adamw.max_grad_norm = 1e9;
+  options.optimizer.adamw.beta1 = .9;
+  options.optimizer.adamw.beta2 = .95;
+  options.optimizer.adamw.weight_decay = .1;
+  options.optimizer.adamw.max_grad_norm = 1e9;
   Learner learner(s.model, s.lora, options);
   for (const auto& expected : fixture["adamw"]["losses_without_decay_of_vectors"]) {
     double loss = 0;

@@ -41,16 +41,23 @@ std::shared_ptr<Lora> make_lora(const TransformerConfig& config) {
 Gradients gradients(Transformer& model, Lora* lora, const std::vector<TrainSequence>& sequences,
                     const Setting& setting) {
   LayerwiseTrainer trainer(model, lora, setting.layers);
-  GradientBuffer buffer(trainer.parameters());
+  ParameterStore store(trainer.layers());
   const double weight = total_loss_weight(sequences);
   Gradients result;
   const MicrobatchLoss loss = supervised_loss(weight, result.loss);
   for (const auto& microbatch : pack(sequences, setting.packing)) {
-    trainer.forward_backward(microbatch, loss(microbatch), buffer);
+    trainer.forward_backward(microbatch, loss(microbatch), store);
   }
-  result.flat = buffer.flat().clone();
+  result.flat = store.flat_gradient().clone();
   result.loss /= weight;
   return result;
+}
+
+/// Trained tensors in the order of the flat gradient.
+std::vector<NamedParameter> in_order(const LayerwiseTrainer& trainer) {
+  std::vector<NamedParameter> all;
+  for (const auto& layer : trainer.layers()) all.insert(all.end(), layer.begin(), layer.end());
+  return all;
 }
 
 class Invariance : public testing::TestWithParam<bool> {
@@ -171,8 +178,7 @@ TEST(Gradient, MatchesFiniteDifferencesOfTheLoss) {
     const auto model = test::tiny_model(/*tied=*/false);
     const auto lora = use_lora ? make_lora(model->config()) : nullptr;
     const at::Tensor gradient = gradients(*model, lora.get(), sequences, {}).flat;
-    const auto parameters =
-        use_lora ? lora->parameters() : LayerwiseTrainer(*model, nullptr, {}).parameters();
+    const auto parameters = in_order(LayerwiseTrainer(*model, lora.get(), {}));
     Rng rng(31);
     for (int trial = 0; trial < 3; ++trial) {
       at::Tensor direction = test::random_tensor({gradient.numel()}, rng);
@@ -214,7 +220,7 @@ TEST(Gradient, OfASharedPromptCountsEveryCompletionInBf16) {
   EXPECT_NEAR(got.loss, expected.loss, 1e-6);
   const LayerwiseTrainer trainer(*model, nullptr, {});
   int64_t offset = 0;
-  for (const auto& p : trainer.parameters()) {
+  for (const auto& p : in_order(trainer)) {
     const int64_t size = p.tensor->numel();
     EXPECT_LT(test::relative_error(got.flat.narrow(0, offset, size),
                                    expected.flat.narrow(0, offset, size)),
