@@ -178,6 +178,14 @@ std::string no_update_warning(const RolloutBatch& batch, const PolicyUpdateResul
   return text + (r.num_updates > 0 ? "; no update but by the KL term" : "; no update");
 }
 
+/// Empty where the batch is full.
+std::string not_full_warning(const RolloutBatch& batch, int64_t num_prompts) {
+  const int64_t live = count_live_groups(batch.episodes);
+  if (live >= num_prompts) return "";
+  return fmt::format("{} of {} groups have a difference in reward, after {} further draws", live,
+                     num_prompts, batch.refills);
+}
+
 }  // namespace
 
 std::string GrpoState::validity() const {
@@ -326,6 +334,8 @@ GrpoTrainer::Step GrpoTrainer::step() {
   result.bad.insert(result.bad.end(), update.bad.begin(), update.bad.end());
   if (update.rewarded_updates == 0) {
     result.warning = no_update_warning(batch, update, result.bad.size());
+  } else if (batch.refills > 0) {
+    result.warning = not_full_warning(batch, config_.prompts_per_step);
   }
   next.step += 1;
   next.decoded_tokens += batch.completion_tokens;

@@ -67,7 +67,8 @@ class GrpoTrainer {
     /// What could not be learnt from: its reward, a logprob or its gradient is not finite, or the
     /// policy gave no completion.
     std::vector<BadEpisode> bad;
-    /// Why no reward made an update, with counted reasons; empty when one did.
+    /// Why no reward made an update, with counted reasons, or that the refills did not fill the
+    /// batch; else empty.
     std::string warning;
   };
 

@@ -332,6 +332,23 @@ TEST(GrpoToy, DynamicSamplingFillsTheBatchWithGroupsThatTeach) {
   EXPECT_EQ(step.metrics["zero_std_groups"], static_cast<int64_t>(step.episodes.size() / 2) - live);
 }
 
+TEST(GrpoToy, SaysHowFarRefillsHaveFilledABatch) {
+  for (uint64_t seed = 1; seed < 20; ++seed) {
+    Toy toy(seed);
+    toy.config.samples_per_prompt = 2;
+    toy.config.prompts_per_step = 6;
+    toy.config.refill_rounds = 1;
+    const auto step = toy.trainer->step();
+    const auto groups = static_cast<int64_t>(step.episodes.size() / 2);
+    const int64_t live = groups - step.metrics["zero_std_groups"].get<int64_t>();
+    if (live == 6 || live == 0) continue;
+    EXPECT_EQ(step.warning, std::to_string(live) +
+                                " of 6 groups have a difference in reward, after 1 further draws");
+    return;
+  }
+  FAIL() << "every batch was full";
+}
+
 // Without DAPO's overlong shaping: the reward is a count, so that shorter completions earn less.
 TEST(GrpoToy, EveryMethodLiftsTheReward) {
   for (const auto& [method, name] : enum_table(PolicyMethod{})) {
