@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <numeric>
 
 #include "base/clock_report.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "base/rng.h"
 #include "base/run_dir.h"
 #include "base/stop.h"
 #include "data/provenance.h"
@@ -18,6 +16,7 @@
 #include "model/open_model.h"
 #include "trainer/learn/run/policy.h"
 #include "trainer/learn/run/step_log.h"
+#include "trainer/learn/sft/sft_batches.h"
 
 namespace weft {
 namespace {
@@ -95,7 +94,7 @@ class SftRun {
         encoder_(*policy_.tokenizer, policy_.chat_template.get(), policy_.model->config().eos_ids),
         data_options_(options_for(config.data, policy_.model->config())),
         data_(load_data(config, data_options_, encoder_, dir_.path())),
-        schedule_(data_.examples->size(), config),
+        batches_(*data_.examples, SftSchedule(data_.examples->size(), config)),
         learner_(policy_.model, policy_.lora, seeded(config.learn, config.seed)) {
     if (const auto latest = checkpoints_.latest()) {
       const Json state = CheckpointSet::restore(*latest, learner_);
@@ -104,7 +103,7 @@ class SftRun {
       unwritten_ = get_field_or<Json>(state, "unwritten", nullptr, where);
       log::info("going on from {}", latest->string());
     }
-    config.learn.schedule.require_warmup_within(schedule_.num_steps());
+    config.learn.schedule.require_warmup_within(batches_.num_steps());
     saved_step_ = summary_.steps;
     log_counts(data_.counts, data_options_);
   }
@@ -112,10 +111,10 @@ class SftRun {
   SftSummary run() {
     StepLog log(dir_.path(), "skipped_examples.jsonl", summary_.steps, unwritten_);
     unwritten_ = nullptr;  // is written now
-    Progress progress("sft", schedule_.num_steps(), "steps", summary_.steps);
+    Progress progress("sft", batches_.num_steps(), "steps", summary_.steps);
     num_updates_ = learner_.optimizer().num_updates();
     const auto train = [&] {
-      while (summary_.steps < schedule_.num_steps()) {
+      while (summary_.steps < batches_.num_steps()) {
         throw_if_stopped();
         rows_.clear();
         const Json values = step();
@@ -149,13 +148,14 @@ class SftRun {
  private:
   Json step() {
     const auto start = std::chrono::steady_clock::now();
-    const double lr = learning_rate(config_.learn.schedule, summary_.steps, schedule_.num_steps());
-    std::vector<int64_t> chosen = schedule_.batch(summary_.steps);
-    leave_out_skipped(chosen);
-    Attempt attempt = try_step(chosen, lr);
-    if (!chosen.empty() && !attempt.update.applied && find_bad_examples(chosen)) {
-      leave_out_skipped(chosen);
-      attempt = try_step(chosen, lr);
+    const double lr = learning_rate(config_.learn.schedule, summary_.steps, batches_.num_steps());
+    SftBatch batch = batches_.at(summary_.steps);
+    batch.leave_out(summary_.skipped_examples);
+    Attempt attempt = try_step(batch.sequences, lr);
+    const bool refused = !batch.sequences.empty() && !attempt.update.applied;
+    if (refused && find_bad_examples(batch)) {
+      batch.leave_out(summary_.skipped_examples);
+      attempt = try_step(batch.sequences, lr);
     }
     const UpdateResult& update = attempt.update;
     num_updates_ = learner_.optimizer().num_updates();
@@ -187,12 +187,11 @@ class SftRun {
     double loss = std::nan("");  ///< mean nats per loss token, by weight
   };
 
-  /// An optimizer step over these examples; not applied where there are none.
-  Attempt try_step(const std::vector<int64_t>& chosen, double lr) {
+  /// An optimizer step over these sequences; not applied where there are none.
+  Attempt try_step(const std::vector<TrainSequence>& batch, double lr) {
     Attempt attempt;
     attempt.update.applied = false;
-    if (chosen.empty()) return attempt;
-    const std::vector<TrainSequence> batch = encode(chosen).sequences;
+    if (batch.empty()) return attempt;
     const double weight = total_loss_weight(batch);
     double loss_sum = 0;
     attempt.update = learner_.step(batch, supervised_loss(weight, loss_sum), lr);
@@ -200,36 +199,13 @@ class SftRun {
     return attempt;
   }
 
-  struct Batch {
-    std::vector<TrainSequence> sequences;
-    std::vector<int64_t> examples;  ///< [sequences] of which each one is
-  };
-  Batch encode(const std::vector<int64_t>& chosen) const {
-    Batch batch;
-    for (const int64_t i : chosen) {
-      for (TrainSequence& sequence : data_.examples->encode(i)) {
-        batch.sequences.push_back(std::move(sequence));
-        batch.examples.push_back(i);
-      }
-    }
-    return batch;
-  }
-
-  void leave_out_skipped(std::vector<int64_t>& chosen) const {
-    const auto& skipped = summary_.skipped_examples;
-    std::erase_if(chosen, [&](int64_t i) {
-      return std::find(skipped.begin(), skipped.end(), i) != skipped.end();
-    });
-  }
-
   /// Tries each example alone and adds the bad ones to skipped_examples; false where none is.
-  bool find_bad_examples(const std::vector<int64_t>& chosen) {
+  bool find_bad_examples(const SftBatch& batch) {
     const std::string tensor = learner_.non_finite_weight(/*frozen_too=*/true);
     if (!tensor.empty()) {
       throw Error(
           fmt::format("step {}: the weights are not finite: {}", summary_.steps + 1, tensor));
     }
-    const Batch batch = encode(chosen);
     const std::span<const TrainSequence> sequences = batch.sequences;
     double ignored = 0;
     const auto bad = learner_.find_non_finite(
@@ -243,7 +219,7 @@ class SftRun {
       const TrainSequence& example = batch.sequences[i];
       const int64_t number = batch.examples[i];
       if (!skipped.empty() && skipped.back() == number) continue;  // another part of the same one
-      const std::string where = data_.examples->where(number);
+      const std::string where = batches_.where(number);
       skipped.push_back(number);
       rows_.push_back({{"step", summary_.steps + 1},
                        {"example", number},
@@ -306,7 +282,7 @@ class SftRun {
   ExampleEncoder encoder_;
   SftDataOptions data_options_;  ///< max_tokens within the model's context
   SftData data_;
-  SftSchedule schedule_;
+  SftBatches batches_;
   Learner learner_;
   SftSummary summary_;
   std::vector<Json> rows_;  ///< of skipped_examples.jsonl, of the step under way
@@ -318,31 +294,6 @@ class SftRun {
 };
 
 }  // namespace
-
-SftSchedule::SftSchedule(int64_t num_examples, const SftConfig& config)
-    : num_examples_(num_examples),
-      per_step_(config.sequences_per_step),
-      steps_per_epoch_((num_examples + per_step_ - 1) / per_step_),
-      num_steps_(steps_per_epoch_ * config.epochs),
-      seed_(config.seed) {
-  if (num_examples > int64_t{UINT32_MAX}) {
-    throw InputError(fmt::format("expected at most {} examples, got {}", UINT32_MAX, num_examples));
-  }
-  if (config.max_steps > 0) num_steps_ = std::min(num_steps_, config.max_steps);
-}
-
-std::vector<int64_t> SftSchedule::batch(int64_t step) {
-  const int64_t epoch = step / steps_per_epoch_;
-  if (epoch != epoch_) {
-    order_.resize(num_examples_);
-    std::iota(order_.begin(), order_.end(), 0);
-    Rng(seed_, static_cast<uint64_t>(epoch)).shuffle(order_);
-    epoch_ = epoch;
-  }
-  const int64_t begin = (step % steps_per_epoch_) * per_step_;
-  const int64_t end = std::min(begin + per_step_, num_examples_);
-  return {order_.begin() + begin, order_.begin() + end};
-}
 
 SftSummary run_train_sft(const SftConfig& config, bool resume, const Json& resolved_config) {
   config.data.require_source();

@@ -60,22 +60,6 @@ struct SftConfig {
   Json data_plan() const;
 };
 
-/// Which examples an optimizer step takes: each epoch is its own seeded permutation, the last step
-/// of an epoch may be smaller. A function of the step alone, so a resume needs no cursor. Holds the
-/// order of one epoch, four bytes an example.
-class SftSchedule {
- public:
-  SftSchedule(int64_t num_examples, const SftConfig& config);
-  int64_t num_steps() const { return num_steps_; }
-  std::vector<int64_t> batch(int64_t step);
-
- private:
-  int64_t num_examples_, per_step_, steps_per_epoch_, num_steps_;
-  uint64_t seed_;
-  int64_t epoch_ = -1;  ///< that order_ is of
-  std::vector<uint32_t> order_;
-};
-
 struct SftSummary {
   int64_t steps = 0;
   int64_t tokens = 0;          ///< through the model

@@ -5,15 +5,13 @@
 
 #include <algorithm>
 #include <fstream>
-#include <numeric>
-#include <set>
 
 #include "base/error.h"
-#include "base/rng.h"
 #include "data/trajectory_store.h"
 #include "sandbox/jail/sandbox.h"
 #include "tests/support/input_error.h"
 #include "tests/support/support.h"
+#include "trainer/learn/sft/sft_batches.h"
 #include "trainer/learn/sft/train_sft_program.h"
 
 namespace weft {
@@ -276,41 +274,6 @@ TEST(SftData, ReadsAByteOrderMarkAndLinesOfWindows) {
   const auto sequences = sequences_of(data);
   ASSERT_EQ(sequences.size(), 2u);
   EXPECT_EQ(sequences[0].completion_ids, sequences[1].completion_ids);
-}
-
-TEST(SftSchedule, VisitsEveryExampleOnceAnEpochInANewOrder) {
-  SftConfig config;
-  config.epochs = 2;
-  config.sequences_per_step = 4;
-  SftSchedule schedule(10, config);
-  ASSERT_EQ(schedule.num_steps(), 6);
-  std::vector<std::vector<int64_t>> orders(2);
-  for (int64_t step = 0; step < 6; ++step) {
-    for (const int64_t i : schedule.batch(step)) orders[step / 3].push_back(i);
-  }
-  for (const auto& order : orders) {
-    EXPECT_EQ(std::set<int64_t>(order.begin(), order.end()).size(), 10u);
-  }
-  EXPECT_NE(orders[0], orders[1]);
-  config.max_steps = 5;
-  EXPECT_EQ(SftSchedule(10, config).num_steps(), 5);
-}
-
-TEST(SftSchedule, GivesAStepItsExamplesWhateverWasAskedBefore) {
-  SftConfig config;
-  config.epochs = 3;
-  config.sequences_per_step = 4;
-  config.seed = 5;
-  SftSchedule straight(10, config);
-  for (int64_t step = 0; step < straight.num_steps(); ++step) {
-    std::vector<int64_t> order(10);
-    std::iota(order.begin(), order.end(), 0);
-    Rng(5, static_cast<uint64_t>(step / 3)).shuffle(order);
-    const auto begin = order.begin() + step % 3 * 4;
-    const std::vector<int64_t> expected(begin, std::min(begin + 4, order.end()));
-    EXPECT_EQ(straight.batch(step), expected);
-    EXPECT_EQ(SftSchedule(10, config).batch(step), expected);  // a resumed run's
-  }
 }
 
 }  // namespace
