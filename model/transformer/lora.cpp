@@ -189,10 +189,14 @@ std::unique_ptr<Lora> Lora::load(const std::string& dir, const TransformerConfig
   LoraConfig config;
   config.rank = get_field<int64_t>(json, "r", where);
   config.alpha = get_field<double>(json, "lora_alpha", where);
+  config.use_rslora = get_field_or(json, "use_rslora", false, where);
   config.targets = get_field<std::vector<std::string>>(json, "target_modules", where);
-  for (const char* unsupported : {"use_dora", "use_rslora", "lora_bias"}) {
-    if (get_field_or(json, unsupported, false, where)) {
-      throw InputError(where + ": " + unsupported + ": expected false, got true");
+  for (const char* unsupported :
+       {"use_dora", "lora_bias", "use_qalora", "use_bdlora", "alora_invocation_tokens",
+        "kasa_config", "velora_config", "monteclora_config"}) {
+    const Json value = get_field_or<Json>(json, unsupported, nullptr, where);
+    if (!value.is_null() && value != Json(false)) {
+      throw InputError(where + ": " + unsupported + ": expected none, got " + dump_json(value));
     }
   }
   for (const char* unsupported : {"rank_pattern", "alpha_pattern"}) {
@@ -241,7 +245,7 @@ void Lora::save(const std::string& dir, const std::string& base_model) const {
                      {"inference_mode", true},
                      {"init_lora_weights", true},
                      {"use_dora", false},
-                     {"use_rslora", false},
+                     {"use_rslora", config_.use_rslora},
                      {"target_modules", config_.targets}};
   write_file_atomically(directory.temporary() / "adapter_config.json", json.dump(2) + "\n");
   write_safetensors((directory.temporary() / "adapter_model.safetensors").string(), tensors);
@@ -257,6 +261,11 @@ std::vector<NamedParameter> Lora::layer_parameters(int64_t l) {
     named.push_back({prefix + kNames[p] + ".lora_B", &layers_[l].b[p]});
   }
   return named;
+}
+
+double Lora::scale() const {
+  const auto rank = static_cast<double>(config_.rank);
+  return config_.alpha / (config_.use_rslora ? std::sqrt(rank) : rank);
 }
 
 std::vector<NamedParameter> Lora::parameters() {

@@ -22,8 +22,9 @@ constexpr int kNumProjections = 7;
 const char* projection_name(Projection p);
 
 struct LoraConfig {
-  int64_t rank = 16;  ///< r; >= 1, at most the model's hidden size
-  double alpha = 32;  ///< the update is scaled by alpha / r; > 0
+  int64_t rank = 16;        ///< r; >= 1, at most the model's hidden size
+  double alpha = 32;        ///< the update is scaled by alpha / r; > 0
+  bool use_rslora = false;  ///< by alpha / sqrt(r) instead (arXiv:2312.03732, eq. 8)
   std::vector<std::string> targets = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                       "gate_proj", "up_proj", "down_proj"};
 
@@ -31,6 +32,7 @@ struct LoraConfig {
   void visit(V& v) {
     v("rank", rank, "rank of the update");
     v("alpha", alpha, "the update is scaled by alpha / rank");
+    v("use_rslora", use_rslora, "the update is scaled by alpha / sqrt(rank) instead");
     v("targets", targets,
       "projections that get an adapter, of q_proj k_proj v_proj o_proj gate_proj up_proj "
       "down_proj");
@@ -47,7 +49,7 @@ struct LoraLayer {
 };
 
 /// Update of one fused linear layer, y += (x a^T) b^T: `a` stacks the A of its projections, `b`
-/// holds alpha / r times their B as diagonal blocks. Undefined where no projection has an adapter.
+/// holds scale() times their B as diagonal blocks. Undefined where no projection has an adapter.
 struct LoraUpdate {
   at::Tensor a;  ///< [r * adapted projections, in]
   at::Tensor b;  ///< [out, r * adapted projections]
@@ -56,7 +58,7 @@ struct LoraUpdates {
   LoraUpdate qkv, o, gate_up, down;
 };
 
-/// y += (alpha / r) (x A^T) B^T for every adapted projection.
+/// y += scale() (x A^T) B^T for every adapted projection.
 ///
 /// A and B are fp32 leaves (they are their own master weights) and views of `flat(l)`. Forward
 /// passes use copies rounded to the model's dtype: under autograd the gradient reaches the fp32
@@ -79,7 +81,8 @@ class Lora {
   void to(at::Device device);
 
   const LoraConfig& config() const { return config_; }
-  double scale() const { return config_.alpha / static_cast<double>(config_.rank); }
+  /// alpha / r, or alpha / sqrt(r).
+  double scale() const;
   int64_t num_layers() const { return static_cast<int64_t>(layers_.size()); }
 
   /// Weights of layer `l`, fp32.
