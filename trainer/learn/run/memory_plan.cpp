@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "trainer/learn/update/optimizer.h"
 
 namespace weft {
 namespace {
@@ -44,6 +45,68 @@ int64_t activation_bytes(const MemoryPlanInput& in) {
   return in.learn.tokens_per_microbatch * (inputs + kept * layer_graph_bytes(in));
 }
 
+struct TrainedTensor {
+  int64_t size;
+  bool is_matrix;
+};
+
+/// Those of one layer, or (`globals`) of what is outside of layers.
+std::vector<TrainedTensor> trained_tensors(const MemoryPlanInput& in, bool globals) {
+  const auto& c = in.shape;
+  std::vector<TrainedTensor> tensors;
+  const auto add = [&](int64_t size, bool is_matrix, bool exists = true) {
+    if (exists) tensors.push_back({size, is_matrix});
+  };
+  const int64_t h = c.hidden_size, f = c.intermediate_size, qkv = c.q_size() + 2 * c.kv_size();
+  if (!in.learn.full_weights) {
+    const auto& targets = in.learn.lora.targets;
+    for (const auto& p : projections(c)) {
+      if (globals || std::find(targets.begin(), targets.end(), p.name) == targets.end()) continue;
+      add(in.learn.lora.rank * p.in, true);
+      add(in.learn.lora.rank * p.out, true);
+    }
+  } else if (globals) {
+    add(c.vocab_size * h, true);
+    add(h, false);
+    add(c.vocab_size * h, true, !c.tie_word_embeddings);
+  } else {
+    for (const int64_t matrix : {qkv * h, h * c.q_size(), 2 * f * h, h * f}) add(matrix, true);
+    for (int i = 0; i < 2; ++i) {
+      add(h, false);
+      add(c.head_dim, false, c.qk_norm);
+    }
+    add(qkv, false, c.qkv_bias);
+    add(h, false, c.o_bias);
+    add(2 * f, false, c.mlp_bias);
+    add(h, false, c.mlp_bias);
+  }
+  return tensors;
+}
+
+struct UpdateBytes {
+  int64_t gradients = 0, masters = 0, states = 0;
+};
+
+UpdateBytes update_bytes(const MemoryPlanInput& in) {
+  const OptimizerOptions& optimizer = in.learn.optimizer;
+  const StateForm form = state_form(optimizer.kind);
+  const int64_t unit = store_layout(optimizer).alignment;
+  const bool masters = in.learn.full_weights && in.weight_bytes != 4 && optimizer.has_masters();
+  UpdateBytes bytes;
+  for (const bool globals : {false, true}) {
+    const int64_t times = globals ? 1 : in.shape.num_layers;
+    int64_t values = 0;
+    for (const TrainedTensor& t : trained_tensors(in, globals)) {
+      const bool one_state = optimizer.kind == OptimizerKind::kMuon && t.is_matrix && !globals;
+      bytes.states += times * (one_state ? 1 : 2) * state_bytes(form, t.size);
+      values += (t.size + unit - 1) / unit * unit;
+    }
+    bytes.gradients += times * 4 * values;
+    if (masters) bytes.masters += times * 4 * values;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 int64_t num_trained_parameters(const TransformerConfig& shape, const LearnOptions& options) {
@@ -68,9 +131,10 @@ Json memory_plan(const MemoryPlanInput& in) {
   plan["weights"] = num_parameters * in.weight_bytes;
   plan["frozen_copies"] = in.frozen_copies * num_parameters * in.weight_bytes;
   plan["adapter"] = full ? 0 : trained * (4 + in.weight_bytes);
-  plan["gradients"] = trained * 4;
-  plan["masters"] = full && in.weight_bytes != 4 ? trained * 4 : 0;
-  plan["adam"] = trained * 8;
+  const UpdateBytes update = update_bytes(in);
+  plan["gradients"] = update.gradients;
+  plan["masters"] = update.masters;
+  plan["optimizer"] = update.states;
   plan["activations"] = activation_bytes(in);
   const int64_t logit_bytes = 4 + (in.weight_bytes == 4 ? 0 : in.weight_bytes);
   plan["logits_chunk"] = logit_rows * in.shape.vocab_size * logit_bytes;

@@ -23,9 +23,13 @@ struct MemoryPlanInput {
 /// Trained parameters: every weight, or those of the adapter.
 int64_t num_trained_parameters(const TransformerConfig& shape, const LearnOptions& options);
 
-/// {"weights", "frozen_copies", "adapter", "gradients", "masters", "adam", "activations",
+/// {"weights", "frozen_copies", "adapter", "gradients", "masters", "optimizer", "activations",
 /// "logits_chunk", "kv_cache", "worker", "total"} in bytes, with "num_parameters" and
 /// "trained_parameters".
+///
+/// Gradients, masters and the optimizer's states are what is allocated for them, to the byte; with
+/// optimizer_in_backward, whose gradients may be fewer at a time, those of a step of several
+/// microbatches.
 ///
 /// Activations are those of one microbatch: the input of every layer, what the kept layers (at
 /// least the one being recomputed) save for backward, and the attention's statistics. An estimate

@@ -40,13 +40,6 @@ std::vector<std::vector<float>> packed_logprobs(const Transformer& model, const 
   return result;
 }
 
-StoreLayout store_layout(const OptimizerOptions& options) {
-  StoreLayout layout;
-  if (options.kind == OptimizerKind::kAdamW8bit) layout.alignment = kQuantizationBlock;
-  layout.gradients_by_layer = options.in_backward;
-  return layout;
-}
-
 FusedRows fused_rows(const TransformerConfig& c) {
   return {{"qkv.weight", {c.q_size(), c.kv_size(), c.kv_size()}},
           {"gate_up.weight", {c.intermediate_size, c.intermediate_size}}};

@@ -106,6 +106,7 @@ class Learner {
   int64_t tokens_per_microbatch() const { return packing_.tokens_per_microbatch; }
   Transformer& model() { return *model_; }
   Lora* lora() { return lora_.get(); }
+  const ParameterStore& store() const { return store_; }
   Optimizer& optimizer() { return optimizer_; }
   const Optimizer& optimizer() const { return optimizer_; }
 

@@ -19,11 +19,6 @@ namespace {
 constexpr int64_t kPart = 1 << 22;  // values computed in fp32 at a time; whole blocks
 enum Rounded : uint64_t { kAverage, kSquare, kWeight };
 
-StateForm form_of(OptimizerKind kind) {
-  if (kind == OptimizerKind::kAdamWBf16) return StateForm::kBf16;
-  return kind == OptimizerKind::kAdamW8bit ? StateForm::k8bit : StateForm::kF32;
-}
-
 double l2_norm(const at::Tensor& gradient) {
   if (gradient.is_cpu()) return kernels::l2_norm(gradient);
   return at::linalg_vector_norm(gradient, 2, {}, false, at::kDouble).item<double>();
@@ -50,11 +45,23 @@ void require_used(const std::vector<ParameterGroup>& groups, const ParameterStor
 
 }  // namespace
 
+StateForm state_form(OptimizerKind kind) {
+  if (kind == OptimizerKind::kAdamWBf16) return StateForm::kBf16;
+  return kind == OptimizerKind::kAdamW8bit ? StateForm::k8bit : StateForm::kF32;
+}
+
+StoreLayout store_layout(const OptimizerOptions& options) {
+  StoreLayout layout;
+  if (state_form(options.kind) == StateForm::k8bit) layout.alignment = kQuantizationBlock;
+  layout.gradients_by_layer = options.in_backward;
+  return layout;
+}
+
 Optimizer::Optimizer(ParameterStore& store, const OptimizerOptions& options, FusedRows fused_rows)
     : store_(store),
       options_(options),
       fused_rows_(std::move(fused_rows)),
-      form_(form_of(options.kind)) {
+      form_(state_form(options.kind)) {
   at::NoGradGuard no_grad;
   const std::vector<ParameterGroup> groups = options_.parsed_groups();
   require_used(groups, store_);

@@ -21,6 +21,11 @@ struct StepResult {
   std::string non_finite;  ///< the first parameter with such a gradient; empty where applied
 };
 
+/// How an optimizer of this kind keeps its states.
+StateForm state_form(OptimizerKind kind);
+/// How the store that it works on is laid out.
+StoreLayout store_layout(const OptimizerOptions& options);
+
 /// Rows of the matrices that a fused weight is made of, by the end of its name: {"qkv.weight", {q,
 /// k, v}}.
 using FusedRows = std::map<std::string, std::vector<int64_t>>;
@@ -63,7 +68,8 @@ class Optimizer {
   /// shaped as the parameter, with 8 bits also "exp_avg_scale.<parameter>" [blocks]; "master.";
   /// "counters" [2] i64: updates and skipped ones. The tensors are the optimizer's own.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
-  int64_t state_bytes() const;
+  int64_t state_bytes() const;   ///< allocated for states
+  int64_t master_bytes() const;  ///< and for masters
 
   /// Copies a saved state in, `kind` being the optimizer's that saved it (empty: not known).
   /// Checkpoints of earlier versions hold all parameters in one tensor each, "mean", "square" and

@@ -60,8 +60,22 @@ std::vector<std::pair<std::string, at::Tensor>> Optimizer::state() const {
 
 int64_t Optimizer::state_bytes() const {
   int64_t bytes = 0;
-  for (const auto& [name, tensor] : state()) {
-    if (name != kCounters) bytes += static_cast<int64_t>(tensor.nbytes());
+  for (const auto& layer : parameters_) {
+    for (const Parameter& p : layer) {
+      for (const StateArray* array : {&p.average, &p.square}) {
+        for (const auto& [name, tensor] : array->tensors("")) {
+          bytes += static_cast<int64_t>(tensor.nbytes());
+        }
+      }
+    }
+  }
+  return bytes;
+}
+
+int64_t Optimizer::master_bytes() const {
+  int64_t bytes = 0;
+  for (const at::Tensor& masters : masters_) {
+    if (masters.defined()) bytes += static_cast<int64_t>(masters.nbytes());
   }
   return bytes;
 }
