@@ -332,6 +332,7 @@ GrpoTrainer::Step GrpoTrainer::step() {
   engine_.weights_changed();
 
   result.bad.insert(result.bad.end(), update.bad.begin(), update.bad.end());
+  result.non_finite = update.non_finite;
   if (update.rewarded_updates == 0) {
     result.warning = no_update_warning(batch, update, result.bad.size());
   } else if (batch.refills > 0) {

@@ -67,6 +67,7 @@ class GrpoTrainer {
     /// What could not be learnt from: its reward, a logprob or its gradient is not finite, or the
     /// policy gave no completion.
     std::vector<BadEpisode> bad;
+    std::string non_finite;  ///< PolicyUpdateResult::non_finite
     /// Why no reward made an update, with counted reasons, or that the refills did not fill the
     /// batch; else empty.
     std::string warning;

@@ -118,6 +118,7 @@ void run_update(Learner& learner, std::vector<Sample>& part, double lr,
   };
   UpdateResult update = attempt();
   if (!update.applied) {
+    if (result.non_finite.empty()) result.non_finite = update.non_finite;
     const bool found = mask_bad(learner, samples, first, options, part, result.bad);
     if (found) samples = prepare(learner, part, first, options);
     if (found && !samples.empty()) update = attempt();

@@ -39,6 +39,8 @@ struct PolicyUpdateResult {
   int64_t rewarded_updates = 0;  ///< those of them with an advantage other than 0: not by KL alone
   int64_t skipped_updates = 0;   ///< gradient not finite, or nothing to learn from
   std::vector<BadEpisode> bad;
+  /// The first tensor whose gradient was not finite in the first update that was held back for it.
+  std::string non_finite;
 };
 
 /// Where the reference's logprobs come from.

@@ -212,7 +212,7 @@ class GrpoRun {
 
   /// The first batch with such rollouts is kept; too many of them end the run.
   void report_bad_rollouts(int64_t number, const GrpoTrainer::Step& step) {
-    if (step.bad.empty()) return;
+    if (step.bad.empty() && step.non_finite.empty()) return;
     ReasonCounts reasons;
     for (const BadEpisode& bad : step.bad) reasons.add(bad.reason);
     const fs::path file = dir_.file("bad_batch.json");
@@ -223,10 +223,16 @@ class GrpoRun {
       }
       for (const Episode& e : step.episodes) episodes.push_back(episode_to_json(number, e));
       write_file_atomically(file, dump_json({{"step", number},
+                                             {"tensor", step.non_finite},
                                              {"bad", std::move(bad)},
                                              {"rollouts", std::move(episodes)}}) +
                                       "\n");
     }
+    if (!step.non_finite.empty()) {
+      log::warn("step {}: the gradient of {} is not finite; the first such batch is in {}", number,
+                step.non_finite, file.string());
+    }
+    if (step.bad.empty()) return;
     log::warn("step {}: {} rollouts cannot be learnt from ({}); the first such batch is in {}",
               number, step.bad.size(), reasons.to_string(), file.string());
     const int64_t so_far = trainer_.state().bad_rollouts;

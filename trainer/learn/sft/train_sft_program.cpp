@@ -14,6 +14,7 @@
 #include "data/provenance.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/open_model.h"
+#include "trainer/learn/run/finite_guard.h"
 #include "trainer/learn/run/policy.h"
 #include "trainer/learn/run/step_log.h"
 #include "trainer/learn/sft/sft_batches.h"
@@ -196,6 +197,10 @@ class SftRun {
     double loss_sum = 0;
     attempt.update = learner_.step(batch, supervised_loss(weight, loss_sum), lr);
     attempt.loss = loss_sum / weight;
+    if (!attempt.update.applied) {
+      log::warn("{}", keep_non_finite_batch(dir_.path(), summary_.steps + 1,
+                                            attempt.update.non_finite, batch, *policy_.tokenizer));
+    }
     return attempt;
   }
 

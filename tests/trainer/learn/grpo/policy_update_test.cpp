@@ -213,6 +213,16 @@ TEST(PolicyUpdate, LeavesOutTheOneEpisodeWhoseGradientIsNotFinite) {
   expect_as_if_masked(b, episodes, b.base, {}, "its gradient is not finite");
 }
 
+TEST(PolicyUpdate, NamesTheFirstTensorWhoseGradientIsNotFinite) {
+  Bench b(/*tied=*/false);
+  auto episodes = b.episodes();
+  EXPECT_EQ(update_policy(b.learner, episodes, b.base, 1e-3, {}).non_finite, "");
+  spoil_token(*b.model, Bench::kRare);
+  episodes[2].completion_ids[0] = Bench::kRare;
+  const auto result = update_policy(b.learner, episodes, b.base, 1e-3, {});
+  EXPECT_TRUE(result.non_finite.starts_with("layers.0.")) << result.non_finite;
+}
+
 TEST(PolicyUpdate, LeavesOutAnEpisodeWithoutAFiniteReference) {
   Bench b(/*tied=*/false);
   auto episodes = b.episodes();

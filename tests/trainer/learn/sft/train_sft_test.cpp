@@ -328,6 +328,15 @@ TEST_F(TrainSftOnABadExample, LeavesItOutNamesItAndLearnsFromTheOthers) {
   const Json summary = read_json_file(dir_ / "run" / "summary.json");
   EXPECT_EQ(summary["skipped_examples"], (Json{skipped[0]["example"]}));
   EXPECT_EQ(summary["skipped_steps"], 0);
+  const auto step = skipped[0]["step"].get<int64_t>();
+  const std::string name = "step_" + std::to_string(step) + ".json";
+  const Json batch = read_json_file(dir_ / "run" / "non_finite" / name);
+  EXPECT_EQ(batch["step"], step);
+  EXPECT_EQ(batch["sequences"].size(), 5u);
+  const std::string tensor = batch["tensor"];
+  EXPECT_TRUE(tensor.starts_with("layers.0.")) << tensor;
+  const std::string said = "step " + std::to_string(step) + ": the gradient of " + tensor;
+  EXPECT_NE(run.err.find(said), std::string::npos) << run.err;
   for (const Json& line : metrics("run")) {
     EXPECT_EQ(line["skipped"], 0);
     EXPECT_TRUE(line["loss"].is_number());
