@@ -24,7 +24,7 @@ double l2_norm(const at::Tensor& gradient) {
   return at::linalg_vector_norm(gradient, 2, {}, false, at::kDouble).item<double>();
 }
 
-/// Index of the first group that fits each name, and that every group fits one.
+/// Throws InputError where a group fits no parameter.
 void require_used(const std::vector<ParameterGroup>& groups, const ParameterStore& store) {
   for (size_t g = 0; g < groups.size(); ++g) {
     bool used = false;

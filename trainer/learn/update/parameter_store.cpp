@@ -71,12 +71,6 @@ void ParameterStore::set_gradient(Layer& layer, at::Tensor gradient) const {
   }
 }
 
-size_t ParameterStore::num_parameters() const {
-  size_t count = 0;
-  for (const Layer& layer : layers_) count += layer.parameters.size();
-  return count;
-}
-
 at::Tensor& ParameterStore::gradient(size_t layer) {
   Layer& l = layers_[layer];
   if (!l.gradient.defined()) {

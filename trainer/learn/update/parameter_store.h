@@ -50,8 +50,6 @@ class ParameterStore {
   const std::vector<StoredParameter>& parameters(size_t layer) const {
     return layers_[layer].parameters;
   }
-  size_t num_parameters() const;
-  const StoreLayout& layout() const { return layout_; }
   at::Device device() const { return device_; }
 
   /// Values of a layer's flat buffers, padding included.

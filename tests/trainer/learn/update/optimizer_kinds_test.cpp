@@ -309,6 +309,37 @@ TEST(Optimizer, InBackwardSkipsAStepWhoseFirstGradientIsNotFinite) {
   EXPECT_EQ(learner.optimizer().num_updates(), 0);
 }
 
+TEST(Optimizer, InBackwardThrowsWhereALaterGradientIsNotFinite) {
+  at::Tensor a = at::zeros({2, 2}), b = at::zeros({2, 2});
+  OptimizerOptions options;
+  options.in_backward = true;
+  ParameterStore store({{{"a", &a}}, {{"b", &b}}}, store_layout(options));
+  Optimizer optimizer(store, options);
+  optimizer.begin_step(.1);
+  store.gradient(1).fill_(3);
+  optimizer.update_layer(1);
+  store.gradient(0).fill_(std::nanf(""));
+  EXPECT_THAT([&] { optimizer.update_layer(0); },
+              ThrowsMessage<Error>(HasSubstr("update 1: the gradient of a is not finite")));
+  EXPECT_EQ(optimizer.num_updates(), 1);
+  EXPECT_EQ(a[0][0].item<double>(), 0);
+}
+
+TEST(Optimizer, InBackwardHasTheNormOfTheWholeGradient) {
+  at::Tensor a = at::zeros({2, 2}), b = at::zeros({3});
+  OptimizerOptions options;
+  options.in_backward = true;
+  ParameterStore store({{{"a", &a}}, {{"b", &b}}}, store_layout(options));
+  Optimizer optimizer(store, options);
+  optimizer.begin_step(.1);
+  for (const size_t layer : {1, 0}) {
+    store.gradient(layer).fill_(2);
+    optimizer.update_layer(layer);
+    store.release_gradient(layer);
+  }
+  EXPECT_NEAR(optimizer.end_step().grad_norm, 2 * std::sqrt(7.0), 1e-12);
+}
+
 TEST(Optimizer, RefusesWhatCannotGoTogether) {
   LearnOptions options;
   options.optimizer.in_backward = true;
