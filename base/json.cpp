@@ -1,5 +1,7 @@
 #include "base/json.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -9,6 +11,9 @@
 namespace weft {
 
 namespace {
+
+constexpr int kMostNested = 256;    // values within values are walked by recursion
+constexpr size_t kMostKeys = 4096;  // finding a key is a walk over those before it
 
 Json parse(std::string_view text, const std::string& where, JsonComments comments,
            const Json::parser_callback_t& callback) {
@@ -34,7 +39,10 @@ Json parse_json_row(std::string_view text, const std::string& where) {
     throw InputError(where + ": not valid JSON, holds a NUL byte (is the file in UTF-16?)");
   }
   std::vector<std::vector<std::string>> open;  // keys of the objects that are being read
-  const auto refuse_twice = [&](int, Json::parse_event_t event, Json& parsed) {
+  const auto refuse = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    if (depth > kMostNested) {
+      throw InputError(fmt::format("{}: expected at most {} nested values", where, kMostNested));
+    }
     if (event == Json::parse_event_t::object_start) open.emplace_back();
     if (event == Json::parse_event_t::object_end) open.pop_back();
     if (event != Json::parse_event_t::key) return true;
@@ -44,9 +52,13 @@ Json parse_json_row(std::string_view text, const std::string& where) {
       throw InputError(where + ": expected field \"" + key + "\" once in an object, got it twice");
     }
     keys.push_back(key);
+    if (keys.size() > kMostKeys) {
+      throw InputError(
+          fmt::format("{}: expected at most {} fields in an object", where, kMostKeys));
+    }
     return true;
   };
-  return parse(text, where, JsonComments::kIgnore, refuse_twice);
+  return parse(text, where, JsonComments::kIgnore, refuse);
 }
 
 Json read_json_file(const std::filesystem::path& path) {

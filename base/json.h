@@ -18,8 +18,8 @@ enum class JsonComments { kIgnore, kRefuse };
 Json parse_json(std::string_view text, const std::string& where,
                 JsonComments comments = JsonComments::kIgnore);
 
-/// parse_json of a line that a stranger wrote. Refuses what would be lost without
-/// a word: a key that an object has twice, and all that follows a NUL byte.
+/// parse_json of a stranger's line. Refuses a key that an object has twice, text behind a NUL byte,
+/// values nested deeper than 256 and objects of more than 4,096 fields.
 Json parse_json_row(std::string_view text, const std::string& where);
 
 /// parse_json of a file's text.

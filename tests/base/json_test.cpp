@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -47,6 +48,17 @@ TEST(Json, ARowHasEachKeyOnceAndNoNulByte) {
             "f:1: expected field \"c\" once in an object, got it twice");
   EXPECT_NE(error(std::string("{\"a\": 1}\0{", 10)).find("NUL byte"), std::string::npos);
   EXPECT_NE(error("{\"a\": ").find("f:1: not valid JSON"), std::string::npos);
+}
+
+TEST(Json, ARowIsBoundedInDepthAndFields) {
+  const auto error = [](const std::string& text) {
+    return test::input_error([&] { parse_json_row(text, "f:1"); });
+  };
+  EXPECT_EQ(error(std::string(200, '[') + std::string(200, ']')), "no error");
+  EXPECT_EQ(error(std::string(5'000'000, '[')), "f:1: expected at most 256 nested values");
+  std::string many = "{";
+  for (int i = 0; i < 100'000; ++i) many += fmt::format("{}\"{}\":0", i > 0 ? "," : "", i);
+  EXPECT_EQ(error(many + "}"), "f:1: expected at most 4096 fields in an object");
 }
 
 TEST(Json, ReplacesInvalidUtf8WhenWriting) {

@@ -151,7 +151,8 @@ std::vector<int32_t> ExampleEncoder::tool_calls_of(const Json& messages, const s
   return ids;
 }
 
-std::vector<TrainSequence> ExampleEncoder::encode_conversation(const ExampleLine& example) const {
+std::vector<TrainSequence> ExampleEncoder::encode_conversation(const ExampleLine& example,
+                                                               int64_t max_tokens) const {
   if (!reasoning_form_) {
     throw InputError("the model has no chat template: \"messages\" cannot be used with it");
   }
@@ -171,6 +172,7 @@ std::vector<TrainSequence> ExampleEncoder::encode_conversation(const ExampleLine
       }
       so_far = ids;
       append(so_far, target);
+      if (static_cast<int64_t>(so_far.size()) > max_tokens) break;
     } else if (turn.message.contains("tool_calls")) {
       // What the template leaves out of a turn that is context is missed by the turns that follow.
       Json with_turn = messages;
@@ -183,10 +185,11 @@ std::vector<TrainSequence> ExampleEncoder::encode_conversation(const ExampleLine
   return result;
 }
 
-std::vector<TrainSequence> ExampleEncoder::encode(const ExampleLine& example) const {
+std::vector<TrainSequence> ExampleEncoder::encode(const ExampleLine& example,
+                                                  int64_t max_tokens) const {
   std::vector<TrainSequence> result;
   if (example.is_conversation()) {
-    result = encode_conversation(example);
+    result = encode_conversation(example, max_tokens);
   } else if (example.has_prompt) {
     result.push_back(encode(example.prompt, example.completion));
   } else {

@@ -27,8 +27,9 @@ class ExampleEncoder {
   /// The sequences of an example, each with its weight: one, or several where the chat template
   /// writes the prompt of a later turn otherwise than an earlier trained turn was sampled (it drops
   /// earlier reasoning, say). Each of those begins with the prompt of its first trained turn.
-  /// Throws InputError or std::invalid_argument without a place.
-  std::vector<TrainSequence> encode(const ExampleLine& example) const;
+  /// Goes no further than the first sequence of more than `max_tokens`, the last one then. Throws
+  /// InputError or std::invalid_argument without a place.
+  std::vector<TrainSequence> encode(const ExampleLine& example, int64_t max_tokens) const;
 
   /// Prompt through the chat template with the generation prompt; completion in the template's form
   /// (ReasoningForm) without special tokens, closed by the end-of-text token that the template puts
@@ -57,7 +58,8 @@ class ExampleEncoder {
                                  const Json& tools) const;
   std::vector<int32_t> tool_calls_of(const Json& messages, const std::string& prompt,
                                      const Json& turn, const Json& tools) const;
-  std::vector<TrainSequence> encode_conversation(const ExampleLine& example) const;
+  std::vector<TrainSequence> encode_conversation(const ExampleLine& example,
+                                                 int64_t max_tokens) const;
 
   const Tokenizer& tokenizer_;
   const ChatTemplate* chat_template_;

@@ -33,9 +33,9 @@ ExampleLine read_line(const std::string& text, const std::string& where, TrainTu
 }
 
 std::vector<TrainSequence> encode_line(const ExampleLine& example, const std::string& where,
-                                       const ExampleEncoder& encoder) {
+                                       const ExampleEncoder& encoder, int64_t max_tokens) {
   try {
-    return encoder.encode(example);
+    return encoder.encode(example, max_tokens);
   } catch (const std::invalid_argument& error) {
     throw InputError(where + ": " + error.what());
   } catch (const InputError& error) {
@@ -62,7 +62,7 @@ bool count_example(const std::vector<TrainSequence>& sequences, const std::strin
   if (tokens > options.max_tokens) {
     ++counts.too_long;
     if (counts.first_too_long.size() < kNamedTooLong) {
-      counts.first_too_long.push_back(fmt::format("{} ({} tokens)", where, tokens));
+      counts.first_too_long.push_back(fmt::format("{} (at least {} tokens)", where, tokens));
     }
     return false;
   }
@@ -104,7 +104,7 @@ bool take_line(LineFile& file, const SftDataOptions& options, const ExampleEncod
   const std::string where = file.where(line);
   const ExampleLine example = read_line(line.text, where, options.train_turns, data.counts.further);
   data.through_template |= example.is_conversation();
-  const auto sequences = encode_line(example, where, encoder);
+  const auto sequences = encode_line(example, where, encoder, options.max_tokens);
   if (count_example(sequences, where, options, data.counts)) keep(line.offset);
   return true;
 }
@@ -114,6 +114,7 @@ class LineExamples : public ExampleSource {
   LineExamples(const SftDataOptions& options, const ExampleEncoder& encoder,
                const std::filesystem::path& spool_dir, SftData& data)
       : train_turns_(options.train_turns),
+        max_tokens_(options.max_tokens),
         encoder_(encoder),
         file_(options.jsonl, spool_dir, kMaxLineBytes) {
     std::unique_ptr<Progress> progress;
@@ -137,7 +138,7 @@ class LineExamples : public ExampleSource {
     const std::string& where = file_.name();
     FurtherFields counted_before;
     return encode_line(read_line(file_.read(offset(i)), where, train_turns_, counted_before), where,
-                       encoder_);
+                       encoder_, max_tokens_);
   }
 
   std::string where(int64_t i) const override { return file_.where(offset(i)); }
@@ -146,6 +147,7 @@ class LineExamples : public ExampleSource {
   uint64_t offset(int64_t i) const { return offsets_.at(static_cast<size_t>(i)); }
 
   const TrainTurns train_turns_;
+  const int64_t max_tokens_;
   const ExampleEncoder& encoder_;
   LineFile file_;
   std::deque<uint64_t> offsets_;  ///< grows without a second copy of itself

@@ -33,10 +33,11 @@ struct Subject {
   ChatTemplate chat_template;
   ExampleEncoder encoder{*tokenizer, &chat_template, {2}};
 
-  std::vector<TrainSequence> encode(const std::string& line) const {
+  std::vector<TrainSequence> encode(const std::string& line, int64_t max_tokens = 1000) const {
     FurtherFields further;
     return encoder.encode(
-        parse_example_line(parse_json_row(line, "f:1"), "f:1", TrainTurns::kAll, further));
+        parse_example_line(parse_json_row(line, "f:1"), "f:1", TrainTurns::kAll, further),
+        max_tokens);
   }
 };
 
@@ -140,6 +141,17 @@ TEST(ExampleEncoder, DividesAConversationWhereItsTemplateDropsReasoning) {
   ASSERT_EQ(sequences.size(), 3u);
   EXPECT_EQ(s.tokenizer->decode(sequences[1].completion_ids), "why\n</think>\n\ny<|im_end|>");
   EXPECT_EQ(s.tokenizer->decode(sequences[2].prompt_ids).find("why"), std::string::npos);
+}
+
+TEST(ExampleEncoder, StopsAtTheTurnThatIsTooLong) {
+  for (const auto& jinja : {kChatMl, kOpensThink}) {
+    const Subject s(jinja);
+    const auto first = s.encoder.encode({{"user", "a"}}, "x = 1");
+    const size_t tokens = first.prompt_ids.size() + first.completion_ids.size();
+    const auto sequences = s.encode(kThreeRounds, static_cast<int64_t>(tokens) - 1);
+    ASSERT_EQ(sequences.size(), 1u);
+    EXPECT_EQ(sequences[0].completion_ids, first.completion_ids);
+  }
 }
 
 TEST(ExampleEncoder, GivesEachSequenceTheExamplesWeight) {
