@@ -17,7 +17,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kContext = 512;
-constexpr int64_t kSteps = 64;
+constexpr int64_t kPasses = 64;
+constexpr int64_t kLongContext = 30000;
+constexpr double kNearTarget = 0.85;  // of the target, with mixed lengths and top-p
 constexpr int64_t kPromptTokens = 2048;
 constexpr int64_t kCopyBytes = int64_t{4} << 30;
 
@@ -27,7 +29,8 @@ struct Shape {
   std::vector<DecodeCase> cases;
 };
 
-// The bf16 targets of decoding on one H200, and beside them what graphs and top_p cost.
+// The bf16 targets of decoding on one H200, the most valuable first, and beside them the same with
+// top-p and mixed lengths, one long sequence, invariant and without graphs.
 std::vector<Shape> shapes() {
   return {{"qwen2.5-7b",
            qwen2_shape(28, 3584, 18944, 28, 4, 152064),
@@ -35,14 +38,21 @@ std::vector<Shape> shapes() {
             {"qwen2.5-7b", 32, 5500},
             {"qwen2.5-7b", 128, 13000},
             {"qwen2.5-7b", 256, 18000},
-            {"qwen2.5-7b", 1, 0, /*cuda_graphs=*/false},
-            {"qwen2.5-7b", 32, 0, true, /*top_p=*/0.95f}}},
+            {"qwen2.5-7b", 32, kNearTarget * 5500, true, /*top_p=*/0.95f, /*mixed=*/true},
+            {"qwen2.5-7b", 256, kNearTarget * 18000, true, 0.95f, true},
+            {"qwen2.5-7b", 256, 0, true, 1, false, kLongContext},
+            {"qwen2.5-7b", 1, 0, true, 1, false, 0, /*invariant=*/true},
+            {"qwen2.5-7b", 32, 0, true, 1, false, 0, true},
+            {"qwen2.5-7b", 256, 0, true, 1, false, 0, true},
+            {"qwen2.5-7b", 1, 0, /*cuda_graphs=*/false}}},
           {"qwen2.5-14b",
            qwen2_shape(48, 5120, 13824, 40, 8, 152064),
            {{"qwen2.5-14b", 1, 110},
             {"qwen2.5-14b", 32, 2700},
             {"qwen2.5-14b", 128, 6000},
-            {"qwen2.5-14b", 256, 7500}}}};
+            {"qwen2.5-14b", 256, 7500},
+            {"qwen2.5-14b", 32, kNearTarget * 2700, true, 0.95f, true},
+            {"qwen2.5-14b", 256, kNearTarget * 7500, true, 0.95f, true}}}};
 }
 
 /// The report while it grows.
@@ -105,6 +115,30 @@ void check_parities(const ComputeDevice& gpu, const std::string& model, Report& 
   }
 }
 
+// Beside each plain row, what its variants take.
+void add_prices(Report& report, double bandwidth) {
+  const Json rows = report["decode"];
+  const auto is_plain = [](const Json& row) {
+    return row["cuda_graphs"] == true && row["top_p"] == 1 && row["mixed"] == false &&
+           row["long_context"] == 0 && row["invariant"] == false;
+  };
+  for (const Json& with : rows) {
+    for (const Json& plain : rows) {
+      if (is_plain(with) || !is_plain(plain) || with["model"] != plain["model"] ||
+          with["batch"] != plain["batch"]) {
+        continue;
+      }
+      const bool one_long = with["long_context"] > 0;
+      const std::string what = with["invariant"] == true ? "invariant"
+                               : with["mixed"] == true   ? "mixed lengths, top-p"
+                                                         : "no graphs";
+      report.add("prices", one_long ? "one long sequence" : what, [&] {
+        return one_long ? price_of_long(with, plain, bandwidth) : price(what, with, plain);
+      });
+    }
+  }
+}
+
 void measure_shapes(const ComputeDevice& gpu, Report& report) {
   const double bandwidth = copy_bandwidth(gpu, kCopyBytes);
   report["copy_gb_s"] = bandwidth / 1e9;
@@ -116,12 +150,13 @@ void measure_shapes(const ComputeDevice& gpu, Report& report) {
       p.name.ends_with("norm.weight") ? p.tensor->fill_(1) : p.tensor->normal_(0, 0.02);
     }
     for (const DecodeCase& which : shape.cases) {
-      report.add("decode", which.model + " decode, batch " + std::to_string(which.batch),
-                 [&] { return measure_decode(gpu, model, which, kContext, kSteps, bandwidth); });
+      report.add("decode", which.name(),
+                 [&] { return measure_decode(gpu, model, which, kContext, kPasses, bandwidth); });
     }
     report.add("prefill", std::string(shape.name) + " prefill",
                [&] { return measure_prefill(gpu, model, shape.name, kPromptTokens); });
   }
+  add_prices(report, bandwidth);
 }
 
 }  // namespace

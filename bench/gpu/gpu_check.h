@@ -42,6 +42,13 @@ struct DecodeCase {
   double target = 0;
   bool cuda_graphs = true;
   float top_p = 1;
+  bool mixed = false;        ///< contexts from nearly 0 to twice the mean, not all alike
+  int64_t long_context = 0;  ///< tokens of the first sequence; 0: as the others
+  bool invariant = false;    ///< EngineOptions::invariant
+
+  /// Tokens before the first pass, of each sequence, for a mean of `context` without the long one.
+  std::vector<int64_t> contexts(int64_t context) const;
+  std::string name() const;  ///< for people
 };
 
 /// A decoder of the Qwen2 architecture.
@@ -65,6 +72,14 @@ double copy_bandwidth(const ComputeDevice& gpu, int64_t bytes);
 Json measure_decode(const ComputeDevice& gpu, const Transformer& model, const DecodeCase& which,
                     int64_t context, int64_t passes, double bandwidth);
 
+/// {"model", "what", "ratio"}: passes of `with` over those of `plain`, two results of
+/// measure_decode of as many sequences.
+Json price(const std::string& what, const Json& with, const Json& plain);
+
+/// {"model", "extra_ms", "copy_ms", "ratio", "ok"}: by how much one long sequence lengthens a pass,
+/// beside what reading its keys and values takes at `bandwidth`; ok up to 1.3 times.
+Json price_of_long(const Json& with, const Json& plain, double bandwidth);
+
 /// Computes a prompt of `tokens` several times.
 Json measure_prefill(const ComputeDevice& gpu, const Transformer& model, const std::string& name,
                      int64_t tokens);
@@ -74,8 +89,8 @@ Json measure_prefill(const ComputeDevice& gpu, const Transformer& model, const s
 Json test_summary(const std::string& path);
 
 /// Runs everything and writes the report anew after each part: "gpu" or "reason" why there is none,
-/// "tests", "parity", "copy_gb_s", "decode", "prefill", "left_out", "seconds", "ok". Throws
-/// InputError without a GPU, Error if a parity check or a test failed.
+/// "tests", "parity", "copy_gb_s", "decode", "prices", "prefill", "left_out", "seconds", "ok".
+/// Throws InputError without a GPU, Error if a parity check or a test failed.
 void run_gpu_check(const GpuCheckOptions& options);
 
 }  // namespace weft

@@ -2,7 +2,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <chrono>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -35,19 +37,24 @@ void settle(const ComputeDevice& gpu) {
   if (status != 0) throw Error(std::string("CUDA: ") + gpu.library->error_text(status));
 }
 
-/// Sequences of one length with their blocks.
+/// Sequences with their blocks.
 struct Sequences {
   KvCache cache;
   std::vector<std::vector<int32_t>> blocks;
 
-  Sequences(const ComputeDevice& gpu, const Transformer& model, int64_t count, int64_t tokens)
-      : cache(model.num_layers(), shape_of(model.config()), model.dtype(),
-              count * blocks_for(tokens), tensor_device(gpu)),
-        blocks(count) {
+  Sequences(const ComputeDevice& gpu, const Transformer& model, const std::vector<int64_t>& tokens)
+      : cache(model.num_layers(), shape_of(model.config()), model.dtype(), total_blocks(tokens),
+              tensor_device(gpu)),
+        blocks(tokens.size()) {
     int32_t next = 0;
-    for (auto& own : blocks) {
-      while (std::ssize(own) < blocks_for(tokens)) own.push_back(next++);
+    for (size_t s = 0; s < tokens.size(); ++s) {
+      while (std::ssize(blocks[s]) < blocks_for(tokens[s])) blocks[s].push_back(next++);
     }
+  }
+  static int64_t total_blocks(const std::vector<int64_t>& tokens) {
+    int64_t total = 0;
+    for (const int64_t n : tokens) total += blocks_for(n);
+    return total;
   }
 };
 
@@ -59,7 +66,7 @@ int32_t id_of(const Transformer& model, uint64_t seed, int64_t i) {
 /// Logits after a prompt of 40 tokens and after each of 6 single ones, one below the other.
 at::Tensor some_logits(const ComputeDevice& gpu, const Transformer& model) {
   constexpr int64_t prompt = 40, single = 6;
-  Sequences sequence(gpu, model, 1, prompt + single);
+  Sequences sequence(gpu, model, {prompt + single});
   const auto runner = make_pass_runner(gpu, model, sequence.cache, {1, prompt + single, true});
   runner->start();
   at::Tensor all = at::empty({single + 1, model.config().vocab_size}, at::kFloat);
@@ -83,6 +90,23 @@ int64_t weight_bytes(const Transformer& model) {
 
 }  // namespace
 
+std::vector<int64_t> DecodeCase::contexts(int64_t context) const {
+  std::vector<int64_t> all(batch, context);
+  for (int64_t i = 0; mixed && i < batch; ++i) all[i] = context * (2 * i + 1) / batch;
+  if (long_context > 0) all[0] = long_context;
+  return all;
+}
+
+std::string DecodeCase::name() const {
+  std::string text = model + " decode, batch " + std::to_string(batch);
+  if (!cuda_graphs) text += ", no graphs";
+  if (top_p < 1) text += ", top-p " + std::to_string(top_p).substr(0, 4);
+  if (mixed) text += ", mixed lengths";
+  if (long_context > 0) text += ", one of " + std::to_string(long_context) + " tokens";
+  if (invariant) text += ", invariant";
+  return text;
+}
+
 TransformerConfig qwen2_shape(int64_t layers, int64_t hidden, int64_t intermediate, int64_t heads,
                               int64_t kv_heads, int64_t vocab) {
   TransformerConfig c;
@@ -94,7 +118,7 @@ TransformerConfig qwen2_shape(int64_t layers, int64_t hidden, int64_t intermedia
   c.num_kv_heads = kv_heads;
   c.head_dim = hidden / heads;
   c.vocab_size = vocab;
-  c.max_positions = 8192;
+  c.max_positions = 32768;
   c.rope_theta = 1e6;
   c.qkv_bias = true;
   return c;
@@ -146,14 +170,19 @@ double copy_bandwidth(const ComputeDevice& gpu, int64_t bytes) {
 Json measure_decode(const ComputeDevice& gpu, const Transformer& model, const DecodeCase& which,
                     int64_t context, int64_t passes, double bandwidth) {
   const at::NoGradGuard no_grad;
-  const int64_t tokens = context + kWarmUpPasses + passes;
-  Sequences sequences(gpu, model, which.batch, tokens);
+  std::vector<int64_t> tokens = which.contexts(context);
+  const double sum = std::accumulate(tokens.begin(), tokens.end(), 0.0);
+  for (int64_t& n : tokens) n += kWarmUpPasses + passes;
+  Sequences sequences(gpu, model, tokens);
   const auto runner =
-      make_pass_runner(gpu, model, sequences.cache, {which.batch, tokens, which.cuda_graphs});
+      make_pass_runner(gpu, model, sequences.cache,
+                       {which.batch, *std::max_element(tokens.begin(), tokens.end()),
+                        which.cuda_graphs, which.invariant});
   runner->start();
   std::vector<PassSpan> spans;
   for (int64_t s = 0; s < which.batch; ++s) {
-    spans.push_back({{id_of(model, 2, s)}, context, &sequences.blocks[s]});
+    spans.push_back(
+        {{id_of(model, 2, s)}, tokens[s] - kWarmUpPasses - passes, &sequences.blocks[s]});
   }
   const auto pass = [&] {
     std::vector<kernels::SampleArgs> draws;
@@ -174,31 +203,52 @@ Json measure_decode(const ComputeDevice& gpu, const Transformer& model, const De
   const auto start = Clock::now();
   for (int64_t i = 0; i < passes; ++i) pass();
   const double seconds = seconds_since(start) / static_cast<double>(passes);
-  const double mean_context = static_cast<double>(context + kWarmUpPasses) + 0.5 * (passes + 1);
+  const double mean_context = sum / static_cast<double>(which.batch) + kWarmUpPasses +
+                              0.5 * static_cast<double>(passes + 1);
   const double kv_bytes = static_cast<double>(KvCache::block_bytes(
                               model.num_layers(), shape_of(model.config()), model.dtype())) /
                           kernels::kBlockTokens;
-  const double bytes = static_cast<double>(weight_bytes(model)) +
-                       static_cast<double>(which.batch) * mean_context * kv_bytes;
+  const double read = static_cast<double>(which.batch) * mean_context * kv_bytes;
+  const double bytes = static_cast<double>(weight_bytes(model)) + read;
   const double rate = static_cast<double>(which.batch) / seconds;
   return {{"model", which.model},
           {"batch", which.batch},
           {"mean_context", mean_context},
           {"cuda_graphs", which.cuda_graphs},
           {"top_p", which.top_p},
+          {"mixed", which.mixed},
+          {"long_context", which.long_context},
+          {"invariant", which.invariant},
           {"ms_per_pass", seconds * 1e3},
           {"tokens_per_s", rate},
           {"target", which.target},
           {"reached", rate >= which.target},
           {"gb_per_pass", bytes / 1e9},
+          {"kv_gb_per_pass", read / 1e9},
           {"share_of_measured_roofline", bytes / bandwidth / seconds},
           {"share_of_published_roofline", bytes / kPublishedBandwidth / seconds}};
+}
+
+Json price(const std::string& what, const Json& with, const Json& plain) {
+  return {{"model", with["model"]},
+          {"batch", with["batch"]},
+          {"what", what},
+          {"ratio", with["ms_per_pass"].get<double>() / plain["ms_per_pass"].get<double>()}};
+}
+
+Json price_of_long(const Json& with, const Json& plain, double bandwidth) {
+  const double extra = with["ms_per_pass"].get<double>() - plain["ms_per_pass"].get<double>();
+  const double bytes =
+      1e9 * (with["kv_gb_per_pass"].get<double>() - plain["kv_gb_per_pass"].get<double>());
+  const double copy = 1e3 * bytes / bandwidth;
+  return {{"model", with["model"]}, {"what", "one long sequence"}, {"extra_ms", extra},
+          {"copy_ms", copy},        {"ratio", extra / copy},       {"ok", extra <= 1.3 * copy}};
 }
 
 Json measure_prefill(const ComputeDevice& gpu, const Transformer& model, const std::string& name,
                      int64_t tokens) {
   const at::NoGradGuard no_grad;
-  Sequences sequence(gpu, model, 1, tokens);
+  Sequences sequence(gpu, model, {tokens});
   const auto runner = make_pass_runner(gpu, model, sequence.cache, {1, tokens, true});
   runner->start();
   PassSpan span{{}, 0, &sequence.blocks[0]};

@@ -10,6 +10,7 @@
 #include "model/engine/block_pool.h"
 #include "model/engine/logprobs.h"
 #include "model/ops/cuda/cuda_ops.h"
+#include "model/ops/one_order.h"
 
 namespace weft {
 namespace {
@@ -49,6 +50,7 @@ CudaRunner::CudaRunner(const ComputeDevice& device, const Transformer& model, Kv
       max_batch_(limits.max_batch),
       max_context_(limits.max_context),
       graphs_(limits.cuda_graphs),
+      invariant_(limits.invariant),
       staging_(context_),
       draw_staging_(context_) {
   const TransformerConfig& config = model.config();
@@ -74,6 +76,7 @@ CudaRunner::~CudaRunner() {
 // a graph, may set itself up.
 void CudaRunner::start() {
   const at::NoGradGuard no_grad;
+  const ops::OneOrder one_order(invariant_);
   context_.enter_thread();
   for (int64_t rows = 1; rows <= bucket_size(max_batch_); ++rows) {
     if (bucket_size(rows) != rows) continue;
@@ -95,6 +98,11 @@ void CudaRunner::run_bucket(void* bucket) {
 
 std::string CudaRunner::numerics() const {
   const bool wide = model_.dtype() == at::kFloat;
+  if (invariant_) {
+    return std::string(wide ? "f32" : "bf16") +
+           ", products of LibTorch on a GPU in panels of one size: logprobs do not depend on the "
+           "batch; those of decoding and of given ids agree to rounding";
+  }
   return std::string(wide ? "f32" : "bf16") +
          ", products of LibTorch on a GPU, whose sums depend on the batch: logprobs of decoding "
          "and of given ids agree to rounding, a relative " +
@@ -131,13 +139,15 @@ at::Tensor CudaRunner::forward_rows(const Pass& pass, std::span<const AdapterRow
 
 at::Tensor CudaRunner::forward(const std::vector<PassSpan>& spans) {
   const at::NoGradGuard no_grad;
+  const ops::OneOrder one_order(invariant_);
   const bool decodes = std::ssize(spans) <= max_batch_ &&
                        std::all_of(spans.begin(), spans.end(), [](const PassSpan& s) {
                          return s.ids.size() == 1 && s.lora == nullptr && s.wants_logits;
                        });
   if (decodes) return decode(spans);
   const PassRows host(spans);
-  const bool flash = ops::takes_flash_attention(model_.dtype(), model_.config().head_dim) &&
+  const bool flash = !invariant_ &&
+                     ops::takes_flash_attention(model_.dtype(), model_.config().head_dim) &&
                      host.num_rows() > std::ssize(spans);
   const Pass pass = place(host, host.num_rows(), flash, {});
   return model_.logits(
@@ -186,6 +196,7 @@ std::vector<kernels::SampleResult> CudaRunner::sample(const at::Tensor& logits,
 std::vector<std::vector<float>> CudaRunner::logprobs(
     const std::vector<LogprobRequest>& requests,
     const std::vector<std::shared_ptr<const Lora>>& adapters) {
+  const ops::OneOrder one_order(invariant_);
   return packed_logprobs(model_, requests, adapters);
 }
 

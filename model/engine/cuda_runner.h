@@ -17,7 +17,7 @@ namespace weft {
 /// A decode pass without adapters runs in a graph recorded for the next larger of a few batch
 /// sizes; the rows beyond its own have no slot and no context. Prompts go through LibTorch's flash
 /// attention over keys and values gathered from the cache, where it takes their dtype, else through
-/// the decode kernel.
+/// the decode kernel. Invariant, all of it is computed with one order of sums (ops/one_order.h).
 class CudaRunner : public PassRunner {
  public:
   /// Borrows everything. Throws InputError on a shape that the kernels do not take.
@@ -61,7 +61,7 @@ class CudaRunner : public PassRunner {
   const Transformer& model_;
   KvCache& cache_;
   const int64_t max_batch_, max_context_;
-  const bool graphs_;
+  const bool graphs_, invariant_;
   at::Tensor decode_inputs_;  // int32, of every bucket
   at::Tensor decode_logits_;  // [greatest bucket, V] f32
   at::Tensor draws_;          // uint8: arguments and results of the sampler

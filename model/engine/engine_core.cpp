@@ -87,8 +87,9 @@ EngineCore::EngineCore(const Transformer& model, const Tokenizer* tokenizer,
                  tokenizer, model.config().eos_ids),
       cache_(model.num_layers(), model.head_shape(), model.dtype(), scheduler_.pool().num_blocks(),
              model.final_norm_weight().device()),
-      runner_(make_pass_runner(device, model, cache_,
-                               {options_.max_batch, max_context, options_.cuda_graphs})),
+      runner_(make_pass_runner(
+          device, model, cache_,
+          {options_.max_batch, max_context, options_.cuda_graphs, options_.invariant})),
       costs_(cost_shape(model)) {}
 
 void EngineCore::plan() {

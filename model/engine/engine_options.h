@@ -14,6 +14,7 @@ struct EngineOptions {
   int64_t kv_mb = 0;              ///< size of the KV cache in MiB; 0: by kv_fraction
   double prefix_fraction = 0.25;  ///< share of the KV cache that may keep text for later prompts
   bool cuda_graphs = true;        ///< on a GPU, record decode passes once and replay them
+  bool invariant = false;         ///< on a GPU, one order of sums whatever shares a pass
 
   template <class V>
   void visit(V& v) {
@@ -32,6 +33,10 @@ struct EngineOptions {
       "share of the KV cache that may keep ended texts for prompts that begin "
       "alike, 0: none");
     v("cuda_graphs", cuda_graphs, "on a GPU, record decode passes once and replay them");
+    v("invariant", invariant,
+      "on a GPU, one order of sums whatever shares a pass, slower in passes of more than 64 "
+      "tokens; "
+      "on a CPU it is always so");
   }
   void validate() const;
 

@@ -22,6 +22,7 @@ struct PassLimits {
   int64_t max_batch;    ///< sequences decoded together
   int64_t max_context;  ///< tokens of each
   bool cuda_graphs = true;
+  bool invariant = false;  ///< EngineOptions::invariant
 };
 
 class PassRunner {

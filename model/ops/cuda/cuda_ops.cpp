@@ -2,6 +2,7 @@
 
 #include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/index_select.h>
@@ -17,12 +18,14 @@
 
 #include "base/error.h"
 #include "model/ops/cuda/device_context.h"
+#include "model/ops/one_order.h"
 #include "model/ops/tensor_device.h"
 
 namespace weft::ops {
 namespace {
 
 constexpr int64_t kFlashDims = 256;  // most that LibTorch's flash attention takes
+constexpr int64_t kPanelRows = 64;   // one tile of rows to every kernel that LibTorch may choose
 
 void* pointer_or_null(const at::Tensor& t) { return t.defined() ? t.data_ptr() : nullptr; }
 
@@ -36,6 +39,27 @@ void require_whole_packs(const char* operation, const at::Tensor& t, int64_t col
   if (columns % unit == 0) return;
   throw Error(std::string(operation) + ": expected a multiple of " + std::to_string(unit) +
               " columns on a GPU, got " + std::to_string(columns));
+}
+
+// x [rows, K] with rows of zeros up to whole panels.
+at::Tensor whole_panels(const at::Tensor& x) {
+  const int64_t rows = (x.size(0) + kPanelRows - 1) / kPanelRows * kPanelRows;
+  if (rows == x.size(0)) return x;
+  at::Tensor padded = at::zeros({rows, x.size(1)}, x.options());
+  padded.narrow(0, 0, x.size(0)).copy_(x);
+  return padded;
+}
+
+// product(x, 0) [rows, N], or with one order of sums product(panel of x, its first row) of each.
+template <class Product>
+at::Tensor in_panels(const at::Tensor& x, Product&& product) {
+  if (!OneOrder::on()) return product(x, 0);
+  const at::Tensor rows = whole_panels(x);
+  std::vector<at::Tensor> panels;
+  for (int64_t begin = 0; begin < rows.size(0); begin += kPanelRows) {
+    panels.push_back(product(rows.narrow(0, begin, kPanelRows), begin));
+  }
+  return (panels.size() == 1 ? panels[0] : at::cat(panels)).narrow(0, 0, x.size(0));
 }
 
 // Sequences in blocks of a cache that holds one layer at a time.
@@ -59,12 +83,21 @@ class CudaOps : public DeviceOps {
   }
   at::Tensor linear(const at::Tensor& x, const at::Tensor& w,
                     const at::Tensor& bias) const override {
-    return at::linear(x, w, bias.defined() ? std::optional(bias) : std::nullopt);
+    return in_panels(x, [&](const at::Tensor& panel, int64_t) {
+      return at::linear(panel, w, bias.defined() ? std::optional(bias) : std::nullopt);
+    });
   }
   void add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w,
                   const at::Tensor& out) const override {
-    at::Tensor target = out;
-    at::addmm_out(target, y, x, w.t());
+    if (!OneOrder::on()) {
+      at::Tensor target = out;
+      at::addmm_out(target, y, x, w.t());
+      return;
+    }
+    const at::Tensor rows = whole_panels(y);
+    out.copy_(in_panels(x, [&](const at::Tensor& panel, int64_t begin) {
+      return at::addmm(rows.narrow(0, begin, kPanelRows), panel, w.t());
+    }));
   }
   at::Tensor linear_f32(const at::Tensor& x, const at::Tensor& w,
                         const at::Tensor& out) const override;
@@ -90,10 +123,17 @@ class CudaOps : public DeviceOps {
 
 at::Tensor CudaOps::linear_f32(const at::Tensor& x, const at::Tensor& w,
                                const at::Tensor& out) const {
-  at::Tensor y =
-      out.defined() ? out : at::empty({x.size(0), w.size(0)}, x.options().dtype(at::kFloat));
-  if (x.scalar_type() == at::kFloat) return at::mm_out(y, x, w.t());
-  return at::mm_out(y, x, w.t(), at::kFloat);
+  const auto product = [&](const at::Tensor& rows, at::Tensor y) {
+    return x.scalar_type() == at::kFloat ? at::mm_out(y, rows, w.t())
+                                         : at::mm_out(y, rows, w.t(), at::kFloat);
+  };
+  const auto made = [&](int64_t rows) {
+    return at::empty({rows, w.size(0)}, x.options().dtype(at::kFloat));
+  };
+  if (!OneOrder::on()) return product(x, out.defined() ? out : made(x.size(0)));
+  const at::Tensor y = in_panels(
+      x, [&](const at::Tensor& panel, int64_t) { return product(panel, made(kPanelRows)); });
+  return out.defined() ? out.copy_(y) : y;
 }
 
 at::Tensor CudaOps::add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w,
@@ -236,7 +276,8 @@ at::Tensor rotary_paged_attention(const at::Tensor& qkv, const HeadNorms& norms,
                      static_cast<float>(norms.eps), dtype_of(qkv)},
                     context.stream()),
                 "rope_store");
-  const bool flash = inputs.num_context > 0 && takes_flash_attention(qkv.scalar_type(), shape.dim);
+  const bool flash = inputs.num_context > 0 && !OneOrder::on() &&
+                     takes_flash_attention(qkv.scalar_type(), shape.dim);
   return flash ? forms.flash_attention(qkv, inputs, cache, shape)
                : forms.paged_attention(qkv, inputs, cache, shape);
 }

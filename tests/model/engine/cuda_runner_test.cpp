@@ -124,6 +124,33 @@ TEST_F(CudaRunner, ChunkedPrefillAndNoGraphsChangeNoCompletion) {
               cpu_engine(tiny("tiny_qwen2"))->complete_all(mixed_requests()));
 }
 
+// Alone and among others, its prompt in one chunk or in several, decoded or given.
+TEST_F(CudaRunner, InvariantGivesATextTheSameBitsInEveryCompany) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const auto model = load_transformer(test::fixture("tiny_qwen2").string(), dtype);
+    std::vector<TextRequest> requests;
+    for (uint64_t i = 0; i < 12; ++i) requests.push_back(request_of(random_ids(30 + i, i), i));
+    std::vector<LogprobRequest> texts;
+    for (uint64_t i = 0; i < 12; ++i)
+      texts.push_back({random_ids(30 + i, i), random_ids(9, i), ""});
+    EngineOptions options = small_options();
+    options.invariant = true;
+    const auto together = gpu_engine(model, options);
+    const auto all = together->complete_all(requests);
+    const auto all_logprobs = together->logprobs(texts);
+    options.prefill_tokens = 7;
+    options.max_batch = 1;
+    const auto alone = gpu_engine(model, options);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      const TextResponse one = alone->complete(requests[i]);
+      ASSERT_EQ(one.status, ResponseStatus::kOk) << one.error;
+      EXPECT_EQ(one.choices[0].ids, all[i].choices[0].ids);
+      EXPECT_EQ(one.choices[0].logprobs, all[i].choices[0].logprobs);
+      EXPECT_EQ(alone->logprobs({texts[i]})[0], all_logprobs[i]);
+    }
+  }
+}
+
 // Batches grow as prompts are done and shrink as completions end, so that graphs of several sizes
 // are recorded and replayed. The first prompt fills the cache's first block, which rows beyond the
 // batch must leave alone.

@@ -45,6 +45,27 @@ TEST(GpuCheck, RooflineCountsWeightsAndContext) {
   EXPECT_FALSE(got["reached"].get<bool>());
 }
 
+TEST(GpuCheck, MixedLengthsHaveTheSameMeanAndPricesAreOfPasses) {
+  const auto model = Transformer::random(small_shape(), at::kFloat, 1);
+  model->to(tensor_device(emulated()));
+  const auto measured = [&](const DecodeCase& which) {
+    return measure_decode(emulated(), *model, which, /*context=*/20, /*passes=*/4, 1e9);
+  };
+  const DecodeCase plain{"small", 4}, mixed{"small", 4, 0, true, 0.95f, true};
+  EXPECT_EQ(mixed.contexts(20), (std::vector<int64_t>{5, 15, 25, 35}));
+  const Json a = measured(plain), b = measured(mixed);
+  EXPECT_EQ(a["mean_context"], b["mean_context"]);
+  EXPECT_EQ(a["gb_per_pass"], b["gb_per_pass"]);
+  EXPECT_DOUBLE_EQ(price("mixed", b, a)["ratio"].get<double>(),
+                   b["ms_per_pass"].get<double>() / a["ms_per_pass"].get<double>());
+  DecodeCase one_long = plain;
+  one_long.long_context = 220;
+  const Json c = measured(one_long);
+  const Json long_price = price_of_long(c, a, /*bandwidth=*/1e9);
+  EXPECT_NEAR(long_price["copy_ms"].get<double>() * 1e6, 200 * 2 * 2 * 16 * 4, 1e-6);
+  EXPECT_EQ(long_price["ok"].get<bool>(), long_price["ratio"].get<double>() <= 1.3);
+}
+
 TEST(GpuCheck, DirectoriesOpenOnBothDevices) {
   const Json got = check_directory(emulated(), test::fixture("tiny_llama").string());
   EXPECT_TRUE(got["ok"].get<bool>());
