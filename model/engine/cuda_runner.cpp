@@ -10,6 +10,7 @@
 #include "model/engine/block_pool.h"
 #include "model/engine/logprobs.h"
 #include "model/ops/cuda/cuda_ops.h"
+#include "model/ops/cuda/flash_attention.h"
 #include "model/ops/one_order.h"
 
 namespace weft {

@@ -75,6 +75,16 @@ at::Tensor DeviceOps::token_logprobs(const at::Tensor&, const at::Tensor&) const
   refuse("token_logprobs");
 }
 
+LossRows DeviceOps::loss_rows(const at::Tensor&, const at::Tensor&, double) const {
+  refuse("loss_rows");
+}
+
+at::Tensor DeviceOps::logit_gradient(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                                     const at::Tensor&, double, at::ScalarType,
+                                     const at::Tensor&) const {
+  refuse("logit_gradient");
+}
+
 const DeviceOps& forms_for(at::Device device) {
   if (device.is_cpu()) return cpu_forms();
   const DeviceOps* forms = entry(device.type());

@@ -24,7 +24,13 @@ using PackedPlanPtr = c10::intrusive_ptr<PackedPlan>;
 struct RotaryAttentionResult {
   at::Tensor out;      ///< [T, heads dim]
   at::Tensor rotated;  ///< qkv with queries and keys rotated
-  at::Tensor lse;      ///< [T, heads] f32
+  at::Tensor lse;      ///< f32, one number of each row and head, laid out as the device likes
+};
+
+/// Of rows of logits.
+struct LossRows {
+  at::Tensor lse;   ///< [n] f32, log sum exp(logits / temperature)
+  at::Tensor logp;  ///< [n] f32, nats, of the targets
 };
 
 /// The operations in the form of one kind of device. Contracts are those of ops.h; none records a
@@ -66,6 +72,12 @@ class DeviceOps {
                                                const kernels::HeadShape& shape) const;
 
   virtual at::Tensor token_logprobs(const at::Tensor& logits, const at::Tensor& targets) const;
+  virtual LossRows loss_rows(const at::Tensor& logits, const at::Tensor& targets,
+                             double temperature) const;
+  virtual at::Tensor logit_gradient(const at::Tensor& logits, const at::Tensor& targets,
+                                    const at::Tensor& lse, const at::Tensor& coefficients,
+                                    double temperature, at::ScalarType dtype,
+                                    const at::Tensor& entropy) const;
 
  protected:
   [[noreturn]] void refuse(const char* operation) const;

@@ -98,4 +98,16 @@ at::Tensor token_logprobs(const at::Tensor& logits, const at::Tensor& targets) {
   return forms("token_logprobs", logits, {&targets}).token_logprobs(logits, targets);
 }
 
+LossRows loss_rows(const at::Tensor& logits, const at::Tensor& targets, double temperature) {
+  WEFT_ASSERT(temperature > 0);
+  return forms("loss_rows", logits, {&targets}).loss_rows(logits, targets, temperature);
+}
+
+at::Tensor logit_gradient(const at::Tensor& logits, const at::Tensor& targets,
+                          const at::Tensor& lse, const at::Tensor& coefficients, double temperature,
+                          at::ScalarType dtype, const at::Tensor& entropy) {
+  return forms("logit_gradient", logits, {&targets, &lse, &coefficients, &entropy})
+      .logit_gradient(logits, targets, lse, coefficients, temperature, dtype, entropy);
+}
+
 }  // namespace weft::ops

@@ -59,4 +59,16 @@ at::Tensor rotary_attention(const at::Tensor& qkv, const PackedPlanPtr& plan,
 /// log softmax(logits [n, V] f32) at `targets` [n] int64: [n] f32, nats. Records no gradient.
 at::Tensor token_logprobs(const at::Tensor& logits, const at::Tensor& targets);
 
+/// Log sums and log probabilities of `targets` [n] int64 under softmax(logits / temperature),
+/// logits [n, V] f32. On the CPU with the bits that the sampler gives. Records no gradient.
+LossRows loss_rows(const at::Tensor& logits, const at::Tensor& targets, double temperature);
+
+/// d(loss) / d(logits), [n, V] of `dtype`, of a loss with the constant d(loss) / d(logp) =
+/// `coefficients` [n] f32: coefficient (onehot(target) - softmax) / temperature. `lse` is that of
+/// loss_rows. The entropy of each row, in nats, is written to `entropy` [n] f32 where that is
+/// given. May overwrite the logits. Records no gradient.
+at::Tensor logit_gradient(const at::Tensor& logits, const at::Tensor& targets,
+                          const at::Tensor& lse, const at::Tensor& coefficients, double temperature,
+                          at::ScalarType dtype, const at::Tensor& entropy = {});
+
 }  // namespace weft::ops

@@ -22,7 +22,7 @@ int32_t slot(const PagedSpan& span, int64_t t) {
 HostPagedInputs::HostPagedInputs(const std::vector<PagedSpan>& spans, int64_t num_rows,
                                  PagedReads reads)
     : rows(num_rows) {
-  const bool with_context = reads != PagedReads::kItems;
+  const bool with_context = reads == PagedReads::kContext;
   if (with_context) row_ends = context_ends = {0};
   for (const PagedSpan& span : spans) {
     const int64_t end = span.start + span.num_tokens;
@@ -44,7 +44,7 @@ HostPagedInputs::HostPagedInputs(const std::vector<PagedSpan>& spans, int64_t nu
   WEFT_ASSERT(std::ssize(positions) <= rows);
   slots.resize(rows, -1);
   for (auto* array : {&positions, &first_block, &lengths}) array->resize(rows, 0);
-  if (reads != PagedReads::kContext) attention = plan_attention(lengths);
+  if (!with_context) attention = plan_attention(lengths);
   attention.first_slot.resize(rows + 1, 0);
   max_items = std::ssize(attention.items);
   for (int32_t& first : first_block) first += static_cast<int32_t>(max_items * kItemWords);

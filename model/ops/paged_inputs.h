@@ -13,7 +13,7 @@
 namespace weft::ops {
 
 /// Which attention's inputs a pass has.
-enum class PagedReads { kItems, kContext, kBoth };
+enum class PagedReads { kItems, kContext };
 
 /// A pass as the host writes it; names as in cuda_library.h.
 struct HostPagedInputs {

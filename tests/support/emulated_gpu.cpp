@@ -7,8 +7,10 @@
 #include <type_traits>
 
 #include "model/ops/cuda/attention_tile_body.h"
+#include "model/ops/cuda/packed_attention_bodies.h"
 #include "model/ops/cuda/row_bodies.h"
 #include "model/ops/cuda/sample_body.h"
+#include "model/ops/cuda/training_bodies.h"
 #include "tests/support/fake_device/fake_device.h"
 #include "tests/support/fake_device/fake_gpu.h"
 #include "tests/support/fiber_block.h"
@@ -106,8 +108,77 @@ void run_body(const SampleRows& a) {
   block().run({a.rows, 1, 1}, kSampleShared, [&](FiberBlock& b) { sample_body(b, on_host); });
 }
 
+void run_body(const RmsNormBackward& a) {
+  with_type(a.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    block().run({a.rows, 1, 1}, kTrainingShared,
+                [&](FiberBlock& b) { rms_norm_backward_body<T>(b, a); });
+    if (!a.g_weight) return;
+    block().run({(a.dim + block().size() - 1) / block().size(), kNormShares, 1}, 0,
+                [&](FiberBlock& b) { norm_weight_gradient_body<T>(b, a); });
+  });
+}
+
+void run_body(const SiluMulBackward& a) {
+  with_type(a.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    const int64_t share = block().size() * Pack<T>::kSize;
+    block().run({a.rows, (a.dim + share - 1) / share, 1}, 0,
+                [&](FiberBlock& b) { silu_mul_backward_body<T>(b, a); });
+  });
+}
+
+void run_body(const RotateRows& a) {
+  with_type(a.dtype, [&](auto tag) {
+    block().run({a.rows, 1, 1}, 0, [&](FiberBlock& b) { rotate_rows_body<decltype(tag)>(b, a); });
+  });
+}
+
+void run_body(const PackedAttention& a) {
+  with_type(a.dtype, [&](auto tag) {
+    block().run({a.rows, a.heads, 1}, packed_attention_shared(a),
+                [&](FiberBlock& b) { packed_attention_body<decltype(tag)>(b, a); });
+  });
+}
+
+void run_body(const PackedAttentionBackward& a) {
+  const int64_t rows = a.forward.rows, shared = packed_attention_shared(a.forward);
+  with_type(a.forward.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    block().run({rows, a.forward.heads, 1}, shared,
+                [&](FiberBlock& b) { packed_query_gradient_body<T>(b, a); });
+    block().run({rows, a.forward.kv_heads, 1}, shared,
+                [&](FiberBlock& b) { packed_key_gradient_body<T>(b, a); });
+  });
+}
+
+void run_body(const LossRows& a) {
+  block().run({a.rows, 1, 1}, kTrainingShared, [&](FiberBlock& b) { loss_rows_body(b, a); });
+}
+
+void run_body(const LogitGradient& a) {
+  with_type(a.dtype, [&](auto tag) {
+    block().run({a.rows, 1, 1}, kTrainingShared,
+                [&](FiberBlock& b) { logit_gradient_body<decltype(tag)>(b, a); });
+  });
+}
+
 template <class Args>
 constexpr const char* kKernelName = nullptr;
+template <>
+constexpr const char* kKernelName<RmsNormBackward> = "rms_norm_backward";
+template <>
+constexpr const char* kKernelName<SiluMulBackward> = "silu_mul_backward";
+template <>
+constexpr const char* kKernelName<RotateRows> = "rotate_rows";
+template <>
+constexpr const char* kKernelName<PackedAttention> = "packed_attention";
+template <>
+constexpr const char* kKernelName<PackedAttentionBackward> = "packed_attention_backward";
+template <>
+constexpr const char* kKernelName<LossRows> = "loss_rows";
+template <>
+constexpr const char* kKernelName<LogitGradient> = "logit_gradient";
 template <>
 constexpr const char* kKernelName<AddRmsNorm> = "add_rms_norm";
 template <>
@@ -221,7 +292,9 @@ int32_t memory(int32_t, int64_t* free_bytes, int64_t* total_bytes) {
 const cuda::Library& emulated_gpu() {
   static const Library library = {
       {launch<AddRmsNorm>, launch<RopeStore>, launch<PagedAttention>, launch<GatherKv>,
-       launch<SiluMul>, launch<SampleRows>},
+       launch<SiluMul>, launch<SampleRows>, launch<RmsNormBackward>, launch<SiluMulBackward>,
+       launch<RotateRows>, launch<PackedAttention>, launch<PackedAttentionBackward>,
+       launch<LossRows>, launch<LogitGradient>},
       {use_device, stream, synchronize, settle, memory, pin, [](void* data) { gpu().unpin(data); },
        copy, capture, replay, [](void* graph) { delete static_cast<Recorded*>(graph); }},
       [](int32_t) { return failure().c_str(); },

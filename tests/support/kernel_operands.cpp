@@ -66,7 +66,7 @@ std::vector<fake::Access> take_operands(AddRmsNorm& a) {
   } else {
     of.reads(a.x, size);
   }
-  return of.reads(a.weight, a.dim).writes(a.y, size).all();
+  return of.reads(a.weight, a.dim).writes(a.y, size).writes(a.rstd, a.rows).all();
 }
 
 std::vector<fake::Access> take_operands(RopeStore& a) {
@@ -113,6 +113,93 @@ std::vector<fake::Access> take_operands(SiluMul& a) {
 
 std::vector<fake::Access> take_operands(SampleRows& a) {
   return Operands().reads(a.args, a.rows).writes(a.results, a.rows).all();
+}
+
+std::vector<fake::Access> take_operands(RmsNormBackward& a) {
+  const int64_t size = a.rows * a.dim;
+  return Operands(a.dtype)
+      .reads(a.g_y, size)
+      .reads(a.x, size)
+      .reads(a.weight, a.dim)
+      .reads(a.rstd, a.rows)
+      .writes(a.g_x, size)
+      .writes(a.g_weight, kNormShares * a.dim)
+      .all();
+}
+
+std::vector<fake::Access> take_operands(SiluMulBackward& a) {
+  const int64_t size = a.rows * a.dim;
+  return Operands(a.dtype)
+      .reads(a.g_y, size)
+      .reads(a.gate_up, 2 * size)
+      .writes(a.g_gate_up, 2 * size)
+      .all();
+}
+
+std::vector<fake::Access> take_operands(RotateRows& a) {
+  return Operands(a.dtype)
+      .writes(a.x, a.rows * a.row_size)
+      .reads(a.rope_table)
+      .reads(a.positions, a.rows)
+      .all();
+}
+
+namespace {
+
+void add_forward(Operands& of, PackedAttention& a, bool backward) {
+  const int64_t width = a.heads * a.head_dim;
+  of.reads(a.qkv, a.rows * (width + 2 * a.kv_heads * a.head_dim))
+      .reads(a.sees.first, a.rows)
+      .reads(a.sees.prompt_first, a.rows)
+      .reads(a.sees.prompt_last, a.rows)
+      .reads(a.sees.last, a.rows)
+      .reads(a.sees.readers_first, a.rows)
+      .reads(a.sees.readers_last, a.rows)
+      .reads(a.sees.readers);
+  if (backward) {
+    of.reads(a.out, a.rows * width).reads(a.lse, a.rows * a.heads);
+  } else {
+    of.writes(a.out, a.rows * width).writes(a.lse, a.rows * a.heads);
+  }
+}
+
+}  // namespace
+
+std::vector<fake::Access> take_operands(PackedAttention& a) {
+  Operands of(a.dtype);
+  add_forward(of, a, false);
+  return of.all();
+}
+
+std::vector<fake::Access> take_operands(PackedAttentionBackward& a) {
+  PackedAttention& f = a.forward;
+  const int64_t width = f.heads * f.head_dim;
+  Operands of(f.dtype);
+  add_forward(of, f, true);
+  return of.reads(a.g_out, f.rows * width)
+      .writes(a.delta, f.rows * f.heads)
+      .writes(a.g_qkv, f.rows * (width + 2 * f.kv_heads * f.head_dim))
+      .all();
+}
+
+std::vector<fake::Access> take_operands(LossRows& a) {
+  return Operands()
+      .reads(a.logits, a.rows * a.size)
+      .reads(a.targets, a.rows)
+      .writes(a.lse, a.rows)
+      .writes(a.logp, a.rows)
+      .all();
+}
+
+std::vector<fake::Access> take_operands(LogitGradient& a) {
+  return Operands(a.dtype)
+      .reads(a.logits, a.rows * a.size)
+      .reads(a.targets, a.rows)
+      .reads(a.lse, a.rows)
+      .reads(a.coefficients, a.rows)
+      .writes(a.gradient, a.rows * a.size)
+      .writes(a.entropy, a.rows)
+      .all();
 }
 
 }  // namespace weft::test

@@ -19,5 +19,12 @@ std::vector<fake::Access> take_operands(cuda::PagedAttention& a);
 std::vector<fake::Access> take_operands(cuda::GatherKv& a);
 std::vector<fake::Access> take_operands(cuda::SiluMul& a);
 std::vector<fake::Access> take_operands(cuda::SampleRows& a);
+std::vector<fake::Access> take_operands(cuda::RmsNormBackward& a);
+std::vector<fake::Access> take_operands(cuda::SiluMulBackward& a);
+std::vector<fake::Access> take_operands(cuda::RotateRows& a);
+std::vector<fake::Access> take_operands(cuda::PackedAttention& a);
+std::vector<fake::Access> take_operands(cuda::PackedAttentionBackward& a);
+std::vector<fake::Access> take_operands(cuda::LossRows& a);
+std::vector<fake::Access> take_operands(cuda::LogitGradient& a);
 
 }  // namespace weft::test

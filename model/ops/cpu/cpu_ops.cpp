@@ -78,6 +78,49 @@ class CpuOps : public DeviceOps {
     return result;
   }
 
+  LossRows loss_rows(const at::Tensor& logits, const at::Tensor& targets,
+                     double temperature) const override {
+    const int64_t rows = logits.size(0), size = logits.size(1);
+    const LossRows result = {at::empty({rows}, logits.options()),
+                             at::empty({rows}, logits.options())};
+    const float* logit = kernels::data<float>(logits);
+    const int64_t* target = kernels::data<int64_t>(targets);
+    float *lse = kernels::data<float>(result.lse), *logp = kernels::data<float>(result.logp);
+    kernels::parallel_ranges(rows, 1, [&](int64_t b, int64_t e) {
+      for (int64_t r = b; r < e; ++r) {
+        const kernels::TokenLogprob token = kernels::kernel_table().logprob(
+            logit + r * size, size, target[r], static_cast<float>(temperature));
+        lse[r] = token.lse;
+        logp[r] = token.logprob;
+      }
+    });
+    return result;
+  }
+
+  // ATen's exp would not do: two threads in its first call, of MKL, can give other bits.
+  at::Tensor logit_gradient(const at::Tensor& logits, const at::Tensor& targets,
+                            const at::Tensor& lse, const at::Tensor& coefficients,
+                            double temperature, at::ScalarType dtype,
+                            const at::Tensor& entropy) const override {
+    const double inverse = 1 / temperature;
+    if (inverse != 1) logits.mul_(inverse);
+    const int64_t size = logits.size(1);
+    float* x = kernels::data<float>(logits);
+    const float *sums = kernels::data<float>(lse), *slopes = kernels::data<float>(coefficients);
+    const int64_t* target = kernels::data<int64_t>(targets);
+    float* out = entropy.defined() ? kernels::data<float>(entropy) : nullptr;
+    kernels::parallel_ranges(logits.size(0), 1, [&](int64_t b, int64_t e) {
+      for (int64_t r = b; r < e; ++r) {
+        float* row = x + r * size;
+        const float slope = static_cast<float>(slopes[r] * inverse);
+        const float h = kernels::kernel_table().scaled_softmax(row, size, sums[r], -slope);
+        row[target[r]] += slope;
+        if (out) out[r] = h;
+      }
+    });
+    return logits.to(dtype);
+  }
+
  private:
   static kernels::PackedLayout layout(const PackedPlan& plan) {
     return {plan.batch.cu_seqlens, plan.batch.prefix};

@@ -27,7 +27,22 @@ struct AddRmsNorm {
   int64_t rows, dim;
   float eps;
   Dtype dtype;
+  float* rstd;  ///< [rows] gets 1 / rms, or null
 };
+
+/// Gradients of y = x / rms(x) * weight: g_x [rows, dim], and unless null the weight's in
+/// kNormShares sums over rows that lie side by side, which are to be added.
+struct RmsNormBackward {
+  const void* g_y;  ///< [rows, dim]
+  const void* x;
+  const void* weight;
+  const float* rstd;  ///< [rows]
+  void* g_x;
+  float* g_weight;  ///< [kNormShares, dim] or null
+  int64_t rows, dim;
+  Dtype dtype;
+};
+constexpr int kNormShares = 64;
 
 /// Of each row of qkv [rows, (heads + 2 kv_heads) head_dim]: norms the query and key heads where
 /// the weights are given, rotates them, leaves the queries in place and writes keys and values to
@@ -93,6 +108,84 @@ struct SiluMul {
   Dtype dtype;
 };
 
+/// g_gate_up [rows, 2 dim] of g_y [rows, dim], both contiguous.
+struct SiluMulBackward {
+  const void* g_y;
+  const void* gate_up;  ///< [rows, 2 dim]
+  void* g_gate_up;
+  int64_t rows, dim;
+  Dtype dtype;
+};
+
+/// Rotates the first `heads` heads of each row of x [rows, row_size] in place, by the angles of its
+/// position or, backward, by their negatives.
+struct RotateRows {
+  void* x;
+  const float* rope_table;   ///< [positions, 2, head_dim / 2]
+  const int32_t* positions;  ///< [rows]
+  int64_t rows, row_size, heads, head_dim;
+  float sign;  ///< 1 or -1
+  Dtype dtype;
+};
+
+/// Which rows of a packed batch see which: row r the rows [prompt_first[r], prompt_last[r]) of the
+/// prompt that its sequence shares, none where they are equal, and then [first[r], r].
+struct PackedRows {
+  const int32_t* first;  ///< [rows]
+  const int32_t* prompt_first;
+  const int32_t* prompt_last;
+  /// Row r is seen by [r, last[r]) and by the ranges [2 i], [2 i + 1] of `readers` with i in
+  /// [readers_first[r], readers_last[r]): the sequences that share it as their prompt.
+  const int32_t* last;  ///< [rows]
+  const int32_t* readers_first;
+  const int32_t* readers_last;
+  const int32_t* readers;
+};
+
+/// Softmax attention inside the sequences of a packed batch.
+struct PackedAttention {
+  const void* qkv;  ///< [rows, (heads + 2 kv_heads) head_dim], queries and keys rotated
+  PackedRows sees;
+  void* out;   ///< [rows, heads head_dim]
+  float* lse;  ///< [rows, heads] log of the sum of exp(scores)
+  int64_t rows, heads, kv_heads, head_dim;
+  float scale;
+  Dtype dtype;
+};
+
+/// Its gradient g_qkv [rows, (heads + 2 kv_heads) head_dim].
+struct PackedAttentionBackward {
+  PackedAttention forward;
+  const void* g_out;  ///< [rows, heads head_dim]
+  float* delta;       ///< [rows, heads], of the kernels' own
+  void* g_qkv;
+};
+
+/// Of each row of logits [rows, size] over the temperature: log sum exp, and the log probability of
+/// its target.
+struct LossRows {
+  const float* logits;
+  const int64_t* targets;  ///< [rows]
+  float* lse;              ///< [rows]
+  float* logp;             ///< [rows]
+  int64_t rows, size;
+  float inverse_temperature;
+};
+
+/// d(loss) / d(logits) of a loss with d(loss) / d(logp) = coefficients [rows]: coefficient (onehot
+/// - softmax) / temperature, rounded to the dtype; and each row's entropy in nats.
+struct LogitGradient {
+  const float* logits;
+  const int64_t* targets;
+  const float* lse;           ///< [rows] of LossRows
+  const float* coefficients;  ///< [rows]
+  void* gradient;             ///< [rows, size]
+  float* entropy;             ///< [rows] or null
+  int64_t rows, size;
+  float inverse_temperature;
+  Dtype dtype;  ///< of the gradient
+};
+
 /// Draws from each row as kernels::KernelTable::sample does. The arguments and results lie on the
 /// device, and so do the logits that the arguments point to, fewer than 2^30 of a row.
 struct SampleRows {
@@ -102,7 +195,7 @@ struct SampleRows {
 };
 
 /// Launches on `stream`, a cudaStream_t. head_dim is even; dim of SiluMul and AddRmsNorm, and
-/// head_dim, are multiples of 16 / (bytes of an element).
+/// head_dim, are multiples of 16 / (bytes of an element). The last ones are for training.
 struct Kernels {
   int32_t (*add_rms_norm)(const AddRmsNorm&, void* stream);
   int32_t (*rope_store)(const RopeStore&, void* stream);
@@ -110,6 +203,13 @@ struct Kernels {
   int32_t (*gather_kv)(const GatherKv&, void* stream);
   int32_t (*silu_mul)(const SiluMul&, void* stream);
   int32_t (*sample)(const SampleRows&, void* stream);
+  int32_t (*rms_norm_backward)(const RmsNormBackward&, void* stream);
+  int32_t (*silu_mul_backward)(const SiluMulBackward&, void* stream);
+  int32_t (*rotate_rows)(const RotateRows&, void* stream);
+  int32_t (*packed_attention)(const PackedAttention&, void* stream);
+  int32_t (*packed_attention_backward)(const PackedAttentionBackward&, void* stream);
+  int32_t (*loss_rows)(const LossRows&, void* stream);
+  int32_t (*logit_gradient)(const LogitGradient&, void* stream);
 };
 
 /// What a graph records: called once while CUDA captures the stream.

@@ -18,14 +18,15 @@
 
 #include "base/error.h"
 #include "model/ops/cuda/device_context.h"
+#include "model/ops/cuda/flash_attention.h"
+#include "model/ops/cuda/packed_plan.h"
 #include "model/ops/one_order.h"
 #include "model/ops/tensor_device.h"
 
 namespace weft::ops {
 namespace {
 
-constexpr int64_t kFlashDims = 256;  // most that LibTorch's flash attention takes
-constexpr int64_t kPanelRows = 64;   // one tile of rows to every kernel that LibTorch may choose
+constexpr int64_t kPanelRows = 64;  // one tile of rows to every kernel that LibTorch may choose
 
 void* pointer_or_null(const at::Tensor& t) { return t.defined() ? t.data_ptr() : nullptr; }
 
@@ -62,16 +63,6 @@ at::Tensor in_panels(const at::Tensor& x, Product&& product) {
   return (panels.size() == 1 ? panels[0] : at::cat(panels)).narrow(0, 0, x.size(0));
 }
 
-// Sequences in blocks of a cache that holds one layer at a time.
-class CudaPackedPlan : public PackedPlan {
- public:
-  using PackedPlan::PackedPlan;
-  int64_t num_blocks = 0;
-  at::Tensor storage;
-  PagedInputs inputs;
-  mutable at::Tensor cache;  // made by the first layer
-};
-
 class CudaOps : public DeviceOps {
  public:
   explicit CudaOps(const ComputeDevice& device) : context_(device) {}
@@ -103,11 +94,25 @@ class CudaOps : public DeviceOps {
                         const at::Tensor& out) const override;
   at::Tensor add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w,
                           double eps, const at::Tensor& rstd) const override;
+  std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& gy, const at::Tensor& x,
+                                                      const at::Tensor& w, const at::Tensor& rstd,
+                                                      bool want_gw) const override;
   at::Tensor silu_mul(const at::Tensor& gate_up) const override;
+  at::Tensor silu_mul_backward(const at::Tensor& gy, const at::Tensor& gate_up) const override;
   PackedPlanPtr plan_packed(const PackedBatch& batch, at::Device device) const override;
   RotaryAttentionResult rotary_attention(const at::Tensor& qkv, const PackedPlan& plan,
                                          const at::Tensor& rope_table,
                                          const kernels::HeadShape& shape) const override;
+  at::Tensor rotary_attention_backward(const at::Tensor& g_out,
+                                       const RotaryAttentionResult& forward, const PackedPlan& plan,
+                                       const at::Tensor& rope_table,
+                                       const kernels::HeadShape& shape) const override;
+  LossRows loss_rows(const at::Tensor& logits, const at::Tensor& targets,
+                     double temperature) const override;
+  at::Tensor logit_gradient(const at::Tensor& logits, const at::Tensor& targets,
+                            const at::Tensor& lse, const at::Tensor& coefficients,
+                            double temperature, at::ScalarType dtype,
+                            const at::Tensor& entropy) const override;
   at::Tensor token_logprobs(const at::Tensor& logits, const at::Tensor& targets) const override {
     return at::log_softmax(logits, 1).gather(1, targets.unsqueeze(1)).squeeze(1);
   }
@@ -118,6 +123,12 @@ class CudaOps : public DeviceOps {
                              const at::Tensor& cache, const kernels::HeadShape& shape) const;
 
  private:
+  void rotate(const at::Tensor& qkv, const CudaPackedPlan& plan, const at::Tensor& rope_table,
+              const kernels::HeadShape& shape, float sign) const;
+  cuda::PackedAttention packed_arguments(const RotaryAttentionResult& result,
+                                         const CudaPackedPlan& plan,
+                                         const kernels::HeadShape& shape) const;
+
   DeviceContext context_;
 };
 
@@ -138,14 +149,14 @@ at::Tensor CudaOps::linear_f32(const at::Tensor& x, const at::Tensor& w,
 
 at::Tensor CudaOps::add_rms_norm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& w,
                                  double eps, const at::Tensor& rstd) const {
-  if (rstd.defined()) refuse("rms_norm with a gradient");
   require_whole_packs("add_rms_norm", x, x.size(1));
   const at::Tensor y = at::empty_like(x);
-  context_.check(context_.kernels().add_rms_norm(
-                     {x.data_ptr(), pointer_or_null(delta), w.data_ptr(), y.data_ptr(), x.size(0),
-                      x.size(1), static_cast<float>(eps), dtype_of(x)},
-                     context_.stream()),
-                 "add_rms_norm");
+  context_.check(
+      context_.kernels().add_rms_norm(
+          {x.data_ptr(), pointer_or_null(delta), w.data_ptr(), y.data_ptr(), x.size(0), x.size(1),
+           static_cast<float>(eps), dtype_of(x), rstd.defined() ? rstd.data_ptr<float>() : nullptr},
+          context_.stream()),
+      "add_rms_norm");
   return y;
 }
 
@@ -160,43 +171,137 @@ at::Tensor CudaOps::silu_mul(const at::Tensor& gate_up) const {
   return y;
 }
 
+std::pair<at::Tensor, at::Tensor> CudaOps::rms_norm_backward(const at::Tensor& gy,
+                                                             const at::Tensor& x,
+                                                             const at::Tensor& w,
+                                                             const at::Tensor& rstd,
+                                                             bool want_gw) const {
+  require_whole_packs("rms_norm", x, x.size(1));
+  const at::Tensor gx = at::empty_like(x);
+  at::Tensor gw;
+  if (want_gw) {
+    gw = at::empty({cuda::kNormShares, x.size(1)}, x.options().dtype(at::kFloat));
+  }
+  context_.check(context_.kernels().rms_norm_backward(
+                     {gy.const_data_ptr(), x.const_data_ptr(), w.const_data_ptr(),
+                      rstd.const_data_ptr<float>(), gx.data_ptr(),
+                      want_gw ? gw.data_ptr<float>() : nullptr, x.size(0), x.size(1), dtype_of(x)},
+                     context_.stream()),
+                 "rms_norm_backward");
+  return {gx, want_gw ? gw.sum(0).to(w.scalar_type()) : gw};
+}
+
+at::Tensor CudaOps::silu_mul_backward(const at::Tensor& gy, const at::Tensor& gate_up) const {
+  require_whole_packs("silu_mul", gate_up, gy.size(1));
+  const at::Tensor g = at::empty_like(gate_up);
+  context_.check(
+      context_.kernels().silu_mul_backward({gy.const_data_ptr(), gate_up.const_data_ptr(),
+                                            g.data_ptr(), gy.size(0), gy.size(1), dtype_of(g)},
+                                           context_.stream()),
+      "silu_mul_backward");
+  return g;
+}
+
 PackedPlanPtr CudaOps::plan_packed(const PackedBatch& batch, at::Device device) const {
-  auto plan = c10::make_intrusive<CudaPackedPlan>(batch);
-  std::vector<kernels::PagedSpan> spans;
-  std::vector<int32_t> blocks;
-  for (int64_t s = 0; s < batch.num_sequences(); ++s) {
-    if (batch.prefix[s] >= 0) refuse("rotary_attention of shared prompts");
-    const int64_t length = batch.cu_seqlens[s + 1] - batch.cu_seqlens[s];
-    const int64_t count = (length + kernels::kBlockTokens - 1) / kernels::kBlockTokens;
-    plan->num_blocks += count;
-  }
-  for (int64_t b = 0; b < plan->num_blocks; ++b) blocks.push_back(static_cast<int32_t>(b));
-  const int32_t* next = blocks.data();
-  for (int64_t s = 0; s < batch.num_sequences(); ++s) {
-    const int64_t length = batch.cu_seqlens[s + 1] - batch.cu_seqlens[s];
-    spans.push_back({batch.cu_seqlens[s], length, 0, next});
-    next += (length + kernels::kBlockTokens - 1) / kernels::kBlockTokens;
-  }
-  const HostPagedInputs host(spans, batch.num_tokens(), PagedReads::kBoth);
-  const std::vector<int32_t> packed = host.packed();
-  at::Tensor staged = at::empty({std::ssize(packed)}, at::kInt);
-  std::copy(packed.begin(), packed.end(), staged.data_ptr<int32_t>());
-  plan->storage = staged.to(device);
-  plan->inputs = PagedInputs(host, plan->storage);
-  return plan;
+  return c10::make_intrusive<CudaPackedPlan>(batch, device);
+}
+
+// Queries and keys of every row, by its position's angles or their negatives.
+void CudaOps::rotate(const at::Tensor& qkv, const CudaPackedPlan& plan,
+                     const at::Tensor& rope_table, const kernels::HeadShape& shape,
+                     float sign) const {
+  context_.check(
+      context_.kernels().rotate_rows(
+          {qkv.data_ptr(), rope_table.const_data_ptr<float>(), plan.positions, qkv.size(0),
+           shape.row_size(), shape.heads + shape.kv_heads, shape.dim, sign, dtype_of(qkv)},
+          context_.stream()),
+      "rotate_rows");
+}
+
+cuda::PackedAttention CudaOps::packed_arguments(const RotaryAttentionResult& result,
+                                                const CudaPackedPlan& plan,
+                                                const kernels::HeadShape& shape) const {
+  return {result.rotated.const_data_ptr(),
+          plan.sees,
+          result.out.data_ptr(),
+          result.lse.data_ptr<float>(),
+          result.rotated.size(0),
+          shape.heads,
+          shape.kv_heads,
+          shape.dim,
+          shape.scale(),
+          dtype_of(result.rotated)};
 }
 
 RotaryAttentionResult CudaOps::rotary_attention(const at::Tensor& qkv, const PackedPlan& plan,
                                                 const at::Tensor& rope_table,
                                                 const kernels::HeadShape& shape) const {
   const auto& own = static_cast<const CudaPackedPlan&>(plan);
-  if (!own.cache.defined()) {
-    own.cache = at::zeros({own.num_blocks, shape.kv_heads, shape.block_size()}, qkv.options());
-  }
   const at::Tensor rotated = qkv.clone();
-  return {rotary_paged_attention(rotated, {{}, {}, 0}, rope_table, own.inputs, own.cache, shape),
-          {},
-          {}};
+  rotate(rotated, own, rope_table, shape, 1);
+  if (!OneOrder::on() && takes_flash_attention(qkv.scalar_type(), shape.dim)) {
+    const FlashResult result = packed_flash_attention(rotated, own, shape);
+    return {result.out, rotated, result.lse};
+  }
+  const RotaryAttentionResult result = {
+      at::empty({qkv.size(0), shape.heads * shape.dim}, qkv.options()), rotated,
+      at::empty({qkv.size(0) * shape.heads}, qkv.options().dtype(at::kFloat))};
+  context_.check(
+      context_.kernels().packed_attention(packed_arguments(result, own, shape), context_.stream()),
+      "packed_attention");
+  return result;
+}
+
+at::Tensor CudaOps::rotary_attention_backward(const at::Tensor& g_out,
+                                              const RotaryAttentionResult& forward,
+                                              const PackedPlan& plan, const at::Tensor& rope_table,
+                                              const kernels::HeadShape& shape) const {
+  const auto& own = static_cast<const CudaPackedPlan&>(plan);
+  const at::Tensor& qkv = forward.rotated;
+  at::Tensor g_qkv;
+  const bool flash = forward.lse.dim() == 2;  // autograd calls from a thread of its own
+  if (flash) {
+    g_qkv = packed_flash_attention_backward(g_out, qkv, {forward.out, forward.lse}, own, shape);
+  } else {
+    g_qkv = at::empty_like(qkv);
+    const at::Tensor delta = at::empty_like(forward.lse);
+    context_.check(context_.kernels().packed_attention_backward(
+                       {packed_arguments(forward, own, shape), g_out.const_data_ptr(),
+                        delta.data_ptr<float>(), g_qkv.data_ptr()},
+                       context_.stream()),
+                   "packed_attention_backward");
+  }
+  rotate(g_qkv, own, rope_table, shape, -1);
+  return g_qkv;
+}
+
+LossRows CudaOps::loss_rows(const at::Tensor& logits, const at::Tensor& targets,
+                            double temperature) const {
+  const LossRows rows = {at::empty({logits.size(0)}, logits.options()),
+                         at::empty({logits.size(0)}, logits.options())};
+  context_.check(context_.kernels().loss_rows(
+                     {logits.const_data_ptr<float>(), targets.const_data_ptr<int64_t>(),
+                      rows.lse.data_ptr<float>(), rows.logp.data_ptr<float>(), logits.size(0),
+                      logits.size(1), static_cast<float>(1 / temperature)},
+                     context_.stream()),
+                 "loss_rows");
+  return rows;
+}
+
+at::Tensor CudaOps::logit_gradient(const at::Tensor& logits, const at::Tensor& targets,
+                                   const at::Tensor& lse, const at::Tensor& coefficients,
+                                   double temperature, at::ScalarType dtype,
+                                   const at::Tensor& entropy) const {
+  const at::Tensor gradient = at::empty(logits.sizes(), logits.options().dtype(dtype));
+  context_.check(
+      context_.kernels().logit_gradient(
+          {logits.const_data_ptr<float>(), targets.const_data_ptr<int64_t>(),
+           lse.const_data_ptr<float>(), coefficients.const_data_ptr<float>(), gradient.data_ptr(),
+           entropy.defined() ? entropy.data_ptr<float>() : nullptr, logits.size(0), logits.size(1),
+           static_cast<float>(1 / temperature), dtype_of(gradient)},
+          context_.stream()),
+      "logit_gradient");
+  return gradient;
 }
 
 at::Tensor CudaOps::paged_attention(const at::Tensor& qkv, const PagedInputs& in,
@@ -258,10 +363,6 @@ void check_cuda_shape(int64_t hidden_size, int64_t intermediate_size, int64_t he
   require("hidden_size", hidden_size);
   require("intermediate_size", intermediate_size);
   require("head_dim", head_dim);
-}
-
-bool takes_flash_attention(at::ScalarType dtype, int64_t head_dim) {
-  return dtype == at::kBFloat16 && head_dim <= kFlashDims;
 }
 
 at::Tensor rotary_paged_attention(const at::Tensor& qkv, const HeadNorms& norms,

@@ -17,10 +17,6 @@ void install_cuda_forms(const ComputeDevice& device);
 /// Throws InputError for a model whose shapes the kernels do not take.
 void check_cuda_shape(int64_t hidden_size, int64_t intermediate_size, int64_t head_dim);
 
-/// Whether attention over spans of more than one token goes through LibTorch's flash attention, for
-/// which HostPagedInputs need their context.
-bool takes_flash_attention(at::ScalarType dtype, int64_t head_dim);
-
 /// Norms of heads [dim], undefined where there are none.
 struct HeadNorms {
   at::Tensor q, k;

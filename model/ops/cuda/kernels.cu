@@ -5,8 +5,10 @@
 #include "model/ops/cuda/attention_tile_body.h"
 #include "model/ops/cuda/kernels.h"
 #include "model/ops/cuda/launch_shapes.h"
+#include "model/ops/cuda/packed_attention_bodies.h"
 #include "model/ops/cuda/row_bodies.h"
 #include "model/ops/cuda/sample_body.h"
+#include "model/ops/cuda/training_bodies.h"
 
 namespace weft::cuda {
 namespace {
@@ -87,6 +89,62 @@ __global__ void __launch_bounds__(kAttendThreads) run_merge_parts(PagedAttention
 __global__ void __launch_bounds__(kSampleThreads, kSampleBlocks) run_sample(SampleRows a) {
   DeviceBlock block;
   sample_body(block, a);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kRowThreads) run_rms_norm_backward(RmsNormBackward a) {
+  DeviceBlock block;
+  rms_norm_backward_body<T>(block, a);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kRowThreads) run_norm_weight_gradient(RmsNormBackward a) {
+  DeviceBlock block;
+  norm_weight_gradient_body<T>(block, a);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kRowThreads) run_silu_mul_backward(SiluMulBackward a) {
+  DeviceBlock block;
+  silu_mul_backward_body<T>(block, a);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kRowThreads) run_rotate_rows(RotateRows a) {
+  DeviceBlock block;
+  rotate_rows_body<T>(block, a);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kAttendThreads, kAttendBlocks)
+    run_packed_attention(PackedAttention a) {
+  DeviceBlock block;
+  packed_attention_body<T>(block, a);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kAttendThreads, kAttendBlocks)
+    run_packed_query_gradient(PackedAttentionBackward a) {
+  DeviceBlock block;
+  packed_query_gradient_body<T>(block, a);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kAttendThreads, kAttendBlocks)
+    run_packed_key_gradient(PackedAttentionBackward a) {
+  DeviceBlock block;
+  packed_key_gradient_body<T>(block, a);
+}
+
+__global__ void __launch_bounds__(kLossThreads) run_loss_rows(LossRows a) {
+  DeviceBlock block;
+  loss_rows_body(block, a);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kLossThreads) run_logit_gradient(LogitGradient a) {
+  DeviceBlock block;
+  logit_gradient_body<T>(block, a);
 }
 
 // Calls f(float{}) or f(Bf16{}) by dtype.
@@ -182,10 +240,77 @@ int32_t sample(const SampleRows& a, void* stream) {
   return cudaGetLastError();
 }
 
+int32_t rms_norm_backward(const RmsNormBackward& a, void* stream) {
+  if (a.rows == 0) return cudaSuccess;
+  return with_type(a.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    const cudaStream_t on = to_stream(stream);
+    run_rms_norm_backward<T><<<grid(a.rows), kRowThreads, kTrainingShared, on>>>(a);
+    if (!a.g_weight) return;
+    const int64_t blocks = (a.dim + kRowThreads - 1) / kRowThreads;
+    run_norm_weight_gradient<T><<<grid(blocks, kNormShares), kRowThreads, 0, on>>>(a);
+  });
+}
+
+int32_t silu_mul_backward(const SiluMulBackward& a, void* stream) {
+  if (a.rows == 0) return cudaSuccess;
+  return with_type(a.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    const int64_t share = kRowThreads * Pack<T>::kSize;
+    run_silu_mul_backward<T>
+        <<<grid(a.rows, (a.dim + share - 1) / share), kRowThreads, 0, to_stream(stream)>>>(a);
+  });
+}
+
+int32_t rotate_rows(const RotateRows& a, void* stream) {
+  if (a.rows == 0) return cudaSuccess;
+  return with_type(a.dtype, [&](auto tag) {
+    run_rotate_rows<decltype(tag)><<<grid(a.rows), kRowThreads, 0, to_stream(stream)>>>(a);
+  });
+}
+
+int32_t packed_attention(const PackedAttention& a, void* stream) {
+  if (a.rows == 0) return cudaSuccess;
+  return with_type(a.dtype, [&](auto tag) {
+    run_packed_attention<decltype(tag)>
+        <<<grid(a.rows, a.heads), kAttendThreads, packed_attention_shared(a), to_stream(stream)>>>(
+            a);
+  });
+}
+
+int32_t packed_attention_backward(const PackedAttentionBackward& b, void* stream) {
+  const PackedAttention& a = b.forward;
+  if (a.rows == 0) return cudaSuccess;
+  return with_type(a.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    const cudaStream_t on = to_stream(stream);
+    const int64_t shared = packed_attention_shared(a);
+    run_packed_query_gradient<T><<<grid(a.rows, a.heads), kAttendThreads, shared, on>>>(b);
+    run_packed_key_gradient<T><<<grid(a.rows, a.kv_heads), kAttendThreads, shared, on>>>(b);
+  });
+}
+
+int32_t loss_rows(const LossRows& a, void* stream) {
+  if (a.rows == 0) return cudaSuccess;
+  run_loss_rows<<<grid(a.rows), kLossThreads, kTrainingShared, to_stream(stream)>>>(a);
+  return cudaGetLastError();
+}
+
+int32_t logit_gradient(const LogitGradient& a, void* stream) {
+  if (a.rows == 0) return cudaSuccess;
+  return with_type(a.dtype, [&](auto tag) {
+    run_logit_gradient<decltype(tag)>
+        <<<grid(a.rows), kLossThreads, kTrainingShared, to_stream(stream)>>>(a);
+  });
+}
+
 }  // namespace
 
 Kernels kernels() {
-  return {add_rms_norm, rope_store, paged_attention, gather_kv, silu_mul, sample};
+  return {add_rms_norm,  rope_store,       paged_attention,           gather_kv,
+          silu_mul,      sample,           rms_norm_backward,         silu_mul_backward,
+          rotate_rows,   packed_attention, packed_attention_backward, loss_rows,
+          logit_gradient};
 }
 
 }  // namespace weft::cuda

@@ -10,6 +10,7 @@ constexpr int kAttendThreads = 128;
 constexpr int kAttendBlocks = 4;
 constexpr int kTileThreads = 128;  ///< kTileWarps warps
 constexpr int kTileBlocks = 3;
+constexpr int kLossThreads = 512;
 constexpr int kSampleThreads = 512;
 constexpr int kSampleBlocks = 1;
 

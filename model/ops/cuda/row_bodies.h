@@ -32,6 +32,7 @@ WEFT_SIMT void add_rms_norm_body(Block& block, const AddRmsNorm& a) {
   }
   reduce_block(block, sum, block.template shared<float>(0), Add());
   const float inverse = 1.0f / sqrtf(sum[0] / static_cast<float>(a.dim) + a.eps);
+  if (a.rstd && block.thread() == 0) a.rstd[block.x()] = inverse;
   for (int64_t i = block.thread() * n; i < a.dim; i += block.size() * n) {
     Pack<T> v = load_pack(x + i);
     const Pack<T> w = load_pack(weight + i);

@@ -15,7 +15,7 @@
 #include "base/rng.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/ops/tensor_device.h"
-#include "tests/model/engine/gpu_under_test.h"
+#include "tests/support/gpu_under_test.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -23,10 +23,7 @@ namespace {
 
 constexpr float kTolerance = 2e-5f;
 
-const test::GpuUnderTest& gpu() {
-  static const test::GpuUnderTest found = test::gpu_under_test();
-  return found;
-}
+const test::GpuUnderTest& gpu() { return test::the_gpu(); }
 
 EngineOptions small_options() {
   EngineOptions options;
@@ -127,7 +124,8 @@ TEST_F(CudaRunner, ChunkedPrefillAndNoGraphsChangeNoCompletion) {
 // Alone and among others, its prompt in one chunk or in several, decoded or given.
 TEST_F(CudaRunner, InvariantGivesATextTheSameBitsInEveryCompany) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    const auto model = load_transformer(test::fixture("tiny_qwen2").string(), dtype);
+    const std::shared_ptr<Transformer> model =
+        load_transformer(test::fixture("tiny_qwen2").string(), dtype);
     std::vector<TextRequest> requests;
     for (uint64_t i = 0; i < 12; ++i) requests.push_back(request_of(random_ids(30 + i, i), i));
     std::vector<LogprobRequest> texts;

@@ -93,9 +93,9 @@ TEST_P(GpuKernels, NormsRowsAsTheCpuDoes) {
       const at::Tensor change = with_delta ? delta : at::Tensor();
       const at::Tensor mine = on_gpu(x), theirs = x.clone(), y = at::empty_like(mine);
       const at::Tensor added = on_gpu(change), weight = on_gpu(w);
-      expect_launched(gpu().add_rms_norm(
-          {pointer(mine), pointer(added), pointer(weight), pointer(y), 3, dim, 1e-6f, dtype_of(x)},
-          nullptr));
+      expect_launched(gpu().add_rms_norm({pointer(mine), pointer(added), pointer(weight),
+                                          pointer(y), 3, dim, 1e-6f, dtype_of(x), nullptr},
+                                         nullptr));
       const at::Tensor expected = kernels::add_rms_norm(theirs, change, w, 1e-6);
       EXPECT_EQ(worst_difference(mine, theirs), 0);
       EXPECT_LE(worst_difference(y, expected), tolerance(16, 16)) << dim;

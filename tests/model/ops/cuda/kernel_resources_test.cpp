@@ -14,8 +14,10 @@
 #include "base/file.h"
 #include "model/ops/cuda/attention_tile_body.h"
 #include "model/ops/cuda/launch_shapes.h"
+#include "model/ops/cuda/packed_attention_bodies.h"
 #include "model/ops/cuda/row_bodies.h"
 #include "model/ops/cuda/sample_body.h"
+#include "model/ops/cuda/training_bodies.h"
 #include "tests/support/support.h"
 
 #ifdef WEFT_CUDA
@@ -187,6 +189,8 @@ std::optional<Launch> launch_of(const std::string& kernel) {
   attention.heads = 7;
   attention.kv_heads = 1;
   attention.head_dim = 128;
+  PackedAttention packed{};
+  packed.head_dim = 128;
   const std::map<std::string, Launch> launches = {
       {"run_add_rms_norm", {kRowThreads, kNormShared}},
       {"run_rope_store", {kRowThreads, 0}},
@@ -197,6 +201,15 @@ std::optional<Launch> launch_of(const std::string& kernel) {
       {"run_attend_tile",
        {kTileThreads, attend_tile_shared(attention) * static_cast<int64_t>(sizeof(float))}},
       {"run_merge_parts", {kAttendThreads, kMergeShared}},
+      {"run_rms_norm_backward", {kRowThreads, kTrainingShared}},
+      {"run_norm_weight_gradient", {kRowThreads, 0}},
+      {"run_silu_mul_backward", {kRowThreads, 0}},
+      {"run_rotate_rows", {kRowThreads, 0}},
+      {"run_packed_attention", {kAttendThreads, packed_attention_shared(packed)}},
+      {"run_packed_query_gradient", {kAttendThreads, packed_attention_shared(packed)}},
+      {"run_packed_key_gradient", {kAttendThreads, packed_attention_shared(packed)}},
+      {"run_loss_rows", {kLossThreads, kTrainingShared}},
+      {"run_logit_gradient", {kLossThreads, kTrainingShared}},
       {"run_sample", {kSampleThreads, kSampleShared}}};
   const auto found = launches.find(kernel.substr(0, kernel.find('<')));
   return found == launches.end() ? std::nullopt : std::optional(found->second);

@@ -1,5 +1,5 @@
 #include "base/error.h"
-#include "tests/model/engine/gpu_under_test.h"
+#include "tests/support/gpu_under_test.h"
 
 namespace weft::test {
 

@@ -15,4 +15,10 @@ struct GpuUnderTest {
 
 GpuUnderTest gpu_under_test();
 
+/// The same, looked for once.
+inline const GpuUnderTest& the_gpu() {
+  static const GpuUnderTest found = gpu_under_test();
+  return found;
+}
+
 }  // namespace weft::test
