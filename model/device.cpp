@@ -107,12 +107,4 @@ ComputeDevice resolve_device(const std::string& name) {
   return {table(), number};
 }
 
-void check_device(const std::string& name) {
-  check_device_name(name);
-  if (name == "auto" || name == "cpu") return;
-  throw InputError(
-      fmt::format("device: \"{}\" cannot be used, the trainer computes on the CPU ({})", name,
-                  found_text(find_gpus())));
-}
-
 }  // namespace weft

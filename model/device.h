@@ -45,8 +45,4 @@ ComputeDevice resolve_device(const std::string& name);
 /// Checks the form of a device's name without looking for GPUs. Throws InputError.
 void check_device_name(const std::string& name);
 
-/// Checks the name of a trainer's device. Throws InputError as check_device_name, and for cuda with
-/// what was found on this machine, since the trainer computes on the CPU alone.
-void check_device(const std::string& name);
-
 }  // namespace weft

@@ -57,10 +57,15 @@ class Readme(unittest.TestCase):
         for size in ("7b", "14b"):
             config = ROOT / "configs" / f"flowreasoner_{size}.json"
             for name in line:
-                done = subprocess.run([PROGRAMS / name, "--config", config, "--dry-run"], cwd=ROOT,
-                                      capture_output=True, text=True, timeout=60)
+                trains = name.startswith("train_")
+                card = ["--set", "plan.gpu=h200"] if trains else []
+                done = subprocess.run([PROGRAMS / name, "--config", config, "--dry-run", *card],
+                                      cwd=ROOT, capture_output=True, text=True, timeout=60)
                 self.assertEqual(done.returncode, 0, done.stderr)
-                shown = json.loads(done.stdout)["config"]
+                told = json.loads(done.stdout)
+                if trains:
+                    self.assertGreater(told["memory_plan"]["card"]["left"], 0)
+                shown = told["config"]
                 self.assertIn("DeepSeek-R1-Distill-Qwen", shown["model"])
                 if name in ("evaluate", "serve", "train_grpo"):
                     self.assertEqual(shown["worker"]["kind"], "remote")

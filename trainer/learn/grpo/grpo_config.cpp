@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "model/checkpoint/hf_model.h"
-#include "trainer/learn/run/memory_plan.h"
 
 namespace weft {
 namespace {
@@ -110,7 +109,7 @@ Json GrpoConfig::memory_plan() const {
     input.worker_bytes =
         shape.num_parameters() * plan_weight_bytes(held) + kv_bytes(*this, shape, cache_bytes);
   }
-  return weft::memory_plan(input);
+  return fitted_plan(input, plan);
 }
 
 }  // namespace weft

@@ -13,6 +13,7 @@
 #include "trainer/learn/grpo/method.h"
 #include "trainer/learn/grpo/policy_options.h"
 #include "trainer/learn/grpo/rollouts.h"
+#include "trainer/learn/run/card_plan.h"
 #include "trainer/learn/run/checkpoint.h"
 #include "trainer/learn/update/learner.h"
 #include "workflow/meta_agent.h"
@@ -89,6 +90,7 @@ struct GrpoConfig {
   GrpoControlOptions control;
   CheckpointOptions checkpoint;
   ResumeOptions resume;
+  PlanOptions plan;
 
   template <class V>
   void visit(V& v) {
@@ -130,6 +132,7 @@ struct GrpoConfig {
     v("control", control, "negative controls");
     v("checkpoint", checkpoint, "checkpoints");
     v("resume", resume, "what may differ when a run goes on");
+    v("plan", plan, "what --dry-run plans for");
   }
   /// `update` with what it needs of the other keys.
   PolicyUpdateOptions policy_update() const;

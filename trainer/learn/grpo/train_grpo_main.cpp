@@ -11,7 +11,8 @@ int main(int argc, char** argv) {
       true};
   return weft::run_program<weft::GrpoConfig>(
       argc, argv, spec, [](const weft::GrpoConfig& config, const weft::ProgramArgs& args) {
-        const auto state = weft::run_train_grpo(config, args.resume, args.config);
+        const auto state = weft::run_train_grpo(config, args.resume, args.config,
+                                                weft::resolve_device(config.device));
         weft::log::info(
             "{} steps, {} tokens decoded, {} by the worker, {} trained; model in {}/final",
             state.step, state.decoded_tokens, state.worker_tokens, state.trained_tokens,

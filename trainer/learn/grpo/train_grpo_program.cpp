@@ -35,7 +35,7 @@ std::vector<Task> load_all(const std::vector<std::string>& files) {
 
 /// More steps are the same run only where the rate does not depend on their number.
 ResumeRules resume_rules(const GrpoConfig& config) {
-  ResumeRules rules{{"out", "checkpoint", "lost_rollouts", "max_bad_rollouts",
+  ResumeRules rules{{"out", "plan", "checkpoint", "lost_rollouts", "max_bad_rollouts",
                      "worker.remote.base_url", "worker.remote.more_base_urls"},
                     {},
                     config.resume.allow,
@@ -69,11 +69,12 @@ struct Models {
   std::shared_ptr<Lora> reference_adapter;
   std::shared_ptr<Transformer> reference_model;
 
-  Models(const GrpoConfig& config, const std::optional<fs::path>& checkpoint)
-      : policy(open_policy({config.model, config.dtype, config.device}, config.learn, config.seed,
+  Models(const GrpoConfig& config, const std::optional<fs::path>& checkpoint,
+         const ComputeDevice& device)
+      : policy(open_policy({config.model, config.dtype, device}, config.learn, config.seed,
                            checkpoint)) {
     engine = std::make_unique<Engine>(policy.model, policy.tokenizer, policy.chat_template,
-                                      engine_options(config), config.model);
+                                      engine_options(config), config.model, device);
     if (policy.lora) engine->set_adapter(kPolicyAdapter, policy.lora);
     if (config.worker.kind == ModelKind::kRemote) {
       separate_worker = std::make_unique<RemoteModel>(config.worker.remote);
@@ -81,15 +82,16 @@ struct Models {
       const ModelOptions& worker = config.worker;
       auto local = Engine::from_directory(worker.model.empty() ? config.model : worker.model,
                                           worker.dtype.empty() ? config.dtype : worker.dtype,
-                                          engine_options(config));
+                                          engine_options(config), device);
       worker_engine = local.get();
       separate_worker = std::move(local);
     }
     if (config.reference == "init") {
       reference_adapter = Lora::load(config.learn.init_adapter, policy.model->config());
+      reference_adapter->to(policy.model->device());
     }
     if (config.learn.full_weights && config.update.loss.kl_coefficient > 0) {
-      reference_model = load_transformer(config.model, resolve_dtype(config.dtype));
+      reference_model = open_frozen_model({config.model, config.dtype, device});
     }
   }
 
@@ -118,13 +120,13 @@ struct Models {
 
 class GrpoRun {
  public:
-  GrpoRun(const GrpoConfig& config, bool resume, const Json& resolved)
+  GrpoRun(const GrpoConfig& config, bool resume, const Json& resolved, const ComputeDevice& device)
       : config_(config),
         dir_(config.out, resume, resolved, resume_rules(config)),
         checkpoints_(dir_.path(), config.model, config.checkpoint),
         tasks_(load_all(config.tasks)),
         validation_tasks_(load_all(config.validation.tasks)),
-        models_(config, checkpoints_.latest()),
+        models_(config, checkpoints_.latest(), device),
         learner_(models_.policy.model, models_.policy.lora, seeded(config.learn, config.seed),
                  /*entropy=*/true, config.temperature),
         sandbox_(sandbox_options(config)),
@@ -366,8 +368,9 @@ class GrpoRun {
 
 }  // namespace
 
-GrpoState run_train_grpo(const GrpoConfig& config, bool resume, const Json& resolved_config) {
-  return GrpoRun(config, resume, resolved_config).run();
+GrpoState run_train_grpo(const GrpoConfig& config, bool resume, const Json& resolved_config,
+                         const ComputeDevice& device) {
+  return GrpoRun(config, resume, resolved_config, device).run();
 }
 
 }  // namespace weft

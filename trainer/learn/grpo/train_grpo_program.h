@@ -17,8 +17,11 @@ namespace weft {
 /// saved; then Interrupted, InputError or Error is thrown. Lines of later steps are moved aside
 /// (base/jsonl.h).
 ///
+/// Models and everything trained lie on `device`, that of `config.device`.
+///
 /// Throws Error, without `final/`, when no reward made an update. The first batch with rollouts
 /// that cannot be learnt from is left in `bad_batch.json`.
-GrpoState run_train_grpo(const GrpoConfig& config, bool resume, const Json& resolved_config);
+GrpoState run_train_grpo(const GrpoConfig& config, bool resume, const Json& resolved_config,
+                         const ComputeDevice& device);
 
 }  // namespace weft

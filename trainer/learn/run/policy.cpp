@@ -3,7 +3,8 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "model/checkpoint/hf_model.h"
-#include "model/device.h"
+#include "model/ops/cuda/cuda_ops.h"
+#include "model/ops/tensor_device.h"
 
 namespace weft {
 namespace {
@@ -16,16 +17,33 @@ bool has_chat_template(const std::filesystem::path& dir) {
   return std::filesystem::exists(config) && read_json_file(config).contains("chat_template");
 }
 
+std::shared_ptr<Transformer> load_on_device(const std::string& dir, const ModelSource& source) {
+  const bool on_gpu = source.device.library != nullptr;
+  const bool is_auto = source.dtype == "auto";
+  std::shared_ptr<Transformer> model =
+      load_transformer(dir, on_gpu && is_auto ? at::kBFloat16 : resolve_dtype(source.dtype));
+  if (!on_gpu) return model;
+  const TransformerConfig& shape = model->config();
+  ops::check_cuda_shape(shape.hidden_size, shape.intermediate_size, shape.head_dim);
+  ops::install_cuda_forms(source.device);
+  model->to(tensor_device(source.device));
+  return model;
+}
+
 }  // namespace
+
+std::shared_ptr<Transformer> open_frozen_model(const ModelSource& source) {
+  return load_on_device(source.dir, source);
+}
 
 Policy open_policy(const ModelSource& source, const LearnOptions& options, uint64_t seed,
                    const std::optional<std::filesystem::path>& checkpoint) {
   if (source.dir.empty()) throw InputError("model: expected a model folder, got nothing");
-  check_device(source.device);
   const bool weights_from_checkpoint = options.full_weights && checkpoint.has_value();
   Policy policy;
-  policy.model = load_transformer(weights_from_checkpoint ? checkpoint->string() : source.dir,
-                                  resolve_dtype(source.dtype));
+  policy.device = source.device;
+  policy.model =
+      load_on_device(weights_from_checkpoint ? checkpoint->string() : source.dir, source);
   const TransformerConfig& shape = policy.model->config();
   if (!options.full_weights && !options.init_adapter.empty()) {
     policy.lora = Lora::load(options.init_adapter, shape);
@@ -33,6 +51,7 @@ Policy open_policy(const ModelSource& source, const LearnOptions& options, uint6
     Rng rng(seed, kAdapterStream);
     policy.lora = std::make_shared<Lora>(shape, options.lora, rng);
   }
+  if (policy.lora) policy.lora->to(policy.model->device());
   policy.tokenizer = Tokenizer::load(source.dir);
   policy.chat_template = find_chat_template(source.dir);
   return policy;

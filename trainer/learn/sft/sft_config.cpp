@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "model/checkpoint/hf_model.h"
-#include "trainer/learn/run/memory_plan.h"
 #include "trainer/learn/run/policy.h"
 #include "trainer/learn/sft/train_sft_program.h"
 
@@ -38,7 +37,7 @@ Json SftConfig::memory_plan() const {
   input.shape = plan_shape(model, model_shape);
   input.weight_bytes = plan_weight_bytes(dtype);
   input.learn = learn;
-  return weft::memory_plan(input);
+  return fitted_plan(input, plan);
 }
 
 Json SftConfig::data_plan() const {

@@ -10,7 +10,8 @@ int main(int argc, char** argv) {
                                   true};
   return weft::run_program<weft::SftConfig>(
       argc, argv, spec, [](const weft::SftConfig& config, const weft::ProgramArgs& args) {
-        const auto summary = weft::run_train_sft(config, args.resume, args.config);
+        const auto summary = weft::run_train_sft(config, args.resume, args.config,
+                                                 weft::resolve_device(config.device));
         weft::log::info("{} steps, {} tokens ({} trained), last loss {:.4f}; model in {}/final",
                         summary.steps, summary.tokens, summary.trained_tokens, summary.last_loss,
                         config.out);

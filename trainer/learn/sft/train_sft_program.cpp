@@ -30,7 +30,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 /// A longer run is the same one only where the rate does not depend on its length.
 ResumeRules resume_rules(const SftConfig& config) {
-  ResumeRules rules{{"out", "checkpoint", "max_skipped_examples"},
+  ResumeRules rules{{"out", "plan", "checkpoint", "max_skipped_examples"},
                     {},
                     config.resume.allow,
                     config_to_json(SftConfig{})};
@@ -86,11 +86,11 @@ Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : 
 
 class SftRun {
  public:
-  SftRun(const SftConfig& config, bool resume, const Json& resolved)
+  SftRun(const SftConfig& config, bool resume, const Json& resolved, const ComputeDevice& device)
       : config_(config),
         dir_(config.out, resume, resolved, resume_rules(config)),
         checkpoints_(dir_.path(), config.model, config.checkpoint),
-        policy_(open_policy({config.model, config.dtype, config.device}, config.learn, config.seed,
+        policy_(open_policy({config.model, config.dtype, device}, config.learn, config.seed,
                             checkpoints_.latest())),
         encoder_(*policy_.tokenizer, policy_.chat_template.get(), policy_.model->config().eos_ids),
         data_options_(options_for(config.data, policy_.model->config())),
@@ -300,9 +300,10 @@ class SftRun {
 
 }  // namespace
 
-SftSummary run_train_sft(const SftConfig& config, bool resume, const Json& resolved_config) {
+SftSummary run_train_sft(const SftConfig& config, bool resume, const Json& resolved_config,
+                         const ComputeDevice& device) {
   config.data.require_source();
-  return SftRun(config, resume, resolved_config).run();
+  return SftRun(config, resume, resolved_config, device).run();
 }
 
 }  // namespace weft

@@ -7,6 +7,8 @@
 
 #include "base/config.h"
 #include "base/run_inputs.h"
+#include "model/device.h"
+#include "trainer/learn/run/card_plan.h"
 #include "trainer/learn/run/checkpoint.h"
 #include "trainer/learn/sft/sft_data.h"
 #include "trainer/learn/update/learner.h"
@@ -25,6 +27,7 @@ struct SftConfig {
   LearnOptions learn;
   CheckpointOptions checkpoint;
   ResumeOptions resume;
+  PlanOptions plan;
   int64_t epochs = 2;
   int64_t sequences_per_step = 16;
   int64_t max_steps = 0;              ///< stops earlier than the epochs would; 0: no limit
@@ -43,6 +46,7 @@ struct SftConfig {
     v("learn", learn, "what is trained, and how");
     v("checkpoint", checkpoint, "checkpoints");
     v("resume", resume, "what may differ when a run goes on");
+    v("plan", plan, "what --dry-run plans for");
     v("init_adapter", learn.init_adapter, "PEFT directory to start from; empty: a fresh one");
     v("epochs", epochs, "passes over the examples");
     v("sequences_per_step", sequences_per_step, "examples of an optimizer step");
@@ -82,9 +86,12 @@ struct SftSummary {
 /// when more than max_skipped_examples are left out, and, without `final/`, when no step changed a
 /// weight.
 ///
+/// The model and everything trained lie on `device`, that of `config.device`.
+///
 /// Metrics of a step: loss (mean nats per loss token, by weight), lr, grad_norm (before clipping),
 /// tokens, trained_tokens, tokens_per_s, packing (tokens over the room of the step's microbatches),
 /// skipped (1 where no weight was changed). Null: not measured.
-SftSummary run_train_sft(const SftConfig& config, bool resume, const Json& resolved_config);
+SftSummary run_train_sft(const SftConfig& config, bool resume, const Json& resolved_config,
+                         const ComputeDevice& device);
 
 }  // namespace weft

@@ -118,10 +118,11 @@ at::Tensor LayerwiseTrainer::layer_backward(int64_t layer, LayerTape tape,
   return wants_input_grad ? grads.back() : at::Tensor();
 }
 
-MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& microbatch,
+MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& on_host,
                                                     const CoefficientFn& coefficients,
                                                     ParameterStore& store) {
   at::NoGradGuard no_grad;
+  const Microbatch microbatch = on_host.to(model_.device());
   const size_t globals = layers_.size() - 1;
   store.hooks().gather(globals);
   const PackedAttention attention(model_, microbatch.batch);
@@ -142,8 +143,9 @@ MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& microbatch
 }
 
 at::Tensor microbatch_logprobs(const Transformer& model, const Lora* lora,
-                               const Microbatch& microbatch, double temperature) {
+                               const Microbatch& on_host, double temperature) {
   at::NoGradGuard no_grad;
+  const Microbatch microbatch = on_host.to(model.device());
   const at::Tensor normed =
       model.forward(microbatch.ids, PackedAttention(model, microbatch.batch),
                     adapter_of_all(lora, microbatch.ids.size(0)), microbatch.rows);

@@ -21,8 +21,8 @@ struct LinearCrossEntropyOptions {
 };
 
 struct LinearCrossEntropyResult {
-  at::Tensor logp;         ///< [N] f32, nats, of the targets
-  at::Tensor entropy;      ///< [N] f32, nats; undefined if not asked for
+  at::Tensor logp;         ///< [N] f32 on the CPU, nats, of the targets
+  at::Tensor entropy;      ///< [N] f32 on the CPU, nats; undefined if not asked for
   at::Tensor hidden_grad;  ///< [N, H] in the dtype of hidden; undefined without coefficients
 };
 
