@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # scripts/gpu_check.sh pack [--build DIR] [--out DIR]: makes build/gpu_bundle, which checks and
-# measures the engine on a machine with a GPU: stripped programs, the libraries they need beyond
+# measures engine and trainer on a machine with a GPU: stripped programs, the libraries they need beyond
 # LibTorch and glibc, fixtures, and run.sh (see scripts/gpu_run.sh). --build names a build folder
 # whose programs are there already; else those of the preset "test" are built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 most_kib=$((40 * 1024))
-programs=(gpu_check engine_gpu_tests device_gpu_tests generate)
+programs=(gpu_check device_gpu_tests ops_gpu_tests learn_on_device_gpu_tests engine_gpu_tests generate)
 fixtures=(tiny_llama tiny_qwen2 tiny_qwen3 tiny_mistral)
 # Libraries that the other machine has: glibc, and what comes with PyTorch.
 theirs='^(ld-linux.*|lib(c|m|dl|rt|util|pthread|resolv)\.so.*|lib(torch|c10)[a-z_0-9]*\.so|libcudart\.so.*|libgomp\.so.*)$'

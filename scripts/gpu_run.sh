@@ -41,11 +41,11 @@ if ! timeout -k 5 60 "$here/bin/gpu_check" --set probe=true --out "$report"; the
 fi
 
 tests=()
-for name in device_gpu_tests engine_gpu_tests; do
-  timeout -k 5 60 "$here/bin/$name" --gtest_output="json:$out/$name.json" >"$out/$name.log" 2>&1
+for name in device_gpu_tests ops_gpu_tests engine_gpu_tests learn_on_device_gpu_tests; do
+  timeout -k 5 45 "$here/bin/$name" --gtest_output="json:$out/$name.json" >"$out/$name.log" 2>&1
   echo "$name: exit $?" >&2
   tests+=("\"$out/$name.json\"")
 done
 list=$(IFS=,; echo "[${tests[*]}]")
-timeout -k 5 350 "$here/bin/gpu_check" --set time_s=260 --set "test_reports=$list" \
+timeout -k 5 280 "$here/bin/gpu_check" --set time_s=220 --set "test_reports=$list" \
   --set "model=$here/tests/fixtures/tiny_llama" --out "$report"

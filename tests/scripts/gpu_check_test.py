@@ -83,7 +83,8 @@ class Bundle(unittest.TestCase):
     @unittest.skipIf(Path("/proc/driver/nvidia/version").exists(), "there is a driver")
     def test_programs_start_with_its_own_libraries(self):
         places = {"LD_LIBRARY_PATH": f"{self.bundle}/lib:{TORCH}/lib"}
-        for name in ("engine_gpu_tests", "device_gpu_tests"):
+        for name in ("device_gpu_tests", "ops_gpu_tests", "engine_gpu_tests",
+                     "learn_on_device_gpu_tests"):
             done = run(self.bundle / "bin" / name, **places)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("no NVIDIA driver", done.stdout)
