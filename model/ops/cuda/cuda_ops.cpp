@@ -54,7 +54,7 @@ at::Tensor whole_panels(const at::Tensor& x) {
 // product(x, 0) [rows, N], or with one order of sums product(panel of x, its first row) of each.
 template <class Product>
 at::Tensor in_panels(const at::Tensor& x, Product&& product) {
-  if (!OneOrder::on()) return product(x, 0);
+  if (!OneOrder::on() || x.size(0) == 0) return product(x, 0);
   const at::Tensor rows = whole_panels(x);
   std::vector<at::Tensor> panels;
   for (int64_t begin = 0; begin < rows.size(0); begin += kPanelRows) {
@@ -80,7 +80,7 @@ class CudaOps : public DeviceOps {
   }
   void add_linear(const at::Tensor& y, const at::Tensor& x, const at::Tensor& w,
                   const at::Tensor& out) const override {
-    if (!OneOrder::on()) {
+    if (!OneOrder::on() || x.size(0) == 0) {
       at::Tensor target = out;
       at::addmm_out(target, y, x, w.t());
       return;
@@ -141,7 +141,7 @@ at::Tensor CudaOps::linear_f32(const at::Tensor& x, const at::Tensor& w,
   const auto made = [&](int64_t rows) {
     return at::empty({rows, w.size(0)}, x.options().dtype(at::kFloat));
   };
-  if (!OneOrder::on()) return product(x, out.defined() ? out : made(x.size(0)));
+  if (!OneOrder::on() || x.size(0) == 0) return product(x, out.defined() ? out : made(x.size(0)));
   const at::Tensor y = in_panels(
       x, [&](const at::Tensor& panel, int64_t) { return product(panel, made(kPanelRows)); });
   return out.defined() ? out.copy_(y) : y;
