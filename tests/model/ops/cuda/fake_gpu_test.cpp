@@ -63,7 +63,8 @@ Work work(
   return {name, std::move(accesses), std::move(run)};
 }
 
-/// A test's streams; all works are done at its end.
+/// A test's streams; all works are done at its end. What a work holds by reference of the test
+/// itself needs a wait in the test: the end comes after its locals are gone.
 class FakeGpuStreams : public testing::Test {
  protected:
   const StreamId first = gpu().next_pool_stream();
@@ -283,6 +284,7 @@ TEST_F(FakeGpuCopies, WaitingForAnEventOpensWhatCameBeforeIt) {
   gpu().synchronize(copied, "test");
   pinned[0] = 1;
   go.set_value();
+  gpu().synchronize(first, "test");  // the work holds what is on this stack
 }
 
 /// A stream that is being captured.
