@@ -1,5 +1,6 @@
-// One update's loss and gradient norm against TRL's trainers on the same rollouts, on tiny_llama
-// with all weights trained (scripts/fixtures/make_trl_fixtures.py).
+// One update's loss and gradient norm against TRL's trainers on the same rollouts, and against the
+// papers' formulas in PyTorch for what TRL has not, on tiny_llama with all weights trained
+// (scripts/fixtures/make_trl_fixtures.py).
 #include <gtest/gtest.h>
 
 #include "base/json.h"
