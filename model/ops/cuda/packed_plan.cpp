@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "model/ops/queued_copy.h"
+
 namespace weft::ops {
 namespace {
 
@@ -20,7 +22,7 @@ class Arrays {
   at::Tensor to(at::Device device) const {
     at::Tensor host = at::empty({std::ssize(all_)}, at::kInt);
     std::copy(all_.begin(), all_.end(), host.data_ptr<int32_t>());
-    return host.to(device);
+    return queued_copy(host, device);
   }
 
  private:
@@ -95,8 +97,8 @@ CudaPackedPlan::CudaPackedPlan(const PackedBatch& packed, at::Device device) : P
   reader_ends = storage_.narrow(0, at[9], std::ssize(r_ends));
   prompt_ends = storage_.narrow(0, at[10], std::ssize(p_ends));
   if (!shares) return;
-  reader_rows = index_tensor(r_rows).to(device);
-  prompt_rows = index_tensor(p_rows).to(device);
+  reader_rows = queued_copy(index_tensor(r_rows), device);
+  prompt_rows = queued_copy(index_tensor(p_rows), device);
 }
 
 }  // namespace weft::ops

@@ -253,6 +253,11 @@ void FakeGpu::drain(StreamId id) {
 
 // --- waiting ---
 
+std::map<std::string, int64_t> FakeGpu::host_waits() {
+  const std::lock_guard lock(mutex_);
+  return host_waits_;
+}
+
 void FakeGpu::host_knows(const Clock& clock) {
   const std::lock_guard lock(mutex_);
   host_.join(clock);
@@ -309,6 +314,9 @@ void FakeGpu::synchronize(const Event& event, const std::string& who) {
   lock.unlock();
   queue.wait_for(event.clock.of(event.stream));
   host_knows(event.clock);
+  lock.lock();
+  ++host_waits_[who];
+  lock.unlock();
   queue.rethrow();
 }
 

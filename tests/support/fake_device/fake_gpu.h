@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -101,6 +102,10 @@ class FakeGpu {
   /// Waits for the works that a stream has, without the host counting as having waited.
   void drain(StreamId stream);
 
+  /// How often the host has waited for the device so far, by what it waited in: an operator's name,
+  /// or what `who` was.
+  std::map<std::string, int64_t> host_waits();
+
  private:
   struct Stream;
   struct Touch;
@@ -119,6 +124,7 @@ class FakeGpu {
   std::vector<std::unique_ptr<Stream>> streams_;
   Clock host_;
   int next_pool_stream_ = 0;
+  std::map<std::string, int64_t> host_waits_;
 };
 
 }  // namespace weft::test::fake

@@ -102,7 +102,9 @@ at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool non_bloc
     return to;
   }
   gpu().launch_here(stream, copy);
-  if (!non_blocking) gpu().synchronize(stream, copy.name);
+  if (!non_blocking) {
+    gpu().synchronize(stream, to.is_cpu() ? "a copy to the host" : "a copy from the host");
+  }
   return to;
 }
 

@@ -2,68 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <memory>
 #include <utility>
 
 #include "base/error.h"
+#include "trainer/learn/grpo/device/sample_loss.h"
 #include "trainer/learn/grpo/policy_samples.h"
 
 namespace weft {
 namespace {
-
-/// Arrays of one microbatch, by loss row.
-struct Rows {
-  std::vector<float> recorded, behaviour, reference, advantage, weight, sequence_log_ratio,
-      importance;
-
-  Rows(const Microbatch& microbatch, const std::vector<Sample>& samples, RatioLevel level) {
-    const auto append = [](std::vector<float>& all, std::span<const float> values) {
-      all.insert(all.end(), values.begin(), values.end());
-    };
-    for (const CompletionSpan& span : microbatch.spans) {
-      const Sample& s = samples[span.sequence];
-      const size_t n = s.episode->sampling_logprobs.size();
-      append(recorded, s.episode->sampling_logprobs);
-      append(behaviour, s.behaviour());
-      append(reference, s.reference);
-      append(importance, s.importance);
-      advantage.insert(advantage.end(), n, static_cast<float>(s.advantage));
-      weight.insert(weight.end(), n, static_cast<float>(s.weight));
-      if (level == RatioLevel::kSequence) {
-        sequence_log_ratio.insert(sequence_log_ratio.end(), n,
-                                  static_cast<float>(s.sequence_log_ratio));
-      }
-    }
-  }
-
-  static std::span<const float> part(const std::vector<float>& all, int64_t begin, size_t count) {
-    return all.empty() ? std::span<const float>() : std::span(all).subspan(begin, count);
-  }
-
-  PolicyTokens tokens(int64_t begin, std::span<const float> logp) const {
-    const auto of = [&](const std::vector<float>& all) { return part(all, begin, logp.size()); };
-    return {logp,       of(behaviour),          of(reference), of(advantage),
-            of(weight), of(sequence_log_ratio), of(importance)};
-  }
-};
-
-/// The loss of these samples; adds to `sums` and, where it is given, `mismatch`.
-MicrobatchLoss policy_loss(const std::vector<Sample>& samples, const PolicyLossOptions& options,
-                           PolicySums& sums, Mismatch* mismatch) {
-  return [&samples, &options, &sums, mismatch](const Microbatch& microbatch) -> CoefficientFn {
-    const auto rows = std::make_shared<Rows>(microbatch, samples, options.ratio);
-    return [&options, &sums, mismatch, rows](int64_t begin, std::span<const float> logp,
-                                             std::span<float> out) {
-      if (!all_finite(logp)) {
-        std::fill(out.begin(), out.end(), std::numeric_limits<float>::quiet_NaN());
-        return;
-      }
-      if (mismatch != nullptr) mismatch->add(logp, Rows::part(rows->recorded, begin, logp.size()));
-      policy_coefficients(rows->tokens(begin, logp), options, out, &sums);
-    };
-  };
-}
 
 /// Masks those of `samples` whose own gradient is not finite in `part`, which holds them; false
 /// where there is none.
@@ -72,12 +18,12 @@ bool mask_bad(Learner& learner, const std::vector<Sample>& samples, bool may_sto
               std::vector<BadEpisode>& bad) {
   require_finite_weights(learner);
   std::vector<Sample> alone(1);
-  PolicySums ignored;
+  SampleLoss loss(alone, options, /*compares=*/false);
   const auto found = learner.find_non_finite(
       sequences_of(samples),
       [&](size_t i) {
         alone[0] = samples[i];
-        return policy_loss(alone, options, ignored, nullptr);
+        return loss.by_microbatch();
       },
       may_stop);
   for (const size_t i : found) {
@@ -107,14 +53,13 @@ void run_update(Learner& learner, std::vector<Sample>& part, double lr,
     ++result.skipped_updates;
     return;
   }
-  PolicySums sums;
-  Mismatch mismatch;
+  PolicyTotals::Values totals;
   const auto attempt = [&] {
-    sums = {};
-    mismatch = {};
-    return learner.step(sequences_of(samples),
-                        policy_loss(samples, options, sums, first ? &mismatch : nullptr), lr,
-                        /*may_stop=*/first);
+    SampleLoss loss(samples, options, /*compares=*/first);
+    const UpdateResult update = learner.step(sequences_of(samples), loss.by_microbatch(), lr,
+                                             /*may_stop=*/first);
+    totals = loss.totals();
+    return update;
   };
   UpdateResult update = attempt();
   if (!update.applied) {
@@ -123,7 +68,7 @@ void run_update(Learner& learner, std::vector<Sample>& part, double lr,
     if (found) samples = prepare(learner, part, first, options);
     if (found && !samples.empty()) update = attempt();
   }
-  if (first) result.mismatch = mismatch;
+  if (first) result.mismatch = totals.mismatch;
   result.num_tokens += update.num_tokens;
   if (!update.applied) {
     ++result.skipped_updates;
@@ -134,7 +79,7 @@ void run_update(Learner& learner, std::vector<Sample>& part, double lr,
       std::any_of(samples.begin(), samples.end(), [](const Sample& s) { return s.advantage != 0; })
           ? 1
           : 0;
-  result.sums.add(sums);
+  result.sums.add(totals.sums);
   result.grad_norm += update.grad_norm;
   result.entropy_sum += update.entropy_sum;
   result.trained_tokens += update.loss_tokens;

@@ -194,9 +194,9 @@ class SftRun {
     attempt.update.applied = false;
     if (batch.empty()) return attempt;
     const double weight = total_loss_weight(batch);
-    double loss_sum = 0;
+    LoggedSum loss_sum;
     attempt.update = learner_.step(batch, supervised_loss(weight, loss_sum), lr);
-    attempt.loss = loss_sum / weight;
+    attempt.loss = loss_sum.value() / weight;
     if (!attempt.update.applied) {
       log::warn("{}", keep_non_finite_batch(dir_.path(), summary_.steps + 1,
                                             attempt.update.non_finite, batch, *policy_.tokenizer));
@@ -212,7 +212,7 @@ class SftRun {
           fmt::format("step {}: the weights are not finite: {}", summary_.steps + 1, tensor));
     }
     const std::span<const TrainSequence> sequences = batch.sequences;
-    double ignored = 0;
+    LoggedSum ignored;
     const auto bad = learner_.find_non_finite(
         sequences,
         [&](size_t i) {

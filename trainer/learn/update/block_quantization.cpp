@@ -50,24 +50,27 @@ const at::Tensor& code_book(CodeBook book) {
   return book == CodeBook::kSigned ? kSignedBook : kUnsignedBook;
 }
 
-QuantizedValues quantize(const at::Tensor& values, CodeBook book) {
+DeviceCodes::DeviceCodes(CodeBook of, at::Device device) : book(of) {
+  const at::Tensor& all = code_book(of);
+  const int64_t last = all.numel() - 1;
+  numbers = all.to(device);
+  middles = ((all.narrow(0, 0, last) + all.narrow(0, 1, last)) / 2).to(device);
+}
+
+QuantizedValues quantize(const at::Tensor& values, const DeviceCodes& codes_of) {
   WEFT_ASSERT(values.dim() == 1 && values.scalar_type() == at::kFloat);
-  const at::Tensor& numbers = code_book(book);
-  const int64_t last = numbers.numel() - 1;
-  const at::Tensor middles =
-      ((numbers.narrow(0, 0, last) + numbers.narrow(0, 1, last)) / 2).to(values.device());
   const at::Tensor blocks = in_blocks(values);
   const at::Tensor scales = blocks.abs().amax(1);
   const at::Tensor divisors = at::where(scales > 0, scales, at::ones_like(scales));
   const at::Tensor shares = (blocks / divisors.unsqueeze(1)).flatten();
-  at::Tensor codes = at::bucketize(shares, middles, /*out_int32=*/true);
-  if (book == CodeBook::kUnsigned) codes = at::where(shares > 0, codes.clamp_min(1), codes);
+  at::Tensor codes = at::bucketize(shares, codes_of.middles, /*out_int32=*/true);
+  if (codes_of.book == CodeBook::kUnsigned)
+    codes = at::where(shares > 0, codes.clamp_min(1), codes);
   return {codes.to(at::kByte).narrow(0, 0, values.numel()), scales};
 }
 
-at::Tensor dequantize(const QuantizedValues& values, CodeBook book) {
-  const at::Tensor numbers = code_book(book).to(values.codes.device());
-  const at::Tensor shares = numbers.index_select(0, values.codes.to(at::kInt));
+at::Tensor dequantize(const QuantizedValues& values, const DeviceCodes& codes) {
+  const at::Tensor shares = codes.numbers.index_select(0, values.codes.to(at::kInt));
   const at::Tensor blocks = in_blocks(shares) * values.scales.unsqueeze(1);
   return blocks.flatten().narrow(0, 0, values.codes.numel());
 }

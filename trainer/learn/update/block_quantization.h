@@ -18,6 +18,16 @@ enum class CodeBook { kSigned, kUnsigned };
 /// for each sign; with 0 and 1.
 const at::Tensor& code_book(CodeBook book);
 
+/// The numbers of a code book on a device.
+struct DeviceCodes {
+  CodeBook book = CodeBook::kSigned;
+  at::Tensor numbers;  ///< [256] f32, rising
+  at::Tensor middles;  ///< [255] f32, between neighbours
+
+  DeviceCodes() = default;  ///< none
+  DeviceCodes(CodeBook of, at::Device device);
+};
+
 /// Values of a block are the block's scale, its largest magnitude, times the number of their code.
 struct QuantizedValues {
   at::Tensor codes;   ///< [n] u8
@@ -27,9 +37,9 @@ struct QuantizedValues {
 /// The nearest code of each of `values` [n] f32 over its block's scale; of two that are as near,
 /// the lower. Deviation from the paper: with kUnsigned a positive value never becomes 0, so that a
 /// small gradient is not divided by the root of a lost square.
-QuantizedValues quantize(const at::Tensor& values, CodeBook book);
+QuantizedValues quantize(const at::Tensor& values, const DeviceCodes& codes);
 
-/// [n] f32 on the codes' device.
-at::Tensor dequantize(const QuantizedValues& values, CodeBook book);
+/// [n] f32.
+at::Tensor dequantize(const QuantizedValues& values, const DeviceCodes& codes);
 
 }  // namespace weft

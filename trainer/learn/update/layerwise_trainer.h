@@ -26,8 +26,8 @@ struct LayerwiseOptions {
 
 /// Per loss row of a microbatch, in the order of its rows.
 struct MicrobatchResult {
-  at::Tensor logp;     ///< [N] f32 on the CPU, nats
-  at::Tensor entropy;  ///< [N] f32 on the CPU, nats; undefined if not asked for
+  at::Tensor logp;     ///< [N] f32 on the model's device, nats
+  at::Tensor entropy;  ///< [N] f32 on the model's device, nats; undefined if not asked for
 };
 
 /// Runs the same forward functions as the engine's `logprobs`. Trains either the adapter alone (the

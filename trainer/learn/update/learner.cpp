@@ -1,21 +1,27 @@
 #include "trainer/learn/update/learner.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full_like.h>
+
 #include <algorithm>
-#include <numeric>
 #include <optional>
 
 #include "base/error.h"
 #include "base/stop.h"
 #include "model/checkpoint/finite.h"
 #include "model/checkpoint/hf_model.h"
+#include "model/ops/queued_copy.h"
 
 namespace weft {
 namespace {
 
-double sum_of(const at::Tensor& values) {
-  if (!values.defined()) return 0;
-  const float* first = values.const_data_ptr<float>();
-  return std::accumulate(first, first + values.numel(), 0.0);
+at::Tensor float_tensor(const std::vector<float>& values) {
+  at::Tensor result = at::empty({std::ssize(values)}, at::kFloat);
+  std::copy(values.begin(), values.end(), result.data_ptr<float>());
+  return result;
 }
 
 void check_positive(const char* field, int64_t value) {
@@ -29,13 +35,20 @@ std::vector<std::vector<float>> packed_logprobs(const Transformer& model, const 
                                                 const PackingOptions& packing, double temperature,
                                                 bool may_stop) {
   std::vector<std::vector<float>> result(sequences.size());
-  for (const Microbatch& microbatch : pack(sequences, packing)) {
+  const std::vector<Microbatch> microbatches = pack(sequences, packing);
+  std::vector<at::Tensor> parts;
+  for (const Microbatch& microbatch : microbatches) {
     if (may_stop) throw_if_stopped();
-    const at::Tensor logp = microbatch_logprobs(model, lora, microbatch, temperature);
-    const float* data = logp.const_data_ptr<float>();
+    parts.push_back(microbatch_logprobs(model, lora, microbatch, temperature));
+  }
+  if (parts.empty()) return result;
+  const at::Tensor all = at::cat(parts).cpu();
+  const float* data = all.const_data_ptr<float>();
+  for (const Microbatch& microbatch : microbatches) {
     for (const CompletionSpan& s : microbatch.spans) {
       result[s.sequence].assign(data + s.begin, data + s.begin + s.length);
     }
+    data += microbatch.num_loss_tokens();
   }
   return result;
 }
@@ -65,6 +78,46 @@ class UpdateInBackward : public LayerHooks {
  private:
   ParameterStore& store_;
   Optimizer& optimizer_;
+};
+
+/// Coefficients of one microbatch for supervised_loss().
+class SupervisedLoss {
+ public:
+  SupervisedLoss(double total_weight, std::vector<float> weights, LoggedSum& sum)
+      : total_weight_(static_cast<float>(total_weight)), weights_(std::move(weights)), sum_(sum) {}
+
+  at::Tensor operator()(int64_t begin, const at::Tensor& logp) {
+    return logp.is_cpu() ? by_loop(begin, logp) : by_operations(begin, logp);
+  }
+
+ private:
+  at::Tensor by_loop(int64_t begin, const at::Tensor& logp) {
+    at::Tensor coefficients = at::empty_like(logp);
+    const float* in = logp.const_data_ptr<float>();
+    float* out = coefficients.data_ptr<float>();
+    for (int64_t i = 0; i < logp.numel(); ++i) {
+      const float weight = weights_.empty() ? 1.0f : weights_[static_cast<size_t>(begin + i)];
+      sum_.add(-double{weight} * double{in[i]});
+      out[i] = -weight / total_weight_;
+    }
+    return coefficients;
+  }
+
+  at::Tensor by_operations(int64_t begin, const at::Tensor& logp) {
+    if (weights_.empty()) {
+      sum_.add(-logp);
+      return at::full_like(logp, -1.0f / total_weight_);
+    }
+    if (!moved_.defined()) moved_ = ops::queued_copy(float_tensor(weights_), logp.device());
+    const at::Tensor weights = moved_.narrow(0, begin, logp.numel());
+    sum_.add(-weights * logp);
+    return -weights / total_weight_;
+  }
+
+  float total_weight_;
+  std::vector<float> weights_;
+  at::Tensor moved_;  // weights_ on the device of the log probabilities
+  LoggedSum& sum_;
 };
 
 }  // namespace
@@ -107,6 +160,7 @@ UpdateResult Learner::step(std::span<const TrainSequence> sequences, const Micro
   UpdateResult result;
   const std::vector<Microbatch> microbatches = pack(sequences, packing_);
   std::optional<UpdateInBackward> in_backward;
+  LoggedSum entropy;
   for (const Microbatch& microbatch : microbatches) {
     if (may_stop) throw_if_stopped();
     const CoefficientFn coefficients = loss(microbatch);
@@ -117,9 +171,10 @@ UpdateResult Learner::step(std::span<const TrainSequence> sequences, const Micro
     ++result.num_microbatches;
     result.num_tokens += microbatch.num_tokens();
     result.loss_tokens += microbatch.num_loss_tokens();
-    result.entropy_sum += sum_of(pass.entropy);
+    entropy.add(pass.entropy);
   }
   StepResult update = in_backward ? optimizer_.end_step() : optimizer_.step(lr);
+  result.entropy_sum = entropy.value();
   result.grad_norm = update.grad_norm;
   result.applied = update.applied;
   result.non_finite = std::move(update.non_finite);
@@ -166,16 +221,10 @@ std::string Learner::non_finite_weight(bool frozen_too) const {
   return "";
 }
 
-MicrobatchLoss supervised_loss(double total_weight, double& loss_sum) {
+MicrobatchLoss supervised_loss(double total_weight, LoggedSum& loss_sum) {
   return [total_weight, &loss_sum](const Microbatch& microbatch) -> CoefficientFn {
-    return [total_weight, &loss_sum, weights = microbatch.weights](
-               int64_t begin, std::span<const float> logp, std::span<float> coefficients) {
-      for (size_t i = 0; i < logp.size(); ++i) {
-        const float weight = weights.empty() ? 1.0f : weights[static_cast<size_t>(begin) + i];
-        loss_sum -= double{weight} * double{logp[i]};
-        coefficients[i] = -weight / static_cast<float>(total_weight);
-      }
-    };
+    const auto loss = std::make_shared<SupervisedLoss>(total_weight, microbatch.weights, loss_sum);
+    return [loss](int64_t begin, const at::Tensor& logp) { return (*loss)(begin, logp); };
   };
 }
 

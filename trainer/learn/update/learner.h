@@ -10,6 +10,7 @@
 
 #include "base/config.h"
 #include "trainer/learn/update/layerwise_trainer.h"
+#include "trainer/learn/update/logged_sum.h"
 #include "trainer/learn/update/lr_schedule.h"
 #include "trainer/learn/update/optimizer.h"
 #include "trainer/learn/update/packing.h"
@@ -77,8 +78,10 @@ class Learner {
   Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,
           const LearnOptions& options, bool entropy = false, double temperature = 1);
 
-  /// One step at rate `lr`. With `may_stop` it looks at the stop flag between microbatches and
-  /// throws Interrupted with weights and optimizer unchanged.
+  /// One step at rate `lr`. On a device the host waits for the gradients' norm (with
+  /// optimizer_in_backward for that of each layer) and then for the sum of entropies where it is
+  /// asked for, for nothing else, unless `loss` does. With `may_stop` it looks at the stop flag
+  /// between microbatches and throws Interrupted with weights and optimizer unchanged.
   UpdateResult step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss, double lr,
                     bool may_stop = true);
 
@@ -126,8 +129,8 @@ class Learner {
 ///   loss = -sum_i w_i sum_t logp_it / total_weight,   total_weight = sum_i w_i num_loss_tokens_i
 ///
 /// with w_i the weight of sequence i, so that equal weights give the mean over tokens. The sum
-/// before the division is added to `loss_sum`.
-MicrobatchLoss supervised_loss(double total_weight, double& loss_sum);
+/// before the division is added to `loss_sum`, which outlives the function.
+MicrobatchLoss supervised_loss(double total_weight, LoggedSum& loss_sum);
 
 /// total_weight of these sequences; their number of loss tokens where all weights are 1.
 double total_loss_weight(std::span<const TrainSequence> sequences);

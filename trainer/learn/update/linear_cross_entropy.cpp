@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "base/error.h"
 #include "model/ops/ops.h"
@@ -21,15 +22,15 @@ std::span<float> floats(const at::Tensor& t) {
   return {t.data_ptr<float>(), static_cast<size_t>(t.numel())};
 }
 
-// The coefficients of a chunk, on the device of its log probabilities.
-at::Tensor coefficients_of(const CoefficientFn& coefficients, int64_t begin,
-                           const at::Tensor& logp) {
-  const at::Tensor on_host = logp.cpu(), slopes = at::empty(logp.sizes(), at::kFloat);
-  coefficients(begin, floats(on_host), floats(slopes));
-  return slopes.to(logp.device());
-}
-
 }  // namespace
+
+CoefficientFn on_host(SpanCoefficientFn coefficients) {
+  return [f = std::move(coefficients)](int64_t begin, const at::Tensor& logp) {
+    const at::Tensor host = logp.cpu(), slopes = at::empty(logp.sizes(), at::kFloat);
+    f(begin, floats(host), floats(slopes));
+    return slopes.to(logp.device());
+  };
+}
 
 LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                               const at::Tensor& targets,
@@ -54,8 +55,7 @@ LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at
     const auto [lse, logp] = ops::loss_rows(logits, wanted, options.temperature);
     result.logp.narrow(0, begin, count).copy_(logp);
     if (!coefficients && !options.entropy) continue;
-    const at::Tensor slopes =
-        coefficients ? coefficients_of(coefficients, begin, logp) : at::zeros_like(logp);
+    const at::Tensor slopes = coefficients ? coefficients(begin, logp) : at::zeros_like(logp);
     const at::Tensor entropy =
         options.entropy ? result.entropy.narrow(0, begin, count) : at::Tensor();
     const at::Tensor logit_grad = ops::logit_gradient(
@@ -64,8 +64,6 @@ LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at
     result.hidden_grad.narrow(0, begin, count).copy_(at::mm(logit_grad, weight));
     if (weight_grad != nullptr) weight_grad->add_(at::mm(logit_grad.t(), rows));
   }
-  result.logp = result.logp.cpu();
-  if (options.entropy) result.entropy = result.entropy.cpu();
   return result;
 }
 

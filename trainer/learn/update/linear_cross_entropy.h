@@ -9,10 +9,16 @@
 
 namespace weft {
 
-/// d(loss)/d(logp) of the tokens [begin, begin + n) given their log probabilities [n] f32; writes
-/// `coefficients` [n]. Called once for each chunk, in order, on the caller's thread.
-using CoefficientFn =
+/// d(loss)/d(logp) of the tokens [begin, begin + n) given their log probabilities, both [n] f32 and
+/// contiguous on one device. Called once for each chunk, in order, on the caller's thread.
+using CoefficientFn = std::function<at::Tensor(int64_t begin, const at::Tensor& logp)>;
+
+/// The same on spans of the host: writes `coefficients` [n].
+using SpanCoefficientFn =
     std::function<void(int64_t begin, std::span<const float> logp, std::span<float> coefficients)>;
+
+/// A function of spans for any device; from another than the CPU the host waits for each chunk.
+CoefficientFn on_host(SpanCoefficientFn coefficients);
 
 struct LinearCrossEntropyOptions {
   int64_t chunk_tokens = 256;  ///< rows of fp32 logits held at a time
@@ -21,8 +27,8 @@ struct LinearCrossEntropyOptions {
 };
 
 struct LinearCrossEntropyResult {
-  at::Tensor logp;         ///< [N] f32 on the CPU, nats, of the targets
-  at::Tensor entropy;      ///< [N] f32 on the CPU, nats; undefined if not asked for
+  at::Tensor logp;         ///< [N] f32, nats, of the targets
+  at::Tensor entropy;      ///< [N] f32, nats; undefined if not asked for
   at::Tensor hidden_grad;  ///< [N, H] in the dtype of hidden; undefined without coefficients
 };
 
@@ -34,11 +40,11 @@ struct LinearCrossEntropyResult {
 ///   hidden [N, H], weight [V, H] f32 or bf16; targets [N] int64
 ///   weight_grad: null (frozen head), or [V, H] f32 to which the head's gradient is added
 ///
-/// Without `coefficients` only logp and entropy are computed. logp has the bits that the engine
-/// records while it decodes at that temperature with nothing cut, and at temperature 1 those of
-/// Transformer::token_logprobs. Records no autograd
-/// graph. Supervised training is the case c_t = -1/N. The chunk size does not change results beyond
-/// rounding in fp32.
+/// Results lie on the device of `hidden`, and nothing here waits for it. Without `coefficients`
+/// only logp and entropy are computed. logp has the bits that the engine records while it decodes
+/// at that temperature with nothing cut, and at temperature 1 those of Transformer::token_logprobs.
+/// Records no autograd graph. Supervised training is the case c_t = -1/N. The chunk size does not
+/// change results beyond rounding in fp32.
 LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                               const at::Tensor& targets,
                                               const CoefficientFn& coefficients,

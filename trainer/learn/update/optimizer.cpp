@@ -61,7 +61,9 @@ Optimizer::Optimizer(ParameterStore& store, const OptimizerOptions& options, Fus
     : store_(store),
       options_(options),
       fused_rows_(std::move(fused_rows)),
-      form_(state_form(options.kind)) {
+      form_(state_form(options.kind)),
+      signed_(CodeBook::kSigned, store.device()),
+      unsigned_(CodeBook::kUnsigned, store.device()) {
   at::NoGradGuard no_grad;
   const std::vector<ParameterGroup> groups = options_.parsed_groups();
   require_used(groups, store_);
@@ -94,8 +96,8 @@ Optimizer::Parameter Optimizer::make_parameter(size_t layer, size_t i,
     if (p.orthogonal && stored.name.ends_with(end)) p.rows = rows;
   }
   const at::IntArrayRef shape = stored.tensor->sizes();
-  p.average = StateArray(shape, form_, CodeBook::kSigned, store_.device());
-  if (!p.orthogonal) p.square = StateArray(shape, form_, CodeBook::kUnsigned, store_.device());
+  p.average = StateArray(shape, form_, signed_);
+  if (!p.orthogonal) p.square = StateArray(shape, form_, unsigned_);
   return p;
 }
 

@@ -103,6 +103,7 @@ class Optimizer {
   OptimizerOptions options_;
   FusedRows fused_rows_;
   StateForm form_;
+  DeviceCodes signed_, unsigned_;
   std::vector<std::vector<Parameter>> parameters_;
   std::vector<at::Tensor> masters_;  // [padded size] f32 of each layer, or undefined
   at::Tensor update_number_;         // 0-dim f32

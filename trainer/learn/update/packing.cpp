@@ -1,5 +1,6 @@
 #include "trainer/learn/update/packing.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
@@ -7,6 +8,8 @@
 #include <numeric>
 #include <set>
 #include <stdexcept>
+
+#include "model/ops/queued_copy.h"
 
 namespace weft {
 namespace {
@@ -128,6 +131,16 @@ class Builder {
 int64_t TrainSequence::num_loss_tokens() const {
   return trained.empty() ? length(completion_ids)
                          : std::count(trained.begin(), trained.end(), uint8_t{1});
+}
+
+Microbatch Microbatch::to(at::Device device) const {
+  Microbatch moved = *this;
+  if (device.is_cpu()) return moved;
+  const at::Tensor all = ops::queued_copy(at::cat({ids, rows, targets}), device);
+  moved.ids = all.narrow(0, 0, ids.numel());
+  moved.rows = all.narrow(0, ids.numel(), rows.numel());
+  moved.targets = all.narrow(0, ids.numel() + rows.numel(), targets.numel());
+  return moved;
 }
 
 std::vector<std::vector<int64_t>> best_fit_decreasing(std::span<const int64_t> sizes,

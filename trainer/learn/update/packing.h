@@ -44,10 +44,8 @@ struct Microbatch {
   std::vector<float> weights;  ///< [N] TrainSequence::weight of the row; empty where all are 1
   std::vector<CompletionSpan> spans;
 
-  /// The same with ids, rows and targets on a device.
-  Microbatch to(at::Device device) const {
-    return {ids.to(device), batch, rows.to(device), targets.to(device), weights, spans};
-  }
+  /// The same with ids, rows and targets on a device, by one copy that the host does not wait for.
+  Microbatch to(at::Device device) const;
   int64_t num_tokens() const { return batch.num_tokens(); }
   int64_t num_loss_tokens() const { return rows.numel(); }
 };

@@ -21,14 +21,15 @@ int64_t state_bytes(StateForm form, int64_t count) {
   return count * static_cast<int64_t>(c10::elementSize(dtype_of(form))) + scales;
 }
 
-StateArray::StateArray(at::IntArrayRef shape, StateForm form, CodeBook book, at::Device device)
-    : form_(form), book_(book) {
-  const auto options = at::TensorOptions(dtype_of(form)).device(device);
+StateArray::StateArray(at::IntArrayRef shape, StateForm form, const DeviceCodes& codes)
+    : form_(form), codes_(codes) {
+  const auto options = codes.numbers.options().dtype(dtype_of(form));
   values_ = at::zeros(shape, options);
   if (form != StateForm::k8bit) return;
   scales_ = at::zeros({num_blocks(values_.numel())}, options.dtype(at::kFloat));
   // The code of 0; that of a scale of 0 has no meaning.
-  values_.fill_(quantize(at::zeros({1}, at::kFloat), book).codes.item<uint8_t>());
+  const DeviceCodes on_host(codes.book, at::kCPU);
+  values_.fill_(quantize(at::zeros({1}, at::kFloat), on_host).codes.item<uint8_t>());
 }
 
 at::Tensor& StateArray::values() {
@@ -40,7 +41,7 @@ at::Tensor StateArray::read(int64_t first, int64_t count) const {
   const at::Tensor part = values_.flatten().narrow(0, first, count);
   if (form_ != StateForm::k8bit) return part.to(at::kFloat);
   const int64_t block = first / kQuantizationBlock;
-  return dequantize({part, scales_.narrow(0, block, num_blocks(count))}, book_);
+  return dequantize({part, scales_.narrow(0, block, num_blocks(count))}, codes_);
 }
 
 void StateArray::write(int64_t first, const at::Tensor& values, const RoundingKey& key) {
@@ -53,7 +54,7 @@ void StateArray::write(int64_t first, const at::Tensor& values, const RoundingKe
       round_stochastically(values, part, key);
       return;
     case StateForm::k8bit:
-      const QuantizedValues q = quantize(values, book_);
+      const QuantizedValues q = quantize(values, codes_);
       part.copy_(q.codes);
       scales_.narrow(0, first / kQuantizationBlock, q.scales.numel()).copy_(q.scales);
       return;

@@ -26,7 +26,8 @@ int64_t state_bytes(StateForm form, int64_t count);
 class StateArray {
  public:
   StateArray() = default;  ///< holds nothing
-  StateArray(at::IntArrayRef shape, StateForm form, CodeBook book, at::Device device);
+  /// On the device of `codes`, which only k8bit reads.
+  StateArray(at::IntArrayRef shape, StateForm form, const DeviceCodes& codes);
 
   bool defined() const { return values_.defined(); }
   /// The values themselves, shaped as the parameter. Only of kF32.
@@ -42,7 +43,7 @@ class StateArray {
 
  private:
   StateForm form_ = StateForm::kF32;
-  CodeBook book_ = CodeBook::kSigned;
+  DeviceCodes codes_;
   at::Tensor values_;  // f32, bf16 or codes, shaped as the parameter
   at::Tensor scales_;  // [blocks] f32; undefined but for 8 bits
 };

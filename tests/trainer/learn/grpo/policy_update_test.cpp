@@ -277,7 +277,7 @@ TEST(Learner, FinishesAStepThatMayNotStop) {
     raise(SIGTERM);
     const auto sequences = test::random_sequences(6, 41, 3);
     const at::Tensor before = b.lora->flat(0).clone();
-    double loss = 0;
+    LoggedSum loss;
     try {
       b.learner.step(sequences, supervised_loss(10, loss), 1e-2);
       return 1;

@@ -23,6 +23,11 @@ at::Tensor many_sizes(CodeBook book) {
   return values;
 }
 
+at::Tensor requantized(const at::Tensor& values, CodeBook book) {
+  const DeviceCodes codes(book, at::kCPU);
+  return dequantize(quantize(values, codes), codes);
+}
+
 /// Distance of `share` to the nearest number of the book.
 double least_distance(const at::Tensor& book, double share) {
   double least = 2;
@@ -56,10 +61,10 @@ TEST(BlockQuantization, HasTheCodeBookOfThePaper) {
 TEST(BlockQuantization, GivesTheNearestNumber) {
   for (const CodeBook book : {CodeBook::kSigned, CodeBook::kUnsigned}) {
     const at::Tensor values = many_sizes(book);
-    const QuantizedValues quantized = quantize(values, book);
+    const QuantizedValues quantized = quantize(values, {book, at::kCPU});
     EXPECT_EQ(quantized.codes.scalar_type(), at::kByte);
     ASSERT_EQ(quantized.scales.numel(), 3);
-    const at::Tensor back = dequantize(quantized, book);
+    const at::Tensor back = dequantize(quantized, {book, at::kCPU});
     const double bound = book == CodeBook::kSigned ? .45 / 64 : .45 / 128;
     for (int64_t i = 0; i < values.numel(); ++i) {
       const double scale = quantized.scales[i / 256].item<double>();
@@ -75,7 +80,7 @@ TEST(BlockQuantization, GivesTheNearestNumber) {
 TEST(BlockQuantization, KeepsTheLargestAndZeroAsTheyAre) {
   at::Tensor values = at::zeros({300}, at::kFloat);
   values[7] = 1e-30f;
-  const at::Tensor back = dequantize(quantize(values, CodeBook::kSigned), CodeBook::kSigned);
+  const at::Tensor back = requantized(values, CodeBook::kSigned);
   EXPECT_TRUE(back.equal(values));
 }
 
@@ -83,7 +88,7 @@ TEST(BlockQuantization, NeverLosesAPositiveSquare) {
   at::Tensor values = at::zeros({256}, at::kFloat);
   values[0] = 1;
   values[1] = 1e-12f;
-  const at::Tensor back = dequantize(quantize(values, CodeBook::kUnsigned), CodeBook::kUnsigned);
+  const at::Tensor back = requantized(values, CodeBook::kUnsigned);
   EXPECT_FLOAT_EQ(back[1].item<float>(), 3.25e-7f);
   EXPECT_EQ(back[2].item<float>(), 0);
 }
@@ -93,7 +98,7 @@ TEST(BlockQuantization, SeparatesBlocks) {
   Rng rng(1);
   at::Tensor values = test::random_tensor({512}, rng, 1e-4);
   values[0] = 1e4f;
-  const at::Tensor back = dequantize(quantize(values, CodeBook::kSigned), CodeBook::kSigned);
+  const at::Tensor back = requantized(values, CodeBook::kSigned);
   EXPECT_LT(test::relative_error(back.narrow(0, 256, 256), values.narrow(0, 256, 256)), .05);
   EXPECT_EQ(back[1].item<float>(), 0);
 }

@@ -58,17 +58,18 @@ Gradients gradients_on(at::Device device, const Case& c) {
   int64_t tokens = 0;
   for (const auto& s : sequences) tokens += static_cast<int64_t>(s.completion_ids.size());
   Gradients result;
-  const MicrobatchLoss loss = supervised_loss(tokens, result.loss);
+  LoggedSum sum;
+  const MicrobatchLoss loss = supervised_loss(tokens, sum);
   for (const Microbatch& microbatch : pack(sequences, {64, c.share_prompts})) {
     trainer.forward_backward(microbatch, loss(microbatch), store);
     const at::Tensor logp =
-        microbatch_logprobs(*model, lora.get(), microbatch, c.temperature).contiguous();
+        microbatch_logprobs(*model, lora.get(), microbatch, c.temperature).cpu();
     const float* values = logp.const_data_ptr<float>();
     result.logprobs.insert(result.logprobs.end(), values, values + logp.numel());
   }
   EXPECT_EQ(store.flat_gradient().device(), device);
   result.flat = store.flat_gradient().cpu();
-  result.loss /= static_cast<double>(tokens);
+  result.loss = sum.value() / static_cast<double>(tokens);
   return result;
 }
 
@@ -133,7 +134,7 @@ at::Tensor moved_on(at::Device device, OptimizerKind kind, at::ScalarType dtype)
   Learner learner(model, nullptr, options);
   const auto sequences = test::random_sequences(6, 5, 2);
   for (int i = 0; i < 3; ++i) {
-    double loss = 0;
+    LoggedSum loss;
     const UpdateResult result =
         learner.step(sequences, supervised_loss(/*num_tokens=*/100, loss), /*lr=*/1e-2);
     EXPECT_TRUE(result.applied);

@@ -95,11 +95,12 @@ TEST_P(GradientParity, LossAndEveryGradientMatchPyTorch) {
   const auto sequences = sequences_of(fixture);
   LayerwiseTrainer trainer(*s.model, s.lora.get(), {});
   ParameterStore store(trainer.layers());
-  double loss = 0;
+  LoggedSum loss;
   const int64_t tokens = loss_tokens(sequences);
   const MicrobatchLoss supervised = supervised_loss(tokens, loss);
   for (const auto& m : pack(sequences, {})) trainer.forward_backward(m, supervised(m), store);
-  EXPECT_NEAR(loss / static_cast<double>(tokens), fixture["loss"].get<double>(), kLossTolerance);
+  EXPECT_NEAR(loss.value() / static_cast<double>(tokens), fixture["loss"].get<double>(),
+              kLossTolerance);
   const at::NoGradGuard no_grad;
   const auto gradients = named_gradients(s, store);
   size_t compared = 0;
@@ -125,9 +126,9 @@ TEST_P(GradientParity, FiveAdamWStepsFollowPyTorchsLosses) {
   options.optimizer.adamw.max_grad_norm = 1e9;
   Learner learner(s.model, s.lora, options);
   for (const auto& expected : fixture["adamw"]["losses_without_decay_of_vectors"]) {
-    double loss = 0;
+    LoggedSum loss;
     learner.step(sequences, supervised_loss(tokens, loss), 1e-2);
-    EXPECT_NEAR(loss / static_cast<double>(tokens), expected.get<double>(), 1e-4);
+    EXPECT_NEAR(loss.value() / static_cast<double>(tokens), expected.get<double>(), 1e-4);
   }
 }
 

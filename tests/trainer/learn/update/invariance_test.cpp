@@ -44,12 +44,13 @@ Gradients gradients(Transformer& model, Lora* lora, const std::vector<TrainSeque
   ParameterStore store(trainer.layers());
   const double weight = total_loss_weight(sequences);
   Gradients result;
-  const MicrobatchLoss loss = supervised_loss(weight, result.loss);
+  LoggedSum sum;
+  const MicrobatchLoss loss = supervised_loss(weight, sum);
   for (const auto& microbatch : pack(sequences, setting.packing)) {
     trainer.forward_backward(microbatch, loss(microbatch), store);
   }
   result.flat = store.flat_gradient().clone();
-  result.loss /= weight;
+  result.loss = sum.value() / weight;
   return result;
 }
 
@@ -239,10 +240,10 @@ TEST(Learner, LowersTheLossOnWhatItSees) {
     Learner learner(model, use_lora ? make_lora(model->config()) : nullptr, options);
     double first = 0, last = 0;
     for (int step = 0; step < 30; ++step) {
-      double sum = 0;
+      LoggedSum sum;
       const auto update = learner.step(sequences, supervised_loss(1, sum), 5e-3);
       EXPECT_TRUE(update.applied);
-      (step == 0 ? first : last) = sum / static_cast<double>(update.loss_tokens);
+      (step == 0 ? first : last) = sum.value() / static_cast<double>(update.loss_tokens);
     }
     EXPECT_LT(last, first / 2);
   }

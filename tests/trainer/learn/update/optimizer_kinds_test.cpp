@@ -241,8 +241,9 @@ double loss_after(const LearnOptions& options, int steps) {
                   options);
   double loss = 0;
   for (int step = 0; step < steps; ++step) {
-    loss = 0;
-    learner.step(sequences, supervised_loss(tokens, loss), 5e-3);
+    LoggedSum sum;
+    learner.step(sequences, supervised_loss(tokens, sum), 5e-3);
+    loss = sum.value();
   }
   return loss / static_cast<double>(tokens);
 }
@@ -271,7 +272,7 @@ std::vector<at::Tensor> trained(bool in_backward, bool tied, OptimizerKind kind)
   Learner learner(model, nullptr, options);
   const auto sequences = test::random_sequences(8, 5, 2);
   for (int step = 0; step < 3; ++step) {
-    double loss = 0;
+    LoggedSum loss;
     EXPECT_TRUE(learner.step(sequences, supervised_loss(50, loss), 1e-2).applied);
   }
   std::vector<at::Tensor> weights;
@@ -298,9 +299,9 @@ TEST(Optimizer, InBackwardSkipsAStepWhoseFirstGradientIsNotFinite) {
   const at::Tensor before = model->layer(0).flat.clone();
   const auto sequences = test::random_sequences(3, 5, 1);
   const MicrobatchLoss broken = [](const Microbatch&) -> CoefficientFn {
-    return [](int64_t, std::span<const float>, std::span<float> out) {
+    return on_host([](int64_t, std::span<const float>, std::span<float> out) {
       std::fill(out.begin(), out.end(), std::nanf(""));
-    };
+    });
   };
   const UpdateResult result = learner.step(sequences, broken, 1e-2);
   EXPECT_FALSE(result.applied);

@@ -75,7 +75,7 @@ TEST(ParameterStore, HooksEncloseEachPassOfALayer) {
     ParameterStore store(trainer.layers());
     Recorder recorder;
     store.set_hooks(&recorder);
-    double loss = 0;
+    LoggedSum loss;
     for (const auto& microbatch : pack(sequences, {})) {
       trainer.forward_backward(microbatch, supervised_loss(1, loss)(microbatch), store);
     }

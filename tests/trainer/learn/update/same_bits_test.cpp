@@ -115,9 +115,10 @@ void expect_same_bits(const Policy& policy, const std::vector<Rollout>& rollouts
   for (const Rollout& r : rollouts) sequences.push_back(r.sequence);
   LayerwiseTrainer trainer(*policy.model, policy.lora.get(), training.layers);
   ParameterStore store(trainer.layers());
-  const CoefficientFn slope = [](int64_t, std::span<const float> logp, std::span<float> out) {
-    std::fill(out.begin(), out.end(), 1.0f / static_cast<float>(logp.size()));
-  };
+  const CoefficientFn slope =
+      on_host([](int64_t, std::span<const float> logp, std::span<float> out) {
+        std::fill(out.begin(), out.end(), 1.0f / static_cast<float>(logp.size()));
+      });
   size_t compared = 0;
   for (const Microbatch& microbatch : pack(sequences, training.packing)) {
     const at::Tensor trained = trainer.forward_backward(microbatch, slope, store).logp;
