@@ -87,6 +87,21 @@ TEST_P(Invariance, MicrobatchSplitDoesNotChangeTheGradient) {
   for (const int64_t size : {1, 20, 33, 1000}) expect_same(run(sequences_, {{size, true}, {}}));
 }
 
+// What two ranks would compute: each its half of the batch, divided by the weight of the whole.
+TEST_P(Invariance, HalvesOfABatchAddUpToItsGradient) {
+  const double weight = total_loss_weight(sequences_);
+  Gradients sum{expected_.flat.clone().zero_(), 0};
+  for (const size_t half : {0, 1}) {
+    std::vector<TrainSequence> own;
+    for (size_t i = half; i < sequences_.size(); i += 2) own.push_back(sequences_[i]);
+    const Gradients part = run(own, {});
+    const double share = total_loss_weight(own) / weight;
+    sum.flat.add_(part.flat, share);
+    sum.loss += part.loss * share;
+  }
+  expect_same(sum);
+}
+
 TEST_P(Invariance, SharingPromptsDoesNotChangeTheGradient) {
   for (const int64_t size : {40, 1000}) expect_same(run(sequences_, {{size, false}, {}}));
 }
