@@ -24,6 +24,7 @@ struct Case {
   bool full_weights;
   int64_t free_bytes;  ///< when the second checkpoint is due: too little
   const char* file;    ///< that does not fit
+  const char* optimizer = "adamw";
 };
 
 class FullDisk : public testing::TestWithParam<Case> {
@@ -41,7 +42,8 @@ class FullDisk : public testing::TestWithParam<Case> {
     for (const auto& set :
          {"model=" + test::fixture("tiny_llama").string(), std::string("dtype=f32"),
           "data.jsonl=" + (dir_ / "data.jsonl").string(), std::string("epochs=2"),
-          std::string("sequences_per_step=3"), std::string("learn.full_weights=") + full}) {
+          std::string("sequences_per_step=3"), std::string("learn.full_weights=") + full,
+          std::string("learn.optimizer=") + GetParam().optimizer}) {
       words.insert(words.end(), {"--set", set});
     }
     words.insert(words.end(), more.begin(), more.end());
@@ -139,13 +141,16 @@ TEST(FullDiskAtTheLines, EndsWithOneErrorAndAResumeLosesNothing) {
 }
 
 // A run's own lines fit in what is left.
-INSTANTIATE_TEST_SUITE_P(Checkpoints, FullDisk,
-                         testing::Values(Case{"AtTheAdapter", false, 16 << 10, "adapter_model"},
-                                         Case{"AtItsOptimizerState", false, 192 << 10, "optimizer"},
-                                         Case{"AtTheModel", true, 96 << 10, "model.safetensors"},
-                                         Case{"AtTheModelsOptimizerState", true, 512 << 10,
-                                              "optimizer"}),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Checkpoints, FullDisk,
+    testing::Values(Case{"AtTheAdapter", false, 16 << 10, "adapter_model"},
+                    Case{"AtItsOptimizerState", false, 192 << 10, "optimizer"},
+                    Case{"AtTheModel", true, 96 << 10, "model.safetensors"},
+                    Case{"AtTheModelsOptimizerState", true, 512 << 10, "optimizer"},
+                    Case{"AtStatesOf8Bits", true, 400 << 10, "optimizer", "adamw_8bit"},
+                    Case{"AtStatesInBf16", true, 400 << 10, "optimizer", "adamw_bf16"},
+                    Case{"AtMuonsStates", true, 400 << 10, "optimizer", "muon"}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace weft
