@@ -15,13 +15,14 @@
 
 namespace weft::test {
 
-/// Reward: how often a letter occurs, over 16. May lose the rewards of completions that hold
-/// another letter, or give them one that is not finite.
+/// Reward: how often a letter occurs, over 16, times a sign. May lose the rewards of completions
+/// that hold another letter, or give them one that is not finite.
 class LetterScorer : public RolloutScorer {
  public:
   explicit LetterScorer(char wanted) : wanted_(wanted) {}
   char lost = 0, infinite = 0;     ///< 0: none
   int64_t num_failures = 1 << 20;  ///< so many are lost at most
+  double sign = 1;
   decltype(TextRequest::prompt) prompt(const Task& task) const override { return task.prompt; }
   void submit(const Task&, std::string completion, uint64_t,
               std::function<void(ScoredRollout)> done) override {
@@ -29,7 +30,7 @@ class LetterScorer : public RolloutScorer {
     result.valid = true;
     result.outcome = "scored";
     const auto hits = std::count(completion.begin(), completion.end(), wanted_);
-    result.reward.pass = static_cast<double>(hits) / 16;
+    result.reward.pass = sign * static_cast<double>(hits) / 16;
     result.reward.total = result.reward.pass;
     result.worker_calls = 1;
     if (holds(completion, infinite)) result.reward.total = INFINITY;

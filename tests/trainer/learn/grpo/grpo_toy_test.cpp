@@ -23,6 +23,13 @@ TEST(GrpoToy, PermutedRewardsDoNotLiftIt) {
   }
 }
 
+TEST(GrpoToy, RewardsOfTheOppositeSignUndoWhatWasLearnt) {
+  Toy toy(1, /*permute=*/false, /*full=*/true);
+  ASSERT_GT(toy.gain(), .25);
+  toy.scorer.sign = -1;
+  EXPECT_LT(-toy.gain(), -.25);
+}
+
 TEST(GrpoToy, FirstStepSeesItsOwnSampler) {
   Toy toy(5);
   const auto step = toy.trainer->step();
