@@ -16,6 +16,8 @@
 namespace weft {
 namespace {
 
+constexpr int64_t kTileWords = sizeof(cuda::LoraTile) / sizeof(int32_t);
+
 // Batch sizes that graphs are recorded for: more of them where a row more costs most.
 int64_t bucket_size(int64_t rows) {
   if (rows <= 2) return rows;
@@ -53,14 +55,15 @@ CudaRunner::CudaRunner(const ComputeDevice& device, const Transformer& model, Kv
       graphs_(limits.cuda_graphs),
       invariant_(limits.invariant),
       staging_(context_),
-      draw_staging_(context_) {
+      draw_staging_(context_),
+      adapters_(context_, model, max_batch_) {
   const TransformerConfig& config = model.config();
   ops::check_cuda_shape(config.hidden_size, config.intermediate_size, config.head_dim);
   ops::install_cuda_forms(device);
   const int64_t rows = bucket_size(max_batch_);
-  const int64_t row_inputs = 6 + 4 * most_attend_parts(max_context_) + blocks_for(max_context_);
+  const int64_t row_inputs = 9 + 4 * most_attend_parts(max_context_) + blocks_for(max_context_);
   const auto options = at::TensorOptions(model.device());
-  decode_inputs_ = at::empty({rows * row_inputs + 2}, options.dtype(at::kInt));
+  decode_inputs_ = at::empty({rows * row_inputs + 3}, options.dtype(at::kInt));
   decode_logits_ = at::empty({rows, config.vocab_size}, options.dtype(at::kFloat));
   const int64_t draw_bytes = sizeof(kernels::SampleArgs) + sizeof(kernels::SampleResult);
   draws_ = at::empty({most_draws(max_batch_) * draw_bytes}, options.dtype(at::kByte));
@@ -68,33 +71,40 @@ CudaRunner::CudaRunner(const ComputeDevice& device, const Transformer& model, Kv
 
 CudaRunner::~CudaRunner() {
   context_.settle();  // what goes now may still be in use
-  for (const auto& [rows, bucket] : buckets_) {
+  for (const auto& [size, bucket] : buckets_) {
     if (bucket->graph) context_.destroy(bucket->graph);
   }
 }
 
-// A bucket is recorded with rows that have no slot and no context. What a body calls first, outside
-// a graph, may set itself up.
 void CudaRunner::start() {
   const at::NoGradGuard no_grad;
   const ops::OneOrder one_order(invariant_);
   context_.enter_thread();
+  record(/*adapted=*/false);
+  rest();
+}
+
+// A bucket is recorded with rows that have no slot, no context and no adapter. What a body calls
+// first, outside a graph, may set itself up.
+void CudaRunner::record(bool adapted) {
   for (int64_t rows = 1; rows <= bucket_size(max_batch_); ++rows) {
     if (bucket_size(rows) != rows) continue;
     auto bucket = std::make_unique<Bucket>();
     bucket->runner = this;
-    bucket->pass = place(PassRows({}), rows, /*with_context=*/false, decode_inputs_);
+    bucket->adapted = adapted;
+    bucket->pass = place(PassRows({}), {}, rows, /*with_context=*/false, decode_inputs_);
     bucket->logits = decode_logits_.narrow(0, 0, rows);
     run_bucket(bucket.get());
     if (graphs_) bucket->graph = context_.capture(run_bucket, bucket.get());
-    buckets_[rows] = std::move(bucket);
+    auto& place = buckets_[{rows, adapted}];
+    if (place && place->graph) context_.destroy(place->graph);
+    place = std::move(bucket);
   }
-  rest();
 }
 
 void CudaRunner::run_bucket(void* bucket) {
   const auto& self = *static_cast<Bucket*>(bucket);
-  self.runner->model_.logits(self.runner->forward_rows(self.pass, {}, {}), self.logits);
+  self.runner->model_.logits(self.runner->forward_rows(self.pass, self.adapted, {}), self.logits);
 }
 
 std::string CudaRunner::numerics() const {
@@ -111,13 +121,19 @@ std::string CudaRunner::numerics() const {
 }
 
 // Copies a pass to `on_device`, or to memory of its own; its `rows` are at least the host's.
-CudaRunner::Pass CudaRunner::place(const PassRows& host, int64_t rows, bool with_context,
-                                   const at::Tensor& on_device) {
+CudaRunner::Pass CudaRunner::place(const PassRows& host, const std::vector<LoraRows>& adapters,
+                                   int64_t rows, bool with_context, const at::Tensor& on_device) {
   ops::HostPagedInputs inputs(host.spans, rows,
                               with_context ? ops::PagedReads::kContext : ops::PagedReads::kItems);
   if (on_device.defined()) inputs.max_items = rows * most_attend_parts(max_context_);
   std::vector<int32_t> packed = host.ids;
   packed.resize(rows, 0);
+  const std::vector<cuda::LoraTile> tiles = plan_lora(adapters);
+  packed.push_back(static_cast<int32_t>(tiles.size()));
+  for (const auto& [adapter, first, count] : tiles) {
+    packed.insert(packed.end(), {adapter, first, count});
+  }
+  packed.resize(rows + 1 + rows * kTileWords, 0);
   const std::vector<int32_t> rest = inputs.packed();
   packed.insert(packed.end(), rest.begin(), rest.end());
   const size_t bytes = packed.size() * sizeof(int32_t);
@@ -128,13 +144,17 @@ CudaRunner::Pass CudaRunner::place(const PassRows& host, int64_t rows, bool with
           : at::empty({std::ssize(packed)}, at::TensorOptions(model_.device()).dtype(at::kInt));
   WEFT_ASSERT(std::ssize(packed) <= all.numel());
   staging_.copy_to(all.data_ptr(), bytes);
-  return {all.narrow(0, 0, rows),
-          ops::PagedInputs(inputs, all.narrow(0, rows, all.numel() - rows))};
+  const int32_t* num_tiles = all.const_data_ptr<int32_t>() + rows;
+  const int64_t before = rows + 1 + rows * kTileWords;
+  return {all.narrow(0, 0, rows), num_tiles, reinterpret_cast<const cuda::LoraTile*>(num_tiles + 1),
+          ops::PagedInputs(inputs, all.narrow(0, before, all.numel() - before))};
 }
 
-at::Tensor CudaRunner::forward_rows(const Pass& pass, std::span<const AdapterRows> adapters,
+at::Tensor CudaRunner::forward_rows(const Pass& pass, bool adapted,
                                     const at::Tensor& wanted) const {
-  return model_.forward(pass.ids, CudaPagedAttention(model_, cache_, pass.inputs), adapters,
+  const CudaPagedAttention attention(model_, cache_, pass.inputs);
+  if (!adapted) return model_.forward(pass.ids, attention, RowAdapters({}), wanted);
+  return model_.forward(pass.ids, attention, BatchedAdapters(adapters_, pass.tiles, pass.num_tiles),
                         wanted);
 }
 
@@ -143,24 +163,31 @@ at::Tensor CudaRunner::forward(const std::vector<PassSpan>& spans) {
   const ops::OneOrder one_order(invariant_);
   const bool decodes = std::ssize(spans) <= max_batch_ &&
                        std::all_of(spans.begin(), spans.end(), [](const PassSpan& s) {
-                         return s.ids.size() == 1 && s.lora == nullptr && s.wants_logits;
+                         return s.ids.size() == 1 && s.wants_logits;
                        });
-  if (decodes) return decode(spans);
   const PassRows host(spans);
+  const std::vector<LoraRows> adapters = adapters_.take(host.adapters);
+  if (decodes) return decode(host, adapters);
   const bool flash = !invariant_ &&
                      ops::takes_flash_attention(model_.dtype(), model_.config().head_dim) &&
                      host.num_rows() > std::ssize(spans);
-  const Pass pass = place(host, host.num_rows(), flash, {});
+  const Pass pass = place(host, adapters, host.num_rows(), flash, {});
   return model_.logits(
-      forward_rows(pass, host.adapters, index_tensor(host.wanted).to(model_.device())));
+      forward_rows(pass, !adapters.empty(), index_tensor(host.wanted).to(model_.device())));
 }
 
-at::Tensor CudaRunner::decode(const std::vector<PassSpan>& spans) {
-  Bucket& bucket = *buckets_.at(bucket_size(std::ssize(spans)));
+at::Tensor CudaRunner::decode(const PassRows& host, const std::vector<LoraRows>& adapters) {
+  const bool adapted = !adapters.empty();
+  if (adapted && recorded_generation_ != adapters_.generation()) {
+    context_.synchronize();
+    record(adapted);
+    recorded_generation_ = adapters_.generation();
+  }
+  Bucket& bucket = *buckets_.at({bucket_size(host.num_rows()), adapted});
   // Writes the places that the bucket reads.
-  place(PassRows(spans), bucket.logits.size(0), /*with_context=*/false, decode_inputs_);
+  place(host, adapters, bucket.logits.size(0), /*with_context=*/false, decode_inputs_);
   bucket.graph ? context_.replay(bucket.graph) : run_bucket(&bucket);
-  return bucket.logits.narrow(0, 0, std::ssize(spans));
+  return bucket.logits.narrow(0, 0, host.num_rows());
 }
 
 std::vector<kernels::SampleResult> CudaRunner::sample(const at::Tensor& logits,
@@ -190,6 +217,7 @@ std::vector<kernels::SampleResult> CudaRunner::sample(const at::Tensor& logits,
   context_.synchronize();
   draw_staging_.rested();
   staging_.rested();
+  adapters_.rested();
   std::memcpy(results.data(), staged + args_bytes, result_bytes);
   return results;
 }
@@ -201,7 +229,10 @@ std::vector<std::vector<float>> CudaRunner::logprobs(
   return packed_logprobs(model_, requests, adapters);
 }
 
-void CudaRunner::rest() { context_.synchronize(); }
+void CudaRunner::rest() {
+  context_.synchronize();
+  adapters_.clear();
+}
 
 void CudaRunner::weights_changed() { context_.settle(); }
 

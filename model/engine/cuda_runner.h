@@ -5,8 +5,10 @@
 
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "model/engine/adapter_table.h"
 #include "model/engine/pass_rows.h"
 #include "model/engine/pass_runner.h"
 #include "model/ops/cuda/device_context.h"
@@ -14,8 +16,9 @@
 
 namespace weft {
 
-/// A decode pass without adapters runs in a graph recorded for the next larger of a few batch
-/// sizes; the rows beyond its own have no slot and no context. Prompts go through LibTorch's flash
+/// A decode pass runs in a graph recorded for the next larger of a few batch sizes; the rows beyond
+/// its own have no slot and no context. Those with adapters have graphs of their own, which are
+/// recorded by the first pass that has one. Prompts go through LibTorch's flash
 /// attention over keys and values gathered from the cache, where it takes their dtype, else through
 /// the decode kernel. Invariant, all of it is computed with one order of sums (ops/one_order.h).
 class CudaRunner : public PassRunner {
@@ -41,21 +44,25 @@ class CudaRunner : public PassRunner {
   // A pass on the device, at fixed places for a graph.
   struct Pass {
     at::Tensor ids;  // [rows] int32
+    const int32_t* num_tiles;
+    const cuda::LoraTile* tiles;  // [rows]
     ops::PagedInputs inputs;
   };
   // Decode passes of one size, and their graph. Does not move: the graph calls it.
   struct Bucket {
     CudaRunner* runner;
+    bool adapted;
     Pass pass;
     at::Tensor logits;  // [rows, V] of decode_logits_
     void* graph = nullptr;
   };
 
-  at::Tensor decode(const std::vector<PassSpan>& spans);
+  at::Tensor decode(const PassRows& host, const std::vector<LoraRows>& adapters);
+  void record(bool adapted);
   static void run_bucket(void* bucket);
-  Pass place(const PassRows& host, int64_t rows, bool with_context, const at::Tensor& on_device);
-  at::Tensor forward_rows(const Pass& pass, std::span<const AdapterRows> adapters,
-                          const at::Tensor& wanted) const;
+  Pass place(const PassRows& host, const std::vector<LoraRows>& adapters, int64_t rows,
+             bool with_context, const at::Tensor& on_device);
+  at::Tensor forward_rows(const Pass& pass, bool adapted, const at::Tensor& wanted) const;
 
   const ops::DeviceContext context_;
   const Transformer& model_;
@@ -66,7 +73,9 @@ class CudaRunner : public PassRunner {
   at::Tensor decode_logits_;  // [greatest bucket, V] f32
   at::Tensor draws_;          // uint8: arguments and results of the sampler
   ops::PinnedBuffer staging_, draw_staging_;
-  std::map<int64_t, std::unique_ptr<Bucket>> buckets_;
+  AdapterTable adapters_;
+  int64_t recorded_generation_ = 0;  // of adapters_, by the buckets with adapters
+  std::map<std::pair<int64_t, bool>, std::unique_ptr<Bucket>> buckets_;  // by rows and `adapted`
 };
 
 }  // namespace weft

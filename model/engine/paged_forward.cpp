@@ -50,8 +50,8 @@ at::Tensor paged_forward(const Transformer& model, KvCache& cache,
   const at::NoGradGuard no_grad;
   const PassRows pass(spans);
   const at::Tensor ids = index_tensor({pass.ids.begin(), pass.ids.end()});
-  return model.logits(model.forward(ids, PagedAttention(model, cache, pass), pass.adapters,
-                                    index_tensor(pass.wanted)));
+  return model.logits(model.forward(ids, PagedAttention(model, cache, pass),
+                                    RowAdapters(pass.adapters), index_tensor(pass.wanted)));
 }
 
 }  // namespace weft

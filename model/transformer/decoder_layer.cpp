@@ -7,40 +7,10 @@
 namespace weft {
 namespace {
 
-class AdaptedLayer {
- public:
-  AdaptedLayer(const Transformer& model, int64_t layer, std::span<const AdapterRows> adapters)
-      : adapters_(adapters) {
-    for (const AdapterRows& rows : adapters) {
-      updates_.push_back(rows.lora->updates(layer, model.dtype(), model.device()));
-    }
-  }
-
-  at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const kernels::Int8Matrix& int8,
-                    const at::Tensor& bias, LoraUpdate LoraUpdates::*which) const {
-    at::Tensor y = int8.defined() ? ops::linear(x, int8, bias) : ops::linear(x, w, bias);
-    for (size_t i = 0; i < adapters_.size(); ++i) {
-      const LoraUpdate& update = updates_[i].*which;
-      if (update.a.defined()) add(y, x, update, adapters_[i].begin, adapters_[i].end);
-    }
-    return y;
-  }
-
- private:
-  static void add(at::Tensor& y, const at::Tensor& x, const LoraUpdate& update, int64_t begin,
-                  int64_t end) {
-    if (begin == 0 && end == y.size(0)) {
-      y = ops::add_linear(y, ops::linear(x, update.a), update.b);
-      return;
-    }
-    WEFT_ASSERT(!at::GradMode::is_enabled());  // add_linear then writes into y
-    ops::add_linear(y.narrow(0, begin, end - begin),
-                    ops::linear(x.narrow(0, begin, end - begin), update.a), update.b);
-  }
-
-  std::span<const AdapterRows> adapters_;
-  std::vector<LoraUpdates> updates_;
-};
+at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const kernels::Int8Matrix& int8,
+                  const at::Tensor& bias) {
+  return int8.defined() ? ops::linear(x, int8, bias) : ops::linear(x, w, bias);
+}
 
 }  // namespace
 
@@ -52,9 +22,26 @@ at::Tensor PackedAttention::attend(int64_t, const TransformerLayer& weights,
   return ops::rotary_attention(heads, plan_, model_.rope_table(), shape);
 }
 
-std::vector<AdapterRows> adapter_of_all(const Lora* lora, int64_t num_rows) {
-  if (!lora) return {};
-  return {{lora, 0, num_rows}};
+at::Tensor RowAdapters::add(int64_t layer, FusedLinear which, const at::Tensor& y,
+                            const at::Tensor& x) const {
+  at::Tensor sum = y;
+  for (const auto& [lora, begin, end] : rows_) {
+    const LoraUpdate update = lora->update(layer, which, x.scalar_type(), x.device());
+    if (!update.a.defined()) continue;
+    if (begin == 0 && end == y.size(0)) {
+      sum = ops::add_linear(sum, ops::linear(x, update.a), update.b);
+      continue;
+    }
+    WEFT_ASSERT(!at::GradMode::is_enabled());  // add_linear then writes into y
+    ops::add_linear(sum.narrow(0, begin, end - begin),
+                    ops::linear(x.narrow(0, begin, end - begin), update.a), update.b);
+  }
+  return sum;
+}
+
+RowAdapters adapter_of_all(const Lora* lora, int64_t num_rows) {
+  if (!lora) return RowAdapters({});
+  return RowAdapters({{lora, 0, num_rows}});
 }
 
 at::Tensor add_norm(Residual& x, const at::Tensor& weight, double eps) {
@@ -68,19 +55,22 @@ at::Tensor add_norm(Residual& x, const at::Tensor& weight, double eps) {
 }
 
 Residual decoder_layer(const Transformer& model, int64_t layer, Residual x,
-                       const Attention& attention, std::span<const AdapterRows> adapters) {
+                       const Attention& attention, const Adapters& adapters) {
+  using enum FusedLinear;
   const TransformerLayer& w = model.layer(layer);
   const double eps = model.config().rms_norm_eps;
-  const AdaptedLayer adapted(model, layer, adapters);
+  const auto adapted = [&](FusedLinear which, const at::Tensor& y, const at::Tensor& input) {
+    return adapters.add(layer, which, y, input);
+  };
   const at::Tensor normed = add_norm(x, w.input_norm, eps);
-  const at::Tensor qkv = adapted.linear(normed, w.qkv, w.int8.qkv, w.qkv_bias, &LoraUpdates::qkv);
-  x.delta =
-      adapted.linear(attention.attend(layer, w, qkv), w.o, w.int8.o, w.o_bias, &LoraUpdates::o);
+  const at::Tensor qkv = adapted(kQkv, linear(normed, w.qkv, w.int8.qkv, w.qkv_bias), normed);
+  const at::Tensor seen = attention.attend(layer, w, qkv);
+  x.delta = adapted(kO, linear(seen, w.o, w.int8.o, w.o_bias), seen);
   const at::Tensor middle = add_norm(x, w.post_norm, eps);
   const at::Tensor gate_up =
-      adapted.linear(middle, w.gate_up, w.int8.gate_up, w.gate_up_bias, &LoraUpdates::gate_up);
-  x.delta =
-      adapted.linear(ops::silu_mul(gate_up), w.down, w.int8.down, w.down_bias, &LoraUpdates::down);
+      adapted(kGateUp, linear(middle, w.gate_up, w.int8.gate_up, w.gate_up_bias), middle);
+  const at::Tensor active = ops::silu_mul(gate_up);
+  x.delta = adapted(kDown, linear(active, w.down, w.int8.down, w.down_bias), active);
   return x;
 }
 

@@ -6,7 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <span>
+#include <utility>
 #include <vector>
 
 #include "model/ops/ops.h"
@@ -51,15 +51,37 @@ class PackedAttention : public Attention {
   const ops::PackedPlanPtr plan_;
 };
 
-/// Rows [begin, end) of a batch that one adapter applies to. Gradients of an adapter are recorded
-/// only where it applies to every row.
+/// What adapters add to a batch's linear layers.
+class Adapters {
+ public:
+  virtual ~Adapters() = default;
+
+  /// y [T, out] and the updates of `which` of layer `layer` for x [T, in], each row by its adapter.
+  /// May overwrite y where no gradient is recorded.
+  virtual at::Tensor add(int64_t layer, FusedLinear which, const at::Tensor& y,
+                         const at::Tensor& x) const = 0;
+};
+
+/// Rows [begin, end) of a batch that one adapter applies to.
 struct AdapterRows {
   const Lora* lora;
   int64_t begin, end;
 };
 
-/// [0, num_rows) with `lora`; empty where that is null.
-std::vector<AdapterRows> adapter_of_all(const Lora* lora, int64_t num_rows);
+/// Adapters by ranges of rows that do not overlap. Gradients of an adapter are recorded only where
+/// it applies to every row.
+class RowAdapters : public Adapters {
+ public:
+  explicit RowAdapters(std::vector<AdapterRows> rows) : rows_(std::move(rows)) {}
+  at::Tensor add(int64_t layer, FusedLinear which, const at::Tensor& y,
+                 const at::Tensor& x) const override;
+
+ private:
+  const std::vector<AdapterRows> rows_;
+};
+
+/// [0, num_rows) with `lora`; none where that is null.
+RowAdapters adapter_of_all(const Lora* lora, int64_t num_rows);
 
 /// RMS norm of x.sum(), which takes the place of x.hidden; x.delta is then undefined.
 at::Tensor add_norm(Residual& x, const at::Tensor& weight, double eps);
@@ -67,6 +89,6 @@ at::Tensor add_norm(Residual& x, const at::Tensor& weight, double eps);
 /// Layer `layer` of the model: norm, attention, norm, SwiGLU, with their residuals. The last sum is
 /// left to the reader of the result. Source: arXiv:2302.13971, section 2.2.
 Residual decoder_layer(const Transformer& model, int64_t layer, Residual x,
-                       const Attention& attention, std::span<const AdapterRows> adapters);
+                       const Attention& attention, const Adapters& adapters);
 
 }  // namespace weft

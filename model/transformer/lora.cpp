@@ -16,6 +16,7 @@
 #include "model/checkpoint/finite.h"
 #include "model/checkpoint/new_directory.h"
 #include "model/checkpoint/safetensors.h"
+#include "model/ops/cuda/cuda_library.h"
 
 namespace weft {
 namespace {
@@ -52,9 +53,25 @@ std::string peft_name(int64_t layer, int p, char which) {
          (attention ? ".self_attn." : ".mlp.") + kNames[p] + ".lora_" + which + ".weight";
 }
 
-LoraUpdate make_update(const LoraLayer& layer, const TransformerConfig& model,
-                       std::span<const Projection> group, double scale,
-                       const at::TensorOptions& options) {
+std::span<const Projection> projections_of(FusedLinear which) {
+  using enum Projection;
+  static constexpr Projection kQkv[] = {kQ, kK, kV}, kOutput[] = {kO}, kGateUp[] = {kGate, kUp},
+                              kDownOnly[] = {kDown};
+  switch (which) {
+    case FusedLinear::kQkv:
+      return kQkv;
+    case FusedLinear::kO:
+      return kOutput;
+    case FusedLinear::kGateUp:
+      return kGateUp;
+    default:
+      return kDownOnly;
+  }
+}
+
+LoraUpdate make_update(const LoraLayer& layer, const TransformerConfig& model, FusedLinear which,
+                       double scale, const at::TensorOptions& options) {
+  const std::span<const Projection> group = projections_of(which);
   std::vector<at::Tensor> a, b;
   int64_t width = 0, before = 0;
   for (Projection p : group) {
@@ -75,6 +92,15 @@ LoraUpdate make_update(const LoraLayer& layer, const TransformerConfig& model,
     before += rank;
   }
   return {at::cat(a).to(options), at::cat(b).to(options)};
+}
+
+// With ranks of zeros up to a multiple of what the GPU's batched update takes.
+LoraUpdate padded(const LoraUpdate& u) {
+  if (!u.a.defined()) return u;
+  const int64_t missing = (cuda::kLoraRanks - u.a.size(0) % cuda::kLoraRanks) % cuda::kLoraRanks;
+  if (missing == 0) return {u.a, u.b.contiguous()};
+  return {at::cat({u.a, at::zeros({missing, u.a.size(1)}, u.a.options())}),
+          at::cat({u.b, at::zeros({u.b.size(0), missing}, u.b.options())}, 1)};
 }
 
 bool adapts(const LoraConfig& config, int p) {
@@ -142,7 +168,7 @@ void LoraConfig::require_fits(const TransformerConfig& model) const {
 
 struct Lora::Cache {
   struct Entry {
-    LoraUpdates updates;
+    std::array<LoraUpdate, kNumFusedLinears> updates;
     at::ScalarType dtype = at::kFloat;
     at::Device device = at::kCPU;
     int64_t version = -1;
@@ -300,32 +326,29 @@ void Lora::weights_changed() {
   for (Cache::Entry& entry : cache_->layers) entry = {};
 }
 
-LoraUpdates Lora::updates(int64_t l, at::ScalarType dtype, at::Device device) const {
-  using enum Projection;
-  static constexpr Projection kQkv[] = {kQ, kK, kV}, kOutput[] = {kO}, kGateUp[] = {kGate, kUp},
-                              kDownOnly[] = {kDown};
-  const auto make = [&] {
-    const LoraLayer& w = layers_[l];
-    const at::TensorOptions options = at::TensorOptions(dtype).device(device);
-    return LoraUpdates{make_update(w, model_, kQkv, scale(), options),
-                       make_update(w, model_, kOutput, scale(), options),
-                       make_update(w, model_, kGateUp, scale(), options),
-                       make_update(w, model_, kDownOnly, scale(), options)};
+LoraUpdate Lora::update(int64_t l, FusedLinear which, at::ScalarType dtype,
+                        at::Device device) const {
+  const LoraLayer& w = layers_[l];
+  const auto make = [&](FusedLinear linear) {
+    return make_update(w, model_, linear, scale(), at::TensorOptions(dtype).device(device));
   };
   const auto trainable = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
-  const LoraLayer& w = layers_[l];
   if (at::GradMode::is_enabled() && (std::any_of(w.a.begin(), w.a.end(), trainable) ||
                                      std::any_of(w.b.begin(), w.b.end(), trainable))) {
-    return make();
+    return make(which);
   }
   const std::lock_guard lock(cache_->mutex);
   Cache::Entry& entry = cache_->layers[l];
   const int64_t version = flats_[l]._version();
   if (entry.version != version || entry.dtype != dtype || entry.device != device) {
     const at::NoGradGuard no_grad;
-    entry = {make(), dtype, device, version};
+    entry = {{}, dtype, device, version};
+    for (int i = 0; i < kNumFusedLinears; ++i) {
+      const LoraUpdate made = make(static_cast<FusedLinear>(i));
+      entry.updates[i] = device.is_cpu() ? made : padded(made);
+    }
   }
-  return entry.updates;
+  return entry.updates[static_cast<int>(which)];
 }
 
 }  // namespace weft

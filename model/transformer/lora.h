@@ -48,14 +48,15 @@ struct LoraLayer {
   std::array<at::Tensor, kNumProjections> b;  ///< [out, r]
 };
 
+/// The linear layers of a decoder layer, projections of one input side by side.
+enum class FusedLinear { kQkv, kO, kGateUp, kDown };
+constexpr int kNumFusedLinears = 4;
+
 /// Update of one fused linear layer, y += (x a^T) b^T: `a` stacks the A of its projections, `b`
 /// holds scale() times their B as diagonal blocks. Undefined where no projection has an adapter.
 struct LoraUpdate {
-  at::Tensor a;  ///< [r * adapted projections, in]
-  at::Tensor b;  ///< [out, r * adapted projections]
-};
-struct LoraUpdates {
-  LoraUpdate qkv, o, gate_up, down;
+  at::Tensor a;  ///< [R, in], R = r * adapted projections
+  at::Tensor b;  ///< [out, R]
 };
 
 /// y += scale() (x A^T) B^T for every adapted projection.
@@ -104,9 +105,11 @@ class Lora {
   /// through tensors are noticed. Not while a forward pass runs.
   void weights_changed();
 
-  /// Updates of layer `l` in `dtype` on `device`: differentiable functions of the weights where
-  /// grad mode is on and they are trainable, else kept copies. Thread-safe.
-  LoraUpdates updates(int64_t l, at::ScalarType dtype, at::Device device) const;
+  /// Update of a linear layer of layer `l` in `dtype` on `device`: a differentiable function of the
+  /// weights where grad mode is on and they are trainable, else a kept copy. Kept on another device
+  /// than the CPU, R is rounded up by zeros as its batched update wants it (cuda::kLoraRanks).
+  /// Thread-safe.
+  LoraUpdate update(int64_t l, FusedLinear which, at::ScalarType dtype, at::Device device) const;
 
   ~Lora();
 

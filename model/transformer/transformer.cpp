@@ -74,8 +74,8 @@ at::Tensor Transformer::embed(const at::Tensor& ids) const {
 
 at::Tensor Transformer::layer_forward(int64_t layer, const at::Tensor& hidden,
                                       const Attention& attention, const Lora* lora) const {
-  const auto adapters = adapter_of_all(lora, hidden.size(0));
-  return decoder_layer(*this, layer, {hidden, {}}, attention, adapters).sum();
+  return decoder_layer(*this, layer, {hidden, {}}, attention, adapter_of_all(lora, hidden.size(0)))
+      .sum();
 }
 
 at::Tensor Transformer::final_norm(const at::Tensor& hidden) const {
@@ -97,8 +97,7 @@ at::Tensor& Transformer::lm_head_weight() {
 }
 
 at::Tensor Transformer::forward(const at::Tensor& ids, const Attention& attention,
-                                std::span<const AdapterRows> adapters,
-                                const at::Tensor& rows) const {
+                                const Adapters& adapters, const at::Tensor& rows) const {
   Residual x{embed(ids), {}, /*may_overwrite=*/true};
   for (int64_t l = 0; l < num_layers(); ++l) {
     x = decoder_layer(*this, l, std::move(x), attention, adapters);

@@ -21,7 +21,7 @@ namespace weft {
 
 class Attention;
 class Lora;
-struct AdapterRows;
+class Adapters;
 
 /// A weight by its name inside Weft ("layers.3.qkv.weight"); the tensor belongs to the model.
 struct NamedParameter {
@@ -113,8 +113,8 @@ class Transformer {
 
   /// Embedding, all layers, last norm of ids [T] int64: [T, H], or of `rows` [n] int64 alone, [n,
   /// H], where no gradient is recorded.
-  at::Tensor forward(const at::Tensor& ids, const Attention& attention,
-                     std::span<const AdapterRows> adapters, const at::Tensor& rows = {}) const;
+  at::Tensor forward(const at::Tensor& ids, const Attention& attention, const Adapters& adapters,
+                     const at::Tensor& rows = {}) const;
 
   /// The same over a packed batch, `lora` as in layer_forward.
   at::Tensor forward_hidden(const at::Tensor& ids, const PackedBatch& batch,

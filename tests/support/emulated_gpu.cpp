@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "model/ops/cuda/attention_tile_body.h"
+#include "model/ops/cuda/lora_bodies.h"
 #include "model/ops/cuda/packed_attention_bodies.h"
 #include "model/ops/cuda/row_bodies.h"
 #include "model/ops/cuda/sample_body.h"
@@ -27,6 +28,7 @@ FiberBlock& block() {
   return fibers;
 }
 FiberBlock& tile_block() {
+  static_assert(kLoraWarps == kTileWarps);
   thread_local FiberBlock fibers(kTileWarps * kWarp);
   return fibers;
 }
@@ -108,6 +110,27 @@ void run_body(const SampleRows& a) {
   block().run({a.rows, 1, 1}, kSampleShared, [&](FiberBlock& b) { sample_body(b, on_host); });
 }
 
+// Fewer blocks than parts, so that each takes several.
+void run_body(const BatchedLora& a) {
+  std::vector<LoraWeights> weights;
+  for (int32_t i = 0; i < *a.num_tiles; ++i) {
+    const auto adapter = static_cast<size_t>(a.tiles[i].adapter);
+    if (weights.size() <= adapter) weights.resize(adapter + 1);
+    const LoraWeights& w = a.weights[a.tiles[i].adapter * a.stride];
+    weights[adapter] = {fake::shadow(w.a), fake::shadow(w.b), w.rank};
+  }
+  BatchedLora on_host = a;
+  on_host.weights = weights.data();
+  on_host.stride = 1;
+  with_type(a.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    tile_block().run({5, 1, 1}, kLoraShrinkShared,
+                     [&](FiberBlock& b) { lora_shrink_body<T>(b, on_host); });
+    tile_block().run({3, 1, 1}, kLoraExpandShared,
+                     [&](FiberBlock& b) { lora_expand_body<T>(b, on_host); });
+  });
+}
+
 void run_body(const RmsNormBackward& a) {
   with_type(a.dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -166,6 +189,8 @@ void run_body(const LogitGradient& a) {
 template <class Args>
 constexpr const char* kKernelName = nullptr;
 template <>
+constexpr const char* kKernelName<BatchedLora> = "batched_lora";
+template <>
 constexpr const char* kKernelName<RmsNormBackward> = "rms_norm_backward";
 template <>
 constexpr const char* kKernelName<SiluMulBackward> = "silu_mul_backward";
@@ -199,23 +224,39 @@ fake::StreamId id_of(void* stream) {
   return static_cast<fake::StreamId>(reinterpret_cast<intptr_t>(stream));
 }
 
-// What the arguments point to on the device is known once the works before are done.
-void add_logits(const SampleRows& on_host, fake::StreamId stream,
-                std::vector<fake::Access>& accesses) {
-  if (gpu().is_capturing(stream)) return;
-  gpu().drain(stream);
+void add_indirect(const SampleRows& on_host, std::vector<fake::Access>& accesses) {
   for (int64_t r = 0; r < on_host.rows; ++r) {
     const kernels::SampleArgs& row = on_host.args[r];
     accesses.push_back({row.logits, static_cast<size_t>(row.size) * sizeof(float), false});
   }
 }
 
+void add_indirect(const BatchedLora& on_host, std::vector<fake::Access>& accesses) {
+  const size_t size = on_host.dtype == Dtype::kF32 ? 4 : 2;
+  for (int32_t i = 0; i < *on_host.num_tiles; ++i) {
+    const LoraWeights& w = on_host.weights[on_host.tiles[i].adapter * on_host.stride];
+    if (w.rank == 0) continue;
+    accesses.push_back({w.a, static_cast<size_t>(w.rank * on_host.in) * size, false});
+    accesses.push_back({w.b, static_cast<size_t>(w.rank * on_host.out) * size, false});
+  }
+}
+
+template <class Args>
+void add_indirect(const Args&, std::vector<fake::Access>&) {}
+
+template <class Args>
+constexpr bool kIsIndirect = std::is_same_v<Args, SampleRows> || std::is_same_v<Args, BatchedLora>;
+
 template <class Args>
 int32_t launch(const Args& args, void* stream) {
   return guarded([&] {
     Args on_host = args;
     auto accesses = take_operands(on_host);
-    if constexpr (std::is_same_v<Args, SampleRows>) add_logits(on_host, id_of(stream), accesses);
+    // What the arguments point to on the device is known once the works before are done.
+    if (kIsIndirect<Args> && !gpu().is_capturing(id_of(stream))) {
+      gpu().drain(id_of(stream));
+      add_indirect(on_host, accesses);
+    }
     gpu().launch(id_of(stream),
                  {kKernelName<Args>, std::move(accesses), [on_host] { run_body(on_host); }});
   });
@@ -292,9 +333,9 @@ int32_t memory(int32_t, int64_t* free_bytes, int64_t* total_bytes) {
 const cuda::Library& emulated_gpu() {
   static const Library library = {
       {launch<AddRmsNorm>, launch<RopeStore>, launch<PagedAttention>, launch<GatherKv>,
-       launch<SiluMul>, launch<SampleRows>, launch<RmsNormBackward>, launch<SiluMulBackward>,
-       launch<RotateRows>, launch<PackedAttention>, launch<PackedAttentionBackward>,
-       launch<LossRows>, launch<LogitGradient>},
+       launch<SiluMul>, launch<SampleRows>, launch<BatchedLora>, launch<RmsNormBackward>,
+       launch<SiluMulBackward>, launch<RotateRows>, launch<PackedAttention>,
+       launch<PackedAttentionBackward>, launch<LossRows>, launch<LogitGradient>},
       {use_device, stream, synchronize, settle, memory, pin, [](void* data) { gpu().unpin(data); },
        copy, capture, replay, [](void* graph) { delete static_cast<Recorded*>(graph); }},
       [](int32_t) { return failure().c_str(); },

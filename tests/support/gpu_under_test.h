@@ -2,6 +2,7 @@
 /// machine's first.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "model/device.h"
@@ -9,8 +10,9 @@
 namespace weft::test {
 
 struct GpuUnderTest {
-  ComputeDevice device;  ///< without a library where there is none
-  std::string reason;    ///< why there is none
+  ComputeDevice device;                ///< without a library where there is none
+  std::string reason;                  ///< why there is none
+  int64_t (*num_replays)() = nullptr;  ///< graphs that were replayed so far, where that is counted
 };
 
 GpuUnderTest gpu_under_test();

@@ -115,6 +115,17 @@ std::vector<fake::Access> take_operands(SampleRows& a) {
   return Operands().reads(a.args, a.rows).writes(a.results, a.rows).all();
 }
 
+std::vector<fake::Access> take_operands(BatchedLora& a) {
+  return Operands(a.dtype)
+      .reads(a.x, a.rows * a.in)
+      .writes(a.y, a.rows * a.out)
+      .reads(a.tiles, a.rows)
+      .reads(a.num_tiles, 1)
+      .reads(a.weights)
+      .writes(a.partial, a.rows * lora_chunks(a.in) * a.max_rank)
+      .all();
+}
+
 std::vector<fake::Access> take_operands(RmsNormBackward& a) {
   const int64_t size = a.rows * a.dim;
   return Operands(a.dtype)

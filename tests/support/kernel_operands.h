@@ -12,13 +12,15 @@ namespace weft::test {
 /// they point to. Where the arguments do not say how much that is, it is the rest of the storage.
 /// Throws std::logic_error for an address of the host.
 ///
-/// What SampleRows::args point to in turn is left alone: it lies on the device.
+/// What SampleRows::args and BatchedLora::weights point to in turn is left alone: it lies on the
+/// device.
 std::vector<fake::Access> take_operands(cuda::AddRmsNorm& a);
 std::vector<fake::Access> take_operands(cuda::RopeStore& a);
 std::vector<fake::Access> take_operands(cuda::PagedAttention& a);
 std::vector<fake::Access> take_operands(cuda::GatherKv& a);
 std::vector<fake::Access> take_operands(cuda::SiluMul& a);
 std::vector<fake::Access> take_operands(cuda::SampleRows& a);
+std::vector<fake::Access> take_operands(cuda::BatchedLora& a);
 std::vector<fake::Access> take_operands(cuda::RmsNormBackward& a);
 std::vector<fake::Access> take_operands(cuda::SiluMulBackward& a);
 std::vector<fake::Access> take_operands(cuda::RotateRows& a);

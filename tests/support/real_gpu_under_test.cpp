@@ -5,9 +5,9 @@ namespace weft::test {
 
 GpuUnderTest gpu_under_test() {
   try {
-    return {resolve_device("cuda"), ""};
+    return {resolve_device("cuda"), "", nullptr};
   } catch (const InputError& error) {
-    return {{}, error.what()};
+    return {{}, error.what(), nullptr};
   }
 }
 

@@ -128,6 +128,41 @@ struct RotateRows {
   Dtype dtype;
 };
 
+/// Rows of a tile of the batched low-rank update, and of what its ranks are multiples.
+constexpr int kLoraRows = 16;
+constexpr int kLoraRanks = 16;
+
+/// Columns of x that are summed together, and how many times so many x has.
+constexpr int kLoraChunk = 512;
+constexpr int64_t lora_chunks(int64_t in) { return (in + kLoraChunk - 1) / kLoraChunk; }
+
+/// An adapter's weights for one linear layer.
+struct LoraWeights {
+  const void* a;  ///< [rank, in]
+  const void* b;  ///< [out, rank], scaled
+  int64_t rank;   ///< 0: none
+};
+
+/// Rows [first, first + count) of one adapter, at most kLoraRows.
+struct LoraTile {
+  int32_t adapter, first, count;
+};
+
+/// y [rows, out] += x [rows, in] a^T b^T by each row's adapter, with x a^T rounded to the dtype and
+/// y rounded once. Rows in no tile stay as they are.
+struct BatchedLora {
+  const void* x;
+  void* y;
+  const LoraTile* tiles;  ///< [rows], of which there are the first *num_tiles
+  const int32_t* num_tiles;
+  const LoraWeights* weights;  ///< adapter i's are weights[i * stride]
+  int64_t stride;
+  float* partial;  ///< [rows, lora_chunks(in), max_rank], the kernels' own
+  int64_t rows, in, out;
+  int64_t max_rank;  ///< at least every rank
+  Dtype dtype;
+};
+
 /// Which rows of a packed batch see which: row r the rows [prompt_first[r], prompt_last[r]) of the
 /// prompt that its sequence shares, none where they are equal, and then [first[r], r].
 struct PackedRows {
@@ -195,7 +230,8 @@ struct SampleRows {
 };
 
 /// Launches on `stream`, a cudaStream_t. head_dim is even; dim of SiluMul and AddRmsNorm, and
-/// head_dim, are multiples of 16 / (bytes of an element). The last ones are for training.
+/// head_dim, are multiples of 16 / (bytes of an element), and so are in and out of BatchedLora. The
+/// last ones are for training.
 struct Kernels {
   int32_t (*add_rms_norm)(const AddRmsNorm&, void* stream);
   int32_t (*rope_store)(const RopeStore&, void* stream);
@@ -203,6 +239,7 @@ struct Kernels {
   int32_t (*gather_kv)(const GatherKv&, void* stream);
   int32_t (*silu_mul)(const SiluMul&, void* stream);
   int32_t (*sample)(const SampleRows&, void* stream);
+  int32_t (*batched_lora)(const BatchedLora&, void* stream);
   int32_t (*rms_norm_backward)(const RmsNormBackward&, void* stream);
   int32_t (*silu_mul_backward)(const SiluMulBackward&, void* stream);
   int32_t (*rotate_rows)(const RotateRows&, void* stream);

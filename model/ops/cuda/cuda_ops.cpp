@@ -383,4 +383,20 @@ at::Tensor rotary_paged_attention(const at::Tensor& qkv, const HeadNorms& norms,
                : forms.paged_attention(qkv, inputs, cache, shape);
 }
 
+void add_batched_lora(const at::Tensor& y, const at::Tensor& x, const cuda::LoraTile* tiles,
+                      const int32_t* num_tiles, const LoraTableView& table) {
+  const auto& forms = dynamic_cast<const CudaOps&>(forms_for(y));
+  const DeviceContext& context = forms.context();
+  require_whole_packs("batched_lora", x, x.size(1));
+  require_whole_packs("batched_lora", y, y.size(1));
+  const at::Tensor partial = at::empty({x.size(0), cuda::lora_chunks(x.size(1)), table.max_rank},
+                                       x.options().dtype(at::kFloat));
+  context.check(
+      context.kernels().batched_lora(
+          {x.const_data_ptr(), y.data_ptr(), tiles, num_tiles, table.weights, table.stride,
+           partial.data_ptr<float>(), x.size(0), x.size(1), y.size(1), table.max_rank, dtype_of(x)},
+          context.stream()),
+      "batched_lora");
+}
+
 }  // namespace weft::ops

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "model/device.h"
+#include "model/ops/cuda/cuda_library.h"
 #include "model/ops/device_ops.h"
 #include "model/ops/paged_inputs.h"
 
@@ -29,5 +30,16 @@ struct HeadNorms {
 at::Tensor rotary_paged_attention(const at::Tensor& qkv, const HeadNorms& norms,
                                   const at::Tensor& rope_table, const PagedInputs& inputs,
                                   const at::Tensor& cache, const kernels::HeadShape& shape);
+
+/// Where the adapters' weights for one linear layer lie; names as in BatchedLora.
+struct LoraTableView {
+  const cuda::LoraWeights* weights;
+  int64_t stride, max_rank;
+};
+
+/// Adds to y [rows, out] the updates of x [rows, in] by the adapter of each row's tile. All
+/// pointers are the device's.
+void add_batched_lora(const at::Tensor& y, const at::Tensor& x, const cuda::LoraTile* tiles,
+                      const int32_t* num_tiles, const LoraTableView& table);
 
 }  // namespace weft::ops

@@ -5,6 +5,7 @@
 #include "model/ops/cuda/attention_tile_body.h"
 #include "model/ops/cuda/kernels.h"
 #include "model/ops/cuda/launch_shapes.h"
+#include "model/ops/cuda/lora_bodies.h"
 #include "model/ops/cuda/packed_attention_bodies.h"
 #include "model/ops/cuda/row_bodies.h"
 #include "model/ops/cuda/sample_body.h"
@@ -89,6 +90,18 @@ __global__ void __launch_bounds__(kAttendThreads) run_merge_parts(PagedAttention
 __global__ void __launch_bounds__(kSampleThreads, kSampleBlocks) run_sample(SampleRows a) {
   DeviceBlock block;
   sample_body(block, a);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kLoraThreads, kLoraBlocks) run_lora_shrink(BatchedLora a) {
+  DeviceBlock block;
+  lora_shrink_body<T>(block, a);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kLoraThreads, kLoraBlocks) run_lora_expand(BatchedLora a) {
+  DeviceBlock block;
+  lora_expand_body<T>(block, a);
 }
 
 template <class T>
@@ -192,12 +205,11 @@ int32_t gather_kv(const GatherKv& a, void* stream) {
   });
 }
 
-// Launches as many blocks as the device holds at once, or fewer where the list has room for fewer
+// Launches as many blocks as the device holds at once, or fewer where there are at most fewer
 // items: a block takes several in turn.
-template <class Kernel>
-int32_t launch_items(Kernel kernel, int threads, int64_t floats, const PagedAttention& a,
+template <class Kernel, class Args>
+int32_t launch_items(Kernel kernel, int threads, size_t shared, int64_t most_items, const Args& a,
                      cudaStream_t stream) {
-  const size_t shared = static_cast<size_t>(floats) * sizeof(float);
   int device = 0, sms = 0, blocks = 0;
   cudaError_t status = cudaGetDevice(&device);
   if (status == cudaSuccess) {
@@ -209,17 +221,19 @@ int32_t launch_items(Kernel kernel, int threads, int64_t floats, const PagedAtte
   if (status == cudaSuccess && blocks == 0) status = cudaErrorInvalidValue;  // too much shared
   if (status != cudaSuccess) return status;
   const int64_t held = int64_t{sms} * blocks;
-  kernel<<<grid(std::min(held, a.max_items * a.kv_heads)), threads, shared, stream>>>(a);
+  kernel<<<grid(std::min(held, most_items)), threads, shared, stream>>>(a);
   return cudaGetLastError();
 }
 
 int32_t attend_items(const PagedAttention& a, cudaStream_t stream) {
+  const int64_t items = a.max_items * a.kv_heads;
   if (!fits_tiles(a)) {
     const auto kernel = a.dtype == Dtype::kF32 ? run_attend<float> : run_attend<Bf16>;
-    return launch_items(kernel, kAttendThreads, attend_shared(a), a, stream);
+    return launch_items(kernel, kAttendThreads, attend_shared(a) * sizeof(float), items, a, stream);
   }
   const auto kernel = a.head_dim == 128 ? run_attend_tile<128> : run_attend_tile<64>;
-  return launch_items(kernel, kTileThreads, attend_tile_shared(a), a, stream);
+  return launch_items(kernel, kTileThreads, attend_tile_shared(a) * sizeof(float), items, a,
+                      stream);
 }
 
 int32_t paged_attention(const PagedAttention& a, void* stream) {
@@ -238,6 +252,18 @@ int32_t sample(const SampleRows& a, void* stream) {
   if (a.rows == 0) return cudaSuccess;
   run_sample<<<grid(a.rows), kSampleThreads, kSampleShared, to_stream(stream)>>>(a);
   return cudaGetLastError();
+}
+
+int32_t batched_lora(const BatchedLora& a, void* stream) {
+  if (a.rows == 0) return cudaSuccess;
+  const bool wide = a.dtype == Dtype::kF32;
+  const int64_t chunks = lora_chunks(a.in), shares = (a.out + kLoraColumns - 1) / kLoraColumns;
+  const int32_t status = launch_items(
+      wide ? run_lora_shrink<float> : run_lora_shrink<Bf16>, kLoraThreads, kLoraShrinkShared,
+      a.rows * (a.max_rank / kLoraRanks) * chunks, a, to_stream(stream));
+  if (status != cudaSuccess) return status;
+  return launch_items(wide ? run_lora_expand<float> : run_lora_expand<Bf16>, kLoraThreads,
+                      kLoraExpandShared, a.rows * shares, a, to_stream(stream));
 }
 
 int32_t rms_norm_backward(const RmsNormBackward& a, void* stream) {
@@ -307,10 +333,10 @@ int32_t logit_gradient(const LogitGradient& a, void* stream) {
 }  // namespace
 
 Kernels kernels() {
-  return {add_rms_norm,  rope_store,       paged_attention,           gather_kv,
-          silu_mul,      sample,           rms_norm_backward,         silu_mul_backward,
-          rotate_rows,   packed_attention, packed_attention_backward, loss_rows,
-          logit_gradient};
+  return {add_rms_norm,      rope_store,    paged_attention,  gather_kv,
+          silu_mul,          sample,        batched_lora,     rms_norm_backward,
+          silu_mul_backward, rotate_rows,   packed_attention, packed_attention_backward,
+          loss_rows,         logit_gradient};
 }
 
 }  // namespace weft::cuda

@@ -1,12 +1,14 @@
 #include "model/checkpoint/hf_model.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/count_nonzero.h>
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "model/checkpoint/safetensors.h"
+#include "model/ops/cuda/cuda_library.h"
 #include "model/transformer/lora.h"
 #include "tests/support/fake_device/fake_device.h"
 #include "tests/support/input_error.h"
@@ -245,10 +247,15 @@ TEST(LoraFiles, AnAdapterOnADeviceIsTheSame) {
   const auto lora = Lora::load(source, config), moved = Lora::load(source, config);
   moved->to(test::fake::device());
   for (int64_t l = 0; l < lora->num_layers(); ++l) {
-    const LoraUpdates here = lora->updates(l, at::kBFloat16, at::kCPU);
-    const LoraUpdates there = moved->updates(l, at::kBFloat16, test::fake::device());
-    EXPECT_TRUE(at::equal(there.qkv.a.cpu(), here.qkv.a));
-    EXPECT_TRUE(at::equal(there.qkv.b.cpu(), here.qkv.b));
+    const FusedLinear qkv = FusedLinear::kQkv;
+    const LoraUpdate here = lora->update(l, qkv, at::kBFloat16, at::kCPU);
+    const LoraUpdate there = moved->update(l, qkv, at::kBFloat16, test::fake::device());
+    const int64_t rank = here.a.size(0), more = there.a.size(0) - rank;
+    EXPECT_EQ(there.a.size(0) % cuda::kLoraRanks, 0);
+    EXPECT_TRUE(at::equal(there.a.narrow(0, 0, rank).cpu(), here.a));
+    EXPECT_TRUE(at::equal(there.b.narrow(1, 0, rank).cpu(), here.b));
+    EXPECT_EQ(there.a.narrow(0, rank, more).count_nonzero().item<int64_t>(), 0);
+    EXPECT_EQ(there.b.narrow(1, rank, more).count_nonzero().item<int64_t>(), 0);
   }
   lora->save((dir / "cpu").string(), "base");
   moved->save((dir / "device").string(), "base");

@@ -12,95 +12,14 @@
 #include <limits>
 
 #include "base/error.h"
-#include "base/rng.h"
-#include "model/checkpoint/hf_model.h"
-#include "model/ops/tensor_device.h"
-#include "tests/support/gpu_under_test.h"
-#include "tests/support/support.h"
+#include "tests/model/engine/cuda_engines.h"
 
 namespace weft {
 namespace {
 
-constexpr float kTolerance = 2e-5f;
+using namespace test::cuda_engines;
 
-const test::GpuUnderTest& gpu() { return test::the_gpu(); }
-
-EngineOptions small_options() {
-  EngineOptions options;
-  options.max_batch = 12;
-  options.max_context = 96;
-  options.kv_mb = 4;
-  return options;
-}
-
-std::shared_ptr<Transformer> tiny(const char* name) {
-  return load_transformer(test::fixture(name).string(), at::kFloat);
-}
-
-/// An engine on the CPU, or on the GPU with the model moved there.
-std::unique_ptr<Engine> cpu_engine(const std::shared_ptr<Transformer>& model,
-                                   const EngineOptions& options = small_options()) {
-  return std::make_unique<Engine>(model, nullptr, nullptr, options);
-}
-std::unique_ptr<Engine> gpu_engine(const std::shared_ptr<Transformer>& model,
-                                   const EngineOptions& options = small_options()) {
-  model->to(tensor_device(gpu().device));
-  return std::make_unique<Engine>(model, nullptr, nullptr, options, "tiny", gpu().device);
-}
-
-std::vector<int32_t> random_ids(size_t n, uint64_t seed) {
-  Rng rng(seed);
-  std::vector<int32_t> ids(n);
-  for (int32_t& id : ids) id = static_cast<int32_t>(3 + rng.below(300));
-  return ids;
-}
-
-TextRequest request_of(std::vector<int32_t> ids, uint64_t seed) {
-  TextRequest request;
-  request.prompt = std::move(ids);
-  request.sampling.max_tokens = 6;
-  request.sampling.seed = seed;
-  request.sampling.ignore_eos = true;
-  return request;
-}
-
-/// Prompts of one token up to three blocks; forks, cuts and greedy ones among them.
-std::vector<TextRequest> mixed_requests() {
-  std::vector<TextRequest> requests;
-  for (uint64_t i = 0; i < 5; ++i) requests.push_back(request_of(random_ids(1 + 10 * i, i), i));
-  requests[1].n = 3;
-  requests[2].sampling.top_p = 0.8;
-  requests[3].sampling.top_k = 20;
-  requests[3].sampling.temperature = 0.7;
-  requests[4].sampling.temperature = 0;
-  return requests;
-}
-
-void expect_near(const std::vector<float>& a, const std::vector<float>& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], kTolerance);
-}
-
-void expect_same(const std::vector<TextResponse>& a, const std::vector<TextResponse>& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (size_t r = 0; r < a.size(); ++r) {
-    ASSERT_EQ(a[r].status, ResponseStatus::kOk) << a[r].error;
-    ASSERT_EQ(b[r].status, ResponseStatus::kOk) << b[r].error;
-    ASSERT_EQ(a[r].choices.size(), b[r].choices.size());
-    for (size_t i = 0; i < a[r].choices.size(); ++i) {
-      EXPECT_EQ(a[r].choices[i].ids, b[r].choices[i].ids);
-      expect_near(a[r].choices[i].logprobs, b[r].choices[i].logprobs);
-      expect_near(a[r].choices[i].sampling_logprobs, b[r].choices[i].sampling_logprobs);
-    }
-  }
-}
-
-class CudaRunner : public testing::Test {
- protected:
-  void SetUp() override {
-    if (gpu().device.library == nullptr) GTEST_SKIP() << gpu().reason;
-  }
-};
+class CudaRunner : public OnGpu {};
 
 class CudaRunnerOfEach : public CudaRunner, public testing::WithParamInterface<const char*> {};
 
@@ -121,24 +40,35 @@ TEST_F(CudaRunner, ChunkedPrefillAndNoGraphsChangeNoCompletion) {
               cpu_engine(tiny("tiny_qwen2"))->complete_all(mixed_requests()));
 }
 
-// Alone and among others, its prompt in one chunk or in several, decoded or given.
+// Alone and among others, its prompt in one chunk or in several, decoded or given, with an adapter
+// or without.
 TEST_F(CudaRunner, InvariantGivesATextTheSameBitsInEveryCompany) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const std::shared_ptr<Transformer> model =
         load_transformer(test::fixture("tiny_qwen2").string(), dtype);
+    const char* const names[] = {"", "a", "b"};
     std::vector<TextRequest> requests;
-    for (uint64_t i = 0; i < 12; ++i) requests.push_back(request_of(random_ids(30 + i, i), i));
     std::vector<LogprobRequest> texts;
-    for (uint64_t i = 0; i < 12; ++i)
-      texts.push_back({random_ids(30 + i, i), random_ids(9, i), ""});
+    for (uint64_t i = 0; i < 6; ++i) {
+      requests.push_back(request_of(random_ids(30 + i, i), i));
+      requests.back().adapter = names[i % 3];
+      texts.push_back({random_ids(30 + i, i), random_ids(9, i), names[i % 3]});
+    }
     EngineOptions options = small_options();
     options.invariant = true;
-    const auto together = gpu_engine(model, options);
+    const auto adapters = {random_adapter(model->config(), 4, 1),
+                           random_adapter(model->config(), 9, 2)};
+    const auto engine = [&] {
+      auto made = gpu_engine(model, options);
+      for (int i = 0; i < 2; ++i) made->set_adapter(names[i + 1], adapters.begin()[i]);
+      return made;
+    };
+    const auto together = engine();
     const auto all = together->complete_all(requests);
     const auto all_logprobs = together->logprobs(texts);
     options.prefill_tokens = 7;
     options.max_batch = 1;
-    const auto alone = gpu_engine(model, options);
+    const auto alone = engine();
     for (size_t i = 0; i < requests.size(); ++i) {
       const TextResponse one = alone->complete(requests[i]);
       ASSERT_EQ(one.status, ResponseStatus::kOk) << one.error;
@@ -170,36 +100,6 @@ TEST_F(CudaRunner, GivesTheCpusLogprobs) {
   const auto mine = gpu_engine(tiny("tiny_qwen3"))->logprobs(texts);
   const auto theirs = cpu_engine(tiny("tiny_qwen3"))->logprobs(texts);
   for (size_t i = 0; i < texts.size(); ++i) expect_near(mine[i], theirs[i]);
-}
-
-// Requests with and without the adapter share their passes; its weights change in between.
-TEST_F(CudaRunner, AdaptersApplyToTheirRequestsAlone) {
-  Rng rng(7);
-  const auto adapter = std::make_shared<Lora>(tiny("tiny_llama")->config(), LoraConfig{4, 8}, rng);
-  const auto run = [&](const std::unique_ptr<Engine>& engine) {
-    engine->set_adapter("a", adapter);
-    std::vector<TextResponse> all;
-    for (const double scale : {0.3, -0.2}) {
-      for (const NamedParameter& p : adapter->parameters()) {
-        if (p.name.ends_with("lora_B")) p.tensor->fill_(scale);
-      }
-      engine->weights_changed();
-      auto requests = mixed_requests();
-      requests.resize(2);
-      requests[0].adapter = "a";
-      for (TextRequest& request : requests) request.sampling.max_tokens = 3;
-      for (auto& response : engine->complete_all(requests)) all.push_back(std::move(response));
-      for (const auto& logprobs : engine->logprobs({{random_ids(5, 1), random_ids(9, 2), "a"},
-                                                    {random_ids(5, 1), random_ids(9, 2), ""}})) {
-        all.emplace_back().choices.emplace_back().logprobs = logprobs;
-      }
-    }
-    return all;
-  };
-  const auto mine = run(gpu_engine(tiny("tiny_llama")));
-  expect_same(mine, run(cpu_engine(tiny("tiny_llama"))));
-  EXPECT_NE(mine[0].choices[0].logprobs, mine[4].choices[0].logprobs);  // before, after
-  EXPECT_NE(mine[2].choices[0].logprobs, mine[3].choices[0].logprobs);  // with, without
 }
 
 TEST_F(CudaRunner, LogitsThatAreNotFiniteFailTheRequest) {

@@ -42,9 +42,9 @@ TEST_F(PeftDirectory, IsScaledByTheRankOrByItsRoot) {
   edit([](Json& config) { config["use_rslora"] = true; });
   const auto lora = load();
   EXPECT_EQ(lora->scale(), 4);
-  const LoraUpdate rooted = lora->updates(0, at::kFloat, at::kCPU).o;
+  const LoraUpdate rooted = lora->update(0, FusedLinear::kO, at::kFloat, at::kCPU);
   edit([](Json& config) { config["lora_alpha"] = 16; });
-  EXPECT_TRUE(load()->updates(0, at::kFloat, at::kCPU).o.b.equal(rooted.b));
+  EXPECT_TRUE(load()->update(0, FusedLinear::kO, at::kFloat, at::kCPU).b.equal(rooted.b));
 }
 
 TEST_F(PeftDirectory, KeepsItsScaleWhenItIsSavedAgain) {

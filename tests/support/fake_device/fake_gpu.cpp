@@ -361,6 +361,12 @@ void FakeGpu::replay(StreamId id, const Graph& graph) {
     }
     start(stream, node.work, [&] { stream.queue.push(node.work.run); });
   }
+  ++num_replays_;
+}
+
+int64_t FakeGpu::num_replays() {
+  const std::lock_guard lock(mutex_);
+  return num_replays_;
 }
 
 }  // namespace weft::test::fake

@@ -98,6 +98,7 @@ class FakeGpu {
   /// Throws std::logic_error naming `who` where the stream is being captured.
   void refuse_while_capturing(StreamId stream, const std::string& who);
   void replay(StreamId stream, const Graph& graph);
+  int64_t num_replays();
 
   /// Waits for the works that a stream has, without the host counting as having waited.
   void drain(StreamId stream);
@@ -125,6 +126,7 @@ class FakeGpu {
   Clock host_;
   int next_pool_stream_ = 0;
   std::map<std::string, int64_t> host_waits_;
+  int64_t num_replays_ = 0;
 };
 
 }  // namespace weft::test::fake

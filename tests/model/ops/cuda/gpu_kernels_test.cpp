@@ -10,66 +10,25 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
-#include "base/rng.h"
 #include "model/ops/cpu/attention.h"
 #include "model/ops/cpu/kernels.h"
 #include "model/ops/cuda/attend_plan.h"
 #include "model/ops/cuda/cuda_library.h"
-#include "tests/support/emulated_gpu.h"
-#include "tests/support/fake_device/fake_device.h"
+#include "tests/model/ops/cuda/gpu_tensors.h"
 
 namespace weft {
 namespace {
 
 using kernels::HeadShape;
-
-at::Tensor random_tensor(at::IntArrayRef shape, at::ScalarType dtype, uint64_t seed) {
-  at::Tensor t = at::empty(shape, at::kFloat);
-  Rng rng(seed);
-  float* values = t.data_ptr<float>();
-  for (int64_t i = 0; i < t.numel(); ++i) values[i] = static_cast<float>(rng.normal());
-  return t.to(dtype);
-}
-
-double worst_difference(const at::Tensor& a, const at::Tensor& b) {
-  EXPECT_EQ(a.sizes(), b.sizes());
-  return (a.cpu().to(at::kDouble) - b.cpu().to(at::kDouble)).abs().max().item<double>();
-}
-
-/// A tensor's copy on the device; none of none.
-at::Tensor on_gpu(const at::Tensor& t) {
-  return t.defined() ? t.to(test::fake::device()) : at::Tensor();
-}
-
-/// Values of any type as bytes on the device.
-template <class T>
-at::Tensor on_gpu(const std::vector<T>& values) {
-  const auto bytes = static_cast<int64_t>(values.size() * sizeof(T));
-  const at::Tensor t = at::empty({bytes}, at::kByte);
-  std::memcpy(t.data_ptr(), values.data(), values.size() * sizeof(T));
-  return on_gpu(t);
-}
-
-void* pointer(const at::Tensor& t) { return t.defined() ? t.data_ptr() : nullptr; }
-
-template <class T>
-const T* pointer(const at::Tensor& bytes) {
-  return static_cast<const T*>(bytes.const_data_ptr());
-}
-
-/// Fails where a launch was refused.
-void expect_launched(int32_t status) {
-  EXPECT_EQ(status, 0) << test::emulated_gpu().error_text(status);
-}
-
-cuda::Dtype dtype_of(const at::Tensor& t) {
-  return t.scalar_type() == at::kFloat ? cuda::Dtype::kF32 : cuda::Dtype::kBf16;
-}
-
-const cuda::Kernels& gpu() { return test::emulated_gpu().kernels; }
+using test::dtype_of;
+using test::expect_launched;
+using test::gpu_kernels;
+using test::on_gpu;
+using test::pointer;
+using test::random_tensor;
+using test::worst_difference;
 
 class GpuKernels : public testing::TestWithParam<at::ScalarType> {
  protected:
@@ -93,9 +52,9 @@ TEST_P(GpuKernels, NormsRowsAsTheCpuDoes) {
       const at::Tensor change = with_delta ? delta : at::Tensor();
       const at::Tensor mine = on_gpu(x), theirs = x.clone(), y = at::empty_like(mine);
       const at::Tensor added = on_gpu(change), weight = on_gpu(w);
-      expect_launched(gpu().add_rms_norm({pointer(mine), pointer(added), pointer(weight),
-                                          pointer(y), 3, dim, 1e-6f, dtype_of(x), nullptr},
-                                         nullptr));
+      expect_launched(gpu_kernels().add_rms_norm({pointer(mine), pointer(added), pointer(weight),
+                                                  pointer(y), 3, dim, 1e-6f, dtype_of(x), nullptr},
+                                                 nullptr));
       const at::Tensor expected = kernels::add_rms_norm(theirs, change, w, 1e-6);
       EXPECT_EQ(worst_difference(mine, theirs), 0);
       EXPECT_LE(worst_difference(y, expected), tolerance(16, 16)) << dim;
@@ -107,7 +66,7 @@ TEST_P(GpuKernels, ActivatesAsTheCpuDoes) {
   for (const int64_t dim : {8, 1000, 18944}) {
     const at::Tensor gate_up = random_tensor({2, 2 * dim}, GetParam(), 4);
     const at::Tensor x = on_gpu(gate_up), y = at::empty({2, dim}, x.options());
-    expect_launched(gpu().silu_mul({pointer(x), pointer(y), 2, dim, dtype_of(y)}, nullptr));
+    expect_launched(gpu_kernels().silu_mul({pointer(x), pointer(y), 2, dim, dtype_of(y)}, nullptr));
     EXPECT_LE(worst_difference(y, kernels::silu_mul(gate_up)), tolerance(16, 4)) << dim;
   }
 }
@@ -178,7 +137,7 @@ struct AttentionCase {
     const at::Tensor qkv = on_gpu(rows()), table = on_gpu(rope_table());
     const at::Tensor q_norm = on_gpu(norm(6)), k_norm = on_gpu(norm(7));
     const at::Tensor places = on_gpu(positions()), slot_list = on_gpu(to);
-    expect_launched(gpu().rope_store(
+    expect_launched(gpu_kernels().rope_store(
         {pointer(qkv), pointer(q_norm), pointer(k_norm), table.const_data_ptr<float>(),
          pointer<int32_t>(places), pointer<int32_t>(slot_list), pointer(cache), tokens, shape.heads,
          shape.kv_heads, shape.dim, 1e-6f, dtype_of(qkv)},
@@ -197,7 +156,7 @@ struct AttentionCase {
     const at::Tensor table = on_gpu(block_table()), seen = on_gpu(lengths);
     const at::Tensor items = on_gpu(plan.items), slots = on_gpu(plan.first_slot);
     const at::Tensor count = on_gpu(std::vector{static_cast<int32_t>(num_items)});
-    expect_launched(gpu().paged_attention(
+    expect_launched(gpu_kernels().paged_attention(
         {pointer(qkv), shape.row_size(), pointer(cache), pointer<int32_t>(table),
          pointer<int32_t>(first), pointer<int32_t>(seen), pointer<cuda::AttendItem>(items),
          pointer<int32_t>(count), pointer<int32_t>(slots), partial.data_ptr<float>(), pointer(out),
@@ -226,9 +185,9 @@ TEST_P(GpuKernels, RotateNormAndStoreAsTheCpuDoes) {
     const at::Tensor k = at::empty({c.tokens, kv}, qkv.options()), v = at::empty_like(k);
     const at::Tensor slots = on_gpu(c.slots());
     expect_launched(
-        gpu().gather_kv({pointer(cache), pointer<int32_t>(slots), pointer(k), pointer(v), c.tokens,
-                         c.shape.kv_heads, c.shape.dim, dtype_of(k)},
-                        nullptr));
+        gpu_kernels().gather_kv({pointer(cache), pointer<int32_t>(slots), pointer(k), pointer(v),
+                                 c.tokens, c.shape.kv_heads, c.shape.dim, dtype_of(k)},
+                                nullptr));
     EXPECT_LE(worst_difference(k, expected.narrow(1, q, kv)), tolerated);
     EXPECT_EQ(worst_difference(v, expected.narrow(1, q + kv, kv)), 0);
     EXPECT_EQ(cache.select(0, 0).abs().max().item<double>(), 0) << "wrote to another's block";

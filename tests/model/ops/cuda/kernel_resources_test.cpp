@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "model/ops/cuda/attention_tile_body.h"
 #include "model/ops/cuda/launch_shapes.h"
+#include "model/ops/cuda/lora_bodies.h"
 #include "model/ops/cuda/packed_attention_bodies.h"
 #include "model/ops/cuda/row_bodies.h"
 #include "model/ops/cuda/sample_body.h"
@@ -210,6 +211,8 @@ std::optional<Launch> launch_of(const std::string& kernel) {
       {"run_packed_key_gradient", {kAttendThreads, packed_attention_shared(packed)}},
       {"run_loss_rows", {kLossThreads, kTrainingShared}},
       {"run_logit_gradient", {kLossThreads, kTrainingShared}},
+      {"run_lora_shrink", {kLoraThreads, kLoraShrinkShared}},
+      {"run_lora_expand", {kLoraThreads, kLoraExpandShared}},
       {"run_sample", {kSampleThreads, kSampleShared}}};
   const auto found = launches.find(kernel.substr(0, kernel.find('<')));
   return found == launches.end() ? std::nullopt : std::optional(found->second);
