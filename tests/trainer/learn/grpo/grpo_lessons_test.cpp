@@ -73,7 +73,7 @@ class Lesson {
     for (int step = 0; step < 40; ++step) {
       rng.shuffle(all);
       const std::span<const TrainSequence> batch(all.data(), 64);
-      double loss = 0;
+      LoggedSum loss;
       toy_.learner->step(batch, supervised_loss(total_loss_weight(batch), loss), 3e-3);
     }
     toy_.engine->weights_changed();

@@ -74,12 +74,13 @@ inline void expect_curve(const Json& fixture, const Json& c, const std::string& 
     const auto sequences = sequences_of(batches[step % batches.size()]);
     const double tokens = total_loss_weight(sequences);
     const double rise = std::min(1.0, static_cast<double>(step + 1) / warmup);
-    double loss = 0;
+    LoggedSum loss;
     const UpdateResult update =
         learner.step(sequences, supervised_loss(tokens, loss), c["lr"].get<double>() * rise);
     const auto expected_loss = c["losses"][step].get<double>();
     const auto expected_norm = c["grad_norms"][step].get<double>();
-    EXPECT_NEAR(loss / tokens, expected_loss, kCurveTolerance * expected_loss) << "step " << step;
+    EXPECT_NEAR(loss.value() / tokens, expected_loss, kCurveTolerance * expected_loss)
+        << "step " << step;
     EXPECT_NEAR(update.grad_norm, expected_norm, kCurveTolerance * expected_norm)
         << "step " << step;
   }
