@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "model/checkpoint/adapter_base.h"
 #include "model/device.h"
 #include "model/transformer/lora.h"
 
@@ -79,6 +80,7 @@ OpenedModel OpenModels::open_checkpoint(const std::string& dir, const std::strin
     std::string& name = adapters_[{fs::canonical(dir).string(), resolved(dtype)}];
     if (name.empty()) {
       const std::string fresh = "adapter-" + std::to_string(adapters_.size());
+      require_same_base(dir, options_.model);
       engine.set_adapter(fresh, Lora::load(dir, engine.model().config()));
       name = fresh;
     }

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/stop.h"
+#include "model/checkpoint/adapter_base.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/device.h"
 
@@ -230,6 +231,7 @@ void run_generate(const GenerateOptions& options) {
   if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
   const auto engine = Engine::from_directory(options.model, options.dtype, options.engine, device);
   if (!options.adapter.empty()) {
+    require_same_base(options.adapter, options.model);
     engine->set_adapter(kAdapterName, Lora::load(options.adapter, engine->model().config()));
   }
   JsonlReader in(options.in);

@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "model/checkpoint/adapter_base.h"
+#include "tests/support/input_error.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -57,6 +59,18 @@ TEST(OpenModels, AnAdapterIsLoadedOnceHoweverItIsWritten) {
   OpenModels models(tiny());
   const auto name = models.open_checkpoint(kAdapter).adapter;
   EXPECT_EQ(models.open_checkpoint(kAdapter + "/../tiny_llama_lora").adapter, name);
+}
+
+TEST(OpenModels, AnAdapterIsRefusedOverOtherWeightsThanItWasTrainedOver) {
+  const test::TempDir dir;
+  const auto adapter = dir / "adapter", base = test::fixture("tiny_llama");
+  fs::copy(kAdapter, adapter);
+  write_adapter_base(adapter, base, weights_fingerprint(base));
+  EXPECT_NO_THROW(OpenModels(tiny()).open_checkpoint(adapter));
+  write_adapter_base(adapter, "models/other", "0123456789abcdef");
+  EXPECT_THAT(test::input_error([&] { OpenModels(tiny()).open_checkpoint(adapter); }),
+              testing::AllOf(HasSubstr("expected 0123456789abcdef"), HasSubstr("models/other"),
+                             HasSubstr(weights_fingerprint(base))));
 }
 
 TEST(OpenModels, AHuggingFaceDirectoryIsAModelOfItsOwn) {

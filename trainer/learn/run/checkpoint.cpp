@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "model/checkpoint/adapter_base.h"
 #include "model/checkpoint/finite.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/checkpoint/safetensors.h"
@@ -106,7 +107,8 @@ CheckpointSet::CheckpointSet(fs::path run_dir, std::string model_dir,
     : run_dir_(std::move(run_dir)),
       folder_(run_dir_ / "checkpoints"),
       model_dir_(std::move(model_dir)),
-      options_(options) {}
+      options_(options),
+      base_weights_(weights_fingerprint(model_dir_)) {}
 
 std::vector<std::pair<int64_t, fs::path>> CheckpointSet::list() const {
   std::vector<std::pair<int64_t, fs::path>> result;
@@ -135,6 +137,7 @@ void CheckpointSet::save(int64_t step, Learner& learner, const Json& state) {
   try {
     if (learner.lora() != nullptr) {
       learner.lora()->save(temporary, base_model_name());
+      write_adapter_base(temporary, model_dir_, base_weights_);
     } else {
       save_transformer(learner.model(), model_dir_, temporary);
     }

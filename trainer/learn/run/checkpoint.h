@@ -36,7 +36,8 @@ struct CheckpointOptions {
 class CheckpointSet {
  public:
   /// `model_dir` is where the base model came from: its config and tokenizer files are copied into
-  /// full-weight checkpoints, its name or absolute path is written into adapters.
+  /// full-weight checkpoints, its name or absolute path is written into adapters, and what its
+  /// weights are (adapter_base.h).
   CheckpointSet(std::filesystem::path run_dir, std::string model_dir,
                 const CheckpointOptions& options);
 
@@ -71,6 +72,7 @@ class CheckpointSet {
   std::filesystem::path run_dir_, folder_;
   std::string model_dir_;
   CheckpointOptions options_;
+  std::string base_weights_;  ///< fingerprint of those in model_dir_
 };
 
 /// Does `work`. Whatever it throws reaches the caller after `save` has run; where that fails too,

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "model/checkpoint/adapter_base.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/ops/cuda/cuda_ops.h"
 #include "model/ops/tensor_device.h"
@@ -46,6 +47,7 @@ Policy open_policy(const ModelSource& source, const LearnOptions& options, uint6
       load_on_device(weights_from_checkpoint ? checkpoint->string() : source.dir, source);
   const TransformerConfig& shape = policy.model->config();
   if (!options.full_weights && !options.init_adapter.empty()) {
+    require_same_base(options.init_adapter, source.dir);
     policy.lora = Lora::load(options.init_adapter, shape);
   } else if (!options.full_weights) {
     Rng rng(seed, kAdapterStream);
