@@ -11,6 +11,8 @@
 namespace weft {
 namespace {
 
+constexpr double kMostRollouts = 1e6;  // of a step; they are in memory at once
+
 void check_at_least(const char* field, int64_t value, int64_t least) {
   if (value < least) {
     throw InputError(fmt::format("{}: expected >= {}, got {}", field, least, value));
@@ -55,6 +57,13 @@ void GrpoConfig::validate() const {
         fmt::format("samples_per_prompt: expected >= 2, got {}: the baseline of a rollout is its "
                     "group's, so that a group of one has no advantage",
                     samples_per_prompt));
+  }
+  const double rollouts = double(prompts_per_step) * double(samples_per_prompt);
+  if (rollouts > kMostRollouts) {
+    throw InputError(
+        fmt::format("prompts_per_step, samples_per_prompt: expected at most {:.0f} rollouts a "
+                    "step, got {} x {}",
+                    kMostRollouts, prompts_per_step, samples_per_prompt));
   }
   check_at_least("max_completion_tokens", max_completion_tokens, 1);
   check_at_least("max_bad_rollouts", max_bad_rollouts, 0);
