@@ -2,6 +2,7 @@
 // appear, and where hidden tests may be read.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <regex>
@@ -23,6 +24,36 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"workflow", {"base", "data", "sandbox", "model", "workflow"}},
     {"trainer", {"base", "data", "sandbox", "model", "workflow", "trainer"}},
     {"serve", {"base", "data", "sandbox", "model", "workflow", "serve"}}};
+
+// Of `model/`, beside `model/` itself: the headers and folders that a room, a part of it or its
+// mains may include. The most specific entry counts.
+const std::map<std::string, std::set<std::string>> kMayIncludeOfModel = {
+    {"base", {}},
+    {"data", {}},
+    {"sandbox", {}},
+    {"workflow", {"text_model.h", "sequence_model.h"}},
+    {"serve", {"text_model.h", "tokenizer"}},
+    {"trainer/search", {"text_model.h", "sequence_model.h"}},
+    {"trainer/evaluate", {"text_model.h"}},
+    {"trainer/learn",
+     {"text_model.h", "sequence_model.h", "open_model.h", "device.h", "tokenizer", "checkpoint",
+      "transformer", "ops", "engine"}}};
+const std::set<std::string> kMainsMayIncludeOfModel = {"text_model.h", "open_model.h", "device.h"};
+
+bool is_main(const std::string& path) { return path.ends_with("_main.cpp"); }
+
+bool may_include_of_model(const std::string& file, const std::string& target) {
+  if (file.starts_with("model/") || !target.starts_with("model/")) return true;
+  const std::string name = target.substr(target.find('/') + 1);
+  const std::string part = name.substr(0, name.find('/'));
+  if (is_main(file) && kMainsMayIncludeOfModel.contains(part)) return true;
+  for (fs::path folder = fs::path(file).parent_path(); !folder.empty();
+       folder = folder.parent_path()) {
+    const auto found = kMayIncludeOfModel.find(folder.string());
+    if (found != kMayIncludeOfModel.end()) return found->second.contains(part);
+  }
+  return false;
+}
 
 Includes scan() {
   static const std::regex pattern(R"(^\s*#\s*include\s*["<]([^">]+)[">])");
@@ -46,8 +77,6 @@ Includes scan() {
 
 std::string room_of(const std::string& path) { return path.substr(0, path.find('/')); }
 
-bool is_main(const std::string& path) { return path.ends_with("_main.cpp"); }
-
 TEST(Layout, ArrowsPointOneWay) {
   const auto includes = scan();
   ASSERT_FALSE(includes.empty());
@@ -57,6 +86,24 @@ TEST(Layout, ArrowsPointOneWay) {
       EXPECT_TRUE(kMayInclude.at(room_of(file)).contains(room_of(target)))
           << file << " includes " << target;
     }
+  }
+}
+
+TEST(Layout, RoomsKnowOfModelsWhatTheyMay) {
+  for (const auto& [file, targets] : scan()) {
+    for (const auto& target : targets) {
+      EXPECT_TRUE(may_include_of_model(file, target)) << file << " includes " << target;
+    }
+  }
+  const std::pair<const char*, const char*> refused[] = {
+      {"workflow/pool.cpp", "model/engine/engine.h"},
+      {"trainer/search/smc.cpp", "model/engine/engine.h"},
+      {"trainer/evaluate/methods.cpp", "model/open_model.h"},
+      {"serve/server.cpp", "model/open_model.h"},
+      {"serve/serve_main.cpp", "model/engine/engine.h"},
+      {"sandbox/judge/judge.cpp", "model/text_model.h"}};
+  for (const auto& [file, target] : refused) {
+    EXPECT_FALSE(may_include_of_model(file, target)) << file << " includes " << target;
   }
 }
 
@@ -121,6 +168,47 @@ TEST(Layout, HiddenTestsAreReadByEvaluationAlone) {
           << file << " reads hidden tests";
     }
   }
+}
+
+// The types that a file defines where other files' linkage meets them, by their qualified names.
+std::vector<std::string> shared_types(const fs::path& path) {
+  static const std::regex opens(R"(^(?:inline )?namespace\s*([\w:]*)\s*\{\s*$)");
+  static const std::regex closes(R"(^\}\s*// namespace.*)");
+  static const std::regex defines(
+      R"(^(?:struct|class|enum class|enum|union)\s+(?:alignas\(\w+\)\s+)?(\w+)\s*(?:final\s*)?(?::[^:].*|\{.*)$)");
+  std::vector<std::string> scopes, types;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    std::smatch match;
+    if (std::regex_match(line, match, opens)) {
+      scopes.push_back(match[1]);
+    } else if (std::regex_match(line, closes)) {
+      if (!scopes.empty()) scopes.pop_back();
+    } else if (std::regex_match(line, match, defines) &&
+               std::find(scopes.begin(), scopes.end(), "") == scopes.end()) {
+      std::string name;
+      for (const auto& scope : scopes) name += scope + "::";
+      types.push_back(name + match.str(1));
+    }
+  }
+  return types;
+}
+
+// Two would be undefined behaviour in the first program that links both.
+TEST(Layout, OneTypeHasAName) {
+  std::map<std::string, std::string> where;
+  for (const char* room :
+       {"base", "data", "sandbox", "model", "workflow", "trainer", "serve", "tests", "bench"}) {
+    for (const auto& entry : fs::recursive_directory_iterator(test::source_dir() / room)) {
+      const auto extension = entry.path().extension();
+      if (extension != ".h" && extension != ".cpp" && extension != ".cu") continue;
+      for (const auto& type : shared_types(entry.path())) {
+        const auto [first, is_new] = where.emplace(type, entry.path());
+        EXPECT_TRUE(is_new) << type << " is in " << first->second << " and " << entry.path();
+      }
+    }
+  }
+  EXPECT_TRUE(where.contains("weft::Task") && where.contains("weft::test::fake::FakeGpu"));
 }
 
 // The lists are JSON: nobody else may take them by their names either.

@@ -191,7 +191,7 @@ void Evaluator::correct_failed(std::vector<Sampled>& batch, int64_t round) {
   if (!generator_.can_correct()) return;
   for (int64_t attempt = 0; attempt < options_.max_corrections; ++attempt) {
     std::vector<size_t> failed;
-    std::vector<Correction> corrections;
+    std::vector<FailedCandidate> corrections;
     for (size_t i = 0; i < batch.size(); ++i) {
       const auto& sampled = batch[i];
       if (sampled.row == 0 || !sampled.reward || !sampled.evaluation.failed()) continue;

@@ -33,7 +33,7 @@ struct Feedback {
 };
 
 /// A workflow that could not be read, did not pass the check or raised.
-struct Correction {
+struct FailedCandidate {
   Candidate candidate;
   std::string error;
 };
@@ -73,7 +73,8 @@ class StepGenerator {
                            uint64_t seed) = 0;
 
   /// Each of `failed` mended at its cause, with its error at hand and try/except banned.
-  virtual std::vector<Candidate> correct(const Task& task, const std::vector<Correction>& failed,
+  virtual std::vector<Candidate> correct(const Task& task,
+                                         const std::vector<FailedCandidate>& failed,
                                          uint64_t seed) = 0;
 };
 
@@ -91,7 +92,7 @@ class ScriptedGenerator : public StepGenerator {
                                uint64_t seed) override;
   Candidate refine(const Task& task, const Candidate& parent, const Feedback& feedback,
                    uint64_t seed) override;
-  std::vector<Candidate> correct(const Task& task, const std::vector<Correction>& failed,
+  std::vector<Candidate> correct(const Task& task, const std::vector<FailedCandidate>& failed,
                                  uint64_t seed) override;
 
  private:
@@ -131,7 +132,7 @@ class ModelGenerator : public StepGenerator {
                                uint64_t seed) override;
   Candidate refine(const Task& task, const Candidate& parent, const Feedback& feedback,
                    uint64_t seed) override;
-  std::vector<Candidate> correct(const Task& task, const std::vector<Correction>& failed,
+  std::vector<Candidate> correct(const Task& task, const std::vector<FailedCandidate>& failed,
                                  uint64_t seed) override;
 
  private:

@@ -207,7 +207,7 @@ Candidate ModelGenerator::refine(const Task& task, const Candidate& parent,
 }
 
 std::vector<Candidate> ModelGenerator::correct(const Task& task,
-                                               const std::vector<Correction>& failed,
+                                               const std::vector<FailedCandidate>& failed,
                                                uint64_t seed) {
   std::vector<TextRequest> requests;
   for (size_t i = 0; i < failed.size(); ++i) {

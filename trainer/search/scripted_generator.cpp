@@ -62,7 +62,8 @@ Candidate ScriptedGenerator::refine(const Task& task, const Candidate& parent, c
 }
 
 std::vector<Candidate> ScriptedGenerator::correct(const Task&,
-                                                  const std::vector<Correction>& failed, uint64_t) {
+                                                  const std::vector<FailedCandidate>& failed,
+                                                  uint64_t) {
   std::vector<Candidate> unchanged;
   for (const auto& correction : failed) unchanged.push_back(correction.candidate);
   return unchanged;

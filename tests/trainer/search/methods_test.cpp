@@ -13,9 +13,9 @@ namespace weft {
 namespace {
 
 using test::bayesflow;
-using test::Bench;
 using test::FakeScorer;
 using test::of_kind;
+using test::SearchBench;
 
 using Sample = std::tuple<int, std::string, std::string, double>;
 
@@ -26,7 +26,7 @@ std::vector<Sample> samples(const std::vector<Trajectory>& rows) {
 }
 
 TEST(BayesflowSearch, StoresEveryWorkflowOfEveryRound) {
-  Bench bench(bayesflow(4, 3, 3));
+  SearchBench bench(bayesflow(4, 3, 3));
   const Json report = bench.run();
   const auto rows = bench.rows();
   ASSERT_EQ(rows.size(), 3u * (4 + 3));
@@ -47,7 +47,7 @@ TEST(BayesflowSearch, StoresEveryWorkflowOfEveryRound) {
 }
 
 TEST(BayesflowSearch, AnswersWithTheBestOfTheGlobalPool) {
-  Bench bench(bayesflow(5, 2, 3));
+  SearchBench bench(bayesflow(5, 2, 3));
   const Json report = bench.run();
   double best = 0;
   for (const auto& row : bench.rows()) best = std::max(best, row.reward);
@@ -55,7 +55,7 @@ TEST(BayesflowSearch, AnswersWithTheBestOfTheGlobalPool) {
 }
 
 TEST(BayesflowSearch, CompletionsOpenWithAResampledPrefix) {
-  Bench bench(bayesflow(3, 0, 2));
+  SearchBench bench(bayesflow(3, 0, 2));
   bench.run();
   std::vector<std::string> first, second;
   for (const auto& row : bench.rows()) {
@@ -94,7 +94,7 @@ class WatchfulGenerator : public ScriptedGenerator {
 };
 
 TEST(BayesflowSearch, AddsNothingToAWholePrefix) {
-  Bench bench(bayesflow(4, 3, 4));
+  SearchBench bench(bayesflow(4, 3, 4));
   WatchfulGenerator watchful(bench.scorer);
   bench.generator = &watchful;
   bench.run();
@@ -102,7 +102,7 @@ TEST(BayesflowSearch, AddsNothingToAWholePrefix) {
 }
 
 TEST(BayesflowSearch, RunsIdenticalCodeOnce) {
-  Bench bench(bayesflow(6, 4, 4));
+  SearchBench bench(bayesflow(6, 4, 4));
   bench.run();
   const auto& codes = bench.scorer.codes;
   EXPECT_EQ(std::set<std::string>(codes.begin(), codes.end()).size(), codes.size());
@@ -112,7 +112,7 @@ TEST(BayesflowSearch, RunsIdenticalCodeOnce) {
 }
 
 TEST(Search, IsTheSameForTheSameSeed) {
-  Bench a(bayesflow(4, 3, 3)), b(bayesflow(4, 3, 3));
+  SearchBench a(bayesflow(4, 3, 3)), b(bayesflow(4, 3, 3));
   a.run();
   b.run();
   EXPECT_EQ(samples(a.rows()), samples(b.rows()));
@@ -128,11 +128,11 @@ TEST_P(ResumeTest, LosesNothingAndRepeatsNothing) {
   options.aflow.rounds = options.adas.generations = 6;
   options.random.workflows = 7;
   options.random.batch = 3;
-  Bench whole(options);
+  SearchBench whole(options);
   const Json expected = whole.run();
   const auto num_runs = static_cast<int>(whole.scorer.codes.size());
   for (int stop = 1; stop < num_runs; ++stop) {
-    Bench cut(options);
+    SearchBench cut(options);
     EXPECT_THROW(cut.run(stop), Interrupted);
     EXPECT_EQ(cut.rows().size() >= static_cast<size_t>(stop), true) << stop;
     const Json resumed = cut.run();
@@ -156,7 +156,7 @@ INSTANTIATE_TEST_SUITE_P(Methods, ResumeTest,
 
 TEST(Search, NeverRunsMoreWorkflowsThanItsBudget) {
   for (const auto& [kind, name] : enum_table(SearchMethodKind{})) {
-    Bench bench(of_kind(kind));
+    SearchBench bench(of_kind(kind));
     bench.budget.workflows = 9;
     const Json report = bench.run();
     EXPECT_LE(bench.scorer.codes.size(), 9u) << name;
@@ -165,20 +165,20 @@ TEST(Search, NeverRunsMoreWorkflowsThanItsBudget) {
 }
 
 TEST(Search, StopsAtItsTokenBudget) {
-  Bench bench(bayesflow(2, 10, 5));
+  SearchBench bench(bayesflow(2, 10, 5));
   bench.budget.tokens = 200;  // 40 a run
   bench.run();
   EXPECT_EQ(bench.scorer.codes.size(), 5u);
 }
 
 TEST(Search, GoesOnWithALargerBudget) {
-  Bench bench(bayesflow(4, 3, 3)), whole(bayesflow(4, 3, 3));
+  SearchBench bench(bayesflow(4, 3, 3)), whole(bayesflow(4, 3, 3));
   bench.budget.workflows = 9;
   bench.run();
   bench.budget.workflows = 0;
   EXPECT_TRUE(bench.run()["complete"].get<bool>());
   whole.run();
-  const auto codes = [](const Bench& b) {
+  const auto codes = [](const SearchBench& b) {
     std::multiset<std::pair<int64_t, std::string>> found;
     for (const auto& row : b.rows()) found.emplace(row.round, row.code);
     return found;
@@ -187,7 +187,7 @@ TEST(Search, GoesOnWithALargerBudget) {
 }
 
 TEST(Search, DropsWhatCouldNotBeScored) {
-  Bench bench(bayesflow(6, 0, 1));
+  SearchBench bench(bayesflow(6, 0, 1));
   bench.scorer.change = [](const Candidate& candidate, Evaluation evaluation) {
     if (FakeScorer::reward_of(candidate.code) < 0.5) {
       evaluation.outcome = "infrastructure";
@@ -207,7 +207,7 @@ TEST(AflowSearch, StartsFromTheSingleCallAndBuildsATree) {
   auto options = of_kind(SearchMethodKind::kAflow);
   options.aflow.rounds = 12;
   options.aflow.check_convergence = false;
-  Bench bench(options);
+  SearchBench bench(options);
   bench.run();
   const auto rows = bench.rows();
   ASSERT_EQ(rows.size(), 13u);
@@ -224,7 +224,7 @@ TEST(AflowSearch, StartsFromTheSingleCallAndBuildsATree) {
 TEST(AflowSearch, StopsWhenTheBestNoLongerChange) {
   auto options = of_kind(SearchMethodKind::kAflow);
   options.aflow.rounds = 50;
-  Bench bench(options);
+  SearchBench bench(options);
   bench.scorer.change = [](const Candidate&, Evaluation evaluation) {
     evaluation.reward = 0.5;
     return evaluation;
@@ -236,7 +236,7 @@ TEST(AflowSearch, StopsWhenTheBestNoLongerChange) {
 TEST(AdasSearch, OpensWithTheBaselines) {
   auto options = of_kind(SearchMethodKind::kAdas);
   options.adas.generations = 2;
-  Bench bench(options);
+  SearchBench bench(options);
   bench.run();
   std::vector<std::string> kinds;
   for (const auto& row : bench.rows()) kinds.push_back(row.kind);
@@ -286,7 +286,7 @@ TEST(SelfCorrection, GivesTheErrorBackUntilTheWorkflowRuns) {
   FailingGenerator generator(2);
   auto options = of_kind(SearchMethodKind::kRandom);
   options.random.workflows = 1;
-  Bench bench(options);
+  SearchBench bench(options);
   bench.generator = &generator;
   bench.scorer.change = fail_unless_mended;
   const Json report = bench.run();
@@ -302,7 +302,7 @@ TEST(SelfCorrection, EndsAfterThreeAttemptsWithScoreZero) {
   FailingGenerator generator(99);
   auto options = of_kind(SearchMethodKind::kRandom);
   options.random.workflows = 1;
-  Bench bench(options);
+  SearchBench bench(options);
   bench.generator = &generator;
   bench.scorer.change = fail_unless_mended;
   const Json report = bench.run();
@@ -332,7 +332,7 @@ class BillingGenerator : public ScriptedGenerator {
 };
 
 TEST(RunSearch, CountsTheStepsOfASearchThatWasFinishedBefore) {
-  Bench bench(bayesflow(4, 0, 2));
+  SearchBench bench(bayesflow(4, 0, 2));
   BillingGenerator billing;
   bench.generator = &billing;
   const auto spent = [&bench] {
@@ -352,7 +352,7 @@ TEST(AflowSearch, BillsTheEditsItThrewAway) {
   SearchOptions options = of_kind(SearchMethodKind::kAflow);
   options.aflow.rounds = 2;
   options.aflow.sample = 1;
-  Bench bench(options);
+  SearchBench bench(options);
   BillingGenerator billing;
   bench.generator = &billing;
   bench.run();

@@ -10,8 +10,8 @@
 
 namespace weft::test {
 
-struct Bench {
-  explicit Bench(SearchOptions search = {}) : options(search) {}
+struct SearchBench {
+  explicit SearchBench(SearchOptions search = {}) : options(search) {}
 
   Json run(int stop_after = -1) {
     scorer.runs_until_stop = stop_after;

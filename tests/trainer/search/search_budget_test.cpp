@@ -9,8 +9,8 @@ namespace weft {
 namespace {
 
 using test::bayesflow;
-using test::Bench;
 using test::of_kind;
+using test::SearchBench;
 
 /// Counts what it is asked to write; every workflow of it is new, and none runs at the first try.
 class CountingGenerator : public ScriptedGenerator {
@@ -57,7 +57,7 @@ class CountingGenerator : public ScriptedGenerator {
 TEST(SearchBudget, AsksForNoWorkflowBeyondItsBudget) {
   for (const auto& [kind, name] : enum_table(SearchMethodKind{})) {
     for (const int64_t workflows : {1, 5, 9}) {
-      Bench bench(of_kind(kind));
+      SearchBench bench(of_kind(kind));
       bench.options.smc.completions = 2;
       bench.budget.workflows = workflows;
       bench.options.aflow.check_convergence = false;
@@ -78,7 +78,7 @@ TEST(SearchBudget, AsksForNoWorkflowBeyondItsBudget) {
 
 TEST(SearchBudget, AsksForNothingOnceItsCallsAreSpent) {
   for (const auto& [kind, name] : enum_table(SearchMethodKind{})) {
-    Bench bench(of_kind(kind));
+    SearchBench bench(of_kind(kind));
     bench.budget.calls = 10;  // a run is two, each step and workflow one
     CountingGenerator counting;
     bench.generator = &counting;
@@ -98,12 +98,12 @@ TEST(SearchBudget, AllowsAResumedRoundWhatAnUninterruptedOneGets) {
     SearchOptions options = of_kind(kind);
     options.smc = bayesflow(4, 2, 2).smc;
     options.random.batch = 6;
-    Bench whole(options), cut(options);
+    SearchBench whole(options), cut(options);
     whole.budget.workflows = cut.budget.workflows = 13;
     whole.run();
     EXPECT_THROW(cut.run(8), Interrupted) << name;
     cut.run();
-    const auto codes = [](const Bench& bench) {
+    const auto codes = [](const SearchBench& bench) {
       std::multiset<std::pair<int64_t, std::string>> found;
       for (const auto& row : bench.rows()) found.emplace(row.round, row.code);
       return found;

@@ -9,8 +9,8 @@ namespace weft {
 namespace {
 
 using test::bayesflow;
-using test::Bench;
 using test::of_kind;
+using test::SearchBench;
 
 /// Keeps what it is told.
 class ListeningGenerator : public ScriptedGenerator {
@@ -40,7 +40,7 @@ FeedbackText showing() {
 
 TEST(TextGradient, TheRefinerIsToldWhatTheRunOfItsParentShowed) {
   ListeningGenerator listening;
-  Bench bench(bayesflow(3, 3, 2));
+  SearchBench bench(bayesflow(3, 3, 2));
   bench.generator = &listening;
   bench.feedback = showing();
   bench.run();
@@ -51,7 +51,7 @@ TEST(TextGradient, TheRefinerIsToldWhatTheRunOfItsParentShowed) {
 // Stopped after the first look-ahead completions, their feedback comes from the store.
 TEST(TextGradient, OutlivesTheProcess) {
   ListeningGenerator listening;
-  Bench bench(bayesflow(3, 2, 1));
+  SearchBench bench(bayesflow(3, 2, 1));
   bench.generator = &listening;
   bench.feedback = showing();
   EXPECT_THROW(bench.run(3), Interrupted);
@@ -66,7 +66,7 @@ TEST(TextGradient, AflowIsToldWhatEarlierEditsOfTheParentShowed) {
   SearchOptions options = of_kind(SearchMethodKind::kAflow);
   options.aflow.rounds = 3;
   options.aflow.sample = 1;
-  Bench bench(options);
+  SearchBench bench(options);
   bench.generator = &listening;
   bench.feedback = showing();
   bench.run();
@@ -83,7 +83,7 @@ TEST(TextGradient, AdasShowsItsArchiveWithWhatTheRunsShowed) {
   ListeningGenerator listening;
   SearchOptions options = of_kind(SearchMethodKind::kAdas);
   options.adas.generations = 1;
-  Bench bench(options);
+  SearchBench bench(options);
   bench.generator = &listening;
   bench.feedback = showing();
   bench.run();
