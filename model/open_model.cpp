@@ -18,6 +18,7 @@ class AdaptedModel : public TextModel {
   AdaptedModel(OpenedModel opened, std::string name)
       : opened_(std::move(opened)), name_(std::move(name)) {}
   std::string name() const override { return name_; }
+  TextPrice price() const override { return opened_.model->price(); }
   void submit(TextRequest request, std::function<void(TextResponse)> done) override {
     request.adapter = opened_.adapter;
     opened_.model->submit(std::move(request), std::move(done));

@@ -5,10 +5,13 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <variant>
 #include <vector>
+
+#include "base/error.h"
 
 namespace weft {
 
@@ -42,6 +45,22 @@ struct StreamDelta {
   std::vector<float> logprobs;  ///< of `ids`, as in Completion
 };
 
+/// What may be taken of a budget. The default is no limit.
+struct TextAllowance {
+  int64_t tokens = std::numeric_limits<int64_t>::max();  ///< prompt and all completions together
+  double usd = std::numeric_limits<double>::infinity();
+
+  bool is_unlimited() const;
+};
+
+/// Money for a million tokens; 0 for local models.
+struct TextPrice {
+  double usd_per_mtok_in = 0;
+  double usd_per_mtok_out = 0;
+
+  double of(int64_t prompt_tokens, int64_t completion_tokens) const;
+};
+
 struct TextRequest {
   /// Token ids (taken as they are), text (encoded with special tokens) or messages (chat template
   /// with the generation prompt).
@@ -50,6 +69,8 @@ struct TextRequest {
   SamplingParams sampling;
   std::string adapter;           ///< name of a loaded LoRA adapter; empty: the base weights
   bool prompt_logprobs = false;  ///< also those of the prompt; of a server's model only
+  /// max_tokens and then n are lowered to what this leaves after the prompt (fit_to_allowance).
+  TextAllowance allowance;
   CancelFlag cancelled;
   /// Called on the model's own thread for each piece of text; must not block. May be empty.
   std::function<void(const StreamDelta&)> on_delta;
@@ -89,7 +110,7 @@ enum class ResponseStatus {
   kRefused,      ///< the request itself is at fault (too long, unknown adapter)
   kCancelled,    ///< by its flag, or by the end of the model
   kFailed,       ///< the model or the way to it is at fault (also a key or an address)
-  kOutOfBudget,  ///< not sent: the tokens or the money set aside for the model are spent
+  kOutOfBudget,  ///< not sent: what is set aside for the model or the request leaves no token
 };
 
 struct TextUsage {
@@ -108,9 +129,28 @@ struct TextResponse {
   std::vector<int32_t> prompt_ids;
   /// [prompt_ids - 1] of each id but the first, given those before; empty where not asked for.
   std::vector<float> prompt_logprobs;
-  std::vector<Completion> choices;
+  std::vector<Completion> choices;  ///< n; fewer only where the allowance lowered it
+  bool lowered = false;             ///< a budget lowered max_tokens or n
   TextUsage usage;
+
+  /// One without choices.
+  static TextResponse unanswered(ResponseStatus status, std::string error, TextUsage usage = {});
 };
+
+/// Lowers max_tokens to what the allowance leaves after `prompt_tokens`, shared evenly by the n
+/// completions, and where that is less than a token each, n. True when it lowered something, so
+/// that what is asked for cannot exceed the allowance; throws BudgetError, one line, when not one
+/// token is left.
+bool fit_to_allowance(TextRequest& request, int64_t prompt_tokens, const TextPrice& price = {});
+
+/// What a request's allowance, or its model's budget, leaves no token of.
+class BudgetError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Tokens of a prompt that is text: one for each four bytes, rounded down. Ids are counted.
+int64_t estimated_prompt_tokens(const TextRequest& request);
 
 /// A source of completions. All methods may be called from any thread.
 class TextModel {
@@ -134,6 +174,8 @@ class TextModel {
 
   /// Name shown in reports and stored with trajectories.
   virtual std::string name() const = 0;
+
+  virtual TextPrice price() const { return {}; }
 
   /// Submits and waits.
   TextResponse complete(TextRequest request);

@@ -33,6 +33,7 @@ class ObservedModel : public TextModel {
       : model_(model), on_event_(std::move(on_event)) {}
 
   std::string name() const override { return model_.name(); }
+  TextPrice price() const override { return model_.price(); }
 
   void submit(TextRequest request, std::function<void(TextResponse)> done) override {
     if (!on_event_) return model_.submit(std::move(request), std::move(done));

@@ -23,17 +23,21 @@ std::string cut_middle(const std::string& text, int64_t max_bytes) {
   return text.substr(0, head) + "\n[...]\n" + text.substr(tail);
 }
 
-WorkerReply reply_of(TextResponse response, int num_responses) {
+WorkerReply reply_of(TextResponse response, int num_responses, bool limited) {
   WorkerReply reply;
+  reply.lowered = response.lowered;
   reply.prompt_tokens = response.usage.prompt_tokens;
   reply.completion_tokens = response.usage.completion_tokens;
   reply.usd = response.usage.usd;
   reply.error = std::move(response.error);
   if (response.status == ResponseStatus::kRefused) {
     reply.status = WorkerReply::Status::kRefused;
+  } else if (response.status == ResponseStatus::kOutOfBudget && limited) {
+    reply.status = WorkerReply::Status::kLimit;
   } else if (response.status != ResponseStatus::kOk) {
     reply.status = WorkerReply::Status::kInfrastructure;
-  } else if (response.choices.size() != static_cast<size_t>(num_responses)) {
+  } else if (response.choices.size() != static_cast<size_t>(num_responses) &&
+             !(response.lowered && !response.choices.empty())) {
     reply.status = WorkerReply::Status::kInfrastructure;
     reply.error = fmt::format("worker gave {} responses, expected {}", response.choices.size(),
                               num_responses);
@@ -73,6 +77,16 @@ ModelWorker::ModelWorker(TextModel& model, ModelWorkerOptions options)
   options_.validate();
 }
 
+Worker::Bound ModelWorker::bound(const WorkerRequest& request) const {
+  constexpr int64_t kTemplateTokens = 256;
+  int64_t prompt = kTemplateTokens;
+  for (const auto& message : worker_messages(request, options_.max_prompt_bytes)) {
+    prompt += static_cast<int64_t>(message.content.size());
+  }
+  const int64_t completion = int64_t{request.num_responses} * options_.max_tokens;
+  return {prompt + completion, model_.price().of(prompt, completion)};
+}
+
 void ModelWorker::submit(WorkerRequest request, std::function<void(WorkerReply)> done) {
   TextRequest text;
   text.prompt = worker_messages(request, options_.max_prompt_bytes);
@@ -83,10 +97,13 @@ void ModelWorker::submit(WorkerRequest request, std::function<void(WorkerReply)>
   text.sampling.max_tokens = options_.max_tokens;
   text.sampling.seed = request.seed;
   text.cancelled = request.cancelled;
+  text.allowance = {request.max_tokens, request.max_usd};
   const int num_responses = request.num_responses;
-  model_.submit(std::move(text), [done = std::move(done), num_responses](TextResponse response) {
-    done(reply_of(std::move(response), num_responses));
-  });
+  const bool limited = !text.allowance.is_unlimited();
+  model_.submit(std::move(text),
+                [done = std::move(done), num_responses, limited](TextResponse response) {
+                  done(reply_of(std::move(response), num_responses, limited));
+                });
 }
 
 }  // namespace weft

@@ -30,10 +30,16 @@ struct ModelWorkerOptions {
 /// n = num_of_response and the call's own seed. System message "You are a ROLE. INSTRUCTIONS"
 /// (either part is left out when empty); the messages become one user message, joined by blank
 /// lines, because most chat templates know no two user turns in a row.
-/// A refused request is the caller's (kRefused), a failed one infrastructure. Borrows the model.
+/// A refused request is the caller's (kRefused), a failed one infrastructure, one that its
+/// max_tokens or max_usd leave nothing for kLimit. Borrows the model.
 class ModelWorker : public Worker {
  public:
   ModelWorker(TextModel& model, ModelWorkerOptions options = {});
+
+  /// A token for each byte of the prompt, a margin for the chat template, and max_tokens of each
+  /// response, at the model's price.
+  Bound bound(const WorkerRequest& request) const override;
+
   void submit(WorkerRequest request, std::function<void(WorkerReply)> done) override;
 
  private:

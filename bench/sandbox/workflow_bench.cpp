@@ -19,6 +19,8 @@ class InstantWorker : public Worker {
  public:
   explicit InstantWorker(bool holds) : holds_(holds) {}
 
+  Bound bound(const WorkerRequest&) const override { return {}; }
+
   void submit(WorkerRequest, std::function<void(WorkerReply)> done) override {
     std::unique_lock lock(mutex_);
     if (holds_) {

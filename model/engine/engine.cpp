@@ -284,14 +284,20 @@ void Engine::submit_all(std::vector<Submission> submissions) {
 void Engine::submit_prepared(std::vector<std::unique_ptr<EngineRequest>> requests) {
   std::vector<std::unique_ptr<EngineRequest>> ready;
   for (auto& request : requests) {
-    const std::string error = impl_->prepare(*request);
-    if (error.empty()) {
-      ready.push_back(std::move(request));
-      continue;
-    }
     TextResponse refused;
     refused.status = ResponseStatus::kRefused;
-    refused.error = error;
+    try {
+      refused.error = impl_->prepare(*request);
+      if (refused.error.empty()) {
+        request->lowered =
+            fit_to_allowance(request->request, static_cast<int64_t>(request->prompt.size()));
+        ready.push_back(std::move(request));
+        continue;
+      }
+    } catch (const BudgetError& error) {
+      refused.status = ResponseStatus::kOutOfBudget;
+      refused.error = error.what();
+    }
     refused.usage.prompt_tokens = static_cast<int64_t>(request->prompt.size());
     refused.prompt_ids = std::move(request->prompt);
     request->done(std::move(refused));

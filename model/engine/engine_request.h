@@ -26,7 +26,8 @@ struct EngineRequest {
   TextRequest request;
   std::vector<int32_t> prompt;
   std::shared_ptr<const Lora> lora;
-  int64_t job = 0;  ///< requests of one job share its slots in their order; 0: one of its own
+  bool lowered = false;  ///< by its allowance
+  int64_t job = 0;       ///< requests of one job share its slots in their order; 0: one of its own
   std::function<void(TextResponse)> done;
   std::shared_ptr<HeldText> begins_with;  ///< its text is the head of the prompt; may be null
   std::shared_ptr<HeldText> hold_as;      ///< is to hold prompt and completion; only with n = 1

@@ -207,6 +207,7 @@ void Scheduler::end_group(Group& group, ResponseStatus status, const std::string
   TextResponse response;
   response.status = status;
   response.error = error;
+  response.lowered = group.request->lowered;
   for (Completion& c : group.finished) {
     response.usage.completion_tokens += static_cast<int64_t>(c.ids.size());
     if (status == ResponseStatus::kOk || status == ResponseStatus::kCancelled) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <list>
 #include <mutex>
 #include <thread>
@@ -18,6 +17,7 @@
 #include "model/remote/answer.h"
 #include "model/remote/endpoints.h"
 #include "model/remote/recording.h"
+#include "model/remote/remote_job.h"
 #include "model/remote/secret.h"
 #include "model/remote/spending.h"
 #include "model/remote/transfer.h"
@@ -48,21 +48,6 @@ CURLM* new_multi() {
   return multi;
 }
 
-Secret key_from_environment(const RemoteModelOptions& options) {
-  if (options.api_key_env.empty() || !options.replay.empty()) return {};
-  const std::string where = "api_key_env: the environment variable " + options.api_key_env;
-  const char* key = std::getenv(options.api_key_env.c_str());
-  if (!key) throw InputError(where + ": expected a key, it is not set");
-  return Secret(key, where);
-}
-
-// Rounded up, so that no minute holds one more. A replay waits for nobody.
-Clock::duration spacing_of(const RemoteModelOptions& options) {
-  const int limit = options.replay.empty() ? options.max_requests_per_minute : 0;
-  if (limit == 0) return {};
-  return (Clock::duration(std::chrono::minutes(1)) + Clock::duration(limit - 1)) / limit;
-}
-
 bool is_redirect(long http_status) { return http_status == 307 || http_status == 308; }
 
 bool never_works(CURLcode code) {
@@ -76,7 +61,7 @@ class RemoteModel::Loop {
  public:
   explicit Loop(RemoteModelOptions options)
       : options_(std::move(options)),
-        key_(key_from_environment(options_)),
+        key_(options_.replay.empty() ? Secret::from_environment(options_.api_key_env) : Secret()),
         spending_(options_),
         endpoints_(urls_of(options_), options_.max_concurrent, spacing_of(options_)),
         rng_(options_.backoff_seed),
@@ -99,10 +84,14 @@ class RemoteModel::Loop {
 
   void submit(TextRequest request, std::function<void(TextResponse)> done) {
     Job job;
-    job.wire = encode_request(request, options_);
-    job.num_choices = job.wire.n;
-    job.claim = Spending::claim_of(request, job.wire.n);
     job.request = std::move(request);
+    try {
+      job.lowered = fit_to_allowance(job.request, estimated_prompt_tokens(job.request), price());
+    } catch (const BudgetError& error) {
+      return done(TextResponse::unanswered(ResponseStatus::kOutOfBudget, error.what()));
+    }
+    job.wire = encode_request(job.request, options_);
+    job.num_choices = job.wire.n;
     job.done = std::move(done);
     {
       const std::lock_guard lock(mutex_);
@@ -113,24 +102,12 @@ class RemoteModel::Loop {
 
   const RemoteModelOptions& options() const { return options_; }
 
+  TextPrice price() const { return spending_.price(); }
+
   TextUsage total_usage() const { return spending_.total(); }
 
  private:
-  struct Job {
-    TextRequest request;
-    WireRequest wire;
-    std::function<void(TextResponse)> done;
-    Clock::time_point not_before{};
-    int attempts = 0;   // since the last usable answer
-    int endpoint = -1;  // of the attempt under way, or of the last one
-    int num_choices = 0;
-    TextResponse gathered;  // choices that are there, and what all attempts cost
-    Spending::Claim claim;
-    bool reserved = false;
-    std::string redirect;  // where the server sent the attempt under way
-    int num_redirects = 0;
-    std::unique_ptr<Transfer> transfer;
-  };
+  using Job = RemoteJob;
   using Jobs = std::list<Job>;
 
   void run() {
@@ -153,14 +130,10 @@ class RemoteModel::Loop {
     return !stopping_;
   }
 
-  static bool is_cancelled(const Job& job) {
-    return job.request.cancelled && job.request.cancelled->load();
-  }
-
   void end_cancelled() {
     for (auto job = jobs_.begin(); job != jobs_.end();) {
       const auto next = std::next(job);
-      if (is_cancelled(*job)) end(job, ResponseStatus::kCancelled, "cancelled");
+      if (job->is_cancelled()) end(job, ResponseStatus::kCancelled, "cancelled");
       job = next;
     }
   }
@@ -183,7 +156,9 @@ class RemoteModel::Loop {
     }
   }
 
-  bool is_ready(const Job& job) const { return !job.transfer && job.not_before <= Clock::now(); }
+  bool is_ready(const Job& job) const {
+    return !job.transfer && !job.waits_for_budget && job.not_before <= Clock::now();
+  }
 
   bool has_startable() const {
     return endpoints_.has_room(Clock::now()) &&
@@ -199,13 +174,34 @@ class RemoteModel::Loop {
   }
 
   void start(Jobs::iterator job) {
-    const std::string refusal = job->reserved ? spending_.spent() : spending_.reserve(job->claim);
-    if (!refusal.empty()) return end(job, ResponseStatus::kOutOfBudget, refusal);
-    job->reserved = true;
+    if (job->reserved) {
+      const std::string spent = spending_.spent();
+      if (!spent.empty()) return end(job, ResponseStatus::kOutOfBudget, spent);
+    } else if (!reserve(job)) {
+      return;
+    }
     ++job->attempts;
     job->endpoint = endpoints_.acquire(Clock::now(), job->endpoint);
     if (recorded_) return finish_attempt(job, recorded_result(job->wire));
     send(job);
+  }
+
+  // False when the job waits for the budget or has ended.
+  bool reserve(Jobs::iterator job) {
+    using Kind = Spending::Reservation::Kind;
+    const auto got = spending_.reserve(job->request, job->num_choices);
+    if (got.kind == Kind::kSpent) {
+      end(job, ResponseStatus::kOutOfBudget, got.error);
+      return false;
+    }
+    job->waits_for_budget = got.kind == Kind::kLater;
+    job->reserved = !job->waits_for_budget;
+    job->claim = got.claim;
+    if (got.kind == Kind::kLowered) {
+      job->lowered = true;
+      job->wire = encode_request(job->request, options_);
+    }
+    return job->reserved;
   }
 
   void send(Jobs::iterator job) {
@@ -372,6 +368,7 @@ class RemoteModel::Loop {
 
   void deliver(Jobs::iterator job) {
     TextResponse response = std::move(job->gathered);
+    response.lowered = job->lowered;
     // One greedy choice stands for all (WireRequest::n).
     response.choices.resize(static_cast<size_t>(job->request.n), Completion(response.choices[0]));
     if (job->request.on_delta) {
@@ -384,16 +381,16 @@ class RemoteModel::Loop {
   }
 
   void end(Jobs::iterator job, ResponseStatus status, const std::string& error) {
-    TextResponse response;
-    response.status = status;
-    response.error = key_.scrub(error);
-    response.usage = job->gathered.usage;
-    remove(job)(std::move(response));
+    const TextUsage usage = job->gathered.usage;
+    remove(job)(TextResponse::unanswered(status, key_.scrub(error), usage));
   }
 
   // Takes the job out of the list; what is left to do is to call its `done`.
   std::function<void(TextResponse)> remove(Jobs::iterator job) {
-    if (job->reserved) spending_.release(job->claim);
+    if (job->reserved) {
+      spending_.release(job->claim);
+      for (Job& other : jobs_) other.waits_for_budget = false;
+    }
     if (job->transfer) endpoints_.release(job->endpoint, Endpoints::End::kUnknown, Clock::now());
     auto done = std::move(job->done);
     jobs_.erase(job);
@@ -407,6 +404,7 @@ class RemoteModel::Loop {
     double ms = kPollMs;
     for (Job& job : jobs_) {
       if (job.request.cancelled) ms = kPollCancellableMs;
+      if (job.waits_for_budget) continue;
       next = std::min(next, job.transfer ? silence_ends(job) : std::max(job.not_before, room));
     }
     ms = std::min(ms, std::chrono::duration<double, std::milli>(next - now).count());
@@ -441,6 +439,8 @@ void RemoteModel::submit(TextRequest request, std::function<void(TextResponse)> 
 }
 
 std::string RemoteModel::name() const { return name_of(loop_->options()); }
+
+TextPrice RemoteModel::price() const { return loop_->price(); }
 
 TextUsage RemoteModel::total_usage() const { return loop_->total_usage(); }
 

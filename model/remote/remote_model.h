@@ -23,9 +23,11 @@ namespace weft {
 /// A server that gives fewer choices than asked for is asked for the others one by one.
 ///
 /// Usage is counted for every answer that reports it, also for one that cannot be used; a failed
-/// response carries what its attempts cost. A request that could exceed the budget is kOutOfBudget
-/// before it is sent; the budget counts the usage of the answers and, of requests under way, the
-/// prompt and max_tokens of each choice asked for.
+/// response carries what its attempts cost. The budget counts the usage of the answers and, of
+/// requests under way, the prompt and max_tokens of each choice asked for. A request that could
+/// exceed it waits for those under way, is then sent with what is left as its max_tokens, and is
+/// kOutOfBudget where that is less than a token for each choice. A prompt that is text is estimated
+/// (estimated_prompt_tokens), and by as much as that is wrong the budget may be overrun, once.
 ///
 /// No more than `max_requests_per_minute` attempts are begun at a server in any minute: they begin
 /// at least 60 s / max_requests_per_minute apart.
@@ -50,6 +52,7 @@ class RemoteModel : public TextModel {
 
   void submit(TextRequest request, std::function<void(TextResponse)> done) override;
   std::string name() const override;
+  TextPrice price() const override;
 
   /// What all answers so far cost.
   TextUsage total_usage() const;

@@ -13,6 +13,13 @@ std::vector<std::string> urls_of(const RemoteModelOptions& options) {
   return urls;
 }
 
+std::chrono::nanoseconds spacing_of(const RemoteModelOptions& options) {
+  const int limit = options.replay.empty() ? options.max_requests_per_minute : 0;
+  if (limit == 0) return {};
+  return (std::chrono::nanoseconds(std::chrono::minutes(1)) + std::chrono::nanoseconds(limit - 1)) /
+         limit;
+}
+
 std::string origin_of(const std::string& url) {
   const size_t host = url.find("://");
   return host == std::string::npos ? "" : url.substr(0, url.find_first_of("/?#", host + 3));

@@ -1,6 +1,7 @@
 /// Where the servers of a remote model are and how they are to be asked.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -67,6 +68,10 @@ struct RemoteModelOptions {
 
 /// Base URLs of all servers, without a slash at the end.
 std::vector<std::string> urls_of(const RemoteModelOptions& options);
+
+/// Least time between the beginnings of two attempts at a server: rounded up, so that no minute
+/// holds one more than max_requests_per_minute; none for a replay.
+std::chrono::nanoseconds spacing_of(const RemoteModelOptions& options);
 
 /// Scheme, host and port of a URL: where a key may be sent that was given for one of them.
 std::string origin_of(const std::string& url);

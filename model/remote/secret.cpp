@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
+#include <cstdlib>
 #include <string_view>
 
 #include "base/error.h"
@@ -82,6 +83,14 @@ Secret::Secret(const std::string& key, const std::string& where) : key_(trimmed_
   };
   std::sort(spellings_.begin(), spellings_.end(), longer);
   spellings_.erase(std::unique(spellings_.begin(), spellings_.end()), spellings_.end());
+}
+
+Secret Secret::from_environment(const std::string& name) {
+  if (name.empty()) return {};
+  const std::string where = "api_key_env: the environment variable " + name;
+  const char* key = std::getenv(name.c_str());
+  if (!key) throw InputError(where + ": expected a key, it is not set");
+  return Secret(key, where);
 }
 
 std::string Secret::scrub(std::string text) const {

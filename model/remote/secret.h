@@ -16,6 +16,10 @@ class Secret {
   /// headers of a request.
   Secret(const std::string& key, const std::string& where);
 
+  /// The key in the environment variable `name`; no key for an empty name. Throws InputError when
+  /// the variable is not set.
+  static Secret from_environment(const std::string& name);
+
   const std::string& key() const { return key_; }
 
   /// The text with "***" for the key as it is, percent-encoded, JSON-escaped and in base64.

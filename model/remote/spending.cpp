@@ -3,53 +3,52 @@
 #include <fmt/format.h>
 
 namespace weft {
-namespace {
-
-constexpr int64_t kBytesPerToken = 4;
-
-int64_t prompt_tokens(const TextRequest& request) {
-  if (const auto* ids = std::get_if<std::vector<int32_t>>(&request.prompt)) {
-    return static_cast<int64_t>(ids->size());
+TextAllowance Spending::left_locked() const {
+  TextAllowance left;
+  if (options_.max_total_tokens > 0) {
+    left.tokens = options_.max_total_tokens - total_.prompt_tokens - total_.completion_tokens -
+                  reserved_.prompt_tokens - reserved_.completion_tokens;
   }
-  size_t bytes = 0;
-  if (const auto* text = std::get_if<std::string>(&request.prompt)) bytes = text->size();
-  if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) {
-    for (const ChatMessage& message : *messages) bytes += message.content.size();
+  if (options_.max_total_usd > 0) {
+    left.usd = options_.max_total_usd - total_.usd -
+               price().of(reserved_.prompt_tokens, reserved_.completion_tokens);
   }
-  return static_cast<int64_t>(bytes) / kBytesPerToken;
+  return left;
 }
 
-}  // namespace
-
-Spending::Claim Spending::claim_of(const TextRequest& request, int num_choices) {
-  return {prompt_tokens(request), int64_t{num_choices} * request.sampling.max_tokens};
-}
-
-double Spending::price_of(const Claim& claim) const {
-  return 1e-6 * (static_cast<double>(claim.prompt_tokens) * options_.usd_per_mtok_in +
-                 static_cast<double>(claim.completion_tokens) * options_.usd_per_mtok_out);
-}
-
-std::string Spending::reserve(const Claim& claim) {
+Spending::Reservation Spending::reserve(TextRequest& request, int num_choices) {
   const std::lock_guard lock(mutex_);
-  const int64_t spent = total_.prompt_tokens + total_.completion_tokens;
-  const int64_t under_way = reserved_.prompt_tokens + reserved_.completion_tokens;
-  const int64_t wanted = claim.prompt_tokens + claim.completion_tokens;
-  if (options_.max_total_tokens > 0 && spent + under_way + wanted > options_.max_total_tokens) {
-    return fmt::format(
-        "token budget: {} spent and {} under way of max_total_tokens {}; this request may take {}",
-        spent, under_way, options_.max_total_tokens, wanted);
+  TextRequest fitted = request;
+  fitted.n = num_choices;
+  fitted.allowance = left_locked();
+  Reservation result;
+  try {
+    if (fit_to_allowance(fitted, estimated_prompt_tokens(request), price())) {
+      result.kind =
+          fitted.n == num_choices ? Reservation::Kind::kLowered : Reservation::Kind::kSpent;
+    }
+  } catch (const BudgetError&) {
+    result.kind = Reservation::Kind::kSpent;
   }
-  const double usd = total_.usd + price_of(reserved_) + price_of(claim);
-  if (options_.max_total_usd > 0 && usd > options_.max_total_usd) {
-    return fmt::format(
-        "money budget: {:.4f} usd spent of max_total_usd {:.4f}; with the requests under way and "
-        "this one it may become {:.4f}",
-        total_.usd, options_.max_total_usd, usd);
+  const bool any_under_way = reserved_.prompt_tokens + reserved_.completion_tokens > 0;
+  if (result.kind != Reservation::Kind::kReserved && any_under_way) {
+    return {Reservation::Kind::kLater, {}, {}};
   }
-  reserved_.prompt_tokens += claim.prompt_tokens;
-  reserved_.completion_tokens += claim.completion_tokens;
-  return {};
+  if (result.kind == Reservation::Kind::kSpent) {
+    result.error = fmt::format(
+        "budget: {} tokens and {:.4f} usd spent of max_total_tokens {} and max_total_usd {:.4f}: "
+        "no "
+        "token is left for each choice of this request",
+        total_.prompt_tokens + total_.completion_tokens, total_.usd, options_.max_total_tokens,
+        options_.max_total_usd);
+    return result;
+  }
+  request.sampling.max_tokens = fitted.sampling.max_tokens;
+  result.claim = {estimated_prompt_tokens(request),
+                  int64_t{num_choices} * request.sampling.max_tokens};
+  reserved_.prompt_tokens += result.claim.prompt_tokens;
+  reserved_.completion_tokens += result.claim.completion_tokens;
+  return result;
 }
 
 void Spending::release(const Claim& claim) {

@@ -15,27 +15,40 @@ class Spending {
  public:
   explicit Spending(const RemoteModelOptions& options) : options_(options) {}  ///< borrows
 
-  /// Tokens that a request may take: the prompt's estimated at four bytes a token where it is text,
-  /// `num_choices` times max_tokens of completion.
+  /// Tokens that a request may take: the prompt's (estimated_prompt_tokens), and max_tokens for
+  /// each of its choices.
   struct Claim {
     int64_t prompt_tokens = 0;
     int64_t completion_tokens = 0;
   };
-  static Claim claim_of(const TextRequest& request, int num_choices);
 
-  /// Sets the claim aside. Returns why it does not fit the budget; empty when it does.
-  std::string reserve(const Claim& claim);
+  /// Sets aside what the request, with `num_choices` completions, may take. Where the budget has no
+  /// room for it and nothing is under way, its max_tokens are lowered to what is left.
+  struct Reservation {
+    enum class Kind {
+      kReserved,
+      kLowered,  ///< reserved with fewer max_tokens
+      kLater,    ///< to be tried again when something under way has ended
+      kSpent,    ///< less is left than a token for each choice
+    };
+    Kind kind = Kind::kReserved;
+    Claim claim;
+    std::string error;  ///< of kSpent
+  };
+  Reservation reserve(TextRequest& request, int num_choices);
   void release(const Claim& claim);
 
   /// Counts what an answer cost.
   void add(const TextUsage& usage);
   TextUsage total() const;
 
+  TextPrice price() const { return {options_.usd_per_mtok_in, options_.usd_per_mtok_out}; }
+
   /// Why nothing more may be asked for; empty while there is something left.
   std::string spent() const;
 
  private:
-  double price_of(const Claim& claim) const;
+  TextAllowance left_locked() const;
 
   const RemoteModelOptions& options_;
   mutable std::mutex mutex_;

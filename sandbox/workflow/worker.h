@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,8 @@ struct WorkerRequest {
   double temperature = 0;
   int num_responses = 1;
   uint64_t seed = 0;
+  int64_t max_tokens = std::numeric_limits<int64_t>::max();  ///< prompt and responses together
+  double max_usd = std::numeric_limits<double>::infinity();
   std::shared_ptr<std::atomic<bool>> cancelled;  ///< set when the workflow died; never null
 };
 
@@ -24,10 +27,13 @@ struct WorkerReply {
   enum class Status {
     kOk,
     kRefused,         ///< the request's own fault; the workflow sees an exception
+    kLimit,           ///< max_tokens or max_usd leave no token to answer with; ends it with kLimit
     kInfrastructure,  ///< ends the workflow with WorkflowResult::Status::kInfrastructure
   };
   Status status = Status::kOk;
-  std::vector<std::string> texts;  ///< num_responses of them when kOk
+  std::vector<std::string> texts;  ///< num_responses of them when kOk; fewer only if `lowered`
+  bool lowered =
+      false;  ///< responses were shortened, then left out, to stay within the request's max_*
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
   double usd = 0;
@@ -37,6 +43,14 @@ struct WorkerReply {
 class Worker {
  public:
   virtual ~Worker() = default;
+
+  /// The most that a request can take, whatever it says of max_tokens and max_usd: what a call that
+  /// is under way sets aside of its workflow's budget.
+  struct Bound {
+    int64_t tokens = 0;
+    double usd = 0;
+  };
+  virtual Bound bound(const WorkerRequest& request) const = 0;
 
   /// Must not block; `done` is called exactly once, on any thread, also for a cancelled request.
   virtual void submit(WorkerRequest request, std::function<void(WorkerReply)> done) = 0;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 
 #include "sandbox/workflow/exec_report.h"
@@ -37,7 +38,34 @@ void WorkflowLoop::take_request(Flow& flow, const Frame& frame) {
 void WorkflowLoop::call_llm(Flow& flow, uint32_t id, WorkerRequest request) {
   request.cancelled = std::make_shared<std::atomic<bool>>(false);
   request.seed = call_seed(flow.job.seed, request, flow.asked[content_hash(request)]++);
-  flow.calls.push_back({id, request.cancelled, {}, {}, Flow::Clock::now()});
+  flow.held.push_back({id, std::move(request)});
+  submit_held(flow);
+}
+
+// A call is lowered to what is left only when nothing else is under way: what it may take is then a
+// function of what the calls before it took.
+void WorkflowLoop::submit_held(Flow& flow) {
+  while (!flow.decided && !flow.held.empty()) {
+    WorkerRequest& request = flow.held.front().request;
+    Worker::Bound claim = worker_.bound(request);
+    const Worker::Bound left = left_of_budget(flow);
+    const bool fits = claim.tokens <= left.tokens && claim.usd <= left.usd;
+    if (!fits && !flow.calls.empty()) return;
+    if (const auto limit = spent_budget(flow, claim)) return flow.decide(Status::kLimit, *limit);
+    if (!fits) {
+      claim = {std::min(claim.tokens, left.tokens), std::min(claim.usd, left.usd)};
+      request.max_tokens = left.tokens;
+      request.max_usd = left.usd;
+    }
+    Flow::HeldCall next = std::move(flow.held.front());
+    flow.held.pop_front();
+    submit_call(flow, next.request_id, std::move(next.request), claim);
+  }
+}
+
+void WorkflowLoop::submit_call(Flow& flow, uint32_t id, WorkerRequest request,
+                               const Worker::Bound& claim) {
+  flow.calls.push_back({id, request.cancelled, {}, {}, claim, Flow::Clock::now()});
   Json entry{{"kind", "call_llm"}, {"role", request.agent_role.substr(0, 80)}};
   const auto start = Flow::Clock::now();
   worker_.submit(
@@ -47,6 +75,7 @@ void WorkflowLoop::call_llm(Flow& flow, uint32_t id, WorkerRequest request) {
         timed["responses"] = reply.texts.size();
         timed["prompt_tokens"] = reply.prompt_tokens;
         timed["completion_tokens"] = reply.completion_tokens;
+        if (reply.lowered) timed["lowered"] = true;
         timed["ms"] = took.count();
         post([this, flow_id, id, reply = std::move(reply), timed = std::move(timed)] {
           finish_call(flow_id, id, reply, timed);
@@ -68,6 +97,7 @@ void WorkflowLoop::finish_call(uint64_t flow_id, uint32_t id, const WorkerReply&
     flow.calls.pop_front();
     deliver(flow, next);
   }
+  submit_held(flow);
   flush(flow);
   settle(flow);
 }
@@ -77,6 +107,8 @@ void WorkflowLoop::deliver(Flow& flow, const Flow::Call& call) {
   flow.result.trace.push_back(call.entry);
   if (const auto limit = charge_reply(flow, reply)) {
     flow.decide(Status::kLimit, *limit);
+  } else if (reply.status == WorkerReply::Status::kLimit) {
+    flow.decide(Status::kLimit, "budget: " + reply.error);
   } else if (reply.status == WorkerReply::Status::kRefused) {
     flow.unsent +=
         reply_frame(call.request_id, false, PythonValue::str(reply.error.substr(0, 1000)));

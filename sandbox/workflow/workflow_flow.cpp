@@ -79,9 +79,10 @@ void Flow::decide(Status status, std::string error) {
 }
 
 bool Flow::is_outstanding(uint32_t request_id) const {
+  const auto is_same = [&](const auto& call) { return call.request_id == request_id; };
   return (exec && exec->request_id == request_id) ||
-         std::any_of(calls.begin(), calls.end(),
-                     [&](const Call& call) { return call.request_id == request_id; });
+         std::any_of(calls.begin(), calls.end(), is_same) ||
+         std::any_of(held.begin(), held.end(), is_same);
 }
 
 Flow::Call& Flow::call(uint32_t request_id) {
@@ -196,6 +197,26 @@ std::optional<std::string> charge_reply(Flow& flow, const WorkerReply& reply) {
     return exceeded("number of tokens", static_cast<double>(budget.max_tokens));
   }
   if (usage.usd > budget.max_usd) return exceeded("cost in USD", budget.max_usd);
+  return std::nullopt;
+}
+
+Worker::Bound left_of_budget(const Flow& flow) {
+  const WorkflowBudget& budget = flow.job.budget;
+  const WorkflowUsage& usage = flow.result.usage;
+  Worker::Bound left{budget.max_tokens - usage.prompt_tokens - usage.completion_tokens,
+                     budget.max_usd - usage.usd};
+  for (const Flow::Call& call : flow.calls) {
+    left.tokens -= call.claim.tokens;
+    left.usd -= call.claim.usd;
+  }
+  return left;
+}
+
+std::optional<std::string> spent_budget(const Flow& flow, const Worker::Bound& bound) {
+  const Worker::Bound left = left_of_budget(flow);
+  const WorkflowBudget& budget = flow.job.budget;
+  if (left.tokens < 1) return exceeded("number of tokens", static_cast<double>(budget.max_tokens));
+  if (left.usd <= 0 && bound.usd > 0) return exceeded("cost in USD", budget.max_usd);
   return std::nullopt;
 }
 

@@ -47,9 +47,18 @@ struct Flow {
     std::shared_ptr<std::atomic<bool>> cancelled;
     std::optional<WorkerReply> reply;  ///< held until those of earlier calls are delivered
     Json entry;                        ///< of the trace
+    Worker::Bound claim;               ///< of the budget, until the reply is delivered
     Clock::time_point since;           ///< when it was made
   };
-  std::deque<Call> calls;         ///< in the order in which they were made
+  std::deque<Call> calls;  ///< in the order in which they were made
+
+  /// A call_llm that waits, with those after it, until the calls under way have left room for it in
+  /// the budget.
+  struct HeldCall {
+    uint32_t request_id = 0;
+    WorkerRequest request;
+  };
+  std::deque<HeldCall> held;
   std::map<uint64_t, int> asked;  ///< calls made, by what they asked
 
   /// The running exec_code, of which there is one at most.
@@ -101,6 +110,12 @@ uint64_t content_hash(const WorkerRequest& request);
 /// and figure; else nothing.
 std::optional<std::string> charge_request(Flow& flow, const FlowRequest& request);
 std::optional<std::string> charge_reply(Flow& flow, const WorkerReply& reply);
+
+/// What the budget leaves of tokens and money beside what the calls under way set aside.
+Worker::Bound left_of_budget(const Flow& flow);
+
+/// The budget that leaves nothing for a call of this bound, its name and figure; else nothing.
+std::optional<std::string> spent_budget(const Flow& flow, const Worker::Bound& bound);
 
 /// Takes the workflow's answer frame: kAnswered, or kWorkflowError with the reason.
 void take_answer(Flow& flow, const Frame& frame);

@@ -349,6 +349,7 @@ void WorkflowLoop::tick() {
 // Brings a decided flow to its end; `flow` may be gone afterwards.
 void WorkflowLoop::settle(Flow& flow) {
   if (!flow.decided) return;
+  flow.held.clear();
   for (const Flow::Call& call : flow.calls) call.cancelled->store(true);
   if (flow.exec) flow.exec->cancelled->store(true);
   if (!flow.exited) {

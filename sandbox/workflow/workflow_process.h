@@ -24,7 +24,9 @@
 
 namespace weft {
 
-/// Exceeding any of these ends the workflow with Status::kLimit.
+/// Exceeding any of these ends the workflow with Status::kLimit. Before a call could exceed
+/// max_tokens or max_usd it waits for those under way, and is then lowered to what is left: shorter
+/// responses first, then fewer.
 struct WorkflowBudget {
   int max_calls = 32;               ///< call_llm requests
   int max_responses_per_call = 16;  ///< num_of_response of one request
@@ -72,7 +74,8 @@ struct WorkflowResult {
   std::string answer;
   std::string error;  ///< bounded text: type, message, line of the workflow
   WorkflowUsage usage;
-  /// Array of {"kind":"call_llm","role","responses","prompt_tokens","completion_tokens","ms"} and
+  /// Array of {"kind":"call_llm","role","responses","prompt_tokens","completion_tokens","ms"}, with
+  /// "lowered": true where the budget shortened it, and
   /// {"kind":"exec_code","passed","declared","verdict","ms"}.
   Json trace = Json::array();
   int64_t cpu_ms = 0;

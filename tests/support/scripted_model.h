@@ -1,6 +1,7 @@
 /// A TextModel for tests: answers come from a function of the prompt. Users link weft::text_model.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -27,7 +28,7 @@ struct ScriptedPrompt {
 /// Answers every request on a thread of its own queue, in the order of submission; where deltas are
 /// asked for, each completion comes as two of them first. Tokens are counted as bytes / 4, rounded
 /// up; ids are the bytes, logprobs -1, or -2 of the distribution sampled from where the temperature
-/// is not 1. Thread-safe.
+/// is not 1. Where an allowance lowers max_tokens, a text is cut to so many. Thread-safe.
 class ScriptedModel : public TextModel {
  public:
   using Answer = std::function<std::string(const ScriptedPrompt&)>;
@@ -91,7 +92,7 @@ class ScriptedModel : public TextModel {
     return prompt;
   }
 
-  TextResponse respond(const TextRequest& request, int call) const {
+  TextResponse respond(TextRequest request, int call) const {
     TextResponse response;
     ScriptedPrompt prompt = read(request);
     prompt.call = call;
@@ -108,10 +109,18 @@ class ScriptedModel : public TextModel {
     const std::string text = prompt.system + prompt.user;
     response.prompt_ids.assign(text.begin(), text.end());
     response.usage.prompt_tokens = static_cast<int64_t>(text.size() + 3) / 4;
+    try {
+      response.lowered = fit_to_allowance(request, response.usage.prompt_tokens);
+    } catch (const BudgetError& error) {
+      return TextResponse::unanswered(ResponseStatus::kOutOfBudget, error.what());
+    }
     for (int i = 0; i < request.n; ++i) {
       prompt.choice = i;
       Completion completion;
       completion.text = answer_(prompt);
+      if (response.lowered)
+        completion.text.resize(
+            std::min<size_t>(completion.text.size(), 4 * request.sampling.max_tokens));
       completion.reasoning = reasoning_;
       completion.ids.assign(completion.text.begin(), completion.text.end());
       completion.logprobs.assign(completion.ids.size(), -1.0f);

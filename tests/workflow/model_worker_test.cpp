@@ -81,6 +81,21 @@ TEST(ModelWorker, TellsRefusalFromFailure) {
   EXPECT_EQ(ask(model, request_of({"q"})).status, WorkerReply::Status::kInfrastructure);
 }
 
+TEST(ModelWorker, ACallStaysWithinWhatItMayTake) {
+  test::ScriptedModel model(std::string(400, 'a'));  // 100 tokens each
+  WorkerRequest request = request_of({std::string(60, 'q')});
+  const int64_t whole = ask(model, request).prompt_tokens + 2 * 100;
+  EXPECT_FALSE(ask(model, request).lowered);
+  EXPECT_GE(ModelWorker(model).bound(request).tokens, whole);
+  request.max_tokens = whole - 100;
+  const auto reply = ask(model, request);
+  EXPECT_EQ(reply.status, WorkerReply::Status::kOk);
+  EXPECT_TRUE(reply.lowered);
+  EXPECT_EQ(reply.prompt_tokens + reply.completion_tokens, request.max_tokens);
+  request.max_tokens = 10;
+  EXPECT_EQ(ask(model, request).status, WorkerReply::Status::kLimit);
+}
+
 TEST(ModelWorker, HoldsTheTemperatureInItsRange) {
   test::ScriptedModel model("x");
   for (const double asked : {-1.0, 50.0, std::numeric_limits<double>::quiet_NaN()}) {

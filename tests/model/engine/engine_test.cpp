@@ -32,6 +32,27 @@ TEST(Engine, BatchingChangesNoCompletion) {
   expect_idle_and_empty(*engine);
 }
 
+TEST(Engine, ARequestTakesNoMoreThanItsAllowance) {
+  const auto engine = tiny_engine();
+  TextRequest request = request_of(random_ids(20, 1), 10);
+  request.n = 3;
+  request.sampling.ignore_eos = true;
+  const auto whole = engine->complete(request);
+  EXPECT_FALSE(whole.lowered);
+  request.allowance.tokens = 20 + 3 * 4 + 2;
+  const auto lowered = engine->complete(request);
+  EXPECT_TRUE(lowered.lowered);
+  ASSERT_EQ(lowered.choices.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    const auto& ids = whole.choices[i].ids;
+    EXPECT_EQ(lowered.choices[i].ids, std::vector(ids.begin(), ids.begin() + 4));
+  }
+  request.allowance.tokens = 22;
+  EXPECT_EQ(engine->complete(request).choices.size(), 2u);
+  request.allowance.tokens = 20;
+  EXPECT_EQ(engine->complete(request).status, ResponseStatus::kOutOfBudget);
+}
+
 TEST(Engine, OrderOfArrivalChangesNoCompletion) {
   const auto engine = tiny_engine();
   auto requests = mixed_requests();

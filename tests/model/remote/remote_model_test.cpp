@@ -332,49 +332,6 @@ TEST(RemoteModel, AFullDiskEndsTheRecordingAlone) {
   for (int i = 0; i < 2; ++i) EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kOk);
 }
 
-TEST(RemoteModel, StaysWithinItsTokenBudget) {
-  FaultyServer server(first(0, {}));
-  RemoteModelOptions options = options_for(server);
-  options.max_concurrent = 1;
-  options.max_total_tokens = 50;  // an answer takes 15, the next one may take 8
-  RemoteModel model(options);
-  const auto responses = model.complete_all(std::vector<TextRequest>(6, chat("x")));
-  int answered = 0;
-  for (const auto& response : responses) {
-    answered += response.status == ResponseStatus::kOk;
-    if (response.status == ResponseStatus::kOk) continue;
-    EXPECT_EQ(response.status, ResponseStatus::kOutOfBudget);
-    EXPECT_NE(response.error.find("max_total_tokens 50"), std::string::npos) << response.error;
-  }
-  EXPECT_EQ(answered, 3);
-  EXPECT_EQ(server.num_requests(), 3);
-}
-
-TEST(RemoteModel, SeveralGreedyChoicesCostOne) {
-  FaultyServer server(first(0, {}));
-  RemoteModelOptions options = options_for(server);
-  options.max_total_tokens = 8;  // what one choice may take
-  RemoteModel model(options);
-  TextRequest request = chat("x", 3);
-  EXPECT_EQ(model.complete(request).status, ResponseStatus::kOutOfBudget);
-  request.sampling.temperature = 0;
-  const TextResponse response = model.complete(request);
-  ASSERT_EQ(response.status, ResponseStatus::kOk) << response.error;
-  ASSERT_EQ(response.choices.size(), 3u);
-  for (const Completion& choice : response.choices) EXPECT_EQ(choice.text, "ok");
-  EXPECT_EQ(response.usage.completion_tokens, 5);
-}
-
-TEST(RemoteModel, StaysWithinItsMoneyBudget) {
-  FaultyServer server(first(0, {}));
-  RemoteModelOptions options = options_for(server);
-  options.usd_per_mtok_out = 1e6;
-  options.max_total_usd = 12;  // an answer costs 5, a request reserves 8
-  RemoteModel model(options);
-  EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kOk);
-  EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kOutOfBudget);
-}
-
 TEST(RemoteModel, EndsACancelledRequestAtOnce) {
   FaultyServer server([](int, const std::string&, const Json& body, const std::string&) {
     Reply reply = completion_reply(body);

@@ -30,6 +30,10 @@ class ScriptedWorker : public Worker {
     thread_.join();
   }
 
+  /// What every request may take; nothing: no call waits for the budget.
+  Bound most;
+  Bound bound(const WorkerRequest&) const override { return most; }
+
   void submit(WorkerRequest request, std::function<void(WorkerReply)> done) override {
     const std::lock_guard lock(mutex_);
     ++num_requests;

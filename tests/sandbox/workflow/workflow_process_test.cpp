@@ -63,6 +63,7 @@ TEST(WorkflowHost, RunsCallsOfOneWorkflowAtTheSameTime) {
 class ReversingWorker : public Worker {
  public:
   ReversingWorker(size_t num, bool backwards) : num_(num), backwards_(backwards) {}
+  Bound bound(const WorkerRequest&) const override { return {}; }
   void submit(WorkerRequest request, std::function<void(WorkerReply)> done) override {
     WorkerReply reply;
     reply.texts = {request.messages.front() + ":" + std::to_string(request.seed)};
@@ -260,6 +261,59 @@ TEST(WorkflowHost, BudgetsEndTheWorkflowAsLimits) {
   job.budget.wall_ms = 300;
   EXPECT_EQ(run_body("import asyncio\nawait asyncio.sleep(100)", job).error,
             "TIME_WALL: more than 300 ms");
+}
+
+// Takes what it is allowed to take, up to 100 tokens.
+WorkerReply greedy_reply(const WorkerRequest& request) {
+  WorkerReply reply;
+  reply.texts = {"x"};
+  reply.completion_tokens = std::min<int64_t>(request.max_tokens, 100);
+  reply.usd = std::min(request.max_usd, 1.0);
+  reply.lowered = request.max_tokens < 100 || request.max_usd < 1;
+  return reply;
+}
+
+// Ten at once, of which each may take 100 tokens and one dollar.
+TEST(WorkflowHost, CallsThatBudgetsHaveNoRoomForWaitAndAreThenLowered) {
+  const std::string ten =
+      "import asyncio\n"
+      "await asyncio.gather(*[self.llm.call_llm(messages=[str(i)]) for i in range(10)])\n"
+      "return 'done', 0.0";
+  ScriptedWorker worker(greedy_reply, 5);
+  worker.most = {100, 1};
+  WorkflowJob job;
+  job.budget.max_tokens = 430;
+  auto result = run(workflow_code(ten), worker, job);
+  EXPECT_EQ(result.status, Status::kLimit);
+  EXPECT_EQ(result.error, "number of tokens exceeds the budget of 430");
+  EXPECT_EQ(result.usage.completion_tokens, 430);
+  EXPECT_EQ(worker.num_requests, 5);
+  ASSERT_EQ(result.trace.size(), 5u);
+  EXPECT_FALSE(result.trace[3].contains("lowered"));
+  EXPECT_TRUE(result.trace[4].at("lowered").get<bool>());
+
+  job.budget.max_tokens = 10000;
+  job.budget.max_usd = 2.5;
+  result = run(workflow_code(ten), worker, job);
+  EXPECT_EQ(result.error, "cost in USD exceeds the budget of 2.5");
+  EXPECT_DOUBLE_EQ(result.usage.usd, 2.5);
+
+  job.budget.max_usd = 10;
+  result = run(workflow_code(ten), worker, job);
+  EXPECT_EQ(result.answer, "done") << result.error;
+  EXPECT_EQ(result.usage.completion_tokens, 1000);
+}
+
+TEST(WorkflowHost, APromptThatTheBudgetLeavesNothingForEndsTheWorkflow) {
+  ScriptedWorker worker([](const WorkerRequest&) {
+    WorkerReply reply;
+    reply.status = WorkerReply::Status::kLimit;
+    reply.error = "a prompt of 90 tokens leaves nothing";
+    return reply;
+  });
+  const auto result = run(workflow_code("await self.llm.call_llm(messages=['x'])"), worker);
+  EXPECT_EQ(result.status, Status::kLimit);
+  EXPECT_EQ(result.error, "budget: a prompt of 90 tokens leaves nothing");
 }
 
 TEST(WorkflowHost, WorkerRefusalsAreExceptionsAndItsFailuresInfrastructure) {

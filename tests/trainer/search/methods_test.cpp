@@ -255,7 +255,7 @@ class FailingGenerator : public ScriptedGenerator {
     candidate.code = "attempt 0";
     return std::vector<Candidate>(static_cast<size_t>(count), candidate);
   }
-  std::vector<Candidate> correct(const Task&, const std::vector<Correction>& failed,
+  std::vector<Candidate> correct(const Task&, const std::vector<FailedCandidate>& failed,
                                  uint64_t) override {
     std::vector<Candidate> corrected;
     for (const auto& correction : failed) {

@@ -35,7 +35,7 @@ class CountingGenerator : public ScriptedGenerator {
                    uint64_t seed) override {
     return unique({ScriptedGenerator::refine(task, parent, feedback, seed)}).front();
   }
-  std::vector<Candidate> correct(const Task&, const std::vector<Correction>& failed,
+  std::vector<Candidate> correct(const Task&, const std::vector<FailedCandidate>& failed,
                                  uint64_t) override {
     std::vector<Candidate> all;
     for (const auto& one : failed) all.push_back(one.candidate);
