@@ -1,6 +1,6 @@
 #include "sandbox/zygote/channel.h"
 
-#include <sys/socket.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,13 +11,15 @@ namespace weft::zygote {
 bool Channel::fill(bool wait) {
   char chunk[1 << 16];
   for (;;) {
-    const ssize_t got = recv(kChannelFd, chunk, sizeof chunk, wait ? 0 : MSG_DONTWAIT);
+    pollfd channel{kChannelFd, POLLIN, 0};
+    if (!wait && poll(&channel, 1, 0) == 0) return false;
+    const ssize_t got = ::read(kChannelFd, chunk, sizeof chunk);
     if (got > 0) {
       buffer_.append(chunk, static_cast<size_t>(got));
       return true;
     }
     if (got < 0 && errno == EINTR) continue;
-    if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) at_end_ = true;
+    at_end_ = true;
     return false;
   }
 }

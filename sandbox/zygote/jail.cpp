@@ -117,17 +117,20 @@ void enter_namespaces(const JailOptions& options) {
   check(unshare(kNamespaces) == 0, "unshare without a user namespace");
 }
 
-void become_user(unsigned id, bool keep_capability) {
-  check(prctl(PR_SET_KEEPCAPS, keep_capability ? 1 : 0) == 0, "keep capabilities");
+void become_user(unsigned id, bool keep_capabilities) {
+  check(prctl(PR_SET_KEEPCAPS, keep_capabilities ? 1 : 0) == 0, "keep capabilities");
   check(setgroups(0, nullptr) == 0, "setgroups");
   check(setresgid(id, id, id) == 0, "setresgid");
   check(setresuid(id, id, id) == 0, "setresuid");
-  if (!keep_capability) return;
+}
+
+void keep_capabilities(uint32_t mask) {
+  const __user_cap_data_struct data[2] = {{mask, mask, 0}, {0, 0, 0}};
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  data[0].permitted = data[0].effective = 1u << CAP_SYS_ADMIN;
   check(syscall(SYS_capset, &header, data) == 0, "capset");
 }
+
+void be_killed_first() { static_cast<void>(write_file("/proc/self/oom_score_adj", "1000")); }
 
 ProcHandles open_proc_handles() {
   ProcHandles handles;

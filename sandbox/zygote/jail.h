@@ -38,8 +38,15 @@ constexpr const char* kScratch = "/tmp";
 /// to themselves. B: the caller must be root.
 void enter_namespaces(const JailOptions& options);
 
-/// From root to `id`. Tier B keeps the capability that later forks need.
-void become_user(unsigned id, bool keep_capability);
+/// From root to `id`, with or without the capabilities that it has.
+void become_user(unsigned id, bool keep_capabilities);
+
+/// Gives up all capabilities but those of `mask`, bits 0 to 31 of the kernel's numbering.
+void keep_capabilities(uint32_t mask);
+
+/// The kernel, out of memory, kills the caller and what it forks before any other process. Where
+/// /proc cannot be written nothing changes.
+void be_killed_first();
 
 /// What must be read of /proc before it is gone.
 struct ProcHandles {

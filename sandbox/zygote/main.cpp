@@ -2,6 +2,7 @@
 /// in a jail that forks one child per job. Started by sandbox/jail/zygote_process.cpp with the
 /// control socket as descriptor 3 and no environment.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -54,6 +55,8 @@ int serve(const JailOptions& options, const std::string& modules) {
   if (options.tier == "B" || (options.tier == "C" && geteuid() == 0)) {
     become_user(has_namespaces ? kJailId : options.host_id, has_namespaces);
   }
+  // For namespaces and mounts of jobs.
+  keep_capabilities(has_namespaces ? 1u << CAP_SYS_ADMIN : 0);
   // After the change of user, which undoes it.
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) throw JailError("PR_SET_PDEATHSIG");
   if (prctl(PR_SET_DUMPABLE, 0) != 0) throw JailError("PR_SET_DUMPABLE");
@@ -66,11 +69,13 @@ int serve(const JailOptions& options, const std::string& modules) {
 }
 
 int launch(const JailOptions& options, const std::string& modules) {
+  be_killed_first();
   if (options.tier != "C") enter_namespaces(options);
   const pid_t pid = fork();
   if (pid < 0) throw JailError("fork into the PID namespace");
   if (pid == 0) return serve(options, modules);
   close(kControlFd);
+  keep_capabilities(0);
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }

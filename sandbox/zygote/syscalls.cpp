@@ -25,10 +25,9 @@ constexpr const char* kAllowed[] = {
     "getdents64", "lseek", "dup", "dup2", "dup3", "pipe", "pipe2", "statfs", "fstatfs", "umask",
     "fsync", "ftruncate", "poll", "ppoll", "select", "pselect6", "epoll_create", "epoll_create1",
     "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2",
-    "timerfd_create", "timerfd_settime", "timerfd_gettime", "recvfrom", "getsockname",
-    "getpeername", "getsockopt", "setsockopt",
+    "timerfd_create", "timerfd_settime", "timerfd_gettime", "getsockname", "getpeername",
     // memory
-    "brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "mincore", "msync", "membarrier",
+    "brk", "mmap", "munmap", "mremap", "mprotect", "mincore", "msync", "membarrier",
     // threads, time, signals within the process
     "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "gettid", "getpid", "getppid",
     "getpgrp", "getpgid", "getsid", "getuid", "geteuid", "getgid", "getegid", "getgroups",
@@ -135,12 +134,43 @@ std::vector<sock_filter> FilterBuilder::build() {
   return program;
 }
 
+// An int that a call takes as its argument INDEX; the kernel does not look at the upper half.
+scmp_arg_cmp int_argument(unsigned index, int value) {
+  return SCMP_CMP64(index, SCMP_CMP_MASKED_EQ, 0xffffffffu, static_cast<uint32_t>(value));
+}
+
+// Socket pairs. Neither larger buffers, which are memory outside every limit, nor filters, urgent
+// bytes, handles of processes.
+void add_socket_rules(FilterBuilder& filter) {
+  constexpr int kSendFlags = 3;  // the index of flags, in receiving, too
+  filter.add(SCMP_ACT_ALLOW, "socketpair", int_argument(0, AF_UNIX));
+  for (const int flags : {0, static_cast<int>(MSG_NOSIGNAL)}) {
+    filter.add(SCMP_ACT_ALLOW, "sendto", int_argument(kSendFlags, flags),
+               SCMP_A4(SCMP_CMP_EQ, 0));  // to no other than the pair's other end
+    filter.add(SCMP_ACT_ALLOW, "recvfrom", int_argument(kSendFlags, flags));
+  }
+  for (const int option : {SO_REUSEADDR, SO_KEEPALIVE, SO_RCVTIMEO, SO_SNDTIMEO}) {
+    filter.add(SCMP_ACT_ALLOW, "setsockopt", int_argument(1, SOL_SOCKET), int_argument(2, option));
+  }
+  for (const int option : {SO_TYPE, SO_ERROR, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN, SO_SNDBUF,
+                           SO_RCVBUF, SO_REUSEADDR, SO_KEEPALIVE, SO_RCVTIMEO, SO_SNDTIMEO}) {
+    filter.add(SCMP_ACT_ALLOW, "getsockopt", int_argument(1, SOL_SOCKET), int_argument(2, option));
+  }
+}
+
+// Advice about the caller's own pages; merging them with other jobs' would tell what those hold.
+void add_memory_rules(FilterBuilder& filter) {
+  for (const int advice :
+       {MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, MADV_FREE,
+        MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_DODUMP, MADV_COLD, MADV_PAGEOUT}) {
+    filter.add(SCMP_ACT_ALLOW, "madvise", int_argument(2, advice));
+  }
+}
+
 void add_argument_rules(FilterBuilder& filter) {
   const uint32_t allow = SCMP_ACT_ALLOW;
   // Calls that read and write limits: reading only.
   filter.add(allow, "prlimit64", SCMP_A2(SCMP_CMP_EQ, 0));
-  filter.add(allow, "socketpair", SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
-  filter.add(allow, "sendto", SCMP_A4(SCMP_CMP_EQ, 0));  // to no other than the pair's other end
   for (const unsigned long request : {FIONREAD, FIONBIO, FIOCLEX, FIONCLEX, TCGETS, TIOCGWINSZ}) {
     filter.add(allow, "ioctl", SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, request));
   }
@@ -205,6 +235,8 @@ std::vector<sock_filter> make_filter(FilterKind kind) {
   }
   for (const char* name : kKilled) filter.add(SCMP_ACT_KILL_PROCESS, name);
   add_argument_rules(filter);
+  add_socket_rules(filter);
+  add_memory_rules(filter);
   add_futex_rules(filter);
   add_process_rules(filter, kind.processes);
   return filter.build();

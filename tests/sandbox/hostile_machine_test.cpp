@@ -7,7 +7,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <map>
 #include <memory>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -56,6 +59,36 @@ TEST(HostileMachine, Case074OnDemandItServesAtTierCAndSaysSoInEveryResult) {
   const Json row = parse_json(run.out, "row");
   EXPECT_EQ(row["verdict"], "PASS");
   EXPECT_EQ(row["tier"], "C");
+}
+
+/// Fields of /proc/PID/status, by their names.
+std::map<std::string, std::string> status_of(int pid) {
+  std::map<std::string, std::string> fields;
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(":\t");
+    if (colon != std::string::npos) fields[line.substr(0, colon)] = line.substr(colon + 2);
+  }
+  return fields;
+}
+
+TEST(HostileMachine, Case078ItsProcessesHoldWhatTheyNeedAndDieBeforeOthers) {
+  const auto before = test::descendants();
+  const Sandbox sandbox(test::sandbox_options());
+  std::multiset<std::string> held;
+  for (const int pid : test::descendants()) {
+    if (before.contains(pid)) continue;
+    const auto status = status_of(pid);
+    EXPECT_EQ(status.at("CapPrm"), status.at("CapEff"));
+    EXPECT_EQ(status.at("CapInh"), "0000000000000000");
+    held.insert(status.at("CapEff"));
+    EXPECT_EQ(read_file("/proc/" + std::to_string(pid) + "/oom_score_adj"), "1000\n");
+  }
+  ASSERT_FALSE(held.empty());
+  if (sandbox.tier() == "A") {  // of each zygote its launcher, and itself with CAP_SYS_ADMIN
+    EXPECT_EQ(held.count("0000000000000000"), held.size() / 2);
+    EXPECT_EQ(held.count("0000000000200000"), held.size() / 2);
+  }
 }
 
 /// Null, and why in `lack`, where the kernel cannot give tier C.
