@@ -4,7 +4,11 @@ import datetime
 import json
 import os
 import platform
+import statistics
 import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 
 def run_json(command, core=None, env=None):
@@ -85,3 +89,60 @@ def write(report, text, name, out):
     path.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
     path.with_suffix(".md").write_text(text)
     print(text)
+
+
+def peer_environment():
+    """PyTorch's CUDA build starts without a GPU, too, but not without CUDA's libraries."""
+    folders = Path(sys.prefix).glob("lib/python3*/site-packages/nvidia/*/lib")
+    paths = [*map(str, folders), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
+    return dict(os.environ, LD_LIBRARY_PATH=":".join(paths))
+
+
+class Side:
+    """A program that answers each row's name by a line of JSON. It stays up between rounds, so that
+    none of them pays for loading a model."""
+
+    def __init__(self, command, env=None):
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(list(map(str, command)), text=True, env=env,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=self.errors)
+
+    def ask(self, row):
+        try:
+            self.process.stdin.write(row + "\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if answer:
+            return json.loads(answer)
+        self.process.wait()
+        self.errors.seek(0)
+        return {"error": self.errors.read().strip()[-500:] or "no answer"}
+
+    def close(self):
+        """Ends the program; what it still had to read is lost."""
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+        self.process.stdout.close()
+        self.errors.close()
+        self.process.wait()
+
+
+def spread(values):
+    """Median, least and largest; None where a round has no value."""
+    values = list(values)
+    if not values or None in values:
+        return None
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def shown(values, form="{:.0f}"):
+    """Median and, in brackets, the range of the rounds."""
+    if not values:
+        return "-"
+    middle, low, high = (form.format(values[key]) for key in ("median", "min", "max"))
+    return f"{middle} ({low} to {high})"

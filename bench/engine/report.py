@@ -3,10 +3,7 @@
 import argparse
 import json
 import os
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -35,47 +32,6 @@ TIMES = {"decode_1": 2.5, "decode_8": 4.5, "decode_32": 6, "decode_64": 6, "pref
          "prefill_16x128": 1, "prefill_1x1024": 1, "group": 5}
 TOKENIZERS = ("smollm2", "qwen2")
 TEXTS = ("english", "code")
-
-
-def peer_environment():
-    """PyTorch's CUDA build starts without a GPU, too, but not without CUDA's libraries."""
-    folders = Path(sys.prefix).glob("lib/python3*/site-packages/nvidia/*/lib")
-    paths = [*map(str, folders), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
-    return dict(os.environ, LD_LIBRARY_PATH=":".join(paths))
-
-
-class Side:
-    """A program that answers each row's name by a line of JSON. It stays up between rounds, so that
-    none of them pays for loading a model."""
-
-    def __init__(self, command, env=None):
-        self.errors = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(list(map(str, command)), text=True, env=env,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=self.errors)
-
-    def ask(self, row):
-        try:
-            self.process.stdin.write(row + "\n")
-            self.process.stdin.flush()
-            answer = self.process.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
-        if answer:
-            return json.loads(answer)
-        self.process.wait()
-        self.errors.seek(0)
-        return {"error": self.errors.read().strip()[-500:] or "no answer"}
-
-    def close(self):
-        """Ends the program; what it still had to read is lost."""
-        try:
-            self.process.stdin.close()
-        except BrokenPipeError:
-            pass
-        self.process.stdout.close()
-        self.errors.close()
-        self.process.wait()
 
 
 def measure_roofline(args):
@@ -125,11 +81,11 @@ def measure(args):
         paths = texts.write(args.data, args.scratch)
         paths["smollm2"] = args.model / "tokenizer.json"
     peers = [sys.executable, HERE / "peers.py"]
-    env = peer_environment()
-    sides = {"engine": Side([args.bin / "engine_bench", args.model]),
-             "transformers": Side([*peers, "transformers", args.model], env)}
+    env = parts.peer_environment()
+    sides = {"engine": parts.Side([args.bin / "engine_bench", args.model]),
+             "transformers": parts.Side([*peers, "transformers", args.model], env)}
     if args.gguf:
-        sides["llama_cpp"] = Side([*peers, "llama_cpp", args.gguf], env)
+        sides["llama_cpp"] = parts.Side([*peers, "llama_cpp", args.gguf], env)
     report = {"versions": {}, "model": sides["engine"].ask("model")}
     if "error" in report["model"]:
         sys.exit(f"bench: engine_bench: {report['model']['error']}")
@@ -141,14 +97,6 @@ def measure(args):
     return report
 
 
-def spread(values):
-    """Median, least and largest; None where a round has no value."""
-    values = list(values)
-    if not values or None in values:
-        return None
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
 def compare(pairs, key):
     """Spreads of both sides' rates and of their quotient in each round; an error if one failed."""
     for pair in pairs:
@@ -157,9 +105,9 @@ def compare(pairs, key):
                 return {"error": side["error"]}
     names = list(pairs[0])
     ours = [pair["engine"][key] for pair in pairs]
-    result = {name: spread(pair[name][key] for pair in pairs) for name in names}
+    result = {name: parts.spread(pair[name][key] for pair in pairs) for name in names}
     result["times"] = {
-        name: spread(own / pair[name][key] for own, pair in zip(ours, pairs))
+        name: parts.spread(own / pair[name][key] for own, pair in zip(ours, pairs))
         for name in names if name != "engine"}
     return result
 
@@ -195,9 +143,9 @@ def summarise(report):
     rows = {row: compare([each[row] for each in rounds], "tok_per_s") for row in ROWS}
     reuse = [each["reuse"] for each in rounds]
     results = {"rows": rows, "roofline": roofline(report, rows), "tokenizers": {}}
-    results["reuse"] = {key: spread(each.get(key) for each in reuse)
+    results["reuse"] = {key: parts.spread(each.get(key) for each in reuse)
                         for key in ("first_ms", "again_ms")}
-    results["gaps"] = {row: {key: spread(each[row].get(key) for each in rounds)
+    results["gaps"] = {row: {key: parts.spread(each[row].get(key) for each in rounds)
                              for key in ("median_ms", "longest_alone_ms", "longest_ms", "times",
                                          "prompt_s")}
                        for row in GAPS}
@@ -226,14 +174,6 @@ def requirements(results):
     return rows
 
 
-def shown(values, form="{:.0f}"):
-    """Median and, in brackets, the range of the rounds."""
-    if not values:
-        return "-"
-    middle, low, high = (form.format(values[key]) for key in ("median", "min", "max"))
-    return f"{middle} ({low} to {high})"
-
-
 def comparison_table(head, peer, rows, form):
     lines = [f"| {head} | Weft | {peer} | times |", "|---|---|---|---|"]
     for what, result in rows:
@@ -241,8 +181,8 @@ def comparison_table(head, peer, rows, form):
             reason = " ".join(result["error"].splitlines()[-1:])
             lines.append(f"| {what} | {reason} | | |")
             continue
-        cells = [shown(result["engine"], form), shown(result[peer], form),
-                 shown(result["times"][peer], "{:.2f}")]
+        cells = [parts.shown(result["engine"], form), parts.shown(result[peer], form),
+                 parts.shown(result["times"][peer], "{:.2f}")]
         lines.append(f"| {what} | {' | '.join(cells)} |")
     return lines
 
@@ -253,7 +193,7 @@ def gap_table(gaps):
     for row, streams in GAPS.items():
         forms = {"median_ms": "{:.1f}", "longest_alone_ms": "{:.1f}", "longest_ms": "{:.1f}",
                  "times": "{:.2f}", "prompt_s": "{:.1f}"}
-        cells = [shown(gaps[row][key], form) for key, form in forms.items()]
+        cells = [parts.shown(gaps[row][key], form) for key, form in forms.items()]
         lines.append(f"| {streams} | {' | '.join(cells)} |")
     return lines
 
@@ -261,8 +201,8 @@ def gap_table(gaps):
 def llama_lines(row):
     if "llama_cpp" not in row:
         return ["llama.cpp is left out: `WEFT_BENCH_LLAMA=1` builds it."]
-    return [f"llama.cpp, the same weights in bf16, decode at batch 1: {shown(row['llama_cpp'])} "
-            f"tokens/s; Weft does {shown(row['times']['llama_cpp'], '{:.2f}')} times that."]
+    return [f"llama.cpp, the same weights in bf16, decode at batch 1: {parts.shown(row['llama_cpp'])} "
+            f"tokens/s; Weft does {parts.shown(row['times']['llama_cpp'], '{:.2f}')} times that."]
 
 
 def markdown(report, command):
@@ -293,8 +233,8 @@ def markdown(report, command):
                   f"1 reaches {roof.get('decode_share', 0):.0%} of the first, prefill of one prompt "
                   f"of 1,024 tokens {roof.get('prefill_share', 0):.0%} of the second.", ""]
     lines += ["Time to the first token of a prompt of 1,024 tokens: "
-              f"{shown(reuse['first_ms'], '{:.1f}')} ms, asked again "
-              f"{shown(reuse['again_ms'], '{:.1f}')} ms.", "",
+              f"{parts.shown(reuse['first_ms'], '{:.1f}')} ms, asked again "
+              f"{parts.shown(reuse['again_ms'], '{:.1f}')} ms.", "",
               "Gaps between the tokens of a running sequence, alone and while a prompt comes:", "",
               *gap_table(results["gaps"]), "",
               *parts.requirement_table(requirements(results))]
