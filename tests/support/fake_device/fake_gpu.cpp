@@ -1,5 +1,6 @@
 #include "tests/support/fake_device/fake_gpu.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -79,6 +80,9 @@ StreamId FakeGpu::next_pool_stream() {
 void* FakeGpu::allocate(size_t bytes) {
   if (bytes == 0) return nullptr;
   std::unique_lock lock(mutex_);
+  if (limit_ > 0 && live_ + bytes > limit_) throw OutOfDeviceMemory();
+  live_ += bytes;
+  peak_ = std::max(peak_, live_);
   Stream& stream = stream_of(current);
   DeviceMemory::Block& block = memory_.allocate(bytes, stream.capture ? graph_pool() : stream.id);
   for (const Place& use : std::exchange(block.uses, {})) {
@@ -106,6 +110,7 @@ void* FakeGpu::allocate(size_t bytes) {
 void FakeGpu::release(void* address) noexcept {
   const std::lock_guard lock(mutex_);
   DeviceMemory::Block& block = *memory_.find(address);
+  live_ -= block.bytes;
   for (const StreamId stream : std::exchange(block.users, {})) {
     block.uses.push_back({stream, stream_of(stream).clock.of(stream)});
   }
@@ -116,6 +121,26 @@ void FakeGpu::record_use(const void* address, StreamId stream) {
   const std::lock_guard lock(mutex_);
   DeviceMemory::Block* const block = memory_.find(address);
   if (block && block->pool != stream) block->users.insert(stream);
+}
+
+size_t FakeGpu::live_bytes() {
+  const std::lock_guard lock(mutex_);
+  return live_;
+}
+
+size_t FakeGpu::peak_bytes() {
+  const std::lock_guard lock(mutex_);
+  return peak_;
+}
+
+void FakeGpu::restart_peak() {
+  const std::lock_guard lock(mutex_);
+  peak_ = live_;
+}
+
+void FakeGpu::set_limit(size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  limit_ = bytes;
 }
 
 size_t FakeGpu::bytes_from(const void* address) {

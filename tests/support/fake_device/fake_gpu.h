@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,9 @@ struct Event {
 
 struct Graph;
 
+/// What allocate() throws beyond the limit.
+struct OutOfDeviceMemory : std::bad_alloc {};
+
 class FakeGpu {
  public:
   static FakeGpu& get();
@@ -59,6 +63,11 @@ class FakeGpu {
   void release(void* address) noexcept;
   /// Lets `release` wait for what `stream` has been given to do so far.
   void record_use(const void* address, StreamId stream);
+  size_t live_bytes();  ///< asked for by allocate() and not released
+  size_t peak_bytes();  ///< most of live_bytes() since restart_peak()
+  void restart_peak();
+  /// Bytes that live_bytes() cannot exceed; 0: no limit.
+  void set_limit(size_t bytes);
   /// From an address to the end of its storage; 0 if it is in none.
   size_t bytes_from(const void* address);
 
@@ -127,6 +136,7 @@ class FakeGpu {
   int next_pool_stream_ = 0;
   std::map<std::string, int64_t> host_waits_;
   int64_t num_replays_ = 0;
+  size_t live_ = 0, peak_ = 0, limit_ = 0;
 };
 
 }  // namespace weft::test::fake

@@ -35,7 +35,13 @@ void copy_bytes(void* to, const void* from, size_t bytes) {
 class Allocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
-    void* address = gpu().allocate(bytes);
+    void* address = nullptr;
+    try {
+      address = gpu().allocate(bytes);
+    } catch (const OutOfDeviceMemory&) {
+      TORCH_CHECK_WITH(OutOfMemoryError, false, "fake device out of memory. Tried to allocate ",
+                       bytes, " bytes.");
+    }
     return {address, address, address ? &release : &c10::detail::deleteNothing, own_device()};
   }
   void copy_data(void* to, const void* from, size_t bytes) const override {

@@ -333,6 +333,7 @@ GrpoTrainer::Step GrpoTrainer::step() {
 
   result.bad.insert(result.bad.end(), update.bad.begin(), update.bad.end());
   result.non_finite = update.non_finite;
+  result.out_of_memory = update.out_of_memory;
   if (update.rewarded_updates == 0) {
     result.warning = no_update_warning(batch, update, result.bad.size());
   } else if (batch.refills > 0) {

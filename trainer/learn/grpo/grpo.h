@@ -67,7 +67,8 @@ class GrpoTrainer {
     /// What could not be learnt from: its reward, a logprob or its gradient is not finite, or the
     /// policy gave no completion.
     std::vector<BadEpisode> bad;
-    std::string non_finite;  ///< PolicyUpdateResult::non_finite
+    std::string non_finite;     ///< PolicyUpdateResult::non_finite
+    std::string out_of_memory;  ///< see PolicyUpdateResult
     /// Why no reward made an update, with counted reasons, or that the refills did not fill the
     /// batch; else empty.
     std::string warning;

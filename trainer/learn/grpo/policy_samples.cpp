@@ -58,8 +58,7 @@ void drop_equal_groups(std::vector<Sample>& samples, PolicyUpdateResult& result)
   result.zero_std_groups += static_cast<int64_t>(equal.size());
 }
 
-std::vector<std::vector<float>> reference_logprobs(const Learner& learner,
-                                                   const Reference& reference,
+std::vector<std::vector<float>> reference_logprobs(Learner& learner, const Reference& reference,
                                                    const std::vector<TrainSequence>& sequences) {
   if (reference.kind == Reference::Kind::kModel) {
     return learner.logprobs_of(sequences, *reference.model);
@@ -76,7 +75,7 @@ double k3_sum(const std::vector<float>& logp, const std::vector<float>& referenc
 /// Mean k3 to the reference; fills Sample::reference where there is a KL coefficient, else looks at
 /// the first samples only. Recorded logprobs stand for the policy's own. Samples without a finite
 /// reference are masked.
-std::optional<double> measure_kl(const Learner& learner, const Reference& reference,
+std::optional<double> measure_kl(Learner& learner, const Reference& reference,
                                  std::vector<Sample>& samples, const PolicyLossOptions& loss,
                                  std::vector<BadEpisode>& bad) {
   if (reference.kind == Reference::Kind::kNone) return std::nullopt;

@@ -54,19 +54,20 @@ void run_update(Learner& learner, std::vector<Sample>& part, double lr,
     return;
   }
   PolicyTotals::Values totals;
+  UpdateResult update;
   const auto attempt = [&] {
-    SampleLoss loss(samples, options, /*compares=*/first);
-    const UpdateResult update = learner.step(sequences_of(samples), loss.by_microbatch(), lr,
-                                             /*may_stop=*/first);
-    totals = loss.totals();
-    return update;
+    learner.fit([&] {
+      SampleLoss loss(samples, options, /*compares=*/first);
+      update = learner.step(sequences_of(samples), loss.by_microbatch(), lr, /*may_stop=*/first);
+      totals = loss.totals();
+    });
   };
-  UpdateResult update = attempt();
+  attempt();
   if (!update.applied) {
     if (result.non_finite.empty()) result.non_finite = update.non_finite;
     const bool found = mask_bad(learner, samples, first, options, part, result.bad);
     if (found) samples = prepare(learner, part, first, options);
-    if (found && !samples.empty()) update = attempt();
+    if (found && !samples.empty()) attempt();
   }
   if (first) result.mismatch = totals.mismatch;
   result.num_tokens += update.num_tokens;
@@ -83,6 +84,18 @@ void run_update(Learner& learner, std::vector<Sample>& part, double lr,
   result.grad_norm += update.grad_norm;
   result.entropy_sum += update.entropy_sum;
   result.trained_tokens += update.loss_tokens;
+}
+
+/// Once a batch has changed the weights it counts, also where memory runs out in a later update.
+void try_update(Learner& learner, std::vector<Sample>& part, double lr,
+                const PolicyLossOptions& options, PolicyUpdateResult& result) {
+  try {
+    run_update(learner, part, lr, options, result);
+  } catch (const OutOfMemory& error) {
+    if (result.num_updates == 0) throw;
+    result.out_of_memory = error.what();
+    ++result.skipped_updates;
+  }
 }
 
 /// Mismatch of a batch that gives no gradient: on about one microbatch.
@@ -119,7 +132,9 @@ PolicyUpdateResult update_policy(Learner& learner, const std::vector<Episode>& e
   } else {
     auto parts = minibatches(std::move(samples), options.updates_per_batch);
     for (int64_t epoch = 0; epoch < options.epochs; ++epoch) {
-      for (auto& part : parts) run_update(learner, part, lr, loss, result);
+      for (auto& part : parts) {
+        if (result.out_of_memory.empty()) try_update(learner, part, lr, loss, result);
+      }
     }
   }
   if (result.num_updates > 0) {

@@ -39,6 +39,9 @@ struct PolicyUpdateResult {
   int64_t rewarded_updates = 0;  ///< those of them with an advantage other than 0: not by KL alone
   int64_t skipped_updates = 0;   ///< gradient not finite, or nothing to learn from
   std::vector<BadEpisode> bad;
+  /// Where memory ran out in an update that is not the batch's first, with half a microbatch, too:
+  /// that and those after it were not made.
+  std::string out_of_memory;
   /// The first tensor whose gradient was not finite in the first update that was held back for it.
   std::string non_finite;
 };
@@ -67,8 +70,8 @@ struct Reference {
 /// advantages of their group, unless these hold a KL that the episode lacks. An update whose
 /// gradient still is not finite is skipped and counted. A batch of which nothing is left is skipped
 /// likewise. Throws Error naming the tensor when that is because a weight is not finite;
-/// Interrupted only before the first of its updates has changed a weight, so that a batch counts
-/// whole or not at all.
+/// OutOfMemory and Interrupted only before the first of its updates has changed a weight, so that a
+/// batch counts whole or not at all.
 PolicyUpdateResult update_policy(Learner& learner, const std::vector<Episode>& episodes,
                                  const Reference& reference, double lr,
                                  const PolicyUpdateOptions& options);

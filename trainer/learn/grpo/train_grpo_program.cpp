@@ -142,10 +142,12 @@ class GrpoRun {
       const Json state = CheckpointSet::restore(*latest, learner_);
       const std::string where = CheckpointSet::state_file(*latest);
       Json known = GrpoState().to_json();
-      known["unwritten"] = nullptr;
+      known["unwritten"] = known["halved_microbatch"] = nullptr;
       require_known_fields(state, known, where);
       trainer_.state() = GrpoState::from_json(state, where);
       unwritten_ = get_field_or<Json>(state, "unwritten", nullptr, where);
+      const auto halved = get_field_or<int64_t>(state, "halved_microbatch", 0, where);
+      if (halved > 0) learner_.set_halved_microbatch(halved);
       models_.engine->weights_changed();
       log::info("going on from {}", latest->string());
     }
@@ -200,16 +202,25 @@ class GrpoRun {
 
   std::string one_step(StepLog& log) {
     const GrpoTrainer::Step step = trainer_.step();
+    warn_of_memory();
     const int64_t number = trainer_.state().step;
     std::vector<Json> rows;
     for (const Episode& e : step.episodes) rows.push_back(episode_to_json(number, e));
     log.write(number, step.metrics, rows);
     if (!step.warning.empty()) log::warn("step {}: {}", number, step.warning);
     report_bad_rollouts(number, step);
+    if (!step.out_of_memory.empty()) {
+      throw Error(fmt::format("step {}: {}", number, step.out_of_memory));
+    }
     if (checkpoints_.due(number)) save();
     validate_between();
     const Json& reward = step.metrics["reward_mean"];
     return reward.is_null() ? "no reward" : fmt::format("reward {:.3f}", reward.get<double>());
+  }
+
+  void warn_of_memory() {
+    const std::string warning = learner_.take_warning();
+    if (!warning.empty()) log::warn("step {}: {}", trainer_.state().step, warning);
   }
 
   /// The first batch with such rollouts is kept; too many of them end the run.
@@ -263,6 +274,7 @@ class GrpoRun {
     }
     Json json = state.to_json();
     if (!unwritten_.is_null()) json["unwritten"] = unwritten_;
+    if (const auto tokens = learner_.halved_microbatch()) json["halved_microbatch"] = *tokens;
     checkpoints_.save(state.step, learner_, json);
     saved_step_ = state.step;
     saving_ = false;

@@ -67,7 +67,7 @@ Json state_of(const SftSummary& s) {
 
 SftSummary summary_of(const Json& state, const std::string& where) {
   Json known = state_of({});
-  known["unwritten"] = nullptr;
+  known["unwritten"] = known["halved_microbatch"] = nullptr;
   require_known_fields(state, known, where);
   return {get_field<int64_t>(state, "step", where),
           get_field<int64_t>(state, "tokens", where),
@@ -102,6 +102,8 @@ class SftRun {
       const std::string where = CheckpointSet::state_file(*latest);
       summary_ = summary_of(state, where);
       unwritten_ = get_field_or<Json>(state, "unwritten", nullptr, where);
+      const auto halved = get_field_or<int64_t>(state, "halved_microbatch", 0, where);
+      if (halved > 0) learner_.set_halved_microbatch(halved);
       log::info("going on from {}", latest->string());
     }
     config.learn.schedule.require_warmup_within(batches_.num_steps());
@@ -179,7 +181,7 @@ class SftRun {
 
   /// Above 1 where a sequence is longer than a microbatch.
   double packing(const UpdateResult& update) const {
-    const int64_t room = update.num_microbatches * config_.learn.tokens_per_microbatch;
+    const int64_t room = update.num_microbatches * learner_.tokens_per_microbatch();
     return static_cast<double>(update.num_tokens) / static_cast<double>(room);
   }
 
@@ -194,9 +196,13 @@ class SftRun {
     attempt.update.applied = false;
     if (batch.empty()) return attempt;
     const double weight = total_loss_weight(batch);
-    LoggedSum loss_sum;
-    attempt.update = learner_.step(batch, supervised_loss(weight, loss_sum), lr);
-    attempt.loss = loss_sum.value() / weight;
+    learner_.fit([&] {
+      LoggedSum loss_sum;
+      attempt.update = learner_.step(batch, supervised_loss(weight, loss_sum), lr);
+      attempt.loss = loss_sum.value() / weight;
+    });
+    const std::string warning = learner_.take_warning();
+    if (!warning.empty()) log::warn("step {}: {}", summary_.steps + 1, warning);
     if (!attempt.update.applied) {
       log::warn("{}", keep_non_finite_batch(dir_.path(), summary_.steps + 1,
                                             attempt.update.non_finite, batch, *policy_.tokenizer));
@@ -275,6 +281,7 @@ class SftRun {
     }
     Json state = state_of(summary_);
     if (!unwritten_.is_null()) state["unwritten"] = unwritten_;
+    if (const auto tokens = learner_.halved_microbatch()) state["halved_microbatch"] = *tokens;
     checkpoints_.save(summary_.steps, learner_, state);
     saved_step_ = summary_.steps;
     saving_ = false;

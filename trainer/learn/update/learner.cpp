@@ -156,6 +156,44 @@ Learner::Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,
 
 UpdateResult Learner::step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
                            double lr, bool may_stop) {
+  const int64_t before = optimizer_.num_updates();
+  UpdateResult result;
+  try {
+    naming_out_of_memory([&] { result = try_step(sequences, loss, lr, may_stop); });
+  } catch (const OutOfMemory& error) {
+    if (optimizer_.num_updates() == before) throw;
+    throw Error(std::string("in an update that has changed weights: ") + error.what());
+  }
+  return result;
+}
+
+void Learner::fit(const std::function<void()>& pass) {
+  const int64_t tokens = packing_.tokens_per_microbatch;
+  std::string reason;
+  try {
+    naming_out_of_memory(pass);
+    return;
+  } catch (const OutOfMemory& error) {
+    reason = error.what();
+  }
+  reason += ", with microbatches of " + std::to_string(tokens) + " tokens";
+  if (halved_ || tokens < 2) throw OutOfMemory(reason);
+  set_halved_microbatch(tokens / 2);
+  warning_ = reason + ": half as many from now on";
+  try {
+    naming_out_of_memory(pass);
+  } catch (const OutOfMemory&) {
+    throw OutOfMemory(reason + ", and with half as many");
+  }
+}
+
+void Learner::set_halved_microbatch(int64_t tokens) {
+  WEFT_ASSERT(tokens >= 1);
+  halved_ = packing_.tokens_per_microbatch = tokens;
+}
+
+UpdateResult Learner::try_step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
+                               double lr, bool may_stop) {
   store_.zero_gradients();
   UpdateResult result;
   const std::vector<Microbatch> microbatches = pack(sequences, packing_);
@@ -182,14 +220,22 @@ UpdateResult Learner::step(std::span<const TrainSequence> sequences, const Micro
   return result;
 }
 
+std::vector<std::vector<float>> Learner::fitted_logprobs(const Transformer& model, const Lora* lora,
+                                                         std::span<const TrainSequence> sequences,
+                                                         bool may_stop) {
+  std::vector<std::vector<float>> result;
+  fit([&] { result = packed_logprobs(model, lora, sequences, packing_, temperature_, may_stop); });
+  return result;
+}
+
 std::vector<std::vector<float>> Learner::logprobs(std::span<const TrainSequence> sequences,
-                                                  const Lora* lora, bool may_stop) const {
-  return packed_logprobs(*model_, lora, sequences, packing_, temperature_, may_stop);
+                                                  const Lora* lora, bool may_stop) {
+  return fitted_logprobs(*model_, lora, sequences, may_stop);
 }
 
 std::vector<std::vector<float>> Learner::logprobs_of(std::span<const TrainSequence> sequences,
-                                                     const Transformer& model) const {
-  return packed_logprobs(model, nullptr, sequences, packing_, temperature_, /*may_stop=*/true);
+                                                     const Transformer& model) {
+  return fitted_logprobs(model, nullptr, sequences, /*may_stop=*/true);
 }
 
 std::vector<size_t> Learner::find_non_finite(std::span<const TrainSequence> sequences,

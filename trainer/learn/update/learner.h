@@ -4,8 +4,10 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/config.h"
@@ -13,6 +15,7 @@
 #include "trainer/learn/update/logged_sum.h"
 #include "trainer/learn/update/lr_schedule.h"
 #include "trainer/learn/update/optimizer.h"
+#include "trainer/learn/update/out_of_memory.h"
 #include "trainer/learn/update/packing.h"
 
 namespace weft {
@@ -81,18 +84,26 @@ class Learner {
   /// One step at rate `lr`. On a device the host waits for the gradients' norm (with
   /// optimizer_in_backward for that of each layer) and then for the sum of entropies where it is
   /// asked for, for nothing else, unless `loss` does. With `may_stop` it looks at the stop flag
-  /// between microbatches and throws Interrupted with weights and optimizer unchanged.
+  /// between microbatches and throws Interrupted with weights and optimizer unchanged. Where memory
+  /// runs out it throws OutOfMemory, unchanged likewise; Error where an update had begun.
   UpdateResult step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss, double lr,
                     bool may_stop = true);
 
+  /// Runs `pass`, and where memory runs out in it, once more with half the tokens per microbatch,
+  /// which stay halved. Throws OutOfMemory where it runs out again, or had been halved before.
+  void fit(const std::function<void()>& pass);
+
+  /// One line for the log where fit() has halved the microbatch since the last call; else empty.
+  std::string take_warning() { return std::exchange(warning_, {}); }
+
   /// Logprobs of the completions, one vector a sequence, under `lora` (null: the base weights) of
-  /// the learner's model. With `may_stop` it looks at the stop flag as step() does.
+  /// the learner's model. With `may_stop` it looks at the stop flag as step() does. By fit().
   std::vector<std::vector<float>> logprobs(std::span<const TrainSequence> sequences,
-                                           const Lora* lora, bool may_stop = true) const;
+                                           const Lora* lora, bool may_stop = true);
 
   /// The same under the weights of another model of the same tokenizer.
   std::vector<std::vector<float>> logprobs_of(std::span<const TrainSequence> sequences,
-                                              const Transformer& model) const;
+                                              const Transformer& model);
 
   /// Indices of the sequences whose own gradient, each computed alone by the loss that `loss_of`
   /// gives for it (as sequence 0), holds a value that is not finite. Changes no weight. With
@@ -107,6 +118,10 @@ class Learner {
   std::string non_finite_weight(bool frozen_too) const;
 
   int64_t tokens_per_microbatch() const { return packing_.tokens_per_microbatch; }
+  /// Tokens of a microbatch that fit() has halved; else nothing. A run that is resumed goes on with
+  /// them.
+  std::optional<int64_t> halved_microbatch() const { return halved_; }
+  void set_halved_microbatch(int64_t tokens);
   Transformer& model() { return *model_; }
   Lora* lora() { return lora_.get(); }
   const ParameterStore& store() const { return store_; }
@@ -114,6 +129,12 @@ class Learner {
   const Optimizer& optimizer() const { return optimizer_; }
 
  private:
+  UpdateResult try_step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
+                        double lr, bool may_stop);
+  std::vector<std::vector<float>> fitted_logprobs(const Transformer& model, const Lora* lora,
+                                                  std::span<const TrainSequence> sequences,
+                                                  bool may_stop);
+
   std::shared_ptr<Transformer> model_;
   std::shared_ptr<Lora> lora_;
   PackingOptions packing_;
@@ -122,6 +143,8 @@ class Learner {
   ParameterStore store_;
   Optimizer optimizer_;
   bool in_backward_;
+  std::optional<int64_t> halved_;
+  std::string warning_;
 };
 
 /// The weighted mean over loss tokens of -logp, the supervised loss of a batch:

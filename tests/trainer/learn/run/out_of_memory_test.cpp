@@ -1,0 +1,225 @@
+// Memory that runs out in the middle of a step, on the CPU and on the fake device: limits of what
+// tensors may take stand for a full machine.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "model/checkpoint/hf_model.h"
+#include "model/ops/cuda/cuda_ops.h"
+#include "model/ops/tensor_device.h"
+#include "tests/support/fake_device/fake_gpu.h"
+#include "tests/support/gpu_under_test.h"
+#include "tests/support/host_memory.h"
+#include "tests/support/json_lines.h"
+#include "tests/support/support.h"
+#include "tests/trainer/learn/grpo/policy_bench.h"
+#include "trainer/learn/sft/train_sft_program.h"
+
+namespace weft {
+namespace {
+
+using test::HostMemory;
+using test::fake::FakeGpu;
+using testing::AllOf;
+using testing::HasSubstr;
+
+/// Tensors' memory of the CPU, or of the fake device.
+class Memory {
+ public:
+  explicit Memory(bool device) : device_(device) {}
+  ~Memory() { set_limit(0); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  at::Device device() const { return device_ ? tensor_device(compute()) : at::Device(at::kCPU); }
+  ComputeDevice compute() const { return device_ ? test::the_gpu().device : ComputeDevice{}; }
+  int64_t live() const {
+    return device_ ? static_cast<int64_t>(FakeGpu::get().live_bytes())
+                   : HostMemory::get().live_bytes();
+  }
+  /// Most of live() while f runs.
+  template <class F>
+  int64_t peak_of(F&& f) const {
+    device_ ? FakeGpu::get().restart_peak() : HostMemory::get().restart_peak();
+    f();
+    return device_ ? static_cast<int64_t>(FakeGpu::get().peak_bytes())
+                   : HostMemory::get().peak_bytes();
+  }
+  void set_limit(int64_t bytes) const {
+    if (device_) FakeGpu::get().set_limit(static_cast<size_t>(bytes));
+    if (!device_) HostMemory::get().set_limit(bytes);
+  }
+
+ private:
+  bool device_;
+};
+
+class OutOfMemoryInAStep : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    HostMemory::get();
+    ops::install_cuda_forms(test::the_gpu().device);
+  }
+
+  Learner learner(int64_t tokens, bool in_backward = false) const {
+    const std::shared_ptr<Transformer> model = test::tiny_model();
+    model->to(memory_.device());
+    LearnOptions options;
+    options.full_weights = true;
+    options.tokens_per_microbatch = tokens;
+    options.optimizer.in_backward = in_backward;
+    if (in_backward) options.optimizer.adamw.max_grad_norm = 0;
+    return Learner(model, nullptr, options);
+  }
+
+  const Memory memory_{GetParam()};
+  const std::vector<TrainSequence> sequences_ = test::random_sequences(12, 77, 1);
+};
+
+at::Tensor weights_of(Learner& l) { return l.model().layer(0).flat.detach().cpu().clone(); }
+
+void train(Learner& l, const std::vector<TrainSequence>& sequences) {
+  l.fit([&] {
+    LoggedSum loss;
+    EXPECT_TRUE(l.step(sequences, supervised_loss(100, loss), 1e-2).applied);
+    EXPECT_GT(loss.value(), 0);
+  });
+}
+
+/// What a step takes beyond what is there before it. The second: the first makes what lasts.
+int64_t needs(const Memory& memory, Learner l, const std::vector<TrainSequence>& sequences) {
+  train(l, sequences);
+  const int64_t before = memory.live();
+  return memory.peak_of([&] { train(l, sequences); }) - before;
+}
+
+TEST_P(OutOfMemoryInAStep, HalvesTheMicrobatchOnceAndGoesOn) {
+  const int64_t whole = needs(memory_, learner(128), sequences_);
+  const int64_t half = needs(memory_, learner(64), sequences_);
+  ASSERT_LT(half, whole);
+  Learner expected = learner(64), l = learner(128);
+  train(expected, sequences_);
+  memory_.set_limit(memory_.live() + (half + whole) / 2);
+  train(l, sequences_);
+  EXPECT_EQ(l.halved_microbatch(), 64);
+  EXPECT_THAT(l.take_warning(), AllOf(HasSubstr("out of memory"), HasSubstr("128 tokens"),
+                                      HasSubstr("half as many from now on")));
+  EXPECT_EQ(l.take_warning(), "");
+  train(l, sequences_);
+  memory_.set_limit(0);
+  train(expected, sequences_);
+  EXPECT_TRUE(weights_of(l).equal(weights_of(expected)));
+}
+
+TEST_P(OutOfMemoryInAStep, ChangesNothingWhereHalfIsTooMuch) {
+  const int64_t half = needs(memory_, learner(64), sequences_);
+  Learner l = learner(128);
+  train(l, sequences_);
+  const at::Tensor before = weights_of(l);
+  memory_.set_limit(memory_.live() + half / 2);
+  try {
+    train(l, sequences_);
+    FAIL() << "there was enough";
+  } catch (const OutOfMemory& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("with microbatches of 128 tokens, and with half"),
+                                    testing::Not(HasSubstr("\n"))));
+  }
+  memory_.set_limit(0);
+  EXPECT_EQ(l.optimizer().num_updates(), 1);
+  EXPECT_TRUE(weights_of(l).equal(before));
+  train(l, sequences_);
+  EXPECT_EQ(l.optimizer().num_updates(), 2);
+}
+
+TEST_P(OutOfMemoryInAStep, LogprobsAreComputedWithHalfTheMicrobatchToo) {
+  Learner l = learner(512);
+  const auto expected = l.logprobs(sequences_, nullptr);
+  const auto peak = [&](int64_t tokens) {
+    Learner other = learner(tokens);
+    const int64_t before = memory_.live();
+    return memory_.peak_of([&] { other.logprobs(sequences_, nullptr); }) - before;
+  };
+  memory_.set_limit(memory_.live() + (peak(512) + peak(256)) / 2);
+  const auto got = l.logprobs(sequences_, nullptr);
+  EXPECT_EQ(l.halved_microbatch(), 256);
+  ASSERT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_EQ(got[i].size(), expected[i].size());
+    for (size_t t = 0; t < got[i].size(); ++t) EXPECT_NEAR(got[i][t], expected[i][t], 1e-5);
+  }
+}
+
+// The long sequence is a microbatch of its own, which half the tokens do not make smaller.
+class SftOutOfMemory : public OutOfMemoryInAStep {
+ protected:
+  SftConfig config(const std::string& out) const {
+    SftConfig config;
+    config.model = test::fixture("tiny_llama").string();
+    config.data.jsonl = (dir_ / "data.jsonl").string();
+    config.out = (dir_ / out).string();
+    config.dtype = "f32";
+    config.learn.full_weights = true;
+    config.learn.tokens_per_microbatch = 64;
+    config.sequences_per_step = 1;
+    config.epochs = 1;
+    return config;
+  }
+  void write_data(int lines, int long_line) const {
+    std::ofstream file(dir_ / "data.jsonl");
+    for (int i = 0; i < lines; ++i) {
+      std::string completion = "def f(x): return x";
+      for (int k = 0; i == long_line && k < 12; ++k) completion += " + x * 17 - y";
+      file << dump_json({{"prompt", "add " + std::to_string(i)}, {"completion", completion}})
+           << "\n";
+    }
+  }
+  void run(const SftConfig& config, bool resume) const {
+    run_train_sft(config, resume, config_to_json(config), memory_.compute());
+  }
+  std::string model_of(const std::string& out) const {
+    return read_file(dir_ / out / "final" / "model.safetensors");
+  }
+  /// Steps that a run has written down.
+  size_t steps_of(const std::string& out) const {
+    return test::read_json_lines(dir_ / out / "metrics.jsonl").size();
+  }
+
+  test::TempDir dir_;
+};
+
+TEST_P(SftOutOfMemory, SavesWhatIsLearntAndEndsAndIsResumed) {
+  write_data(/*lines=*/8, /*long_line=*/3);
+  const int64_t live = memory_.live();
+  const int64_t all = memory_.peak_of([&] { run(config("straight"), false); }) - live;
+  write_data(8, -1);
+  const int64_t without = memory_.peak_of([&] { run(config("short"), false); }) - live;
+  write_data(8, 3);
+  ASSERT_LT(without, all);
+  memory_.set_limit(memory_.live() + (all + without) / 2);
+  try {
+    run(config("cut"), false);
+    FAIL() << "there was enough";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("out of memory"));
+  }
+  EXPECT_GT(steps_of("cut"), 0u);
+  EXPECT_LT(steps_of("cut"), 8u);
+  EXPECT_TRUE(
+      fs::exists(dir_ / "cut" / "checkpoints" / ("step_" + std::to_string(steps_of("cut")))));
+  memory_.set_limit(0);
+  run(config("cut"), true);
+  EXPECT_EQ(steps_of("cut"), 8u);
+  EXPECT_EQ(model_of("cut"), model_of("straight"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Memory, OutOfMemoryInAStep, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Device" : "Host"; });
+// A whole run takes minutes of an emulated GPU.
+INSTANTIATE_TEST_SUITE_P(Memory, SftOutOfMemory, testing::Values(false),
+                         [](const auto&) { return "Host"; });
+
+}  // namespace
+}  // namespace weft
