@@ -101,7 +101,7 @@ UpdateBytes update_bytes(const MemoryPlanInput& in) {
       bytes.states += times * (one_state ? 1 : 2) * state_bytes(form, t.size);
       values += (t.size + unit - 1) / unit * unit;
     }
-    bytes.gradients += times * 4 * values;
+    bytes.gradients += times * (optimizer.bf16_gradients ? in.weight_bytes : 4) * values;
     if (masters) bytes.masters += times * 4 * values;
   }
   return bytes;

@@ -1,10 +1,13 @@
 #include "trainer/learn/update/layerwise_trainer.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_unique.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "base/error.h"
+#include "model/ops/queued_copy.h"
 #include "model/transformer/decoder_layer.h"
 
 namespace weft {
@@ -25,6 +28,19 @@ at::Tensor leaf(const at::Tensor& value, bool requires_grad) {
 
 void accumulate(at::Tensor& into, const at::Tensor& gradient) {
   if (gradient.defined()) into.add_(gradient);
+}
+
+/// into[ids] += rows. Of a gradient in bf16 each row is added to once, after a sum in fp32.
+void add_rows(at::Tensor& into, const at::Tensor& ids_on_host, const at::Tensor& ids,
+              const at::Tensor& rows) {
+  if (into.scalar_type() == at::kFloat) {
+    into.index_add_(0, ids, rows);
+    return;
+  }
+  const auto [unique, place] = at::_unique(ids_on_host, /*sorted=*/true, /*return_inverse=*/true);
+  at::Tensor sums = at::zeros({unique.size(0), rows.size(1)}, rows.options());
+  sums.index_add_(0, ops::queued_copy(place, rows.device()), rows);
+  into.index_add_(0, ops::queued_copy(unique, rows.device()), sums.to(into.scalar_type()));
 }
 
 }  // namespace
@@ -134,8 +150,8 @@ MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& on_host,
     grad = layer_backward(l, std::move(tapes[l]), grad, attention, store);
   }
   if (trains_model()) {
-    store.gradient(globals, static_cast<size_t>(embedding_index_))
-        .index_add_(0, microbatch.ids, grad.to(at::kFloat));
+    add_rows(store.gradient(globals, static_cast<size_t>(embedding_index_)), on_host.ids,
+             microbatch.ids, grad.to(at::kFloat));
   }
   store.hooks().release(globals);
   store.hooks().notify(globals);

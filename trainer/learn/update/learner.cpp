@@ -136,6 +136,9 @@ void LearnOptions::validate() const {
         "optimizer: muon makes whole matrices orthogonal, not the factors of an adapter: expected "
         "full_weights = true or another optimizer");
   }
+  if (optimizer.bf16_gradients && !full_weights) {
+    throw InputError("bf16_gradients: an adapter's weights are fp32: expected full_weights = true");
+  }
   if (keep_activations_layers < -1) {
     throw InputError("keep_activations_layers: expected >= -1, got " +
                      std::to_string(keep_activations_layers));

@@ -42,6 +42,8 @@ struct LearnOptions {
     v("muon", optimizer.muon, "of muon");
     v("fp32_masters", optimizer.fp32_masters,
       "fp32 copies of bf16 weights, or stochastic rounding; null: copies with adamw and muon");
+    v("bf16_gradients", optimizer.bf16_gradients,
+      "gradients in bf16 instead of fp32, of full weights without fp32 masters");
     v("parameter_groups", optimizer.groups,
       "[{pattern, weight_decay, lr_scale}]: the first whose pattern fits a name holds for it");
     v("optimizer_in_backward", optimizer.in_backward,

@@ -38,7 +38,8 @@ struct LinearCrossEntropyResult {
 ///   d(loss)/d(logits_t) = c_t (onehot(target_t) - softmax(logits_t))
 ///
 ///   hidden [N, H], weight [V, H] f32 or bf16; targets [N] int64
-///   weight_grad: null (frozen head), or [V, H] f32 to which the head's gradient is added
+///   weight_grad: null (frozen head), or [V, H] f32 or of the weights' dtype, to which the head's
+///                gradient is added, chunk after chunk
 ///
 /// Results lie on the device of `hidden`, and nothing here waits for it. Without `coefficients`
 /// only logp and entropy are computed. logp has the bits that the engine records while it decodes

@@ -1,13 +1,16 @@
 #include "trainer/learn/update/optimizer.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "model/ops/cpu/kernels.h"
@@ -19,9 +22,15 @@ namespace {
 constexpr int64_t kPart = 1 << 22;  // values computed in fp32 at a time; whole blocks
 enum Rounded : uint64_t { kAverage, kSquare, kWeight };
 
+/// On a device parts are summed in fp32 and their squares in fp64: LibTorch would first copy the
+/// whole gradient to fp64.
 double l2_norm(const at::Tensor& gradient) {
   if (gradient.is_cpu()) return kernels::l2_norm(gradient);
-  return at::linalg_vector_norm(gradient, 2, {}, false, at::kDouble).item<double>();
+  std::vector<at::Tensor> norms;
+  for (const at::Tensor& part : gradient.flatten().split(kPart)) {
+    norms.push_back(at::linalg_vector_norm(part, 2, {}, false, at::kFloat));
+  }
+  return at::linalg_vector_norm(at::stack(norms), 2, {}, false, at::kDouble).item<double>();
 }
 
 /// Throws InputError where a group fits no parameter.
@@ -53,6 +62,7 @@ StateForm state_form(OptimizerKind kind) {
 StoreLayout store_layout(const OptimizerOptions& options) {
   StoreLayout layout;
   if (state_form(options.kind) == StateForm::k8bit) layout.alignment = kQuantizationBlock;
+  layout.gradients_as_weights = options.bf16_gradients;
   layout.gradients_by_layer = options.in_backward;
   return layout;
 }
@@ -136,7 +146,8 @@ StepResult Optimizer::step(double lr) {
   }
   const double most = options_.adamw.max_grad_norm;
   if (most > 0 && under_way_.grad_norm > most) {
-    store_.flat_gradient().mul_(most / under_way_.grad_norm);
+    clip_ = most / under_way_.grad_norm;
+    if (store_.gradient_dtype() == at::kFloat) store_.flat_gradient().mul_(std::exchange(clip_, 1));
   }
   for (size_t l = 0; l < store_.num_layers(); ++l) apply(l);
   return under_way_;
@@ -145,6 +156,7 @@ StepResult Optimizer::step(double lr) {
 void Optimizer::begin_step(double lr) {
   lr_ = lr;
   sum_of_squares_ = 0;
+  clip_ = 1;
   under_way_ = {};
   changed_ = false;
 }
@@ -216,8 +228,8 @@ void Optimizer::apply_whole(size_t layer) {
     } else if (p.orthogonal) {
       const at::Tensor weights = store_.parameters(layer)[i].tensor->detach();
       const at::Tensor updated = weights.to(at::kFloat);
-      muon_step(updated, store_.gradient(layer, i), p.average.values(), p.rows, lr_ * p.lr_scale,
-                p.weight_decay, options_.muon);
+      muon_step(updated, clipped(store_.gradient(layer, i)), p.average.values(), p.rows,
+                lr_ * p.lr_scale, p.weight_decay, options_.muon);
       round_stochastically(updated, weights, key(p, kWeight, 0));
     } else if (!needs_parts(p)) {
       Lists& lists = groups[{p.lr_scale, p.weight_decay}];
@@ -231,6 +243,12 @@ void Optimizer::apply_whole(size_t layer) {
   for (const auto& [rate_and_decay, lists] : groups) {
     adamw(lists.weights, lists.gradients, lists.averages, lists.squares, *lists.like);
   }
+}
+
+/// In fp32.
+at::Tensor Optimizer::clipped(const at::Tensor& gradient) const {
+  const at::Tensor wide = gradient.to(at::kFloat);
+  return clip_ == 1 ? wide : wide * clip_;
 }
 
 RoundingKey Optimizer::key(const Parameter& p, uint64_t what, int64_t first) const {
@@ -249,7 +267,7 @@ void Optimizer::apply_in_parts(size_t layer, size_t i) {
     const at::Tensor old = weights.narrow(0, first, count);
     const at::Tensor updated =
         master.defined() ? master.narrow(0, first, count) : old.to(at::kFloat);
-    adamw({updated}, {gradient.narrow(0, first, count)}, {average}, {square}, p);
+    adamw({updated}, {clipped(gradient.narrow(0, first, count))}, {average}, {square}, p);
     p.average.write(first, average, key(p, kAverage, first));
     p.square.write(first, square, key(p, kSquare, first));
     if (!master.defined()) round_stochastically(updated, old, key(p, kWeight, first));

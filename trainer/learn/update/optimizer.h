@@ -47,8 +47,8 @@ class Optimizer {
   /// The store is borrowed. Throws InputError where a group's pattern fits no parameter.
   Optimizer(ParameterStore& store, const OptimizerOptions& options, FusedRows fused_rows = {});
 
-  /// One update from the store's gradients, which it scales in place when it clips. A gradient that
-  /// is not finite skips the step and is counted.
+  /// One update from the store's gradients, of which it scales those in fp32 in place when it
+  /// clips. A gradient that is not finite skips the step and is counted.
   StepResult step(double lr);
 
   /// The same layer by layer, where clipping is off: begin, each layer once, end. A gradient that
@@ -92,6 +92,7 @@ class Optimizer {
   void apply(size_t layer);
   void apply_whole(size_t layer);
   void apply_in_parts(size_t layer, size_t i);
+  at::Tensor clipped(const at::Tensor& gradient) const;
   void write_back(size_t layer);
   RoundingKey key(const Parameter& p, uint64_t what, int64_t first) const;
   void adamw(const at::TensorList weights, const at::TensorList gradients,
@@ -108,6 +109,7 @@ class Optimizer {
   std::vector<at::Tensor> masters_;  // [padded size] f32 of each layer, or undefined
   at::Tensor update_number_;         // 0-dim f32
   double lr_ = 0;
+  double clip_ = 1;  // factor of gradients that are not scaled in place
   double sum_of_squares_ = 0;
   StepResult under_way_;
   bool changed_ = false;  // a layer was updated in the step under way

@@ -68,6 +68,11 @@ std::vector<ParameterGroup> OptimizerOptions::parsed_groups() const {
 }
 
 void OptimizerOptions::validate() const {
+  if (bf16_gradients && has_masters()) {
+    throw InputError(
+        "bf16_gradients: they would be less exact than the fp32 masters that they change: expected "
+        "fp32_masters = false with them");
+  }
   parsed_groups();
   if (in_backward && adamw.max_grad_norm > 0) {
     throw InputError(

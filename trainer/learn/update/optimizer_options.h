@@ -76,6 +76,8 @@ struct OptimizerOptions {
   /// An fp32 master of each weight that is not fp32. Without, updated weights are rounded
   /// stochastically. None: with kAdamW and kMuon.
   std::optional<bool> fp32_masters;
+  /// Gradients in bf16 instead of fp32: of bf16 weights without masters.
+  bool bf16_gradients = false;
   /// ParameterGroup objects; the first whose pattern fits a name holds for it.
   std::vector<Json> groups;
   /// Each layer is updated as soon as its gradient is whole, which is freed then.

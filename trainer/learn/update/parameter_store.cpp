@@ -37,12 +37,16 @@ ParameterStore::ParameterStore(std::vector<std::vector<NamedParameter>> layers,
   WEFT_ASSERT(layout.alignment >= 1 && layout.num_ranks >= 1);
   int64_t total = 0;
   for (const auto& parameters : layers) {
-    if (!parameters.empty()) device_ = parameters.front().tensor->device();
+    if (!parameters.empty()) {
+      const at::Tensor& first = *parameters.front().tensor;
+      device_ = first.device();
+      if (layout.gradients_as_weights) gradient_dtype_ = first.scalar_type();
+    }
     lay_out(layers_.emplace_back(), parameters);
     total += layers_.back().padded_size;
   }
   if (layout_.gradients_by_layer) return;
-  flat_gradient_ = at::zeros({total}, at::TensorOptions(at::kFloat).device(device_));
+  flat_gradient_ = new_gradient(total);
   int64_t offset = 0;
   for (Layer& layer : layers_) {
     set_gradient(layer, flat_gradient_.narrow(0, offset, layer.padded_size));
@@ -62,6 +66,10 @@ void ParameterStore::lay_out(Layer& layer, const std::vector<NamedParameter>& pa
   layer.flat_weights = end_to_end(layer.parameters);
 }
 
+at::Tensor ParameterStore::new_gradient(int64_t size) const {
+  return at::zeros({size}, at::TensorOptions(gradient_dtype_).device(device_));
+}
+
 void ParameterStore::set_gradient(Layer& layer, at::Tensor gradient) const {
   layer.gradient = std::move(gradient);
   layer.gradient_views.clear();
@@ -75,7 +83,7 @@ at::Tensor& ParameterStore::gradient(size_t layer) {
   Layer& l = layers_[layer];
   if (!l.gradient.defined()) {
     at::NoGradGuard no_grad;
-    set_gradient(l, at::zeros({l.padded_size}, at::TensorOptions(at::kFloat).device(device_)));
+    set_gradient(l, new_gradient(l.padded_size));
   }
   return l.gradient;
 }

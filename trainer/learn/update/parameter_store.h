@@ -27,6 +27,8 @@ struct StoreLayout {
   int64_t num_ranks = 1;  ///< a layer's padded size is a multiple of alignment * num_ranks
   /// Gradients of a layer exist from their first use to release_gradient(), not all the time.
   bool gradients_by_layer = false;
+  /// Gradients have the dtype of their parameters, not fp32.
+  bool gradients_as_weights = false;
 };
 
 /// One trained tensor: its place in the flat buffers of its layer.
@@ -37,12 +39,12 @@ struct StoredParameter {
   bool decays = false;  ///< a matrix: vectors (norms, biases) are not decayed by default
 };
 
-/// Weights and fp32 gradients of the parameters of a layer lie in flat order: each at its offset,
-/// zeros between and after them.
+/// Weights and gradients of the parameters of a layer lie in flat order: each at its offset, zeros
+/// between and after them.
 class ParameterStore {
  public:
-  /// `layers` are borrowed: their tensors outlive the store, keep their storage and lie on one
-  /// device.
+  /// `layers` are borrowed: their tensors outlive the store, keep their storage, lie on one device
+  /// and are of one dtype.
   explicit ParameterStore(std::vector<std::vector<NamedParameter>> layers,
                           const StoreLayout& layout = {});
 
@@ -51,6 +53,7 @@ class ParameterStore {
     return layers_[layer].parameters;
   }
   at::Device device() const { return device_; }
+  at::ScalarType gradient_dtype() const { return gradient_dtype_; }
 
   /// Values of a layer's flat buffers, padding included.
   int64_t padded_size(size_t layer) const { return layers_[layer].padded_size; }
@@ -59,12 +62,12 @@ class ParameterStore {
   /// layers and adapters do) and the layout has no gaps; else undefined.
   const at::Tensor& flat_weights(size_t layer) const { return layers_[layer].flat_weights; }
 
-  /// [padded size] f32. Of all layers, in order, they are parts of flat_gradient() unless they
+  /// [padded size]. Of all layers, in order, they are parts of flat_gradient() unless they
   /// exist by layer.
   at::Tensor& gradient(size_t layer);
   /// The part of parameter `i` of the layer, shaped like it.
   at::Tensor& gradient(size_t layer, size_t i);
-  /// [sum of padded sizes] f32. Only where gradients do not exist by layer.
+  /// [sum of padded sizes]. Only where gradients do not exist by layer.
   at::Tensor& flat_gradient();
   /// Zeroes what exists.
   void zero_gradients();
@@ -86,10 +89,12 @@ class ParameterStore {
     std::vector<at::Tensor> gradient_views;
   };
   void lay_out(Layer& layer, const std::vector<NamedParameter>& parameters) const;
+  at::Tensor new_gradient(int64_t size) const;
   void set_gradient(Layer& layer, at::Tensor gradient) const;
 
   StoreLayout layout_;
   at::Device device_ = at::kCPU;
+  at::ScalarType gradient_dtype_ = at::kFloat;
   std::vector<Layer> layers_;
   at::Tensor flat_gradient_;
   LayerHooks no_hooks_;
