@@ -63,16 +63,27 @@ LayerwiseTrainer::LayerwiseTrainer(Transformer& model, Lora* lora, const Layerwi
   for (auto& layer : layers_) {
     for (auto& p : layer) p.tensor->set_requires_grad(true);
   }
+  if (options.offload_activations && !model.device().is_cpu()) {
+    on_host_ = std::make_unique<HostActivations>(model.device());
+  }
+}
+
+bool LayerwiseOptions::keeps(int64_t l, int64_t num_layers) const {
+  if (keep_activations_layers < 0 || l >= num_layers - keep_activations_layers) return true;
+  return keep_activations_every > 0 && (l + 1) % keep_activations_every == 0;
+}
+
+/// A layer that keeps its activations holds its output too, which is the next one's input.
+bool LayerwiseTrainer::offloads(int64_t layer) const {
+  return on_host_ && !keeps(layer) && (layer == 0 || !keeps(layer - 1));
 }
 
 std::vector<LayerwiseTrainer::LayerTape> LayerwiseTrainer::forward_layers(
     const Attention& attention, at::Tensor& hidden, LayerHooks& hooks) const {
   const int64_t num_layers = model_.num_layers();
-  const int64_t kept =
-      options_.keep_activations_layers < 0 ? num_layers : options_.keep_activations_layers;
   std::vector<LayerTape> tapes(num_layers);
   for (int64_t l = 0; l < num_layers; ++l) {
-    const bool keep = l >= num_layers - kept;
+    const bool keep = keeps(l);
     at::AutoGradMode grad_mode(keep);
     tapes[l].input = leaf(hidden, l > 0 || trains_model());
     hooks.gather(static_cast<size_t>(l));
@@ -80,6 +91,10 @@ std::vector<LayerwiseTrainer::LayerTape> LayerwiseTrainer::forward_layers(
     hooks.release(static_cast<size_t>(l));
     if (keep) tapes[l].output = output;
     hidden = output.detach();
+    if (offloads(l)) {
+      on_host_->put(static_cast<size_t>(l), tapes[l].input);
+      tapes[l].input.reset();
+    }
   }
   return tapes;
 }
@@ -119,6 +134,8 @@ at::Tensor LayerwiseTrainer::layer_backward(int64_t layer, LayerTape tape,
                                             const Attention& attention, ParameterStore& store) {
   const auto l = static_cast<size_t>(layer);
   store.hooks().gather(l);
+  if (layer > 0 && offloads(layer - 1)) on_host_->fetch(l - 1);
+  if (offloads(layer)) tape.input = leaf(on_host_->take(l), layer > 0 || trains_model());
   if (!tape.output.defined()) {
     at::AutoGradMode grad_mode(true);
     tape.output = model_.layer_forward(layer, tape.input, attention, lora_);

@@ -5,10 +5,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "model/transformer/lora.h"
 #include "model/transformer/transformer.h"
+#include "trainer/learn/update/host_activations.h"
 #include "trainer/learn/update/linear_cross_entropy.h"
 #include "trainer/learn/update/packing.h"
 #include "trainer/learn/update/parameter_store.h"
@@ -19,9 +21,16 @@ struct LayerwiseOptions {
   /// The last so many layers keep what their backward needs; the others store their input only and
   /// are computed again (a third more time for them). -1: all keep it.
   int64_t keep_activations_layers = -1;
-  int64_t loss_chunk_tokens = 256;  ///< rows of fp32 logits held at a time
-  bool entropy = false;             ///< also report entropies (a pass over the logits)
-  double temperature = 1;           ///< of the distribution whose logprobs the loss is of
+  int64_t loss_chunk_tokens = 256;     ///< rows of fp32 logits held at a time
+  bool entropy = false;                ///< also report entropies (a pass over the logits)
+  double temperature = 1;              ///< of the distribution whose logprobs the loss is of
+  int64_t keep_activations_every = 0;  ///< beside those, each so manyth layer keeps it; 0: none
+  /// On a device, inputs of layers that are computed again wait for that in pinned memory of the
+  /// host. On the CPU they stay where they are.
+  bool offload_activations = false;
+
+  /// Whether layer `l` of `num_layers` keeps what its backward needs.
+  bool keeps(int64_t l, int64_t num_layers) const;
 };
 
 /// Per loss row of a microbatch, in the order of its rows.
@@ -64,10 +73,13 @@ class LayerwiseTrainer {
   at::Tensor layer_backward(int64_t layer, LayerTape tape, const at::Tensor& output_grad,
                             const Attention& attention, ParameterStore& store);
   bool trains_model() const { return lora_ == nullptr; }
+  bool keeps(int64_t layer) const { return options_.keeps(layer, model_.num_layers()); }
+  bool offloads(int64_t layer) const;
 
   Transformer& model_;
   Lora* lora_;
   LayerwiseOptions options_;
+  std::unique_ptr<HostActivations> on_host_;                                // null: none
   std::vector<std::vector<NamedParameter>> layers_;                         // [L + 1]
   int64_t embedding_index_ = -1, final_norm_index_ = -1, head_index_ = -1;  // in layers_.back()
 };

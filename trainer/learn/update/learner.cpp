@@ -139,6 +139,15 @@ void LearnOptions::validate() const {
   if (optimizer.bf16_gradients && !full_weights) {
     throw InputError("bf16_gradients: an adapter's weights are fp32: expected full_weights = true");
   }
+  if (keep_activations_every < 0) {
+    throw InputError("keep_activations_every: expected >= 0, got " +
+                     std::to_string(keep_activations_every));
+  }
+  if (keep_activations_layers < 0 && (keep_activations_every > 0 || offload_activations)) {
+    throw InputError(
+        "keep_activations_layers: every layer keeps its activations: expected >= 0 with "
+        "keep_activations_every or offload_activations, got -1");
+  }
   if (keep_activations_layers < -1) {
     throw InputError("keep_activations_layers: expected >= -1, got " +
                      std::to_string(keep_activations_layers));
@@ -152,7 +161,8 @@ Learner::Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,
       packing_{options.tokens_per_microbatch, options.share_prompts},
       temperature_(temperature),
       trainer_(*model_, lora_.get(),
-               {options.keep_activations_layers, options.loss_chunk_tokens, entropy, temperature}),
+               {options.keep_activations_layers, options.loss_chunk_tokens, entropy, temperature,
+                options.keep_activations_every, options.offload_activations}),
       store_(trainer_.layers(), store_layout(options.optimizer)),
       optimizer_(store_, options.optimizer, fused_rows(model_->config())),
       in_backward_(options.optimizer.in_backward) {}

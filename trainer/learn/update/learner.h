@@ -31,6 +31,8 @@ struct LearnOptions {
   int64_t tokens_per_microbatch = 2048;  ///< activation memory grows with it
   bool share_prompts = true;             ///< equal prompts in a microbatch are computed once
   int64_t keep_activations_layers = -1;  ///< layers not recomputed in backward, -1: all
+  int64_t keep_activations_every = 0;    ///< beside these each so manyth layer, 0: none
+  bool offload_activations = false;      ///< inputs of recomputed layers wait on the host
   int64_t loss_chunk_tokens = 256;       ///< rows of fp32 logits held at a time
 
   template <class V>
@@ -53,6 +55,10 @@ struct LearnOptions {
     v("share_prompts", share_prompts, "equal prompts in a microbatch are computed once");
     v("keep_activations_layers", keep_activations_layers,
       "layers whose activations are kept, not recomputed (memory against time); -1: all");
+    v("keep_activations_every", keep_activations_every,
+      "beside these each so manyth layer's activations are kept, 0: none");
+    v("offload_activations", offload_activations,
+      "on a GPU, inputs of the other layers wait in the host's memory for the backward pass");
     v("loss_chunk_tokens", loss_chunk_tokens, "rows of fp32 logits held at a time");
   }
   /// Throws InputError naming the field.

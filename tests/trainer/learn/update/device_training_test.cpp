@@ -24,6 +24,8 @@ struct Case {
   bool share_prompts = true;
   int64_t keep_activations_layers = -1;
   double temperature = 1;
+  int64_t keep_activations_every = 0;
+  bool offload_activations = false;
 };
 
 struct Gradients {
@@ -62,6 +64,8 @@ Gradients gradients_on(at::Device device, const Case& c, bool in_fp32 = false) {
   LayerwiseOptions options;
   options.keep_activations_layers = c.keep_activations_layers;
   options.temperature = c.temperature;
+  options.keep_activations_every = c.keep_activations_every;
+  options.offload_activations = c.offload_activations;
   LayerwiseTrainer trainer(*model, lora.get(), options);
   ParameterStore store(trainer.layers());
   const auto sequences = test::random_sequences(12, 77, 3);
@@ -154,6 +158,27 @@ TEST_F(TrainingOnDevice, RecomputedLayersAndPromptsOfTheirOwnChangeNothing) {
 
 TEST_F(TrainingOnDevice, TheTemperatureDividesTheLogitsOfTheLoss) {
   expect_same({at::kFloat, false, true, -1, /*temperature=*/0.7});
+}
+
+// On the CPU, too, where nothing is offloaded.
+TEST_F(TrainingOnDevice, EveryKthLayerKeptAndInputsOnTheHostChangeNoBit) {
+  const at::Device device = tensor_device(test::the_gpu().device);
+  for (const bool lora : {false, true}) {
+    const auto with = [&](at::Device on, int64_t last, int64_t every, bool offload) {
+      return gradients_on(on, {at::kBFloat16, lora, true, last, 1, every, offload});
+    };
+    for (const at::Device on : {at::Device(at::kCPU), device}) {
+      const Gradients expected = with(on, -1, 0, false);
+      for (const auto& [last, every] :
+           {std::pair<int64_t, int64_t>{0, 0}, {0, 1}, {0, 2}, {0, 3}, {1, 2}, {2, 0}}) {
+        for (const bool offload : {false, true}) {
+          const Gradients got = with(on, last, every, offload);
+          EXPECT_EQ(got.loss, expected.loss) << last << " " << every;
+          EXPECT_TRUE(got.flat.equal(expected.flat)) << last << " " << every << " " << offload;
+        }
+      }
+    }
+  }
 }
 
 /// By how much three updates move the weights, end to end, on the CPU.
