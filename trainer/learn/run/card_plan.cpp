@@ -60,6 +60,7 @@ class Proposal {
       return found();
     }
     if (shrink_cache()) return found();
+    if (small_states()) return found();
     if (learn.full_weights) {
       learn.full_weights = false;
       if (enough("learn.full_weights=false")) return found();
@@ -71,6 +72,32 @@ class Proposal {
   bool enough(const std::string& setting) {
     settings_ += " --set " + setting;
     return total(input_) <= most_;
+  }
+  /// States of fewer bytes, without masters, and with gradients as short as the weights.
+  bool small_states() {
+    LearnOptions& learn = input_.learn;
+    if (!learn.full_weights) return false;
+    const auto smaller = [&](const std::string& setting, auto&& change) {
+      const int64_t before = total(input_);
+      const OptimizerOptions as_before = learn.optimizer;
+      change(learn.optimizer);
+      if (total(input_) < before) return enough(setting);
+      learn.optimizer = as_before;
+      return false;
+    };
+    const std::string before = settings_;
+    const auto kind = [&](const char* word, OptimizerKind value) {
+      settings_ = before;
+      return smaller(std::string("learn.optimizer=") + word + " --set learn.fp32_masters=false",
+                     [&](OptimizerOptions& o) {
+                       o.kind = value;
+                       o.fp32_masters = false;
+                     });
+    };
+    if (kind("adamw_bf16", OptimizerKind::kAdamWBf16)) return true;
+    if (kind("adamw_8bit", OptimizerKind::kAdamW8bit)) return true;
+    return smaller("learn.bf16_gradients=true",
+                   [](OptimizerOptions& o) { o.bf16_gradients = true; });
   }
   bool shrink_cache() {
     if (input_.kv_cache_bytes <= kLeastCache) return false;

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "model/ops/cpu/attention.h"
 #include "trainer/learn/update/optimizer.h"
 
 namespace weft {
@@ -24,25 +25,113 @@ std::vector<ProjectionShape> projections(const TransformerConfig& c) {
           {"down_proj", c.intermediate_size, c.hidden_size}};
 }
 
-// What one layer saves for backward, bytes for each token: norms (input and result), q k v before
-// and after the rotation, attention's result, gate, up, their product, and with an adapter the
-// low-rank activations.
-int64_t layer_graph_bytes(const MemoryPlanInput& in) {
-  const auto& c = in.shape;
-  int64_t values = 6 * c.hidden_size + 2 * (c.q_size() + 2 * c.kv_size()) + 2 * c.q_size() +
-                   5 * c.intermediate_size;
-  if (!in.learn.full_weights) {
-    values += 2 * in.learn.lora.rank * static_cast<int64_t>(in.learn.lora.targets.size());
-  }
-  return values * in.weight_bytes + 4 * c.num_heads;
+/// Of a chunk: logits, which become their gradient in place in fp32.
+int64_t logit_bytes(const MemoryPlanInput& in) {
+  const int64_t rows = std::min(in.learn.loss_chunk_tokens, in.learn.tokens_per_microbatch);
+  return rows * in.shape.vocab_size * (4 + (in.weight_bytes == 4 ? 0 : in.weight_bytes));
 }
 
-int64_t activation_bytes(const MemoryPlanInput& in) {
+/// Bytes that a microbatch's passes hold, at the end of the forward pass and most of all.
+struct PassBytes {
+  int64_t kept = 0;  ///< until the backward pass reaches it
+  int64_t peak = 0;  ///< with it, logits and gradients on their way
+};
+
+/// Sizes in values, of one token or of one matrix.
+class PassPlan {
+ public:
+  explicit PassPlan(const MemoryPlanInput& in)
+      : in_(in),
+        w_(in.weight_bytes),
+        h_(in.shape.hidden_size),
+        f_(in.shape.intermediate_size),
+        q_(in.shape.q_size()),
+        qkv_(q_ + 2 * in.shape.kv_size()),
+        tokens_(in.learn.tokens_per_microbatch) {}
+
+  PassBytes bytes() const {
+    const LayerwiseOptions layers = in_.learn.layerwise();
+    const int64_t count = in_.shape.num_layers, state = tokens_ * h_ * w_;
+    PassBytes result;
+    result.kept = state;  // the last layer's output
+    for (int64_t l = 0; l < count; ++l) {
+      const bool keeps = layers.keeps(l, count), held = l > 0 && layers.keeps(l - 1, count);
+      const bool offloaded = in_.learn.offload_activations && !keeps && !held;
+      result.kept += (offloaded ? 0 : state) + (keeps ? tokens_ * graph() : 0);
+      // Its backward pass, when those above it are done; of two inputs one is on its way.
+      const int64_t again = keeps ? 0 : tokens_ * graph() + (offloaded ? 2 * state : 0);
+      result.peak = std::max(result.peak, result.kept + again + layer_backward());
+    }
+    result.peak = std::max(result.peak, result.kept + head());
+    return result;
+  }
+
+ private:
+  /// What a layer saves for backward beside its input and output, bytes of a token: both norms'
+  /// results, queries, keys and values after the rotation, attention's result, the middle sum,
+  /// gate and up, their product.
+  int64_t graph() const {
+    const auto& c = in_.shape;
+    int64_t values = 3 * h_ + qkv_ + q_ + 3 * f_;
+    int64_t statistics = 2 + c.num_heads;  // of the norms and of attention
+    if (c.qk_norm) {
+      values += qkv_ - c.kv_size();
+      statistics += c.num_heads + c.num_kv_heads;
+    }
+    if (!in_.learn.full_weights) {
+      values += in_.learn.lora.rank * static_cast<int64_t>(in_.learn.lora.targets.size());
+    }
+    return values * w_ + 4 * statistics;
+  }
+
+  /// Most of what the backward pass of a layer holds beside its graph, which it frees as it goes:
+  /// gradients of activations, and of the weights until all are known.
+  int64_t layer_backward() const {
+    const bool full = in_.learn.full_weights;
+    const int64_t down = full ? h_ * f_ : 0, gate_up = 2 * down, o = full ? h_ * q_ : 0;
+    const kernels::HeadShape heads{in_.shape.num_heads, in_.shape.num_kv_heads, in_.shape.head_dim};
+    const int64_t stores = 2 * (heads.heads + heads.kv_heads) * heads.block_size() /
+                           kernels::kBlockTokens;  // blocks of keys, values, queries, gradients
+    const int64_t at_silu = tokens_ * (h_ + 2 * f_) + down;
+    const int64_t at_gate_up = tokens_ * (2 * h_ - f_) + down + gate_up;
+    const int64_t at_attention = tokens_ * (q_ + stores + qkv_ - 3 * f_) + down + gate_up + o;
+    const int64_t at_end =
+        tokens_ * (h_ - 3 * f_ - qkv_ - q_) + down + gate_up + o + (full ? h_ * qkv_ : 0);
+    return w_ * std::max({at_silu, at_gate_up, at_attention, at_end});
+  }
+
+  /// What the loss holds: rows of hidden states, their norms and gradients, logits and their
+  /// gradient, and that of the head.
+  int64_t head() const {
+    const int64_t rows = std::min(in_.learn.loss_chunk_tokens, tokens_), v = in_.shape.vocab_size;
+    const int64_t of_weights = in_.learn.full_weights ? v * h_ * w_ : 0;
+    const int64_t chunk =
+        3 * tokens_ * h_ * w_ + logit_bytes(in_) + std::max(of_weights, rows * h_ * w_);
+    const int64_t sums = tokens_ * h_ * (4 * w_ + 4 + (w_ == 4 ? 0 : 4));
+    return std::max(chunk, sums);
+  }
+
+  const MemoryPlanInput& in_;
+  const int64_t w_, h_, f_, q_, qkv_, tokens_;
+};
+
+/// Copies of an adapter that passes use: A of the projections of a fused layer end to end, B as
+/// blocks of a diagonal.
+int64_t adapter_copies(const MemoryPlanInput& in) {
   const auto& c = in.shape;
-  const int64_t keep = in.learn.keep_activations_layers;
-  const int64_t kept = keep < 0 ? c.num_layers : std::clamp<int64_t>(keep, 1, c.num_layers);
-  const int64_t inputs = (c.num_layers + 4) * c.hidden_size * in.weight_bytes;
-  return in.learn.tokens_per_microbatch * (inputs + kept * layer_graph_bytes(in));
+  const auto& targets = in.learn.lora.targets;
+  const auto all = projections(c);
+  int64_t per_layer = 0;
+  for (const auto& [first, count] : {std::pair<size_t, size_t>{0, 3}, {3, 1}, {4, 2}, {6, 1}}) {
+    int64_t ranks = 0, out = 0;
+    for (size_t i = first; i < first + count; ++i) {
+      out += all[i].out;
+      const bool adapted = std::find(targets.begin(), targets.end(), all[i].name) != targets.end();
+      ranks += adapted ? in.learn.lora.rank : 0;
+    }
+    per_layer += ranks * (all[first].in + out) * in.weight_bytes;
+  }
+  return per_layer * c.num_layers;
 }
 
 struct TrainedTensor {
@@ -85,7 +174,17 @@ std::vector<TrainedTensor> trained_tensors(const MemoryPlanInput& in, bool globa
 
 struct UpdateBytes {
   int64_t gradients = 0, masters = 0, states = 0;
+  int64_t temporaries = 0;  ///< of the update, when no activation is held any more
 };
+
+/// Of the parameter for which they are the most.
+int64_t update_temporaries(const MemoryPlanInput& in, int64_t values, bool by_muon, bool masters) {
+  if (by_muon) return 4 * values * (masters ? 5 : 6);
+  const StateForm form = state_form(in.learn.optimizer.kind);
+  const bool as_is = form == StateForm::kF32 && (masters || in.weight_bytes == 4);
+  if (as_is || !in.learn.full_weights) return 0;
+  return std::min(kUpdatePart, values) * (form == StateForm::k8bit ? 32 : 16);
+}
 
 UpdateBytes update_bytes(const MemoryPlanInput& in) {
   const OptimizerOptions& optimizer = in.learn.optimizer;
@@ -98,6 +197,8 @@ UpdateBytes update_bytes(const MemoryPlanInput& in) {
     int64_t values = 0;
     for (const TrainedTensor& t : trained_tensors(in, globals)) {
       const bool one_state = optimizer.kind == OptimizerKind::kMuon && t.is_matrix && !globals;
+      bytes.temporaries =
+          std::max(bytes.temporaries, update_temporaries(in, t.size, one_state, masters));
       bytes.states += times * (one_state ? 1 : 2) * state_bytes(form, t.size);
       values += (t.size + unit - 1) / unit * unit;
     }
@@ -126,18 +227,18 @@ Json memory_plan(const MemoryPlanInput& in) {
   if (!full && in.learn.init_adapter.empty()) in.learn.lora.require_fits(in.shape);
   const int64_t num_parameters = in.shape.num_parameters();
   const int64_t trained = num_trained_parameters(in.shape, in.learn);
-  const int64_t logit_rows = std::min(in.learn.loss_chunk_tokens, in.learn.tokens_per_microbatch);
   Json plan;
   plan["weights"] = num_parameters * in.weight_bytes;
   plan["frozen_copies"] = in.frozen_copies * num_parameters * in.weight_bytes;
-  plan["adapter"] = full ? 0 : trained * (4 + in.weight_bytes);
+  plan["adapter"] = full ? 0 : 4 * trained + adapter_copies(in);
   const UpdateBytes update = update_bytes(in);
   plan["gradients"] = update.gradients;
   plan["masters"] = update.masters;
   plan["optimizer"] = update.states;
-  plan["activations"] = activation_bytes(in);
-  const int64_t logit_bytes = 4 + (in.weight_bytes == 4 ? 0 : in.weight_bytes);
-  plan["logits_chunk"] = logit_rows * in.shape.vocab_size * logit_bytes;
+  const PassBytes pass = PassPlan(in).bytes();
+  plan["activations"] = pass.kept;
+  plan["logits_chunk"] = logit_bytes(in);
+  plan["temporaries"] = std::max(pass.peak, update.temporaries) - pass.kept - logit_bytes(in);
   plan["kv_cache"] = in.kv_cache_bytes;
   plan["worker"] = in.worker_bytes;
   int64_t total = 0;

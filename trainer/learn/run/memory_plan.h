@@ -24,16 +24,18 @@ struct MemoryPlanInput {
 int64_t num_trained_parameters(const TransformerConfig& shape, const LearnOptions& options);
 
 /// {"weights", "frozen_copies", "adapter", "gradients", "masters", "optimizer", "activations",
-/// "logits_chunk", "kv_cache", "worker", "total"} in bytes, with "num_parameters" and
-/// "trained_parameters".
+/// "logits_chunk", "temporaries", "kv_cache", "worker", "total"} in bytes, with "num_parameters"
+/// and "trained_parameters".
 ///
 /// Gradients, masters and the optimizer's states are what is allocated for them, to the byte; with
 /// optimizer_in_backward, whose gradients may be fewer at a time, those of a step of several
 /// microbatches.
 ///
-/// Activations are those of one microbatch: the input of every layer, what the kept layers (at
-/// least the one being recomputed) save for backward, and the attention's statistics. An estimate
-/// from above, within about 30 %; it leaves out the process itself.
+/// Activations are those of one microbatch at the end of its forward pass: the input of every layer
+/// that is not offloaded, and what the kept layers save for backward. Temporaries are what a step's
+/// peak, in the loss, in the backward pass of a layer or in the update, has beside these and a
+/// chunk of logits. The total is within 10 % of what LibTorch's tensors take at the peak; it leaves
+/// out the process itself and gaps between blocks.
 Json memory_plan(const MemoryPlanInput& input);
 
 /// Shape of `model_shape` (a config.json or a folder with one; no weights needed) or, if that is

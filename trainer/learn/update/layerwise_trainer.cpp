@@ -163,6 +163,7 @@ MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& on_host,
   std::vector<LayerTape> tapes = forward_layers(attention, hidden, store.hooks());
   MicrobatchResult result;
   at::Tensor grad = loss_head(microbatch, hidden, coefficients, store, result);
+  hidden.reset();
   for (int64_t l = model_.num_layers() - 1; l >= 0; --l) {
     grad = layer_backward(l, std::move(tapes[l]), grad, attention, store);
   }

@@ -63,6 +63,10 @@ struct LearnOptions {
   }
   /// Throws InputError naming the field.
   void validate() const;
+  LayerwiseOptions layerwise(bool entropy = false, double temperature = 1) const {
+    return {keep_activations_layers, loss_chunk_tokens,  entropy, temperature,
+            keep_activations_every,  offload_activations};
+  }
 };
 
 /// With the run's seed for what is random in its updates.

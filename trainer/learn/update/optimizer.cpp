@@ -19,7 +19,6 @@
 namespace weft {
 namespace {
 
-constexpr int64_t kPart = 1 << 22;  // values computed in fp32 at a time; whole blocks
 enum Rounded : uint64_t { kAverage, kSquare, kWeight };
 
 /// On a device parts are summed in fp32 and their squares in fp64: LibTorch would first copy the
@@ -27,7 +26,7 @@ enum Rounded : uint64_t { kAverage, kSquare, kWeight };
 double l2_norm(const at::Tensor& gradient) {
   if (gradient.is_cpu()) return kernels::l2_norm(gradient);
   std::vector<at::Tensor> norms;
-  for (const at::Tensor& part : gradient.flatten().split(kPart)) {
+  for (const at::Tensor& part : gradient.flatten().split(kUpdatePart)) {
     norms.push_back(at::linalg_vector_norm(part, 2, {}, false, at::kFloat));
   }
   return at::linalg_vector_norm(at::stack(norms), 2, {}, false, at::kDouble).item<double>();
@@ -261,8 +260,8 @@ void Optimizer::apply_in_parts(size_t layer, size_t i) {
   const at::Tensor weights = store_.parameters(layer)[i].tensor->detach().flatten();
   const at::Tensor gradient = store_.gradient(layer, i).flatten();
   const at::Tensor master = p.master.defined() ? p.master.flatten() : at::Tensor();
-  for (int64_t first = 0; first < weights.numel(); first += kPart) {
-    const int64_t count = std::min(kPart, weights.numel() - first);
+  for (int64_t first = 0; first < weights.numel(); first += kUpdatePart) {
+    const int64_t count = std::min(kUpdatePart, weights.numel() - first);
     const at::Tensor average = p.average.read(first, count), square = p.square.read(first, count);
     const at::Tensor old = weights.narrow(0, first, count);
     const at::Tensor updated =

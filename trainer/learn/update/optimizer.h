@@ -15,6 +15,9 @@
 
 namespace weft {
 
+/// Values of a parameter that are updated at a time where weights or states are not fp32.
+constexpr int64_t kUpdatePart = 1 << 22;
+
 struct StepResult {
   double grad_norm = 0;    ///< global L2 norm before clipping, summed in fp64
   bool applied = true;     ///< false: a gradient is not finite and nothing was changed

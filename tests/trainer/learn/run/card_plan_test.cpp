@@ -50,6 +50,19 @@ TEST(CardPlan, RefusesWhatDoesNotFitWithItsLargestParts) {
                                          HasSubstr("gradients 30.5 GB")));
 }
 
+// 7B with masters is 137 GB: without them and with fewer bytes for states it fits smaller cards
+// whole, before an adapter takes the place of full weights.
+TEST(CardPlan, ProposesSmallerStatesBeforeAnAdapter) {
+  MemoryPlanInput in = flowreasoner_7b();
+  in.learn.full_weights = true;
+  EXPECT_THAT(refusal(in, "h200"), HasSubstr("learn.optimizer=adamw_bf16 --set learn.fp32_masters"
+                                             "=false ("));
+  EXPECT_THAT(refusal(in, "h100"), HasSubstr("learn.optimizer=adamw_8bit --set learn.fp32_masters"
+                                             "=false ("));
+  EXPECT_THAT(refusal(in, "60gb"), HasSubstr("--set learn.bf16_gradients=true ("));
+  EXPECT_THAT(refusal(in, "48gb"), HasSubstr("learn.full_weights=false"));
+}
+
 // Whatever is proposed fits: the settings are read back and planned.
 TEST(CardPlan, WhatItProposesFits) {
   for (const bool full : {false, true}) {
@@ -72,6 +85,11 @@ TEST(CardPlan, WhatItProposesFits) {
         }
         if (key == "engine.kv_mb") in.kv_cache_bytes = std::stoll(value) << 20;
         if (key == "learn.full_weights") in.learn.full_weights = false;
+        OptimizerOptions& optimizer = in.learn.optimizer;
+        if (value == "adamw_bf16") optimizer.kind = OptimizerKind::kAdamWBf16;
+        if (value == "adamw_8bit") optimizer.kind = OptimizerKind::kAdamW8bit;
+        if (key == "learn.fp32_masters") optimizer.fp32_masters = false;
+        if (key == "learn.bf16_gradients") optimizer.bf16_gradients = true;
       }
       EXPECT_EQ(refusal(in, gpu), "no error") << gpu;
     }
