@@ -378,6 +378,10 @@ std::vector<std::vector<float>> Engine::logprobs(const std::vector<LogprobReques
 
 void Engine::set_adapter(const std::string& name, std::shared_ptr<Lora> adapter) {
   if (name.empty()) throw InputError("adapter: expected a name, got none");
+  if (adapter->config().use_dora && !model().device().is_cpu()) {
+    throw InputError("adapter: use_dora is not served on a GPU, expected device cpu");
+  }
+  adapter->bind(model());
   const std::lock_guard lock(impl_->mutex);
   impl_->adapters[name] = std::move(adapter);
 }

@@ -74,7 +74,8 @@ class Engine : public TextModel {
   std::string refusal(const TextRequest& request) const;
 
   /// Makes an adapter usable as TextRequest::adapter. The engine shares it with the caller, who may
-  /// train it while the engine is idle. Replaces one of the same name.
+  /// train it while the engine is idle. Replaces one of the same name. Throws InputError for a DoRA
+  /// adapter on a GPU or over a model in int8.
   void set_adapter(const std::string& name, std::shared_ptr<Lora> adapter);
 
   /// Call after writing base or adapter weights, while the engine is idle: drops what was derived

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
+#include "model/transformer/lora_gradient.h"
 
 namespace weft {
 namespace {
@@ -28,13 +29,21 @@ at::Tensor RowAdapters::add(int64_t layer, FusedLinear which, const at::Tensor& 
   for (const auto& [lora, begin, end] : rows_) {
     const LoraUpdate update = lora->update(layer, which, x.scalar_type(), x.device());
     if (!update.a.defined()) continue;
-    if (begin == 0 && end == y.size(0)) {
+    const bool all = begin == 0 && end == y.size(0);
+    if (!update.factors.empty()) {
+      WEFT_ASSERT(all);
+      sum = add_update(sum, x, update);
+      continue;
+    }
+    if (all) {
       sum = ops::add_linear(sum, ops::linear(x, update.a), update.b);
+      if (update.gain.defined()) sum = with_gain(sum, update);
       continue;
     }
     WEFT_ASSERT(!at::GradMode::is_enabled());  // add_linear then writes into y
-    ops::add_linear(sum.narrow(0, begin, end - begin),
-                    ops::linear(x.narrow(0, begin, end - begin), update.a), update.b);
+    const at::Tensor part = sum.narrow(0, begin, end - begin);
+    ops::add_linear(part, ops::linear(x.narrow(0, begin, end - begin), update.a), update.b);
+    if (update.gain.defined()) part.copy_(with_gain(part, update));
   }
   return sum;
 }

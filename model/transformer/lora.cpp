@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 #include "model/checkpoint/new_directory.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/ops/cuda/cuda_library.h"
+#include "model/transformer/lora_gradient.h"
 
 namespace weft {
 namespace {
@@ -49,8 +51,9 @@ Shape projection_shape(const TransformerConfig& c, int p) {
 // Name of a weight in a PEFT file.
 std::string peft_name(int64_t layer, int p, char which) {
   const bool attention = p <= static_cast<int>(Projection::kO);
+  const std::string of = which == 'm' ? "magnitude_vector" : std::string(1, which) + ".weight";
   return "base_model.model.model.layers." + std::to_string(layer) +
-         (attention ? ".self_attn." : ".mlp.") + kNames[p] + ".lora_" + which + ".weight";
+         (attention ? ".self_attn." : ".mlp.") + kNames[p] + ".lora_" + of;
 }
 
 std::span<const Projection> projections_of(FusedLinear which) {
@@ -120,6 +123,7 @@ LoraLayer view_layer(const LoraConfig& config, const TransformerConfig& model,
     const Shape s = projection_shape(model, p);
     layer.a[p] = take(config.rank, s.in);
     layer.b[p] = take(s.out, config.rank);
+    if (config.use_dora) layer.magnitude[p] = take(s.out, 1).view({s.out});
   }
   return layer;
 }
@@ -129,9 +133,8 @@ void copy_weight(const SafetensorsReader& file, const std::string& name, const a
   if (!file.contains(name)) throw InputError(dir + ": tensor " + name + " is missing");
   const at::Tensor stored = file.tensor(name);
   if (stored.sizes() != to.sizes()) {
-    throw InputError(dir + ": tensor " + name + " is for another base model: expected [" +
-                     std::to_string(to.size(0)) + ", " + std::to_string(to.size(1)) + "], got " +
-                     c10::str(stored.sizes()));
+    throw InputError(dir + ": tensor " + name + " is for another base model: expected " +
+                     c10::str(to.sizes()) + ", got " + c10::str(stored.sizes()));
   }
   if (!all_finite(stored)) {
     throw InputError(dir + ": tensor " + name + " holds values that are not finite");
@@ -185,7 +188,8 @@ Lora::Lora(const TransformerConfig& model, const LoraConfig& config)
   int64_t total = 0;
   for (int p = 0; p < kNumProjections; ++p) {
     const Shape s = projection_shape(model, p);
-    if (adapts(config, p)) total += config.rank * (s.in + s.out);
+    if (!adapts(config, p)) continue;
+    total += config.rank * (s.in + s.out) + (config.use_dora ? s.out : 0);
   }
   for (int64_t l = 0; l < model.num_layers; ++l) {
     flats_.push_back(at::zeros({total}, at::kFloat));
@@ -216,10 +220,11 @@ std::unique_ptr<Lora> Lora::load(const std::string& dir, const TransformerConfig
   config.rank = get_field<int64_t>(json, "r", where);
   config.alpha = get_field<double>(json, "lora_alpha", where);
   config.use_rslora = get_field_or(json, "use_rslora", false, where);
+  config.use_dora = get_field_or(json, "use_dora", false, where);
   config.targets = get_field<std::vector<std::string>>(json, "target_modules", where);
   for (const char* unsupported :
-       {"use_dora", "lora_bias", "use_qalora", "use_bdlora", "alora_invocation_tokens",
-        "kasa_config", "velora_config", "monteclora_config"}) {
+       {"lora_bias", "use_qalora", "use_bdlora", "alora_invocation_tokens", "kasa_config",
+        "velora_config", "monteclora_config"}) {
     const Json value = get_field_or<Json>(json, unsupported, nullptr, where);
     if (!value.is_null() && value != Json(false)) {
       throw InputError(where + ": " + unsupported + ": expected none, got " + dump_json(value));
@@ -241,6 +246,9 @@ std::unique_ptr<Lora> Lora::load(const std::string& dir, const TransformerConfig
       copy_weight(file, peft_name(l, p, 'A'), lora->layers_[l].a[p], dir);
       copy_weight(file, peft_name(l, p, 'B'), lora->layers_[l].b[p], dir);
       used += 2;
+      if (!config.use_dora) continue;
+      copy_weight(file, peft_name(l, p, 'm'), lora->layers_[l].magnitude[p], dir);
+      ++used;
     }
   }
   if (used != file.names().size()) {
@@ -258,6 +266,7 @@ void Lora::save(const std::string& dir, const std::string& base_model) const {
       if (!layers_[l].a[p].defined()) continue;
       tensors.emplace_back(peft_name(l, p, 'A'), layers_[l].a[p]);
       tensors.emplace_back(peft_name(l, p, 'B'), layers_[l].b[p]);
+      if (config_.use_dora) tensors.emplace_back(peft_name(l, p, 'm'), layers_[l].magnitude[p]);
     }
   }
   const Json json = {{"peft_type", "LORA"},
@@ -270,7 +279,7 @@ void Lora::save(const std::string& dir, const std::string& base_model) const {
                      {"fan_in_fan_out", false},
                      {"inference_mode", true},
                      {"init_lora_weights", true},
-                     {"use_dora", false},
+                     {"use_dora", config_.use_dora},
                      {"use_rslora", config_.use_rslora},
                      {"target_modules", config_.targets}};
   write_file_atomically(directory.temporary() / "adapter_config.json", json.dump(2) + "\n");
@@ -285,6 +294,9 @@ std::vector<NamedParameter> Lora::layer_parameters(int64_t l) {
     if (!layers_[l].a[p].defined()) continue;
     named.push_back({prefix + kNames[p] + ".lora_A", &layers_[l].a[p]});
     named.push_back({prefix + kNames[p] + ".lora_B", &layers_[l].b[p]});
+    if (config_.use_dora) {
+      named.push_back({prefix + kNames[p] + ".lora_magnitude_vector", &layers_[l].magnitude[p]});
+    }
   }
   return named;
 }
@@ -326,17 +338,87 @@ void Lora::weights_changed() {
   for (Cache::Entry& entry : cache_->layers) entry = {};
 }
 
+void Lora::bind(const Transformer& base) {
+  if (!config_.use_dora) return;
+  if (base.is_rounded()) {
+    throw InputError("adapter: use_dora needs the base's weights in bf16 or f32, got int8");
+  }
+  base_.clear();
+  for (int64_t l = 0; l < num_layers(); ++l) {
+    const TransformerLayer& w = base.layer(l);
+    base_.push_back({Linear{w.qkv, w.qkv_bias}, Linear{w.o, w.o_bias},
+                     Linear{w.gate_up, w.gate_up_bias}, Linear{w.down, w.down_bias}});
+  }
+  weights_changed();
+}
+
+void Lora::take_magnitudes(const Transformer& base) {
+  const at::NoGradGuard no_grad;
+  WEFT_ASSERT(config_.use_dora);
+  bind(base);
+  for (int64_t l = 0; l < num_layers(); ++l) {
+    const LoraLayer& layer = layers_[l];
+    for (int i = 0; i < kNumFusedLinears; ++i) {
+      int64_t first_row = 0;
+      for (const Projection projection : projections_of(static_cast<FusedLinear>(i))) {
+        const int p = static_cast<int>(projection);
+        const int64_t rows = projection_shape(model_, p).out;
+        if (layer.a[p].defined()) {
+          layer.magnitude[p].copy_(row_norms(base_[l][i].weight.detach().narrow(0, first_row, rows),
+                                             layer.a[p], layer.b[p], scale()));
+        }
+        first_row += rows;
+      }
+    }
+  }
+  weights_changed();
+}
+
+void Lora::add_gain(LoraUpdate& update, int64_t l, FusedLinear which) const {
+  if (!update.a.defined()) return;
+  if (base_.empty()) throw Error("adapter: use_dora was not bound to its base");
+  const Linear& base = base_[l][static_cast<size_t>(which)];
+  const LoraLayer& layer = layers_[l];
+  std::vector<at::Tensor> norms, gains;
+  int64_t first_row = 0;
+  for (const Projection projection : projections_of(which)) {
+    const int p = static_cast<int>(projection);
+    const int64_t rows = projection_shape(model_, p).out;
+    const at::Tensor part = base.weight.detach().narrow(0, first_row, rows);
+    first_row += rows;
+    norms.push_back(layer.a[p].defined() ? row_norms(part, layer.a[p], layer.b[p], scale())
+                                         : at::ones({rows}, part.options().dtype(at::kFloat)));
+    gains.push_back(layer.a[p].defined() ? layer.magnitude[p] / norms.back() : norms.back());
+  }
+  update.row_norms = at::cat(norms);
+  update.gain = at::cat(gains);
+  if (base.bias.defined()) update.bias = base.bias.detach();
+}
+
 LoraUpdate Lora::update(int64_t l, FusedLinear which, at::ScalarType dtype,
                         at::Device device) const {
+  LoraUpdate update = kept_copy(l, which, dtype, device);
   const LoraLayer& w = layers_[l];
-  const auto make = [&](FusedLinear linear) {
-    return make_update(w, model_, linear, scale(), at::TensorOptions(dtype).device(device));
-  };
   const auto trainable = [](const at::Tensor& t) { return t.defined() && t.requires_grad(); };
-  if (at::GradMode::is_enabled() && (std::any_of(w.a.begin(), w.a.end(), trainable) ||
-                                     std::any_of(w.b.begin(), w.b.end(), trainable))) {
-    return make(which);
+  if (!update.a.defined() || !at::GradMode::is_enabled() ||
+      !(std::any_of(w.a.begin(), w.a.end(), trainable) ||
+        std::any_of(w.b.begin(), w.b.end(), trainable))) {
+    return update;
   }
+  int64_t first_row = 0;
+  for (const Projection projection : projections_of(which)) {
+    const int p = static_cast<int>(projection);
+    if (w.a[p].defined()) {
+      update.factors.push_back({w.a[p], w.b[p], w.magnitude[p], first_row});
+    }
+    first_row += projection_shape(model_, p).out;
+  }
+  update.scale = scale();
+  return update;
+}
+
+LoraUpdate Lora::kept_copy(int64_t l, FusedLinear which, at::ScalarType dtype,
+                           at::Device device) const {
   const std::lock_guard lock(cache_->mutex);
   Cache::Entry& entry = cache_->layers[l];
   const int64_t version = flats_[l]._version();
@@ -344,8 +426,11 @@ LoraUpdate Lora::update(int64_t l, FusedLinear which, at::ScalarType dtype,
     const at::NoGradGuard no_grad;
     entry = {{}, dtype, device, version};
     for (int i = 0; i < kNumFusedLinears; ++i) {
-      const LoraUpdate made = make(static_cast<FusedLinear>(i));
+      const auto linear = static_cast<FusedLinear>(i);
+      const LoraUpdate made =
+          make_update(layers_[l], model_, linear, scale(), at::TensorOptions(dtype).device(device));
       entry.updates[i] = device.is_cpu() ? made : padded(made);
+      if (config_.use_dora) add_gain(entry.updates[i], l, linear);
     }
   }
   return entry.updates[static_cast<int>(which)];

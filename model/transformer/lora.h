@@ -25,6 +25,8 @@ struct LoraConfig {
   int64_t rank = 16;        ///< r; >= 1, at most the model's hidden size
   double alpha = 32;        ///< the update is scaled by alpha / r; > 0
   bool use_rslora = false;  ///< by alpha / sqrt(r) instead (arXiv:2312.03732, eq. 8)
+  /// A trained length of each row of base and update together (DoRA, arXiv:2402.09353, eq. 5).
+  bool use_dora = false;
   std::vector<std::string> targets = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                       "gate_proj", "up_proj", "down_proj"};
 
@@ -33,6 +35,7 @@ struct LoraConfig {
     v("rank", rank, "rank of the update");
     v("alpha", alpha, "the update is scaled by alpha / rank");
     v("use_rslora", use_rslora, "the update is scaled by alpha / sqrt(rank) instead");
+    v("use_dora", use_dora, "also a trained length of each row of base plus update");
     v("targets", targets,
       "projections that get an adapter, of q_proj k_proj v_proj o_proj gate_proj up_proj "
       "down_proj");
@@ -42,31 +45,51 @@ struct LoraConfig {
   void require_fits(const TransformerConfig& model) const;
 };
 
-/// Adapters of one layer, both [7] by Projection; undefined where the projection has none.
+/// Adapters of one layer, each [7] by Projection; undefined where the projection has none.
 struct LoraLayer {
-  std::array<at::Tensor, kNumProjections> a;  ///< [r, in]
-  std::array<at::Tensor, kNumProjections> b;  ///< [out, r]
+  std::array<at::Tensor, kNumProjections> a;          ///< [r, in]
+  std::array<at::Tensor, kNumProjections> b;          ///< [out, r]
+  std::array<at::Tensor, kNumProjections> magnitude;  ///< [out], with use_dora
 };
 
 /// The linear layers of a decoder layer, projections of one input side by side.
 enum class FusedLinear { kQkv, kO, kGateUp, kDown };
 constexpr int kNumFusedLinears = 4;
 
+/// Weights of one projection, which records their gradients.
+struct LoraFactors {
+  at::Tensor a, b, magnitude;  ///< fp32 leaves, as in LoraLayer
+  int64_t first_row = 0;       ///< of the fused layer's output, for those of the projection
+};
+
 /// Update of one fused linear layer, y += (x a^T) b^T: `a` stacks the A of its projections, `b`
 /// holds scale() times their B as diagonal blocks. Undefined where no projection has an adapter.
+/// With use_dora the sum y of base and update then becomes (y - bias) gain + bias.
 struct LoraUpdate {
   at::Tensor a;  ///< [R, in], R = r * adapted projections
   at::Tensor b;  ///< [out, R]
+  /// Of each adapted projection, where grad mode is on and the weights are trainable; else empty.
+  std::vector<LoraFactors> factors = {};
+  double scale = 1;
+  at::Tensor row_norms = {};  ///< [out] f32, with use_dora: of base and update; 1 for other rows
+  at::Tensor gain = {};       ///< [out] f32, with use_dora: magnitude / row_norms; 1 for other rows
+  at::Tensor bias = {};       ///< [out] of the base, with use_dora; undefined where it has none
 };
 
-/// y += scale() (x A^T) B^T for every adapted projection.
+/// y += scale() (x A^T) B^T for every adapted projection; with use_dora then
+///
+///   y = m / n (y - bias) + bias,  n = |W + scale() B A| of each row of the weights
+///
+/// with m the trained magnitude and n a constant for gradients (arXiv:2402.09353, section 4.3), as
+/// in PEFT.
 ///
 /// A and B are fp32 leaves (they are their own master weights) and views of `flat(l)`. Forward
-/// passes use copies rounded to the model's dtype: under autograd the gradient reaches the fp32
-/// leaf; without it rounded copies are kept until the weights change.
+/// passes use copies rounded to the model's dtype, which are kept until the weights change; under
+/// autograd the gradient goes to the fp32 leaves (lora_gradient.h).
 class Lora {
  public:
-  /// A random as PEFT, B zero. Throws InputError on an unknown target.
+  /// A random as PEFT, B zero; magnitudes are those of nothing until take_magnitudes(). Throws
+  /// InputError on an unknown target.
   Lora(const TransformerConfig& model, const LoraConfig& config, Rng& rng);
 
   /// Reads adapter_config.json and adapter_model.safetensors. InputError if it does not fit
@@ -80,6 +103,14 @@ class Lora {
   /// Moves every weight to a device of LibTorch; none is trainable after it. Not while anybody else
   /// uses them; tensors taken from the adapter before keep the old ones.
   void to(at::Device device);
+
+  /// Takes the base's weights, as they lie now, for the lengths of its rows. Only use_dora needs
+  /// it, before the first update(). Throws InputError where they are int8.
+  void bind(const Transformer& base);
+
+  /// bind(), and magnitudes that are the lengths of the rows: the adapter then does what it would
+  /// without them.
+  void take_magnitudes(const Transformer& base);
 
   const LoraConfig& config() const { return config_; }
   /// alpha / r, or alpha / sqrt(r).
@@ -105,8 +136,7 @@ class Lora {
   /// through tensors are noticed. Not while a forward pass runs.
   void weights_changed();
 
-  /// Update of a linear layer of layer `l` in `dtype` on `device`: a differentiable function of the
-  /// weights where grad mode is on and they are trainable, else a kept copy. Kept on another device
+  /// Update of a linear layer of layer `l` in `dtype` on `device`, a kept copy. On another device
   /// than the CPU, R is rounded up by zeros as its batched update wants it (cuda::kLoraRanks).
   /// Thread-safe.
   LoraUpdate update(int64_t l, FusedLinear which, at::ScalarType dtype, at::Device device) const;
@@ -116,11 +146,19 @@ class Lora {
  private:
   struct Cache;
   Lora(const TransformerConfig& model, const LoraConfig& config);
+  LoraUpdate kept_copy(int64_t l, FusedLinear which, at::ScalarType dtype, at::Device device) const;
+  void add_gain(LoraUpdate& update, int64_t l, FusedLinear which) const;
+
+  /// Of the base.
+  struct Linear {
+    at::Tensor weight, bias;
+  };
 
   LoraConfig config_;
   TransformerConfig model_;
   std::vector<LoraLayer> layers_;
   std::vector<at::Tensor> flats_;
+  std::vector<std::array<Linear, kNumFusedLinears>> base_;  // empty unless bound
   std::unique_ptr<Cache> cache_;
 };
 

@@ -154,6 +154,20 @@ TEST(Int8Engine, AdaptersWorkOverRoundedWeights) {
   EXPECT_LE(worst_difference(again, {response.choices[0].logprobs}), kActivationTolerance);
 }
 
+TEST(Int8Engine, RefusesAnAdapterThatNeedsTheWeightsAsTheyAre) {
+  const auto engine = engine_of(load_for_inference(path_of("tiny_llama"), {at::kFloat, true}));
+  LoraConfig config;
+  config.use_dora = true;
+  Rng rng(1);
+  const auto lora = std::make_shared<Lora>(engine->model().config(), config, rng);
+  try {
+    engine->set_adapter("a", lora);
+    FAIL() << "it was taken";
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("use_dora"), std::string::npos) << error.what();
+  }
+}
+
 TEST(Int8Engine, NothingOfTheRoundedWeightsStays) {
   const auto model = load_for_inference(path_of("tiny_llama"), {at::kBFloat16, true});
   EXPECT_TRUE(model->is_rounded());

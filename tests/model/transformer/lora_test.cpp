@@ -59,7 +59,6 @@ TEST_F(PeftDirectory, KeepsItsScaleWhenItIsSavedAgain) {
 
 TEST_F(PeftDirectory, IsRefusedByTheNameOfWhatItNeedsBeyondLora) {
   const std::pair<const char*, Json> cases[] = {
-      {"use_dora", true},
       {"lora_bias", true},
       {"use_qalora", true},
       {"use_bdlora", {{"target_modules_bd_a", Json::array()}}},

@@ -89,6 +89,7 @@ struct Models {
     if (config.reference == "init") {
       reference_adapter = Lora::load(config.learn.init_adapter, policy.model->config());
       reference_adapter->to(policy.model->device());
+      reference_adapter->bind(*policy.model);
     }
     if (config.learn.full_weights && config.update.loss.kl_coefficient > 0) {
       reference_model = open_frozen_model({config.model, config.dtype, device});

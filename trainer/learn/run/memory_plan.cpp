@@ -80,6 +80,7 @@ class PassPlan {
     }
     if (!in_.learn.full_weights) {
       values += in_.learn.lora.rank * static_cast<int64_t>(in_.learn.lora.targets.size());
+      if (in_.learn.lora.use_dora) values += qkv_ + 2 * h_ + 2 * f_;
     }
     return values * w_ + 4 * statistics;
   }
@@ -130,6 +131,7 @@ int64_t adapter_copies(const MemoryPlanInput& in) {
       ranks += adapted ? in.learn.lora.rank : 0;
     }
     per_layer += ranks * (all[first].in + out) * in.weight_bytes;
+    if (ranks > 0 && in.learn.lora.use_dora) per_layer += 2 * 4 * out;
   }
   return per_layer * c.num_layers;
 }
@@ -153,6 +155,7 @@ std::vector<TrainedTensor> trained_tensors(const MemoryPlanInput& in, bool globa
       if (globals || std::find(targets.begin(), targets.end(), p.name) == targets.end()) continue;
       add(in.learn.lora.rank * p.in, true);
       add(in.learn.lora.rank * p.out, true);
+      add(p.out, false, in.learn.lora.use_dora);
     }
   } else if (globals) {
     add(c.vocab_size * h, true);
@@ -216,7 +219,7 @@ int64_t num_trained_parameters(const TransformerConfig& shape, const LearnOption
   for (const auto& p : projections(shape)) {
     const auto& targets = options.lora.targets;
     if (std::find(targets.begin(), targets.end(), p.name) != targets.end()) {
-      per_layer += options.lora.rank * (p.in + p.out);
+      per_layer += options.lora.rank * (p.in + p.out) + (options.lora.use_dora ? p.out : 0);
     }
   }
   return per_layer * shape.num_layers;

@@ -54,6 +54,9 @@ Policy open_policy(const ModelSource& source, const LearnOptions& options, uint6
     policy.lora = std::make_shared<Lora>(shape, options.lora, rng);
   }
   if (policy.lora) policy.lora->to(policy.model->device());
+  const bool fresh = policy.lora && options.init_adapter.empty();
+  if (fresh && options.lora.use_dora) policy.lora->take_magnitudes(*policy.model);
+  if (policy.lora) policy.lora->bind(*policy.model);
   policy.tokenizer = Tokenizer::load(source.dir);
   policy.chat_template = find_chat_template(source.dir);
   return policy;

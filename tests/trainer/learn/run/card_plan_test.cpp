@@ -72,6 +72,7 @@ TEST(CardPlan, WhatItProposesFits) {
       in.learn.keep_activations_layers = -1;
       in.kv_cache_bytes = int64_t{40} << 30;
       std::string text = refusal(in, gpu);
+      if (text == "no error") continue;  // it fits as it is
       if (text.find("--set") == std::string::npos) {
         EXPECT_THAT(text, HasSubstr("no setting")) << gpu;
         continue;

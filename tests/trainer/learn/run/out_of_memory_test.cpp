@@ -135,16 +135,16 @@ TEST_P(OutOfMemoryInAStep, ChangesNothingWhereHalfIsTooMuch) {
 }
 
 TEST_P(OutOfMemoryInAStep, LogprobsAreComputedWithHalfTheMicrobatchToo) {
-  Learner l = learner(512);
+  Learner l = learner(128);
   const auto expected = l.logprobs(sequences_, nullptr);
   const auto peak = [&](int64_t tokens) {
     Learner other = learner(tokens);
     const int64_t before = memory_.live();
     return memory_.peak_of([&] { other.logprobs(sequences_, nullptr); }) - before;
   };
-  memory_.set_limit(memory_.live() + (peak(512) + peak(256)) / 2);
+  memory_.set_limit(memory_.live() + (peak(128) + peak(64)) / 2);
   const auto got = l.logprobs(sequences_, nullptr);
-  EXPECT_EQ(l.halved_microbatch(), 256);
+  EXPECT_EQ(l.halved_microbatch(), 64);
   ASSERT_EQ(got.size(), expected.size());
   for (size_t i = 0; i < got.size(); ++i) {
     ASSERT_EQ(got[i].size(), expected[i].size());

@@ -159,6 +159,25 @@ TEST_P(SameBits, WithAnAdapter) {
   expect_same_bits(policy, rollouts);
 }
 
+TEST_P(SameBits, WithAnAdapterThatTrainsTheLengthsOfRows) {
+  Policy policy = fixture_policy("tiny_qwen2", GetParam());
+  LoraConfig config;
+  config.rank = 4;
+  config.use_dora = true;
+  Rng rng(3);
+  policy.lora = std::make_shared<Lora>(policy.model->config(), config, rng);
+  policy.lora->take_magnitudes(*policy.model);
+  for (const NamedParameter& p : policy.lora->parameters()) {
+    if (p.name.ends_with("lora_B")) p.tensor->fill_(0.02);
+    if (p.name.ends_with("magnitude_vector")) p.tensor->mul_(1.1);
+  }
+  const auto all = requests(consecutive(40, 16), 3, 30);
+  const auto rollouts = decode(policy, all);
+  EXPECT_NE(rollouts[0].logprobs,
+            decode(fixture_policy("tiny_qwen2", GetParam()), all)[0].logprobs);
+  expect_same_bits(policy, rollouts);
+}
+
 TEST_P(SameBits, WithWideLayersAndLongPrompts) {
   const Policy policy = wide_policy(GetParam());
   expect_same_bits(policy, decode(policy, requests({130, 137, 144, 250}, 4, 40)));
