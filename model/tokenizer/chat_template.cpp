@@ -73,15 +73,14 @@ std::string ChatTemplate::render(const std::vector<ChatMessage>& messages,
 
 std::string ChatTemplate::render_json(const Json& messages, bool add_generation_prompt,
                                       const Json& extra) const {
-  jinja::Dict variables = {{"messages", jinja::from_json(messages)},
-                           {"add_generation_prompt", add_generation_prompt},
-                           {"tools", jinja::None{}},
-                           {"documents", jinja::None{}}};
-  if (!program_->bos.empty()) variables.emplace_back("bos_token", program_->bos);
-  if (!program_->eos.empty()) variables.emplace_back("eos_token", program_->eos);
-  for (const auto& [key, value] : extra.items()) {
-    jinja::assign(variables, key, jinja::from_json(value));
-  }
+  jinja::Mapping variables;
+  variables.set("messages", jinja::from_json(messages));
+  variables.set("add_generation_prompt", add_generation_prompt);
+  variables.set("tools", jinja::None{});
+  variables.set("documents", jinja::None{});
+  if (!program_->bos.empty()) variables.set("bos_token", program_->bos);
+  if (!program_->eos.empty()) variables.set("eos_token", program_->eos);
+  for (const auto& [key, value] : extra.items()) variables.set(key, jinja::from_json(value));
   return jinja::render(program_->block, variables);
 }
 

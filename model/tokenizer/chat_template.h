@@ -11,10 +11,15 @@
 
 namespace weft {
 
-/// Renders as transformers does (trim_blocks and lstrip_blocks on). The language is a subset of
-/// Jinja2 that covers the templates of SmolLM2, Qwen2 to 3, Llama-3, DeepSeek-R1-Distill, Mistral,
-/// Gemma and Phi; whatever is outside it is refused by name. Immutable; may be used from any
-/// thread.
+/// Renders as transformers does: Jinja2's immutable sandbox with trim_blocks and lstrip_blocks. The
+/// language is the subset of Jinja2 that published chat templates use (model/tokenizer/jinja); what
+/// is outside it is refused by name, never rendered otherwise.
+///
+/// A template comes with a model and is not trusted. One rendering makes at most 10 million steps
+/// and 256 MiB of text, and is at most 400 levels deep; a template has at most a million bytes,
+/// integers 127 bits, values 256 levels. Beyond any of them: InputError.
+///
+/// Immutable; may be used from any thread.
 class ChatTemplate {
  public:
   /// From a model's folder: chat_template.jinja, else chat_template of tokenizer_config.json (of

@@ -17,9 +17,11 @@ enum class ExprKind {
   kLiteral,      ///< literal
   kName,         ///< text
   kList,         ///< children
+  kTuple,        ///< children
   kDict,         ///< children: key, value, key, value, ...
   kUnary,        ///< text is "not", "-" or "+"
   kBinary,       ///< text is the operator, "and" and "or" included
+  kConcat,       ///< the texts of the children, "~" in the source
   kCompare,      ///< children compared in a row by operators ("in" and "not in" among them)
   kConditional,  ///< children: value, condition, other value (may be null)
   kAttribute,    ///< children[0].text
@@ -32,7 +34,7 @@ enum class ExprKind {
 
 struct Expr {
   ExprKind kind = ExprKind::kLiteral;
-  int line = 1;
+  int depth = 1;  ///< of the tree; at most kMaxExprDepth
   std::string text;
   Value literal;
   std::vector<ExprPtr> children;
@@ -40,32 +42,50 @@ struct Expr {
   std::vector<std::string> operators;
 };
 
+inline constexpr int kMaxExprDepth = 300;
+
+/// The name of the text that a filter of a block is applied to.
+inline constexpr const char* kCapturedText = " text";
+
 struct Statement;
 using Block = std::vector<Statement>;
 
 enum class StatementKind {
   kText,      ///< text
   kOutput,    ///< value
-  kIf,        ///< value ? body : other
+  kIf,        ///< the first of `branches` that holds, else other
   kFor,       ///< names in value if condition: body, else other
-  kSet,       ///< names[0] or names[0].names[1] = value
-  kSetBlock,  ///< names[0] = the text of body
+  kSet,       ///< names = value, or names[0].text = value
+  kSetBlock,  ///< the same with the text of body as value; `value`, if any, filters it
   kMacro,     ///< text is the name, names the parameters, defaults theirs (may be null)
-  kBlock,     ///< body, as it is
+  kCall,      ///< value, a call, with body as its macro `caller`; names and defaults as of a macro
+  kFilter,    ///< value, which filters the text of body
+  kWith,      ///< body with names = defaults
+  kScope,     ///< body, with variables of its own
   kBreak,
   kContinue,
 };
+
+struct Branch;
 
 struct Statement {
   StatementKind kind = StatementKind::kText;
   int line = 1;
   std::string text;
   std::vector<std::string> names;
+  bool unpacks = false;  ///< the targets of kFor and kSet are a tuple
   std::vector<ExprPtr> defaults;
   ExprPtr value;
   ExprPtr condition;
+  std::vector<Branch> branches;
   Block body;
   Block other;
+  bool takes_varargs = false, takes_kwargs = false, takes_caller = false;  ///< of kMacro, kCall
+};
+
+struct Branch {
+  ExprPtr condition;
+  Block body;
 };
 
 }  // namespace weft::jinja

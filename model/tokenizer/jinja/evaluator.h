@@ -1,14 +1,16 @@
-/// Runs a parsed template.
+/// Runs a template.
 #pragma once
 
 #include <string>
 
 #include "model/tokenizer/jinja/ast.h"
+#include "model/tokenizer/jinja/context.h"
 
 namespace weft::jinja {
 
-/// The text that the template prints with these variables. Throws InputError naming line or
-/// construct for what a template does wrong or what is unknown here, raise_exception included.
-std::string render(const Block& block, const Dict& variables);
+/// The text of `block` with `variables`, whose keys are strings. Throws InputError with the line of
+/// the statement at fault, also when a limit is reached. Nothing of the rendering outlives the
+/// call.
+std::string render(const Block& block, const Mapping& variables, const Limits& limits = {});
 
 }  // namespace weft::jinja

@@ -1,28 +1,23 @@
 #include "model/tokenizer/jinja/expression_parser.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 
 #include "base/error.h"
+#include "model/tokenizer/jinja/number.h"
 
 namespace weft::jinja {
 namespace {
 
-constexpr int kMaxDepth = 100;
-
-void set_constant_or_name(Expr& expr) {
-  const std::string_view name = expr.text;
-  if (name == "true" || name == "True") {
-    expr.literal = true;
-  } else if (name == "false" || name == "False") {
-    expr.literal = false;
-  } else if (name == "none" || name == "None") {
-    expr.literal = None{};
-  } else {
-    expr.kind = ExprKind::kName;
-  }
-}
+constexpr int kMaxNesting = 100;
 
 }  // namespace
+
+ExpressionParser::Nesting::Nesting(ExpressionParser& parser) : parser_(parser) {
+  if (parser.depth_ >= kMaxNesting) parser.fail("blocks and expressions nested too deeply");
+  ++parser.depth_;
+}
 
 const Token& ExpressionParser::peek(size_t ahead) const {
   return tokens_[std::min(at_ + ahead, tokens_.size() - 1)];
@@ -77,23 +72,41 @@ void ExpressionParser::fail(const std::string& what) const {
 ExprPtr ExpressionParser::make(ExprKind kind, std::string text) const {
   auto expr = std::make_unique<Expr>();
   expr->kind = kind;
-  expr->line = peek().line;
   expr->text = std::move(text);
   return expr;
 }
 
+void ExpressionParser::add(Expr& parent, ExprPtr child) const {
+  if (child) parent.depth = std::max(parent.depth, child->depth + 1);
+  if (parent.depth > kMaxExprDepth) fail("expressions nested too deeply");
+  parent.children.push_back(std::move(child));
+}
+
 ExprPtr ExpressionParser::parse_expression() {
-  if (++depth_ > kMaxDepth) fail("expressions nested too deeply");
+  const Nesting nesting(*this);
   ExprPtr value = parse_or();
   while (accept_name("if")) {
     auto conditional = make(ExprKind::kConditional);
-    conditional->children.push_back(std::move(value));
-    conditional->children.push_back(parse_or());
-    conditional->children.push_back(accept_name("else") ? parse_expression() : nullptr);
+    add(*conditional, std::move(value));
+    add(*conditional, parse_or());
+    add(*conditional, accept_name("else") ? parse_expression() : nullptr);
     value = std::move(conditional);
   }
-  --depth_;
   return value;
+}
+
+ExprPtr ExpressionParser::parse_tuple(bool conditional) {
+  const auto item = [&] { return conditional ? parse_expression() : parse_or(); };
+  const auto ends = [&] {
+    return peek().kind == TokenKind::kOutputEnd || peek().kind == TokenKind::kBlockEnd ||
+           is_operator(")");
+  };
+  ExprPtr first = item();
+  if (!is_operator(",")) return first;
+  auto tuple = make(ExprKind::kTuple);
+  add(*tuple, std::move(first));
+  while (accept_operator(",") && !ends()) add(*tuple, item());
+  return tuple;
 }
 
 template <class Next>
@@ -106,8 +119,8 @@ ExprPtr ExpressionParser::parse_left(std::initializer_list<std::string_view> ope
     });
     if (found == operators.end()) return left;
     auto binary = make(ExprKind::kBinary, next().text);
-    binary->children.push_back(std::move(left));
-    binary->children.push_back((this->*parse_next)());
+    add(*binary, std::move(left));
+    add(*binary, (this->*parse_next)());
     left = std::move(binary);
   }
 }
@@ -118,10 +131,9 @@ ExprPtr ExpressionParser::parse_and() { return parse_left({"and"}, &ExpressionPa
 
 ExprPtr ExpressionParser::parse_not() {
   if (!accept_name("not")) return parse_compare();
-  if (++depth_ > kMaxDepth) fail("expressions nested too deeply");
+  const Nesting nesting(*this);
   auto unary = make(ExprKind::kUnary, "not");
-  unary->children.push_back(parse_not());
-  --depth_;
+  add(*unary, parse_not());
   return unary;
 }
 
@@ -129,7 +141,7 @@ ExprPtr ExpressionParser::parse_compare() {
   static constexpr std::string_view kOperators[] = {"==", "!=", "<", ">", "<=", ">="};
   ExprPtr first = parse_sum();
   auto compare = make(ExprKind::kCompare);
-  compare->children.push_back(std::move(first));
+  add(*compare, std::move(first));
   for (;;) {
     const bool plain = std::any_of(std::begin(kOperators), std::end(kOperators),
                                    [&](std::string_view op) { return is_operator(op); });
@@ -144,7 +156,7 @@ ExprPtr ExpressionParser::parse_compare() {
     } else {
       break;
     }
-    compare->children.push_back(parse_sum());
+    add(*compare, parse_sum());
   }
   return compare->operators.empty() ? std::move(compare->children[0]) : std::move(compare);
 }
@@ -154,7 +166,12 @@ ExprPtr ExpressionParser::parse_sum() {
 }
 
 ExprPtr ExpressionParser::parse_concat() {
-  return parse_left({"~"}, &ExpressionParser::parse_product);
+  ExprPtr first = parse_product();
+  if (!is_operator("~")) return first;
+  auto concat = make(ExprKind::kConcat);
+  add(*concat, std::move(first));
+  while (accept_operator("~")) add(*concat, parse_product());
+  return concat;
 }
 
 ExprPtr ExpressionParser::parse_product() {
@@ -162,64 +179,94 @@ ExprPtr ExpressionParser::parse_product() {
 }
 
 ExprPtr ExpressionParser::parse_power() {
-  ExprPtr value = parse_unary(true);
-  if (is_operator("**")) fail("the operator ** is unknown here");
-  return value;
+  return parse_left({"**"}, &ExpressionParser::parse_filtered);
 }
 
-ExprPtr ExpressionParser::parse_unary(bool with_filters) {
-  ExprPtr value;
-  if (is_operator("-") || is_operator("+")) {
-    if (++depth_ > kMaxDepth) fail("expressions nested too deeply");
-    value = make(ExprKind::kUnary, next().text);
-    value->children.push_back(parse_unary(false));
-    --depth_;
-  } else {
-    value = parse_postfix(parse_primary());
+ExprPtr ExpressionParser::parse_filtered() {
+  ExprPtr value = parse_unary();
+  for (;;) {
+    if (is_operator("|")) {
+      value = parse_filter(std::move(value), false);
+    } else if (accept_name("is")) {
+      value = parse_test(std::move(value));
+    } else if (is_operator("(")) {
+      value = parse_call(std::move(value));
+    } else {
+      return value;
+    }
   }
-  return with_filters ? parse_filters(std::move(value)) : std::move(value);
+}
+
+ExprPtr ExpressionParser::parse_unary() {
+  if (!is_operator("-") && !is_operator("+")) return parse_postfix(parse_primary());
+  const Nesting nesting(*this);
+  ExprPtr value = make(ExprKind::kUnary, next().text);
+  add(*value, parse_unary());
+  return parse_postfix(std::move(value));
 }
 
 ExprPtr ExpressionParser::parse_primary() {
-  auto literal = make(ExprKind::kLiteral);
-  const Token& token = peek();
-  if (token.kind == TokenKind::kString) {
-    std::string text = next().text;
+  const TokenKind kind = peek().kind;
+  if (kind == TokenKind::kName) return parse_name();
+  if (kind == TokenKind::kInteger || kind == TokenKind::kFloat) return parse_number();
+  if (kind == TokenKind::kString) {
+    auto literal = make(ExprKind::kLiteral);
+    std::string text;
     while (peek().kind == TokenKind::kString) text += next().text;
     literal->literal = std::move(text);
-  } else if (token.kind == TokenKind::kInteger) {
-    if (token.text.size() > 18) fail("the integer is too large");
-    literal->literal = int64_t{std::stoll(next().text)};
-  } else if (token.kind == TokenKind::kFloat) {
-    literal->literal = std::stod(next().text);
-  } else if (token.kind == TokenKind::kName) {
-    literal->text = next().text;
-    set_constant_or_name(*literal);
-  } else if (accept_operator("(")) {
-    if (accept_operator(")")) return make(ExprKind::kList);
-    ExprPtr inner = parse_expression();
-    if (is_operator(",")) return parse_list(")", std::move(inner));
-    expect_operator(")");
-    return inner;
-  } else if (accept_operator("[")) {
-    return parse_list("]", nullptr);
-  } else if (accept_operator("{")) {
-    return parse_dict();
-  } else {
-    fail("expected an expression");
+    return literal;
   }
+  if (accept_operator("(")) return parse_parenthesis();
+  if (accept_operator("[")) return parse_list();
+  if (accept_operator("{")) return parse_dict();
+  fail("expected an expression");
+}
+
+ExprPtr ExpressionParser::parse_number() {
+  auto literal = make(ExprKind::kLiteral);
+  if (peek().kind == TokenKind::kInteger) {
+    const auto value = parse_int(peek().text);
+    if (!value) fail("an integer of more than 127 bits is not known here");
+    literal->literal = *value;
+  } else {
+    const double value = std::strtod(peek().text.c_str(), nullptr);
+    if (std::isinf(value)) fail("the number is too large");
+    literal->literal = value;
+  }
+  next();
   return literal;
 }
 
-ExprPtr ExpressionParser::parse_list(std::string_view close, ExprPtr first) {
-  auto list = make(ExprKind::kList);
-  if (first) {
-    list->children.push_back(std::move(first));
-    expect_operator(",");
+ExprPtr ExpressionParser::parse_name() {
+  auto expr = make(ExprKind::kLiteral, next().text);
+  const std::string_view name = expr->text;
+  names_varargs_ = names_varargs_ || name == "varargs";
+  names_kwargs_ = names_kwargs_ || name == "kwargs";
+  names_caller_ = names_caller_ || name == "caller";
+  if (name == "true" || name == "True") {
+    expr->literal = true;
+  } else if (name == "false" || name == "False") {
+    expr->literal = false;
+  } else if (name == "none" || name == "None") {
+    expr->literal = None{};
+  } else {
+    expr->kind = ExprKind::kName;
   }
-  while (!accept_operator(close)) {
-    list->children.push_back(parse_expression());
-    if (!is_operator(close)) expect_operator(",");
+  return expr;
+}
+
+ExprPtr ExpressionParser::parse_parenthesis() {
+  if (accept_operator(")")) return make(ExprKind::kTuple);
+  ExprPtr inner = parse_tuple(true);
+  expect_operator(")");
+  return inner;
+}
+
+ExprPtr ExpressionParser::parse_list() {
+  auto list = make(ExprKind::kList);
+  while (!accept_operator("]")) {
+    add(*list, parse_expression());
+    if (!is_operator("]")) expect_operator(",");
   }
   return list;
 }
@@ -227,9 +274,9 @@ ExprPtr ExpressionParser::parse_list(std::string_view close, ExprPtr first) {
 ExprPtr ExpressionParser::parse_dict() {
   auto dict = make(ExprKind::kDict);
   while (!accept_operator("}")) {
-    dict->children.push_back(parse_expression());
+    add(*dict, parse_expression());
     expect_operator(":");
-    dict->children.push_back(parse_expression());
+    add(*dict, parse_expression());
     if (!is_operator("}")) expect_operator(",");
   }
   return dict;
@@ -238,28 +285,35 @@ ExprPtr ExpressionParser::parse_dict() {
 ExprPtr ExpressionParser::parse_postfix(ExprPtr value) {
   for (;;) {
     if (accept_operator(".")) {
-      auto attribute = make(ExprKind::kAttribute, expect_identifier());
-      attribute->children.push_back(std::move(value));
-      value = std::move(attribute);
+      value = parse_member(std::move(value));
     } else if (accept_operator("[")) {
       value = parse_subscript(std::move(value));
-    } else if (accept_operator("(")) {
-      auto call = make(ExprKind::kCall);
-      call->children.push_back(std::move(value));
-      parse_arguments(*call);
-      value = std::move(call);
+    } else if (is_operator("(")) {
+      value = parse_call(std::move(value));
     } else {
       return value;
     }
   }
 }
 
+ExprPtr ExpressionParser::parse_member(ExprPtr value) {
+  const bool index = peek().kind == TokenKind::kInteger;
+  auto member = make(index ? ExprKind::kIndex : ExprKind::kAttribute);
+  add(*member, std::move(value));
+  if (index) {
+    add(*member, parse_number());
+  } else {
+    member->text = expect_identifier();
+  }
+  return member;
+}
+
 ExprPtr ExpressionParser::parse_subscript(ExprPtr value) {
   auto expr = make(ExprKind::kIndex);
-  expr->children.push_back(std::move(value));
+  add(*expr, std::move(value));
   const auto part = [&] {
     const bool empty = is_operator(":") || is_operator("]");
-    expr->children.push_back(empty ? nullptr : parse_expression());
+    add(*expr, empty ? nullptr : parse_expression());
   };
   part();
   while (accept_operator(":")) {
@@ -273,49 +327,63 @@ ExprPtr ExpressionParser::parse_subscript(ExprPtr value) {
   return expr;
 }
 
-ExprPtr ExpressionParser::parse_filters(ExprPtr value) {
-  for (;;) {
-    if (accept_operator("|")) {
-      auto filter = make(ExprKind::kFilter, expect_identifier());
-      filter->children.push_back(std::move(value));
-      if (accept_operator("(")) parse_arguments(*filter);
-      value = std::move(filter);
-    } else if (accept_name("is")) {
-      value = parse_test(std::move(value));
-    } else {
-      return value;
-    }
-    value = parse_postfix(std::move(value));
+ExprPtr ExpressionParser::parse_call(ExprPtr value) {
+  expect_operator("(");
+  auto call = make(ExprKind::kCall);
+  add(*call, std::move(value));
+  parse_arguments(*call);
+  return call;
+}
+
+ExprPtr ExpressionParser::parse_filter(ExprPtr value, bool at_name) {
+  while (at_name || accept_operator("|")) {
+    at_name = false;
+    auto filter = make(ExprKind::kFilter, expect_identifier());
+    add(*filter, std::move(value));
+    if (accept_operator("(")) parse_arguments(*filter);
+    value = std::move(filter);
   }
+  return value;
 }
 
 ExprPtr ExpressionParser::parse_test(ExprPtr value) {
   const bool negated = accept_name("not");
   auto test = make(ExprKind::kTest, expect_identifier());
-  test->children.push_back(std::move(value));
+  add(*test, std::move(value));
   const TokenKind kind = peek().kind;
+  const bool is_value = kind == TokenKind::kName || kind == TokenKind::kString ||
+                        kind == TokenKind::kInteger || kind == TokenKind::kFloat ||
+                        is_operator("[") || is_operator("{");
   if (accept_operator("(")) {
     parse_arguments(*test);
-  } else if (kind == TokenKind::kString || kind == TokenKind::kInteger || is_operator("[") ||
-             (kind == TokenKind::kName && !is_name("else") && !is_name("or") && !is_name("and") &&
-              !is_name("is") && !is_name("if") && !is_name("not") && !is_name("in"))) {
-    test->children.push_back(parse_postfix(parse_primary()));
+  } else if (is_value && !is_name("else") && !is_name("or") && !is_name("and")) {
+    if (is_name("is")) fail("tests cannot be chained");
+    add(*test, parse_postfix(parse_primary()));
   }
   if (!negated) return test;
   auto unary = make(ExprKind::kUnary, "not");
-  unary->children.push_back(std::move(test));
+  add(*unary, std::move(test));
   return unary;
 }
 
 void ExpressionParser::parse_arguments(Expr& call) {
-  while (!accept_operator(")")) {
-    if (peek().kind == TokenKind::kName && is_operator("=", 1)) {
-      std::string name = next().text;
+  const auto add_argument = [&] {
+    if (is_operator("*") || is_operator("**")) fail("unpacking of arguments is not known here");
+    const bool named = peek().kind == TokenKind::kName && is_operator("=", 1);
+    std::string name;
+    if (named) {
+      name = next().text;
       next();
-      call.named.emplace_back(std::move(name), parse_expression());
-    } else {
-      call.children.push_back(parse_expression());
+    } else if (!call.named.empty()) {
+      fail("expected a name before the argument");
     }
+    add(call, parse_expression());
+    if (!named) return;
+    call.named.emplace_back(std::move(name), std::move(call.children.back()));
+    call.children.pop_back();
+  };
+  while (!accept_operator(")")) {
+    add_argument();
     if (!is_operator(")")) expect_operator(",");
   }
 }

@@ -29,10 +29,30 @@ class ExpressionParser {
 
   /// `value if condition else other`, or anything below.
   ExprPtr parse_expression();
-  /// Without the conditional form: what a `for` iterates over.
-  ExprPtr parse_or();
+  /// One expression, or several with commas between them: a tuple. Without `conditional` none of
+  /// them has the conditional form.
+  ExprPtr parse_tuple(bool conditional);
+  /// Filters behind `value`; the first may come without its '|'.
+  ExprPtr parse_filter(ExprPtr value, bool at_name);
+  ExprPtr make(ExprKind kind, std::string text = "") const;
+
+  /// One more level of recursion, until destroyed.
+  class Nesting {
+   public:
+    explicit Nesting(ExpressionParser& parser);
+    ~Nesting() { --parser_.depth_; }
+    Nesting(const Nesting&) = delete;
+    Nesting& operator=(const Nesting&) = delete;
+
+   private:
+    ExpressionParser& parser_;
+  };
+
+  /// Which of varargs, kwargs and caller were named since they were last cleared.
+  bool names_varargs_ = false, names_kwargs_ = false, names_caller_ = false;
 
  private:
+  ExprPtr parse_or();
   ExprPtr parse_and();
   ExprPtr parse_not();
   ExprPtr parse_compare();
@@ -40,18 +60,23 @@ class ExpressionParser {
   ExprPtr parse_concat();
   ExprPtr parse_product();
   ExprPtr parse_power();
-  ExprPtr parse_unary(bool with_filters);
+  ExprPtr parse_filtered();
+  ExprPtr parse_unary();
   ExprPtr parse_primary();
-  ExprPtr parse_list(std::string_view close, ExprPtr first);
+  ExprPtr parse_number();
+  ExprPtr parse_name();
+  ExprPtr parse_parenthesis();
+  ExprPtr parse_list();
   ExprPtr parse_dict();
   ExprPtr parse_postfix(ExprPtr value);
+  ExprPtr parse_member(ExprPtr value);
   ExprPtr parse_subscript(ExprPtr value);
-  ExprPtr parse_filters(ExprPtr value);
+  ExprPtr parse_call(ExprPtr value);
   ExprPtr parse_test(ExprPtr value);
   void parse_arguments(Expr& call);
+  void add(Expr& parent, ExprPtr child) const;
   template <class Next>
   ExprPtr parse_left(std::initializer_list<std::string_view> operators, Next parse_next);
-  ExprPtr make(ExprKind kind, std::string text = "") const;
 
   std::vector<Token> tokens_;
   size_t at_ = 0;

@@ -5,37 +5,44 @@
 #include <cctype>
 
 #include "base/error.h"
-#include "model/tokenizer/unicode.h"
+#include "base/utf8.h"
+#include "model/tokenizer/jinja/python_text.h"
+#include "model/tokenizer/jinja/string_literal.h"
 
 namespace weft::jinja {
 namespace {
 
-constexpr std::array<std::string_view, 26> kOperators = {
+constexpr std::array<std::string_view, 25> kOperators = {
     "==", "!=", "<=", ">=", "//", "**", "+", "-", "*", "/", "%", "~", "<",
-    ">",  "=",  "(",  ")",  "[",  "]",  "{", "}", ".", ",", ":", "|", ";"};
+    ">",  "=",  "(",  ")",  "[",  "]",  "{", "}", ".", ",", ":", "|"};
 
 bool is_name_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+bool is_digit(char c) { return std::isdigit(static_cast<unsigned char>(c)); }
 
-std::string strip_left(std::string text) {
-  const size_t first = text.find_first_not_of(" \t\r\n\v\f");
-  return first == std::string::npos ? std::string() : text.substr(first);
-}
-
-std::string strip_right(std::string text) {
-  text.erase(text.find_last_not_of(" \t\r\n\v\f") + 1);
-  return text;
+std::string with_plain_line_ends(std::string_view source) {
+  std::string out;
+  for (size_t i = 0; i < source.size(); ++i) {
+    if (source[i] != '\r') {
+      out += source[i];
+    } else {
+      out += '\n';
+      if (i + 1 < source.size() && source[i + 1] == '\n') ++i;
+    }
+  }
+  if (out.ends_with('\n')) out.pop_back();
+  return out;
 }
 
 class Lexer {
  public:
-  explicit Lexer(std::string_view source) : source_(source) {}
+  explicit Lexer(std::string_view source) : owned_(with_plain_line_ends(source)), source_(owned_) {}
 
   std::vector<Token> run() {
+    if (!is_valid_utf8(source_)) fail("expected UTF-8");
     while (at_ < source_.size()) {
-      const size_t tag = next_tag();
+      const size_t tag = next_tag(at_);
       read_text(tag);
-      if (tag == std::string_view::npos) break;
-      read_tag();
+      if (tag < source_.size()) read_tag();
     }
     push(TokenKind::kEnd, "");
     return std::move(tokens_);
@@ -55,86 +62,147 @@ class Lexer {
   void push(TokenKind kind, std::string text) { tokens_.push_back({kind, std::move(text), line_}); }
 
   void advance(size_t count) {
-    line_ += static_cast<int>(std::count(source_.begin() + static_cast<std::ptrdiff_t>(at_),
-                                         source_.begin() + static_cast<std::ptrdiff_t>(at_ + count),
-                                         '\n'));
-    at_ += count;
+    const std::string_view passed = source_.substr(at_, count);
+    line_ += static_cast<int>(std::count(passed.begin(), passed.end(), '\n'));
+    at_ += passed.size();
   }
 
-  size_t next_tag() const {
-    for (size_t i = at_; i + 1 < source_.size(); ++i) {
+  void skip_space() { advance(space_size(at_)); }
+
+  size_t space_size(size_t from) const {
+    const std::string_view rest = source_.substr(from);
+    size_t size = 0;
+    while (size < rest.size()) {
+      const Utf8Char c = decode_utf8(rest, size);
+      if (!is_space(c.code)) break;
+      size += static_cast<size_t>(c.length);
+    }
+    return size;
+  }
+
+  size_t next_tag(size_t from) const {
+    for (size_t i = source_.find('{', from); i != std::string_view::npos;
+         i = source_.find('{', i + 1)) {
+      if (i + 1 >= source_.size()) break;
       const char next = source_[i + 1];
-      if (source_[i] == '{' && (next == '{' || next == '%' || next == '#')) return i;
+      if (next == '{' || next == '%' || next == '#') return i;
     }
-    return std::string_view::npos;
+    return source_.size();
   }
 
-  // Text up to a tag, less what the marks of the tags around it take away.
+  // Text up to a tag, less what the mark of the tag takes away. What the tag before it takes has
+  // been skipped.
   void read_text(size_t tag) {
-    const size_t end = std::min(tag, source_.size());
-    std::string text(source_.substr(at_, end - at_));
-    if (trim_newline_ && text.starts_with('\n')) text.erase(0, 1);
-    if (strip_next_) text = strip_left(std::move(text));
-    if (tag != std::string_view::npos) {
-      const char mark = tag + 2 < source_.size() ? source_[tag + 2] : '\0';
-      if (mark == '-') {
-        text = strip_right(std::move(text));
-      } else if (source_[tag + 1] != '{' && mark != '+') {
-        strip_indent(text, tag);
-      }
-    } else if (text.ends_with('\n')) {
-      text.pop_back();  // keep_trailing_newline is off
-    }
-    if (!text.empty()) push(TokenKind::kText, std::move(text));
-    advance(end - at_);
-    trim_newline_ = strip_next_ = false;
+    std::string_view text = source_.substr(at_, tag - at_);
+    const bool line_begins = at_ == 0 || source_[at_ - 1] == '\n';
+    if (tag < source_.size()) text = less_indent(text, tag, line_begins);
+    if (!text.empty()) push(TokenKind::kText, std::string(text));
+    advance(tag - at_);
   }
 
-  // lstrip_blocks: spaces before a block that begins its line.
-  void strip_indent(std::string& text, size_t tag) const {
-    size_t begin = tag;
-    while (begin > 0 && (source_[begin - 1] == ' ' || source_[begin - 1] == '\t')) --begin;
-    if (begin > 0 && source_[begin - 1] != '\n') return;
-    text.erase(text.size() - std::min(text.size(), tag - begin));
+  std::string_view less_indent(std::string_view text, size_t tag, bool line_begins) const {
+    const char mark = tag + 2 < source_.size() ? source_[tag + 2] : '\0';
+    if (mark == '-') return strip(text, false, true);
+    if (mark == '+' || source_[tag + 1] == '{') return text;
+    const size_t line = text.rfind('\n') + 1;  // 0 where there is none
+    if (line == 0 && !line_begins) return text;
+    return strip(text.substr(line), true, false).empty() ? text.substr(0, line) : text;
+  }
+
+  // The end of a block or comment, "%}" or "#}", with a mark before it; 0 when it is not here.
+  size_t end_size(std::string_view close) const {
+    const size_t mark = peek() == '-' || peek() == '+' ? 1 : 0;
+    return source_.substr(at_ + mark).starts_with(close) ? mark + close.size() : 0;
+  }
+
+  void skip_end(size_t size) {
+    const char mark = peek();
+    advance(size);
+    if (mark == '-') {
+      skip_space();
+    } else if (mark != '+' && peek() == '\n') {
+      advance(1);
+    }
   }
 
   void read_tag() {
     const char kind = peek(1);
+    const bool marked = peek(2) == '-' || peek(2) == '+';
+    if (kind == '%' && read_raw()) return;
+    advance(marked ? 3 : 2);
     if (kind == '#') return read_comment();
-    advance(2);
-    if (peek() == '-' || peek() == '+') advance(1);
-    const std::string_view close = kind == '{' ? "}}" : "%}";
     push(kind == '{' ? TokenKind::kOutputBegin : TokenKind::kBlockBegin, "");
-    for (int depth = 0;;) {
-      while (std::isspace(static_cast<unsigned char>(peek()))) advance(1);
+    while (!read_end(kind)) {
       if (at_ >= source_.size()) fail("the tag has no end");
-      const bool dash = peek() == '-' && source_.substr(at_ + 1).starts_with(close);
-      if (depth == 0 && (dash || starts(close))) {
-        push(kind == '{' ? TokenKind::kOutputEnd : TokenKind::kBlockEnd, "");
-        advance(dash ? 3 : 2);
-        strip_next_ = dash;
-        trim_newline_ = !dash && kind == '%';
-        return;
-      }
-      const char c = peek();
-      if (c == '(' || c == '[' || c == '{') ++depth;
-      if (c == ')' || c == ']' || c == '}') --depth;
       read_token();
     }
+    if (!open_.empty()) fail(std::string("expected '") + open_.back() + "'");
+  }
+
+  bool read_end(char kind) {
+    skip_space();
+    if (!open_.empty()) return false;
+    if (kind == '%') {
+      const size_t size = end_size("%}");
+      if (size == 0) return false;
+      push(TokenKind::kBlockEnd, "");
+      skip_end(size);
+      return true;
+    }
+    const bool dash = starts("-}}");
+    if (!dash && !starts("}}")) return false;
+    push(TokenKind::kOutputEnd, "");
+    advance(dash ? 3 : 2);
+    if (dash) skip_space();
+    return true;
   }
 
   void read_comment() {
-    const size_t end = source_.find("#}", at_ + 2);
-    if (end == std::string_view::npos) fail("the comment has no end");
-    strip_next_ = source_[end - 1] == '-';
-    trim_newline_ = !strip_next_;
-    advance(end + 2 - at_);
+    while (end_size("#}") == 0) {
+      if (at_ >= source_.size()) fail("the comment has no end");
+      const size_t next = source_.find_first_of("-+#", at_ + 1);
+      advance(std::min(next, source_.size()) - at_);
+    }
+    skip_end(end_size("#}"));
+  }
+
+  // {% raw %}text{% endraw %}
+  bool read_raw() {
+    const size_t size = block_size(at_, "raw");
+    if (size == 0) return false;
+    const bool dash = source_[at_ + size - 3] == '-';
+    advance(size);
+    if (dash) skip_space();
+    size_t end = next_tag(at_);
+    while (end < source_.size() && block_size(end, "endraw") == 0) end = next_tag(end + 1);
+    if (end >= source_.size()) fail("the raw block has no end");
+    read_text(end);
+    const size_t end_tag = block_size(at_, "endraw");
+    const size_t close =
+        source_[at_ + end_tag - 3] == '-' || source_[at_ + end_tag - 3] == '+' ? 3 : 2;
+    advance(end_tag - close);
+    skip_end(close);
+    return true;
+  }
+
+  // Bytes of the tag {% name %} at `begin`; 0 when it is another one.
+  size_t block_size(size_t begin, std::string_view name) const {
+    const std::string_view rest = source_.substr(begin);
+    if (!rest.starts_with("{%")) return 0;
+    size_t at = 2;
+    if (at < rest.size() && (rest[at] == '-' || rest[at] == '+')) ++at;
+    at += space_size(begin + at);
+    if (!rest.substr(at).starts_with(name)) return 0;
+    at += name.size();
+    at += space_size(begin + at);
+    if (at < rest.size() && (rest[at] == '-' || (rest[at] == '+' && name == "endraw"))) ++at;
+    return rest.substr(at).starts_with("%}") ? at + 2 : 0;
   }
 
   void read_token() {
     const char c = peek();
     if (c == '"' || c == '\'') return read_string(c);
-    if (std::isdigit(static_cast<unsigned char>(c))) return read_number();
+    if (is_digit(c)) return read_number();
     if (is_name_char(c)) {
       size_t size = 1;
       while (is_name_char(peek(size))) ++size;
@@ -143,74 +211,71 @@ class Lexer {
     }
     for (const std::string_view op : kOperators) {
       if (!starts(op)) continue;
+      balance(op);
       push(TokenKind::kOperator, std::string(op));
       return advance(op.size());
     }
     fail(std::string("unexpected character '") + c + "'");
   }
 
+  void balance(std::string_view op) {
+    static constexpr std::string_view kOpen = "([{", kClose = ")]}";
+    const size_t opened = kOpen.find(op);
+    if (opened != std::string_view::npos) {
+      open_ += kClose[opened];
+    } else if (kClose.find(op) != std::string_view::npos) {
+      if (open_.empty() || open_.back() != op[0]) fail("unexpected '" + std::string(op) + "'");
+      open_.pop_back();
+    }
+  }
+
+  // Digits with single underscores between them, from `size` on.
   size_t digits_end(size_t size) const {
-    while (std::isdigit(static_cast<unsigned char>(peek(size)))) ++size;
+    while (is_digit(peek(size)) || (peek(size) == '_' && is_digit(peek(size + 1)))) ++size;
     return size;
   }
 
   void read_number() {
+    const char base = static_cast<char>(std::tolower(peek(1)));
+    if (peek() == '0' && (base == 'x' || base == 'o' || base == 'b')) {
+      fail("integers of another base than 10 are not known here");
+    }
+    const bool after_dot = at_ > 0 && source_[at_ - 1] == '.';
     const size_t whole = digits_end(1);
     size_t size = whole;
-    if (peek(size) == '.' && digits_end(size + 1) > size + 1) size = digits_end(size + 1);
-    if (peek(size) == 'e' || peek(size) == 'E') {
-      const size_t sign = peek(size + 1) == '-' || peek(size + 1) == '+' ? 1 : 0;
-      if (digits_end(size + 1 + sign) > size + 1 + sign) size = digits_end(size + 1 + sign);
+    if (!after_dot) {
+      if (peek(size) == '.' && is_digit(peek(size + 1))) size = digits_end(size + 1);
+      if (peek(size) == 'e' || peek(size) == 'E') {
+        const size_t sign = peek(size + 1) == '-' || peek(size + 1) == '+' ? 1 : 0;
+        if (is_digit(peek(size + 1 + sign))) size = digits_end(size + 1 + sign);
+      }
     }
-    push(size > whole ? TokenKind::kFloat : TokenKind::kInteger,
-         std::string(source_.substr(at_, size)));
+    std::string text(source_.substr(at_, size));
+    std::erase(text, '_');
+    if (size == whole && text[0] == '0' && text.find_first_not_of('0') != std::string::npos) {
+      fail("an integer begins with 0");
+    }
+    push(size > whole ? TokenKind::kFloat : TokenKind::kInteger, std::move(text));
     advance(size);
   }
 
   void read_string(char quote) {
-    std::string text;
-    advance(1);
-    for (; peek() != quote; advance(1)) {
-      if (at_ >= source_.size()) fail("the string has no end");
-      if (peek() != '\\') {
-        text += peek();
-        continue;
-      }
-      advance(1);
-      append_escape(text);
+    size_t size = 1;
+    while (at_ + size < source_.size() && peek(size) != quote) size += peek(size) == '\\' ? 2 : 1;
+    if (at_ + size >= source_.size()) fail("the string has no end");
+    try {
+      push(TokenKind::kString, unescaped(source_.substr(at_ + 1, size - 1)));
+    } catch (const InputError& error) {
+      fail(error.what());
     }
-    advance(1);
-    push(TokenKind::kString, std::move(text));
+    advance(size + 1);
   }
 
-  void append_escape(std::string& text) {
-    static constexpr std::string_view kNames = "ntrbfva0";
-    static constexpr std::string_view kValues("\n\t\r\b\f\v\a\0", 8);
-    const char c = peek();
-    const size_t known = kNames.find(c);
-    if (c == 'u' || c == 'x') {
-      const size_t digits = c == 'u' ? 4 : 2;
-      const std::string hex(source_.substr(at_ + 1, digits));
-      const bool valid = hex.size() == digits &&
-                         hex.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
-      if (!valid) fail("broken escape in a string");
-      append_utf8(text, static_cast<char32_t>(std::stoul(hex, nullptr, 16)));
-      advance(digits);
-    } else if (known != std::string_view::npos) {
-      text += kValues[known];
-    } else if (c == '\\' || c == '\'' || c == '"') {
-      text += c;
-    } else {
-      text += '\\';
-      text += c;
-    }
-  }
-
+  std::string owned_;
   std::string_view source_;
   size_t at_ = 0;
   int line_ = 1;
-  bool trim_newline_ = false;
-  bool strip_next_ = false;
+  std::string open_;  // brackets that wait for their end
   std::vector<Token> tokens_;
 };
 

@@ -23,11 +23,12 @@ enum class TokenKind {
 
 struct Token {
   TokenKind kind = TokenKind::kEnd;
-  std::string text;  ///< strings without quotes, escapes resolved
+  std::string text;  ///< strings without quotes, escapes resolved; integers in their own base
   int line = 1;
 };
 
-/// Throws InputError naming the line.
+/// Line ends of any kind are read as \n, as jinja2 does; one at the very end is dropped. Throws
+/// InputError naming the line, also for text that is no UTF-8.
 std::vector<Token> tokenize(std::string_view source);
 
 }  // namespace weft::jinja

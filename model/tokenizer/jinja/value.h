@@ -1,115 +1,193 @@
-/// Values of the template language: Python's, as far as chat templates use them.
+/// Values of the template language: Python's, as far as chat templates use them. All but objects
+/// (namespaces, loops) and iterators are immutable, as in jinja2's immutable sandbox.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "base/json.h"
+#include "model/tokenizer/jinja/context.h"
 
 namespace weft::jinja {
 
+/// Python's integers have no bound; these stop with an InputError at 2^127, never at a wrong
+/// number.
+__extension__ typedef __int128 Int;
+
 class Value;
-
-using List = std::vector<Value>;
-using Dict = std::vector<std::pair<std::string, Value>>;  ///< in order of insertion
-
-/// Arguments of a call.
-struct Arguments {
-  std::vector<Value> positional;
-  Dict named;
-};
-
-using Function = std::function<Value(const Arguments&)>;
-
-/// A variable that is not there; `name` is for messages.
-struct Undefined {
-  std::string name;
-};
+using Items = std::vector<Value>;
+using Text = std::shared_ptr<const std::string>;
 
 struct None {};
 
-/// Lists, dicts and namespaces are shared by reference, as in Python.
+/// A variable that is not there; the name is for messages.
+struct Undefined {
+  Text name;
+};
+
+/// Text that the filters safe and escape made. It can be printed; whatever else jinja2 would do
+/// with it escapes the other side, and is refused.
+struct Markup {
+  Text text;
+};
+
+enum class SequenceKind { kList, kTuple, kRange, kKeys, kValues, kPairs, kIterator };
+
+/// Of an iterator the items before `at` are used up.
+struct Sequence {
+  SequenceKind kind = SequenceKind::kList;
+  Items items;
+  int depth = 1;
+  size_t at = 0;
+  Int begin = 0, end = 0, step = 1;  ///< of a range, for printing
+};
+
+/// In order of insertion.
+class Mapping {
+ public:
+  /// nullptr when there is no such key. Throws InputError when `key` cannot be one.
+  const Value* find(Context& context, const Value& key) const;
+  const Value* find(std::string_view key) const;
+  void set(Context& context, const Value& key, Value value);
+  void set(const std::string& key, Value value);
+  void clear();
+
+  const std::vector<std::pair<Value, Value>>& entries() const { return entries_; }
+  size_t size() const { return entries_.size(); }
+  int depth() const { return depth_; }
+
+ private:
+  void set(std::string hash, const Value& key, Value value);
+
+  std::vector<std::pair<Value, Value>> entries_;
+  std::unordered_map<std::string, size_t> index_;
+  int depth_ = 1;
+};
+
+/// Arguments of a call.
+struct Arguments {
+  Items positional;
+  std::vector<std::pair<std::string, Value>> named;
+};
+
+/// What has identity: functions, macros, namespaces, loops.
+struct Object {
+  virtual ~Object() = default;
+  virtual const char* type_name() const = 0;
+  /// Undefined where there is no such attribute.
+  virtual Value attribute(Context& context, const std::string& name);
+  virtual bool callable() const { return true; }
+  /// Throws InputError when it cannot be called.
+  virtual Value call(Context& context, const Arguments& arguments);
+  virtual void clear() {}  ///< lets go of all values
+  int depth = 1;           ///< of the values that it holds for good
+};
+
+/// Cheap to copy: texts and containers are shared.
 class Value {
  public:
   using Variant =
-      std::variant<Undefined, None, bool, int64_t, double, std::string, std::shared_ptr<List>,
-                   std::shared_ptr<Dict>, std::shared_ptr<Function>>;
+      std::variant<Undefined, None, bool, Int, double, Text, Markup, std::shared_ptr<Sequence>,
+                   std::shared_ptr<Mapping>, std::shared_ptr<Object>>;
 
   Value() : data_(Undefined{}) {}
-  Value(Undefined v) : data_(std::move(v)) {}
   Value(None v) : data_(v) {}
   Value(bool v) : data_(v) {}
-  Value(int64_t v) : data_(v) {}
-  Value(int v) : data_(int64_t{v}) {}
-  Value(size_t v) : data_(static_cast<int64_t>(v)) {}
+  Value(Int v) : data_(v) {}
+  Value(int v) : data_(Int{v}) {}
+  Value(int64_t v) : data_(Int{v}) {}
+  Value(size_t v) : data_(Int{v}) {}
   Value(double v) : data_(v) {}
-  Value(std::string v) : data_(std::move(v)) {}
-  Value(const char* v) : data_(std::string(v)) {}
-  Value(List v) : data_(std::make_shared<List>(std::move(v))) {}
-  Value(Dict v) : data_(std::make_shared<Dict>(std::move(v))) {}
-  Value(Function v) : data_(std::make_shared<Function>(std::move(v))) {}
+  Value(std::string v) : data_(std::make_shared<const std::string>(std::move(v))) {}
+  Value(std::string_view v) : Value(std::string(v)) {}
+  Value(const char* v) : Value(std::string(v)) {}
+  Value(Markup v) : data_(std::move(v)) {}
+  Value(std::shared_ptr<Object> v) : data_(std::move(v)) {}
+  /// Both throw InputError when values would be nested deeper than 256 levels.
+  Value(Mapping v);
+  static Value sequence(SequenceKind kind, Items items);
+  static Value list(Items items) { return sequence(SequenceKind::kList, std::move(items)); }
+  static Value iterator(Items items) { return sequence(SequenceKind::kIterator, std::move(items)); }
+  static Value undefined(std::string name);
 
-  bool is_undefined() const { return std::holds_alternative<Undefined>(data_); }
-  bool is_none() const { return std::holds_alternative<None>(data_); }
-  bool is_bool() const { return std::holds_alternative<bool>(data_); }
-  bool is_int() const { return std::holds_alternative<int64_t>(data_); }
-  bool is_float() const { return std::holds_alternative<double>(data_); }
-  bool is_number() const { return is_bool() || is_int() || is_float(); }
-  bool is_string() const { return std::holds_alternative<std::string>(data_); }
-  bool is_list() const { return std::holds_alternative<std::shared_ptr<List>>(data_); }
-  bool is_dict() const { return std::holds_alternative<std::shared_ptr<Dict>>(data_); }
-  bool is_function() const { return std::holds_alternative<std::shared_ptr<Function>>(data_); }
+  bool is_undefined() const { return holds<Undefined>(); }
+  bool is_none() const { return holds<None>(); }
+  bool is_bool() const { return holds<bool>(); }
+  bool is_int() const { return holds<Int>(); }
+  bool is_float() const { return holds<double>(); }
+  bool is_integral() const { return is_bool() || is_int(); }
+  bool is_number() const { return is_integral() || is_float(); }
+  bool is_string() const { return holds<Text>(); }
+  bool is_markup() const { return holds<Markup>(); }
+  bool is_sequence() const { return holds<std::shared_ptr<Sequence>>(); }
+  bool is_sequence(SequenceKind kind) const { return is_sequence() && as_sequence().kind == kind; }
+  bool is_list() const { return is_sequence(SequenceKind::kList); }
+  bool is_tuple() const { return is_sequence(SequenceKind::kTuple); }
+  bool is_iterator() const { return is_sequence(SequenceKind::kIterator); }
+  bool is_mapping() const { return holds<std::shared_ptr<Mapping>>(); }
+  bool is_object() const { return holds<std::shared_ptr<Object>>(); }
+  /// A list, tuple or range: what has positions.
+  bool is_indexed() const;
 
-  /// Each throws InputError naming expected and got when the value is of another type. as_int
-  /// takes a bool, as_float any number.
-  int64_t as_int() const;
+  /// Each throws InputError naming expected and got when the value is of another type. as_int takes
+  /// a bool, as_index what fits 64 bits, as_float any number that a double holds.
+  Int as_int() const;
+  int64_t as_index() const;
   double as_float() const;
   const std::string& as_string() const;
-  List& as_list() const;
-  Dict& as_dict() const;
-  const Function& as_function() const;
+  const std::string& as_markup() const;
+  Sequence& as_sequence() const;
+  Mapping& as_mapping() const;
+  const std::shared_ptr<Object>& as_object() const;
 
-  /// Python's truth; an undefined value is false.
+  /// Python's truth; an undefined value is false, an iterator true even when it is empty.
   bool truthy() const;
 
   /// "string", "list", "undefined variable x", ... for messages.
   std::string type_name() const;
 
+  int depth() const;
+
+  /// Whether both are the same container or object.
+  bool same(const Value& other) const;
+
  private:
+  template <class T>
+  bool holds() const {
+    return std::holds_alternative<T>(data_);
+  }
   Variant data_;
 };
 
-/// Text as `{{ value }}` prints it: Python's str(), nothing for an undefined value.
-std::string to_text(const Value& value);
-
-/// Python's repr(), as it appears inside a printed list.
-std::string to_repr(const Value& value);
+[[noreturn]] void wrong_type(const std::string& expected, const Value& got);
 
 /// Python's ==; true == 1 == 1.0.
-bool equal(const Value& a, const Value& b);
+bool equal(Context& context, const Value& a, const Value& b);
 
-/// Python's <. Throws InputError for values that have no order.
-bool less(const Value& a, const Value& b);
+/// Python's < (or <= with `or_equal`). Throws InputError for values that have no order.
+bool less(Context& context, const Value& a, const Value& b, bool or_equal = false);
 
-/// Python's json.dumps(ensure_ascii=False) with `indent` spaces; -1 for one line with ", " and ":
-/// ".
-std::string to_json(const Value& value, int indent);
+/// Equal for equal values, as Python's hash. Throws InputError for values that cannot be keys.
+std::string hash_text(Context& context, const Value& value);
 
-/// nullptr when the dict has no such key.
-const Value* find(const Dict& dict, const std::string& key);
-void assign(Dict& dict, const std::string& key, Value value);
+/// Throws InputError for what would not be Python's value: integers beyond 64 bits, values nested
+/// deeper than 256 levels.
+Value from_json(const Json& json, int depth = 0);
 
-Value from_json(const Json& json);
+/// Python's len(). Throws InputError for what has none.
+int64_t length(Context& context, const Value& value);
 
-/// Number of characters, items or pairs. Throws InputError for other types.
-int64_t length(const Value& value);
+/// Items of a sequence, keys of a mapping, characters of a string; an iterator is used up. Throws
+/// InputError for other types.
+Items items_of(Context& context, const Value& value);
 
-/// Items of a list, keys of a dict, characters of a string. Throws InputError for other types.
-List items_of(const Value& value);
+/// Python's `needle in haystack`.
+bool contains(Context& context, const Value& haystack, const Value& needle);
 
 }  // namespace weft::jinja
