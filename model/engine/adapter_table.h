@@ -34,10 +34,7 @@ class AdapterTable {
   ops::LoraTableView view(int64_t layer, FusedLinear which) const;
 
   /// Lets go of all adapters. The stream has come to rest.
-  void clear() { slots_.clear(), staging_.rested(); }
-
-  /// Says that the stream has come to rest.
-  void rested() { staging_.rested(); }
+  void clear() { slots_.clear(); }
 
  private:
   struct Slot {

@@ -54,19 +54,26 @@ CudaRunner::CudaRunner(const ComputeDevice& device, const Transformer& model, Kv
       max_context_(limits.max_context),
       graphs_(limits.cuda_graphs),
       invariant_(limits.invariant),
-      staging_(context_),
-      draw_staging_(context_),
+      turns_{Turn(context_), Turn(context_)},
       adapters_(context_, model, max_batch_) {
   const TransformerConfig& config = model.config();
   ops::check_cuda_shape(config.hidden_size, config.intermediate_size, config.head_dim);
   ops::install_cuda_forms(device);
   const int64_t rows = bucket_size(max_batch_);
-  const int64_t row_inputs = 9 + 4 * most_attend_parts(max_context_) + blocks_for(max_context_);
+  const int64_t row_inputs = 10 + 4 * most_attend_parts(max_context_) + blocks_for(max_context_);
   const auto options = at::TensorOptions(model.device());
   decode_inputs_ = at::empty({rows * row_inputs + 3}, options.dtype(at::kInt));
   decode_logits_ = at::empty({rows, config.vocab_size}, options.dtype(at::kFloat));
-  const int64_t draw_bytes = sizeof(kernels::SampleArgs) + sizeof(kernels::SampleResult);
-  draws_ = at::empty({most_draws(max_batch_) * draw_bytes}, options.dtype(at::kByte));
+  const int64_t most = most_draws(max_batch_);
+  const int64_t turn_bytes =
+      most * static_cast<int64_t>(sizeof(kernels::SampleArgs) + sizeof(kernels::SampleResult));
+  draws_ = at::empty({2 * turn_bytes}, options.dtype(at::kByte));
+  auto* next = static_cast<char*>(draws_.data_ptr());
+  for (Turn& each : turns_) {
+    each.args = reinterpret_cast<kernels::SampleArgs*>(next);
+    each.results = reinterpret_cast<kernels::SampleResult*>(each.args + most);
+    next += turn_bytes;
+  }
 }
 
 CudaRunner::~CudaRunner() {
@@ -128,25 +135,30 @@ CudaRunner::Pass CudaRunner::place(const PassRows& host, const std::vector<LoraR
   if (on_device.defined()) inputs.max_items = rows * most_attend_parts(max_context_);
   std::vector<int32_t> packed = host.ids;
   packed.resize(rows, 0);
+  packed.insert(packed.end(), host.of_draw.begin(), host.of_draw.end());
+  packed.resize(2 * rows, static_cast<int32_t>(kNoDraw));
   const std::vector<cuda::LoraTile> tiles = plan_lora(adapters);
   packed.push_back(static_cast<int32_t>(tiles.size()));
   for (const auto& [adapter, first, count] : tiles) {
     packed.insert(packed.end(), {adapter, first, count});
   }
-  packed.resize(rows + 1 + rows * kTileWords, 0);
+  const int64_t before = 2 * rows + 1 + rows * kTileWords;
+  packed.resize(before, 0);
   const std::vector<int32_t> rest = inputs.packed();
   packed.insert(packed.end(), rest.begin(), rest.end());
   const size_t bytes = packed.size() * sizeof(int32_t);
-  std::memcpy(staging_.reserve(bytes), packed.data(), bytes);
+  ops::PinnedBuffer& staging = turn(begun_).inputs;
+  std::memcpy(staging.reserve(bytes), packed.data(), bytes);
   const at::Tensor all =
       on_device.defined()
           ? on_device
           : at::empty({std::ssize(packed)}, at::TensorOptions(model_.device()).dtype(at::kInt));
   WEFT_ASSERT(std::ssize(packed) <= all.numel());
-  staging_.copy_to(all.data_ptr(), bytes);
-  const int32_t* num_tiles = all.const_data_ptr<int32_t>() + rows;
-  const int64_t before = rows + 1 + rows * kTileWords;
-  return {all.narrow(0, 0, rows), num_tiles, reinterpret_cast<const cuda::LoraTile*>(num_tiles + 1),
+  staging.copy_to(all.data_ptr(), bytes);
+  const int32_t* of_draw = all.const_data_ptr<int32_t>() + rows;
+  const int32_t* num_tiles = of_draw + rows;
+  return {all.narrow(0, 0, rows), of_draw, num_tiles,
+          reinterpret_cast<const cuda::LoraTile*>(num_tiles + 1),
           ops::PagedInputs(inputs, all.narrow(0, before, all.numel() - before))};
 }
 
@@ -185,41 +197,49 @@ at::Tensor CudaRunner::decode(const PassRows& host, const std::vector<LoraRows>&
   }
   Bucket& bucket = *buckets_.at({bucket_size(host.num_rows()), adapted});
   // Writes the places that the bucket reads.
-  place(host, adapters, bucket.logits.size(0), /*with_context=*/false, decode_inputs_);
+  const Pass pass =
+      place(host, adapters, bucket.logits.size(0), /*with_context=*/false, decode_inputs_);
+  if (std::any_of(host.of_draw.begin(), host.of_draw.end(), [](int32_t d) { return d >= 0; })) {
+    WEFT_ASSERT(begun_ > 0);
+    context_.check(context_.kernels().take_ids({pass.ids.data_ptr<int32_t>(), pass.of_draw,
+                                                turn(begun_ - 1).results, pass.ids.size(0)},
+                                               context_.stream()),
+                   "take_ids");
+  }
   bucket.graph ? context_.replay(bucket.graph) : run_bucket(&bucket);
   return bucket.logits.narrow(0, 0, host.num_rows());
 }
 
-std::vector<kernels::SampleResult> CudaRunner::sample(const at::Tensor& logits,
-                                                      std::vector<kernels::SampleArgs> draws,
-                                                      const std::vector<int64_t>& rows) {
-  std::vector<kernels::SampleResult> results(draws.size());
-  if (draws.empty()) return results;
+void CudaRunner::draw(const at::Tensor& logits, std::vector<kernels::SampleArgs> draws,
+                      const std::vector<int64_t>& rows) {
+  Turn& now = turn(begun_++);
+  now.num_draws = draws.size();
+  if (draws.empty()) return;
   const at::Tensor all = logits.contiguous();
   for (size_t i = 0; i < draws.size(); ++i) {
     draws[i].logits = all.const_data_ptr<float>() + rows[i] * all.size(1);
     draws[i].size = all.size(1);
   }
+  WEFT_ASSERT(std::ssize(draws) <= most_draws(max_batch_));
   const size_t args_bytes = draws.size() * sizeof(draws[0]);
-  const size_t result_bytes = results.size() * sizeof(results[0]);
-  WEFT_ASSERT(args_bytes + result_bytes <= static_cast<size_t>(draws_.numel()));
-  auto* staged = static_cast<char*>(draw_staging_.reserve(args_bytes + result_bytes));
+  const size_t result_bytes = draws.size() * sizeof(*now.results);
+  auto* staged = static_cast<char*>(now.draws.reserve(args_bytes + result_bytes));
   std::memcpy(staged, draws.data(), args_bytes);
-  auto* args = static_cast<char*>(draws_.data_ptr());
-  draw_staging_.copy_to(args, args_bytes);
+  now.draws.copy_to(now.args, args_bytes);
   context_.check(
-      context_.kernels().sample(
-          {reinterpret_cast<const kernels::SampleArgs*>(args),
-           reinterpret_cast<kernels::SampleResult*>(args + args_bytes), std::ssize(draws)},
-          context_.stream()),
+      context_.kernels().sample({now.args, now.results, std::ssize(draws)}, context_.stream()),
       "sample");
-  context_.copy(staged + args_bytes, args + args_bytes, result_bytes);
-  context_.synchronize();
-  draw_staging_.rested();
-  staging_.rested();
-  adapters_.rested();
-  std::memcpy(results.data(), staged + args_bytes, result_bytes);
-  return results;
+  now.host_results = reinterpret_cast<const kernels::SampleResult*>(staged + args_bytes);
+  context_.copy(staged + args_bytes, now.results, result_bytes);
+  now.done.record();
+}
+
+std::vector<kernels::SampleResult> CudaRunner::drawn() {
+  WEFT_ASSERT(asked_ < begun_);
+  Turn& last = turn(asked_++);
+  if (last.num_draws == 0) return {};
+  last.done.wait();
+  return {last.host_results, last.host_results + last.num_draws};
 }
 
 std::vector<std::vector<float>> CudaRunner::logprobs(

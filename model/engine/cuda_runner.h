@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <map>
 #include <memory>
 #include <utility>
@@ -31,9 +32,11 @@ class CudaRunner : public PassRunner {
   void start() override;
   std::string numerics() const override;
   at::Tensor forward(const std::vector<PassSpan>& spans) override;
-  std::vector<kernels::SampleResult> sample(const at::Tensor& logits,
-                                            std::vector<kernels::SampleArgs> draws,
-                                            const std::vector<int64_t>& rows) override;
+  void draw(const at::Tensor& logits, std::vector<kernels::SampleArgs> draws,
+            const std::vector<int64_t>& rows) override;
+  std::vector<kernels::SampleResult> drawn() override;
+  void forget_draws() override { asked_ = begun_; }
+  bool takes_passes_ahead() const override { return true; }
   std::vector<std::vector<float>> logprobs(
       const std::vector<LogprobRequest>& requests,
       const std::vector<std::shared_ptr<const Lora>>& adapters) override;
@@ -44,6 +47,7 @@ class CudaRunner : public PassRunner {
   // A pass on the device, at fixed places for a graph.
   struct Pass {
     at::Tensor ids;  // [rows] int32
+    const int32_t* of_draw;
     const int32_t* num_tiles;
     const cuda::LoraTile* tiles;  // [rows]
     ops::PagedInputs inputs;
@@ -57,6 +61,19 @@ class CudaRunner : public PassRunner {
     void* graph = nullptr;
   };
 
+  // What the host writes and reads of a pass while the device may compute another.
+  struct Turn {
+    explicit Turn(const ops::DeviceContext& context)
+        : inputs(context), draws(context), done(context) {}
+    ops::PinnedBuffer inputs, draws;
+    ops::DeviceEvent done;
+    kernels::SampleArgs* args = nullptr;  // on the device, for most_draws
+    kernels::SampleResult* results = nullptr;
+    const kernels::SampleResult* host_results = nullptr;
+    size_t num_draws = 0;
+  };
+
+  Turn& turn(int64_t pass) { return turns_[static_cast<size_t>(pass % 2)]; }
   at::Tensor decode(const PassRows& host, const std::vector<LoraRows>& adapters);
   void record(bool adapted);
   static void run_bucket(void* bucket);
@@ -71,8 +88,9 @@ class CudaRunner : public PassRunner {
   const bool graphs_, invariant_;
   at::Tensor decode_inputs_;  // int32, of every bucket
   at::Tensor decode_logits_;  // [greatest bucket, V] f32
-  at::Tensor draws_;          // uint8: arguments and results of the sampler
-  ops::PinnedBuffer staging_, draw_staging_;
+  at::Tensor draws_;          // uint8: arguments and results of the sampler, of each turn
+  std::array<Turn, 2> turns_;
+  int64_t begun_ = 0, asked_ = 0;  // passes that drew; those of which the draws were asked for
   AdapterTable adapters_;
   int64_t recorded_generation_ = 0;  // of adapters_, by the buckets with adapters
   std::map<std::pair<int64_t, bool>, std::unique_ptr<Bucket>> buckets_;  // by rows and `adapted`

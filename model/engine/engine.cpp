@@ -77,6 +77,7 @@ struct Engine::Impl {
   void loop();
   void start_runner();
   void take_requests(std::unique_lock<std::mutex>& lock);
+  bool nothing_came();
   void publish(std::unique_lock<std::mutex>& lock);
   void post(std::function<void()> task);
   void rest();
@@ -129,7 +130,11 @@ void Engine::Impl::loop() {
     take_requests(lock);
     if (scheduler.has_work()) core.plan();
     publish(lock);
-    core.compute();
+    core.compute([this] { return nothing_came(); },
+                 [&] {
+                   publish(lock);
+                   scheduler.answer();
+                 });
     publish(lock);
     scheduler.answer();
     lock.lock();
@@ -139,6 +144,11 @@ void Engine::Impl::loop() {
   scheduler.answer();
   lock.lock();
   take_requests(lock);  // held texts of the requests that were answered just now
+}
+
+bool Engine::Impl::nothing_came() {
+  const std::lock_guard lock(mutex);
+  return incoming.empty() && tasks.empty() && !stopping;
 }
 
 // Makes the scheduler's statistics everybody's.

@@ -11,8 +11,6 @@
 namespace weft {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 int64_t free_memory(const ComputeDevice& device) {
   if (device.library == nullptr) return available_memory();
   int64_t free_bytes = 0, total_bytes = 0;
@@ -66,7 +64,7 @@ PassCosts::Shape cost_shape(const Transformer& model) {
 std::vector<PassSpan> spans_of(const PassPlan& plan) {
   std::vector<PassSpan> spans;
   for (const PlannedSpan& s : plan.spans) {
-    spans.push_back({s.ids, s.start, &s.blocks, s.lora, s.wants_logits});
+    spans.push_back({s.ids, s.start, &s.blocks, s.lora, s.wants_logits, s.of_draw});
   }
   return spans;
 }
@@ -101,12 +99,24 @@ void EngineCore::plan() {
   }
 }
 
-void EngineCore::compute() {
+void EngineCore::compute(const std::function<bool()>& may_go_on,
+                         const std::function<void()>& applied) {
   if (plan_.spans.empty() && plan_.edits.empty()) return;
+  const bool takes_more = options_.plan_ahead && runner_->takes_passes_ahead();
   try {
-    const PassResult result = compute_plan();
-    learn(result.seconds);
-    scheduler_.apply(plan_, result);
+    auto begun = begin(plan_);
+    while (true) {
+      std::optional<PassPlan> next;
+      if (takes_more && may_go_on()) next = scheduler_.plan_ahead(plan_, costs_);
+      const auto next_begun = next ? begin(*next) : begun;
+      const PassResult result = end(plan_, begun);
+      learn(result.seconds);
+      scheduler_.apply(plan_, result);
+      if (!next) break;
+      plan_ = std::move(*next);
+      begun = next_begun;
+      applied();
+    }
   } catch (const std::exception& e) {
     fail(e);
   }
@@ -114,25 +124,35 @@ void EngineCore::compute() {
 }
 
 void EngineCore::fail(const std::exception& error) {
+  runner_->forget_draws();
   scheduler_.fail(plan_, std::string("the engine failed: ") + error.what());
 }
 
-PassResult EngineCore::compute_plan() {
-  const auto start = Clock::now();
-  for (const BlockEdit& edit : plan_.edits) {
+EngineCore::Clock::time_point EngineCore::begin(const PassPlan& plan) {
+  const auto now = Clock::now();
+  for (const BlockEdit& edit : plan.edits) {
     edit.from == kZeros ? cache_.clear(edit.block) : cache_.copy(edit.from, edit.block);
   }
-  PassResult result;
-  if (plan_.spans.empty()) return result;
-  const at::Tensor logits = runner_->forward(spans_of(plan_));
+  if (plan.spans.empty()) return now;
+  const at::Tensor logits = runner_->forward(spans_of(plan));
   std::vector<kernels::SampleArgs> draws;
   std::vector<int64_t> rows;
-  for (const PlannedDraw& draw : plan_.draws) {
+  for (const PlannedDraw& draw : plan.draws) {
     draws.push_back(draw.args);
     rows.push_back(draw.row);
   }
-  result.samples = runner_->sample(logits, std::move(draws), rows);
-  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  runner_->draw(logits, std::move(draws), rows);
+  return now;
+}
+
+// A pass that was begun before the end of the one before it takes its time from there on.
+PassResult EngineCore::end(const PassPlan& plan, Clock::time_point begun) {
+  PassResult result;
+  if (plan.spans.empty()) return result;
+  result.samples = runner_->drawn();
+  const auto now = Clock::now();
+  result.seconds = std::chrono::duration<double>(now - std::max(begun, last_end_)).count();
+  last_end_ = now;
   return result;
 }
 

@@ -2,6 +2,8 @@
 /// computes the plans.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -24,9 +26,10 @@ class EngineCore {
   /// there is work.
   void plan();
 
-  /// Computes what was planned, and learns what it took. Where either throws, every request ends as
-  /// failed.
-  void compute();
+  /// Computes what was planned, and learns what it took. While `may_go_on` says so, passes that can
+  /// be planned meanwhile follow at once, where the device takes them; `applied` is called between
+  /// them. Where any of it throws, every request ends as failed.
+  void compute(const std::function<bool()>& may_go_on, const std::function<void()>& applied);
 
   /// With what was left to the device.
   const EngineOptions& options() const { return options_; }
@@ -36,7 +39,9 @@ class EngineCore {
  private:
   EngineCore(const Transformer& model, const Tokenizer* tokenizer, const EngineOptions& options,
              int64_t max_context, const ComputeDevice& device, int64_t available);
-  PassResult compute_plan();
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point begin(const PassPlan& plan);
+  PassResult end(const PassPlan& plan, Clock::time_point begun);
   void learn(double seconds);
   void fail(const std::exception& error);
 
@@ -45,6 +50,7 @@ class EngineCore {
   KvCache cache_;
   std::unique_ptr<PassRunner> runner_;
   PassPlan plan_;
+  Clock::time_point last_end_{};
   PassCosts costs_;
   PassWork unmeasured_;  // of passes that may have gone on when their call returned
   double unmeasured_s_ = 0;

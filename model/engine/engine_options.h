@@ -14,6 +14,7 @@ struct EngineOptions {
   int64_t kv_mb = 0;              ///< size of the KV cache in MiB; 0: by kv_fraction
   double prefix_fraction = 0.25;  ///< share of the KV cache that may keep text for later prompts
   bool cuda_graphs = true;        ///< on a GPU, record decode passes once and replay them
+  bool plan_ahead = true;         ///< on a GPU, begin a pass before the one before it is over
   bool invariant = false;         ///< on a GPU, one order of sums whatever shares a pass
 
   template <class V>
@@ -33,6 +34,9 @@ struct EngineOptions {
       "share of the KV cache that may keep ended texts for prompts that begin "
       "alike, 0: none");
     v("cuda_graphs", cuda_graphs, "on a GPU, record decode passes once and replay them");
+    v("plan_ahead", plan_ahead,
+      "on a GPU, plan and begin a pass while the one before it is computed, where nothing but "
+      "sequences that go on wants a place in it");
     v("invariant", invariant,
       "on a GPU, one order of sums whatever shares a pass, slower in passes of more than 64 "
       "tokens; "
@@ -55,6 +59,7 @@ struct EngineStats {
   int64_t decoded_tokens = 0;  ///< tokens sampled
   int64_t logprob_tokens = 0;  ///< given ids whose logprobs were computed
   int64_t decode_passes = 0;   ///< passes that decoded, with prompts beside it or not
+  int64_t passes_ahead = 0;    ///< of those, begun before the one before was over
   int64_t preemptions = 0;     ///< times that a sequence or a prompt lost its blocks
   double prefill_s = 0;  ///< seconds of passes, but for what decoding in them is expected to take
   double decode_s = 0;   ///< the other seconds of passes

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/engine/kv_cache.h"
+#include "model/engine/pass_plan.h"
 #include "model/transformer/lora.h"
 #include "model/transformer/transformer.h"
 
@@ -18,7 +19,8 @@ struct PassSpan {
   int64_t start = 0;         ///< tokens of the sequence that are in the cache already
   const std::vector<int32_t>* blocks = nullptr;  ///< its blocks, enough for start + ids
   const Lora* lora = nullptr;
-  bool wants_logits = true;  ///< of its last token
+  bool wants_logits = true;   ///< of its last token
+  int64_t of_draw = kNoDraw;  ///< the one id is that of this draw of the pass before
 };
 
 /// Runs all spans at once and writes their keys and values to the cache. Returns fp32 logits

@@ -88,8 +88,13 @@ void Scheduler::add_spans(PassPlan& plan, std::vector<Chunk> chunks) const {
     const Group& group = *chunk.group;
     const Sequence* s = chunk.sequence;
     const int64_t start = chunk.text().computed;
-    PlannedSpan span{group.id,       s ? s->choice : kPrompt, {},
-                     start,          chunk.text().blocks,     group.request->lora.get(),
+    PlannedSpan span{group.id,
+                     s ? s->choice : kPrompt,
+                     {},
+                     kNoDraw,
+                     start,
+                     chunk.text().blocks,
+                     group.request->lora.get(),
                      chunk.draws > 0};
     if (s && s->state == SequenceState::kDecoding) {
       span.ids = {s->next};

@@ -27,11 +27,15 @@ struct BlockEdit {
 };
 constexpr int32_t kZeros = -1;
 
+/// Draw of no pass.
+constexpr int64_t kNoDraw = -1;
+
 /// New tokens of one text.
 struct PlannedSpan {
   int64_t request = 0;  ///< as Scheduler::add returned
   int choice = kPrompt;
-  std::vector<int32_t> ids;     ///< at least one
+  std::vector<int32_t> ids;     ///< at least one; what stands there is not read where:
+  int64_t of_draw = kNoDraw;    ///< the one id is that of this draw of the pass before
   int64_t start = 0;            ///< tokens of the text that are in the cache already
   std::vector<int32_t> blocks;  ///< of the text, enough for start + ids
   const Lora* lora = nullptr;   ///< lives until the pass is applied

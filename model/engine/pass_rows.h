@@ -12,6 +12,7 @@ namespace weft {
 
 struct PassRows {
   std::vector<int32_t> ids;               ///< [rows]
+  std::vector<int32_t> of_draw;           ///< [rows] PassSpan::of_draw
   std::vector<kernels::PagedSpan> spans;  ///< block tables are those of the spans
   std::vector<int64_t> wanted;            ///< rows whose logits are
   std::vector<AdapterRows> adapters;

@@ -29,19 +29,19 @@ class CpuRunner : public PassRunner {
     return paged_forward(model_, cache_, spans);
   }
 
-  std::vector<kernels::SampleResult> sample(const at::Tensor& logits,
-                                            std::vector<kernels::SampleArgs> draws,
-                                            const std::vector<int64_t>& rows) override {
-    std::vector<kernels::SampleResult> results(draws.size());
+  void draw(const at::Tensor& logits, std::vector<kernels::SampleArgs> draws,
+            const std::vector<int64_t>& rows) override {
+    drawn_.resize(draws.size());
     const float* first = logits.const_data_ptr<float>();
     const kernels::UseThreads use(&threads_);
     kernels::parallel_items(static_cast<int64_t>(draws.size()), [&](int64_t i) {
       draws[i].logits = first + rows[i] * logits.size(1);
       draws[i].size = logits.size(1);
-      results[i] = kernels::kernel_table().sample(draws[i]);
+      drawn_[i] = kernels::kernel_table().sample(draws[i]);
     });
-    return results;
   }
+
+  std::vector<kernels::SampleResult> drawn() override { return std::exchange(drawn_, {}); }
 
   std::vector<std::vector<float>> logprobs(
       const std::vector<LogprobRequest>& requests,
@@ -53,6 +53,7 @@ class CpuRunner : public PassRunner {
   const Transformer& model_;
   KvCache& cache_;
   ThreadPool threads_;
+  std::vector<kernels::SampleResult> drawn_;
 };
 
 }  // namespace

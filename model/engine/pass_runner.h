@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/device.h"
@@ -41,11 +42,28 @@ class PassRunner {
   /// until the next call.
   virtual at::Tensor forward(const std::vector<PassSpan>& spans) = 0;
 
-  /// Draws from rows of logits [rows, V], `draws[i]` from `rows[i]`: at most most_draws(max_batch).
-  /// They need no logits and size.
-  virtual std::vector<kernels::SampleResult> sample(const at::Tensor& logits,
-                                                    std::vector<kernels::SampleArgs> draws,
-                                                    const std::vector<int64_t>& rows) = 0;
+  /// Begins to draw from rows of the logits [rows, V] of the last forward, `draws[i]` from
+  /// `rows[i]`: at most most_draws(max_batch). They need no logits and size.
+  virtual void draw(const at::Tensor& logits, std::vector<kernels::SampleArgs> draws,
+                    const std::vector<int64_t>& rows) = 0;
+
+  /// What the first call of draw() gave of which this was not asked yet; waits for it.
+  virtual std::vector<kernels::SampleResult> drawn() = 0;
+
+  /// Drops what was drawn and not asked for: its pass failed.
+  virtual void forget_draws() {}
+
+  /// Whether one pass more, one without prompts, may be begun before drawn() is asked for the last
+  /// one's: its spans name the draws whose ids they take.
+  virtual bool takes_passes_ahead() const { return false; }
+
+  /// draw() and drawn().
+  std::vector<kernels::SampleResult> sample(const at::Tensor& logits,
+                                            std::vector<kernels::SampleArgs> draws,
+                                            const std::vector<int64_t>& rows) {
+    draw(logits, std::move(draws), rows);
+    return drawn();
+  }
 
   /// Engine::logprobs; `adapters` one for each request, null for the base.
   virtual std::vector<std::vector<float>> logprobs(

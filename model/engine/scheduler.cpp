@@ -58,19 +58,24 @@ PassPlan Scheduler::plan(const PassCosts& costs) {
   plan.edits = std::exchange(edits_, {});
   update_stats();
   WEFT_ASSERT(!plan.spans.empty() || groups_.empty());
+  plans_ = 1;
   return plan;
 }
 
 void Scheduler::apply(const PassPlan& plan, const PassResult& result) {
-  WEFT_ASSERT(result.samples.size() == plan.draws.size());
+  WEFT_ASSERT(result.samples.size() == plan.draws.size() && plans_ > 0);
+  --plans_;
+  std::vector<int32_t> written = std::exchange(written_, {});
   for (const PlannedSpan& span : plan.spans) take_computed(span);
   for (size_t i = 0; i < plan.draws.size(); ++i) take_sample(plan.draws[i], result.samples[i]);
   stats_.prefill_tokens += plan.prefilled;
   stats_.decode_passes += plan.decoded > 0;
+  stats_.passes_ahead += !plan.spans.empty() && plan.spans[0].of_draw != kNoDraw;
   stats_.prefill_s += result.seconds * plan.prefill_share;
   stats_.decode_s += result.seconds * (1 - plan.prefill_share);
+  release_written(result, std::move(written));
   sweep();
-  grant_wishes();  // what ends at its first token does not wait for another pass
+  if (plans_ == 0) grant_wishes();  // what ends at its first token does not wait for another pass
   update_stats();
 }
 
@@ -82,6 +87,8 @@ void Scheduler::fail(const PassPlan& plan, const std::string& error) {
 }
 
 void Scheduler::end_all(ResponseStatus status, const std::string& error) {
+  plans_ = 0;
+  clear_written(std::exchange(written_, {}));
   for (auto& [id, group] : groups_) {
     if (group.request) end_group(group, status, error);
   }
@@ -135,7 +142,9 @@ void Scheduler::take_computed(const PlannedSpan& span) {
     if (end == group->prompt_size()) group->prompt.state = SequenceState::kReady;
     return;
   }
-  Sequence& s = *find(*group, span.choice);
+  const auto found = find(*group, span.choice);
+  if (found == group->running.end()) return;
+  Sequence& s = *found;
   s.computed = end;
   s.length = std::max(s.length, end);
   if (end == s.length) set_state(*group, s, SequenceState::kDecoding);
@@ -144,12 +153,15 @@ void Scheduler::take_computed(const PlannedSpan& span) {
 void Scheduler::take_sample(const PlannedDraw& draw, const kernels::SampleResult& sample) {
   Group* group = find(draw.request);
   if (!group) return;
+  const bool is_first = draw.choice >= group->started;
+  const auto sequence = find(*group, draw.choice);
+  if (!is_first && sequence == group->running.end()) return;
   if (sample.id < 0) {
     end_group(*group, ResponseStatus::kFailed, "the model's logits are not finite");
     return;
   }
-  if (draw.choice < group->started) {
-    push(*group, find(*group, draw.choice), sample);
+  if (!is_first) {
+    push(*group, sequence, sample);
     return;
   }
   if (group->drawn == 0) {
@@ -179,6 +191,7 @@ std::vector<int32_t> Scheduler::text_of(const Group& group, const Sequence& sequ
 void Scheduler::end_sequence(Group& group, std::list<Sequence>::iterator sequence) {
   prefixes_.keep(group.request->lora, text_of(group, *sequence), sequence->blocks);
   if (group.request->hold_as) hold(group, *sequence);
+  keep_written(*sequence);
   group.finished[sequence->choice] = sequence->builder.take();
   set_state(group, *sequence, SequenceState::kEnded);
   pool_.release_all(sequence->blocks);
@@ -193,6 +206,7 @@ void Scheduler::end_group(Group& group, ResponseStatus status, const std::string
   const bool failed = status == ResponseStatus::kFailed;
   for (Sequence& s : group.running) {
     if (failed) clear_from(s.known_blocks, s.blocks);
+    keep_written(s);
     set_state(group, s, SequenceState::kEnded);
     pool_.release_all(s.blocks);
     group.finished[s.choice] = s.builder.take();

@@ -71,7 +71,14 @@ class Scheduler {
   /// of it. Each plan must come back by apply, fail or end_all before the next.
   PassPlan plan(const PassCosts& costs);
 
-  /// Takes what the plan's pass gave. A draw without a token fails its request.
+  /// The pass behind one that is being computed, where that does not hang on its draws: each of its
+  /// sequences goes on, and nobody else wants a place. Those of which a draw says that they ended
+  /// compute a token in vain. Between this and the apply of what it plans, no request is added, no
+  /// held text let go and no other pass planned but one behind it.
+  std::optional<PassPlan> plan_ahead(const PassPlan& under_way, const PassCosts& costs);
+
+  /// Takes what the plan's pass gave, in the order of the plans. A draw without a token fails its
+  /// request.
   void apply(const PassPlan& plan, const PassResult& result);
 
   /// Ends everything as failed, where the plan's pass could not be computed or only in part.
@@ -205,6 +212,12 @@ class Scheduler {
   int64_t copy_tail(const Group& group, size_t full, int64_t most,
                     const std::vector<int32_t>& blocks);
 
+  // pass_ahead.cpp: passes that are planned before the one before them is known
+  bool may_go_on(const PassPlan& under_way);
+  void keep_written(const Sequence& sequence);
+  void release_written(const PassResult& result, std::vector<int32_t> blocks);
+  void clear_written(std::vector<int32_t> blocks);
+
   // pass_choice.cpp: what a pass computes
   std::vector<Chunk> choose_decoding(PassPlan& plan, const PassCosts& costs);
   void choose_prefilling(PassPlan& plan, const PassCosts& costs, std::vector<Chunk>& chosen);
@@ -231,7 +244,9 @@ class Scheduler {
   const std::vector<int32_t> eos_ids_;
   BlockPool pool_;
   PrefixIndex prefixes_;
-  std::vector<BlockEdit> edits_;            // of the next plan
+  std::vector<BlockEdit> edits_;  // of the next plan
+  int64_t plans_ = 0;             // not applied
+  std::vector<int32_t> written_;  // by the pass ahead, of sequences that ended; one reference each
   std::map<int64_t, Group> groups_;         // in order of arrival; ended ones have no request
   std::map<int64_t, Job> jobs_;             // by the number of their first request
   std::pair<int64_t, int64_t> newest_job_;  // EngineRequest::job, and its place in jobs_

@@ -43,6 +43,8 @@ void Scheduler::check() const {
   }
   WEFT_ASSERT(slots == slots_ && slots <= options_.max_batch && choices == choices_);
   for (const HeldText* held : held_) hold(held->blocks);
+  hold(written_);
+  WEFT_ASSERT(written_.empty() || plans_ > 0);
   int64_t kept = 0;
   for (int32_t block = 0; block < pool_.num_blocks(); ++block) {
     const int32_t by_index = pool_.references(block) - holders[block];

@@ -110,6 +110,10 @@ void run_body(const SampleRows& a) {
   block().run({a.rows, 1, 1}, kSampleShared, [&](FiberBlock& b) { sample_body(b, on_host); });
 }
 
+void run_body(const TakeIds& a) {
+  block().run({1, 1, 1}, 0, [&](FiberBlock& b) { take_ids_body(b, a); });
+}
+
 // Fewer blocks than parts, so that each takes several.
 void run_body(const BatchedLora& a) {
   std::vector<LoraWeights> weights;
@@ -188,6 +192,8 @@ void run_body(const LogitGradient& a) {
 
 template <class Args>
 constexpr const char* kKernelName = nullptr;
+template <>
+constexpr const char* kKernelName<TakeIds> = "take_ids";
 template <>
 constexpr const char* kKernelName<BatchedLora> = "batched_lora";
 template <>
@@ -304,6 +310,18 @@ int32_t copy(void* to, const void* from, size_t bytes) {
   });
 }
 
+int32_t record(void** event) {
+  return guarded([&] {
+    const fake::Event now = gpu().record(gpu().current_stream());
+    if (!*event) *event = new fake::Event;
+    *static_cast<fake::Event*>(*event) = now;
+  });
+}
+
+int32_t wait(void* event) {
+  return guarded([&] { gpu().synchronize(*static_cast<fake::Event*>(event), "wait"); });
+}
+
 using Recorded = std::shared_ptr<const fake::Graph>;
 
 int32_t capture(GraphBody body, void* context, void** graph) {
@@ -333,11 +351,13 @@ int32_t memory(int32_t, int64_t* free_bytes, int64_t* total_bytes) {
 const cuda::Library& emulated_gpu() {
   static const Library library = {
       {launch<AddRmsNorm>, launch<RopeStore>, launch<PagedAttention>, launch<GatherKv>,
-       launch<SiluMul>, launch<SampleRows>, launch<BatchedLora>, launch<RmsNormBackward>,
-       launch<SiluMulBackward>, launch<RotateRows>, launch<PackedAttention>,
-       launch<PackedAttentionBackward>, launch<LossRows>, launch<LogitGradient>},
+       launch<SiluMul>, launch<SampleRows>, launch<TakeIds>, launch<BatchedLora>,
+       launch<RmsNormBackward>, launch<SiluMulBackward>, launch<RotateRows>,
+       launch<PackedAttention>, launch<PackedAttentionBackward>, launch<LossRows>,
+       launch<LogitGradient>},
       {use_device, stream, synchronize, settle, memory, pin, [](void* data) { gpu().unpin(data); },
-       copy, capture, replay, [](void* graph) { delete static_cast<Recorded*>(graph); }},
+       copy, record, wait, [](void* event) { delete static_cast<fake::Event*>(event); }, capture,
+       replay, [](void* graph) { delete static_cast<Recorded*>(graph); }},
       [](int32_t) { return failure().c_str(); },
       static_cast<int8_t>(fake::device().type())};
   return library;

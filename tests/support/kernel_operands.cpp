@@ -115,6 +115,10 @@ std::vector<fake::Access> take_operands(SampleRows& a) {
   return Operands().reads(a.args, a.rows).writes(a.results, a.rows).all();
 }
 
+std::vector<fake::Access> take_operands(TakeIds& a) {
+  return Operands().writes(a.ids, a.rows).reads(a.of_draw, a.rows).reads(a.results).all();
+}
+
 std::vector<fake::Access> take_operands(BatchedLora& a) {
   return Operands(a.dtype)
       .reads(a.x, a.rows * a.in)

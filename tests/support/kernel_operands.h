@@ -20,6 +20,7 @@ std::vector<fake::Access> take_operands(cuda::PagedAttention& a);
 std::vector<fake::Access> take_operands(cuda::GatherKv& a);
 std::vector<fake::Access> take_operands(cuda::SiluMul& a);
 std::vector<fake::Access> take_operands(cuda::SampleRows& a);
+std::vector<fake::Access> take_operands(cuda::TakeIds& a);
 std::vector<fake::Access> take_operands(cuda::BatchedLora& a);
 std::vector<fake::Access> take_operands(cuda::RmsNormBackward& a);
 std::vector<fake::Access> take_operands(cuda::SiluMulBackward& a);

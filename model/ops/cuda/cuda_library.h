@@ -229,6 +229,14 @@ struct SampleRows {
   int64_t rows;
 };
 
+/// ids[r] = the id of results[of_draw[r]] where of_draw[r] is not negative, 0 where that has none.
+struct TakeIds {
+  int32_t* ids;                          ///< [rows]
+  const int32_t* of_draw;                ///< [rows]
+  const kernels::SampleResult* results;  ///< of SampleRows
+  int64_t rows;
+};
+
 /// Launches on `stream`, a cudaStream_t. head_dim is even; dim of SiluMul and AddRmsNorm, and
 /// head_dim, are multiples of 16 / (bytes of an element), and so are in and out of BatchedLora. The
 /// last ones are for training.
@@ -239,6 +247,7 @@ struct Kernels {
   int32_t (*gather_kv)(const GatherKv&, void* stream);
   int32_t (*silu_mul)(const SiluMul&, void* stream);
   int32_t (*sample)(const SampleRows&, void* stream);
+  int32_t (*take_ids)(const TakeIds&, void* stream);
   int32_t (*batched_lora)(const BatchedLora&, void* stream);
   int32_t (*rms_norm_backward)(const RmsNormBackward&, void* stream);
   int32_t (*silu_mul_backward)(const SiluMulBackward&, void* stream);
@@ -266,6 +275,10 @@ struct Services {
   void (*unpin)(void* data);
   /// Copies on the current stream, to the device or from it.
   int32_t (*copy)(void* to, const void* from, size_t bytes);
+  /// Marks what the current stream was given so far, in an event that is made where *event is null.
+  int32_t (*record)(void** event);
+  int32_t (*wait)(void* event);  ///< the host, for what the event marks
+  void (*destroy_event)(void* event);
   /// Records what `body` launches. What it allocates stays the graph's until `destroy`.
   int32_t (*capture)(GraphBody body, void* context, void** graph);
   int32_t (*replay)(void* graph);

@@ -35,13 +35,22 @@ void* DeviceContext::capture(cuda::GraphBody body, void* argument) const {
 
 void DeviceContext::replay(void* graph) const { check(library_.services.replay(graph), "replay"); }
 
+DeviceEvent::~DeviceEvent() {
+  if (event_) context_.services().destroy_event(event_);
+}
+
+void DeviceEvent::record() { context_.check(context_.services().record(&event_), "record"); }
+
+void DeviceEvent::wait() {
+  if (event_) context_.check(context_.services().wait(event_), "wait");
+}
+
 PinnedBuffer::~PinnedBuffer() {
   if (data_) context_.services().unpin(data_);
 }
 
 void* PinnedBuffer::reserve(size_t bytes) {
-  if (busy_) context_.synchronize();
-  busy_ = false;
+  copied_.wait();
   if (bytes > size_) {
     if (data_) context_.services().unpin(data_);
     data_ = nullptr;
@@ -53,8 +62,8 @@ void* PinnedBuffer::reserve(size_t bytes) {
 }
 
 void PinnedBuffer::copy_to(void* device, size_t bytes) {
-  busy_ = true;
   context_.copy(device, data_, bytes);
+  copied_.record();
 }
 
 }  // namespace weft::ops

@@ -44,11 +44,28 @@ class DeviceContext {
   const int index_;
 };
 
-/// Pinned host memory that grows, from which copies go on while the CPU does. Before it is written
-/// again the stream must have come to rest. Borrows the context.
+/// A place in a stream's work that the host may wait for. Borrows the context.
+class DeviceEvent {
+ public:
+  explicit DeviceEvent(const DeviceContext& context) : context_(context) {}
+  ~DeviceEvent();
+  DeviceEvent(const DeviceEvent&) = delete;
+  DeviceEvent& operator=(const DeviceEvent&) = delete;
+
+  /// Marks what the current stream was given so far.
+  void record();
+  /// Waits for what was marked last, if anything.
+  void wait();
+
+ private:
+  const DeviceContext& context_;
+  void* event_ = nullptr;
+};
+
+/// Pinned host memory that grows, from which copies go on while the CPU does. Borrows the context.
 class PinnedBuffer {
  public:
-  explicit PinnedBuffer(const DeviceContext& context) : context_(context) {}
+  explicit PinnedBuffer(const DeviceContext& context) : context_(context), copied_(context) {}
   ~PinnedBuffer();
   PinnedBuffer(const PinnedBuffer&) = delete;
   PinnedBuffer& operator=(const PinnedBuffer&) = delete;
@@ -59,14 +76,11 @@ class PinnedBuffer {
   /// Starts the copy of the first `bytes` to the device.
   void copy_to(void* device, size_t bytes);
 
-  /// Says that the stream has come to rest.
-  void rested() { busy_ = false; }
-
  private:
   const DeviceContext& context_;
   void* data_ = nullptr;
   size_t size_ = 0;
-  bool busy_ = false;
+  DeviceEvent copied_;
 };
 
 }  // namespace weft::ops

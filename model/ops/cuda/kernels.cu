@@ -92,6 +92,11 @@ __global__ void __launch_bounds__(kSampleThreads, kSampleBlocks) run_sample(Samp
   sample_body(block, a);
 }
 
+__global__ void __launch_bounds__(kRowThreads) run_take_ids(TakeIds a) {
+  DeviceBlock block;
+  take_ids_body(block, a);
+}
+
 template <class T>
 __global__ void __launch_bounds__(kLoraThreads, kLoraBlocks) run_lora_shrink(BatchedLora a) {
   DeviceBlock block;
@@ -254,6 +259,12 @@ int32_t sample(const SampleRows& a, void* stream) {
   return cudaGetLastError();
 }
 
+int32_t take_ids(const TakeIds& a, void* stream) {
+  if (a.rows == 0) return cudaSuccess;
+  run_take_ids<<<grid(1), kRowThreads, 0, to_stream(stream)>>>(a);
+  return cudaGetLastError();
+}
+
 int32_t batched_lora(const BatchedLora& a, void* stream) {
   if (a.rows == 0) return cudaSuccess;
   const bool wide = a.dtype == Dtype::kF32;
@@ -333,10 +344,21 @@ int32_t logit_gradient(const LogitGradient& a, void* stream) {
 }  // namespace
 
 Kernels kernels() {
-  return {add_rms_norm,      rope_store,    paged_attention,  gather_kv,
-          silu_mul,          sample,        batched_lora,     rms_norm_backward,
-          silu_mul_backward, rotate_rows,   packed_attention, packed_attention_backward,
-          loss_rows,         logit_gradient};
+  return {add_rms_norm,
+          rope_store,
+          paged_attention,
+          gather_kv,
+          silu_mul,
+          sample,
+          take_ids,
+          batched_lora,
+          rms_norm_backward,
+          silu_mul_backward,
+          rotate_rows,
+          packed_attention,
+          packed_attention_backward,
+          loss_rows,
+          logit_gradient};
 }
 
 }  // namespace weft::cuda

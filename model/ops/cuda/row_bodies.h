@@ -142,4 +142,15 @@ WEFT_SIMT void gather_kv_body(Block& block, const GatherKv& a) {
   }
 }
 
+/// One block.
+template <class Block>
+WEFT_SIMT void take_ids_body(Block& block, const TakeIds& a) {
+  for (int64_t r = block.thread(); r < a.rows; r += block.size()) {
+    const int32_t draw = a.of_draw[r];
+    if (draw < 0) continue;
+    const int64_t id = a.results[draw].id;
+    a.ids[r] = id < 0 ? 0 : static_cast<int32_t>(id);
+  }
+}
+
 }  // namespace weft::cuda

@@ -72,6 +72,19 @@ int32_t copy(void* to, const void* from, size_t bytes) {
   return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, current());
 }
 
+int32_t record(void** event) {
+  auto& made = *reinterpret_cast<cudaEvent_t*>(event);
+  if (!made) {
+    const cudaError_t status = cudaEventCreateWithFlags(&made, cudaEventDisableTiming);
+    if (status != cudaSuccess) return status;
+  }
+  return cudaEventRecord(made, current());
+}
+
+int32_t wait(void* event) { return cudaEventSynchronize(static_cast<cudaEvent_t>(event)); }
+
+void destroy_event(void* event) { cudaEventDestroy(static_cast<cudaEvent_t>(event)); }
+
 // The pool that all graphs of a thread share: they run one at a time, and none keeps a result in it
 // beyond its own run.
 at::cuda::MempoolId_t shared_pool() {
@@ -118,10 +131,10 @@ const char* error_text(int32_t error) {
 
 extern "C" const weft::cuda::Library* weft_cuda_library() {
   using namespace weft::cuda;
-  static const Library library = {
-      kernels(),
-      {use_device, stream, synchronize, settle, memory, pin, unpin, copy, capture, replay, destroy},
-      error_text,
-      static_cast<int8_t>(c10::DeviceType::CUDA)};
+  static const Library library = {kernels(),
+                                  {use_device, stream, synchronize, settle, memory, pin, unpin,
+                                   copy, record, wait, destroy_event, capture, replay, destroy},
+                                  error_text,
+                                  static_cast<int8_t>(c10::DeviceType::CUDA)};
   return &library;
 }

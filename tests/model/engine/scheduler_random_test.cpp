@@ -27,13 +27,11 @@ class RandomRequests {
     for (int passes = 0; to_submit_ > 0 || engine_.scheduler.has_work(); ++passes) {
       ASSERT_LT(passes, 100000) << "some request does not end";
       while (to_submit_ > 0 && (!engine_.scheduler.has_work() || rng_.below(4) == 0)) submit();
-      if (rng_.below(20) == 0 && !cases_.empty()) {
-        auto entry = cases_.begin();
-        std::advance(entry, rng_.below(cases_.size()));
-        entry->second.cancelled->store(true);
-      }
+      cancel_one_of(20);
       if (rng_.below(10) == 0) let_go_of_one();
-      if (engine_.scheduler.has_work()) engine_.pass();
+      if (!engine_.scheduler.has_work()) continue;
+      ahead_ += engine_.passes_ahead(static_cast<int>(rng_.below(2) * rng_.below(20)),
+                                     [&] { cancel_one_of(60); });
       engine_.scheduler.check();
     }
     while (!held_.empty()) let_go_of_one();
@@ -42,7 +40,17 @@ class RandomRequests {
     for (const auto& [id, c] : cases_) expect_answer(id, c);
   }
 
+  /// Passes that were planned before the one before them was known.
+  int ahead() const { return ahead_; }
+
  private:
+  void cancel_one_of(uint64_t times) {
+    if (rng_.below(times) != 0 || cases_.empty()) return;
+    auto entry = cases_.begin();
+    std::advance(entry, rng_.below(cases_.size()));
+    entry->second.cancelled->store(true);
+  }
+
   static SchedulerOptions options(Rng& rng) {
     SchedulerOptions options = scheduler_options(14 + static_cast<int64_t>(rng.below(40)));
     options.max_batch = 1 + static_cast<int64_t>(rng.below(9));
@@ -118,18 +126,22 @@ class RandomRequests {
 
   Rng rng_;
   FakeEngine engine_;
-  int to_submit_ = 60;
+  int to_submit_ = 60, ahead_ = 0;
   const std::shared_ptr<const Lora> adapters_[2] = {fake_adapter(), fake_adapter()};
   std::vector<std::shared_ptr<HeldText>> held_;
   std::map<int64_t, Case> cases_;
 };
 
 TEST(SchedulerRandom, LosesNoBlockAndChangesNoId) {
+  int ahead = 0;
   for (uint64_t seed = 0; seed < 60; ++seed) {
     SCOPED_TRACE(seed);
-    RandomRequests(seed).run();
+    RandomRequests requests(seed);
+    requests.run();
     if (testing::Test::HasFatalFailure()) return;
+    ahead += requests.ahead();
   }
+  EXPECT_GT(ahead, 500);
 }
 
 }  // namespace

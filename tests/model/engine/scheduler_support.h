@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -108,6 +110,31 @@ class FakeEngine {
     scheduler.apply(plan, compute(plan));
     scheduler.answer();
     return plan;
+  }
+  /// The same as on a device that is given up to `most` passes more, each before the draws of the
+  /// one before it are known; `between` is called in between. How many it was given.
+  int passes_ahead(
+      int most, const std::function<void()>& between = [] {}) {
+    PassPlan plan = scheduler.plan(costs);
+    PassResult result = compute(plan);
+    for (int ahead = 0;; ++ahead) {
+      auto next = ahead < most ? scheduler.plan_ahead(plan, costs) : std::nullopt;
+      PassResult next_result;
+      if (next) {
+        for (PlannedSpan& span : next->spans) {
+          const int64_t id = result.samples.at(span.of_draw).id;
+          span.ids = {static_cast<int32_t>(std::max<int64_t>(id, 0))};
+        }
+        next_result = compute(*next);
+      }
+      scheduler.apply(plan, result);
+      scheduler.check();
+      scheduler.answer();
+      if (!next) return ahead;
+      between();
+      plan = std::move(*next);
+      result = std::move(next_result);
+    }
   }
   void run() {
     for (int passes = 0; scheduler.has_work(); ++passes) {

@@ -211,6 +211,7 @@ std::optional<Launch> launch_of(const std::string& kernel) {
       {"run_packed_key_gradient", {kAttendThreads, packed_attention_shared(packed)}},
       {"run_loss_rows", {kLossThreads, kTrainingShared}},
       {"run_logit_gradient", {kLossThreads, kTrainingShared}},
+      {"run_take_ids", {kRowThreads, 0}},
       {"run_lora_shrink", {kLoraThreads, kLoraShrinkShared}},
       {"run_lora_expand", {kLoraThreads, kLoraExpandShared}},
       {"run_sample", {kSampleThreads, kSampleShared}}};
