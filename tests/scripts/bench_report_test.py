@@ -23,6 +23,7 @@ def load(name):
 
 engine = load("engine")
 sandbox = load("sandbox")
+train = load("train")
 
 
 def make_round(ours, peers, llama=None, read=4e9):
@@ -146,7 +147,7 @@ class EngineReport(unittest.TestCase):
 class Side(unittest.TestCase):
     def test_passes_on_what_a_program_died_of(self):
         code = "print(input() and '{\"a\": 1}', flush=True); input(); raise SystemExit('no disk')"
-        side = engine.Side([sys.executable, "-c", code])
+        side = parts.Side([sys.executable, "-c", code])
         self.assertEqual(side.ask("row"), {"a": 1})
         self.assertEqual(side.ask("row"), {"error": "no disk"})
         self.assertEqual(side.ask("row"), {"error": "no disk"})
@@ -159,6 +160,35 @@ class Texts(unittest.TestCase):
             file = Path(folder) / "aflow_hotpotqa_validate.jsonl"
             file.write_text('{"context": [["A", ["One.", " Two."]], ["B", ["Three."]]]}\n')
             self.assertEqual(texts.english(Path(folder)), ["A\nOne. Two.\n\nB\nThree."])
+
+
+class Train(unittest.TestCase):
+    @staticmethod
+    def report(ours, peers, memory, peers_memory):
+        answers = {"weft": {"s": 2.0, "tok_per_s": ours, "forward_s": 0.5, "rollout_s": 1.5,
+                            "peak_mb": memory},
+                   "peer": {"s": 4.0, "tok_per_s": peers, "rollout_s": 1.0,
+                            "peak_mb": peers_memory}}
+        model = {"forward_flop_per_token": 2e6, "backward_flop_per_token": 4e6}
+        report = {"date": "2020-01-01", "machine": "none", "load_before": 0.5, "num_rounds": 1,
+                  "warm_up": 1, "versions": {"p": "1"}, "matmul_flop_per_s": 1.2e10,
+                  "models": dict.fromkeys(train.KINDS, model),
+                  "rounds": dict.fromkeys(train.KINDS, [answers])}
+        report["results"] = train.summarise(report)
+        return report
+
+    def test_every_row_needs_its_rate_and_its_memory(self):
+        rows = train.requirements(self.report(1000, 300, 700, 1000)["results"])
+        self.assertEqual(len(rows), 7)
+        self.assertTrue(all(holds for _, _, _, holds in rows))
+        rows = train.requirements(self.report(300, 300, 701, 1000)["results"])
+        self.assertFalse(any(holds for _, _, _, holds in rows))
+
+    def test_tells_shares(self):
+        text = train.markdown(self.report(1000, 300, 700, 1000), "x")
+        self.assertIn("a forward pass alone takes 25% of a step; the products of a step are 50%",
+                      text)
+        self.assertIn("sampling takes 75% of a step, of the peer's 25%", text)
 
 
 if __name__ == "__main__":
