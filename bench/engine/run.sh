@@ -5,6 +5,7 @@
 # start). With WEFT_BENCH_LLAMA=1 llama.cpp is built, too, which takes many minutes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. bench/peers_venv.sh
 
 preset=${WEFT_PRESET:-release}
 peers=build/bench/engine
@@ -17,16 +18,7 @@ if [[ ! -x build/$preset/bin/engine_bench || -n ${WEFT_REBUILD:-} ]]; then
   cmake --build --preset "$preset" --target engine_bench roofline_bench tokenizer_bench
 fi
 
-# The Python side of the LibTorch that is there already; pip adds what it needs beside it.
-if [[ ! -e $peers/installed ]]; then
-  torch=${WEFT_TORCH_DIR:-$PWD/.venv/lib/python3.11/site-packages/torch}
-  /usr/bin/python3 -m venv "$peers/venv"
-  for folder in "$peers"/venv/lib/python3*/site-packages; do
-    dirname "$torch" > "$folder/weft_torch.pth"
-  done
-  "$peers/venv/bin/pip" install --quiet -r bench/engine/requirements.txt
-  touch "$peers/installed"
-fi
+make_peers_venv "$peers" bench/engine/requirements.txt
 gguf=$peers/SmolLM2-135M-Instruct.bf16.gguf
 if [[ ! -e $gguf && -n ${WEFT_BENCH_LLAMA:-} ]]; then
   "$peers/venv/bin/pip" install --quiet llama-cpp-python==0.3.36

@@ -1,6 +1,9 @@
 // What a model behind a server may spend, and what one request may.
 #include <gtest/gtest.h>
 
+#include <mutex>
+#include <vector>
+
 #include "base/json.h"
 #include "model/remote/remote_model.h"
 #include "tests/model/remote/faulty_server.h"
@@ -18,11 +21,28 @@ TextRequest chat(const std::string& text, int n = 1) {
   return request;
 }
 
+/// The max_tokens of each request, in their order. Thread-safe: a server answers on many threads.
+class Asked {
+ public:
+  void add(int max_tokens) {
+    const std::lock_guard lock(mutex_);
+    all_.push_back(max_tokens);
+  }
+  std::vector<int> all() const {
+    const std::lock_guard lock(mutex_);
+    return all_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<int> all_;
+};
+
 // Takes all that it may: as many tokens as it is allowed, of each choice.
-FaultyServer::Answer talkative(std::vector<int>& asked) {
+FaultyServer::Answer talkative(Asked& asked) {
   return [&asked](int, const std::string&, const Json& body, const std::string&) {
     const int most = body.at("max_tokens").get<int>();
-    asked.push_back(most);
+    asked.add(most);
     Reply reply = completion_reply(body);
     Json json = parse_json(reply.body, "reply");
     json["usage"] = {{"prompt_tokens", 0}, {"completion_tokens", most * body.at("n").get<int>()}};
@@ -33,7 +53,7 @@ FaultyServer::Answer talkative(std::vector<int>& asked) {
 
 // Six at once of 8 tokens each; the fifth waits for those before it and gets what they left.
 TEST(RemoteBudget, OfTokensIsSpentAndNoMore) {
-  std::vector<int> asked;
+  Asked asked;
   FaultyServer server(talkative(asked));
   RemoteModelOptions options = options_for(server);
   options.max_total_tokens = 37;
@@ -50,11 +70,11 @@ TEST(RemoteBudget, OfTokensIsSpentAndNoMore) {
   EXPECT_EQ(answered, 5);
   EXPECT_EQ(lowered, 1);
   EXPECT_EQ(model.total_usage().completion_tokens, 37);
-  EXPECT_EQ(asked, (std::vector{8, 8, 8, 8, 5}));
+  EXPECT_EQ(asked.all(), (std::vector{8, 8, 8, 8, 5}));
 }
 
 TEST(RemoteBudget, OfMoneyIsSpentAndNoMore) {
-  std::vector<int> asked;
+  Asked asked;
   FaultyServer server(talkative(asked));
   RemoteModelOptions options = options_for(server);
   options.usd_per_mtok_out = 1e6;
@@ -64,11 +84,11 @@ TEST(RemoteBudget, OfMoneyIsSpentAndNoMore) {
   EXPECT_TRUE(model.complete(chat("x")).lowered);
   EXPECT_DOUBLE_EQ(model.total_usage().usd, 12);
   EXPECT_EQ(model.complete(chat("x")).status, ResponseStatus::kOutOfBudget);
-  EXPECT_EQ(asked, (std::vector{8, 4}));
+  EXPECT_EQ(asked.all(), (std::vector{8, 4}));
 }
 
 TEST(RemoteBudget, ARequestIsLoweredToItsAllowance) {
-  std::vector<int> asked;
+  Asked asked;
   FaultyServer server(talkative(asked));
   RemoteModelOptions options = options_for(server);
   options.usd_per_mtok_out = 1e6;
@@ -87,11 +107,11 @@ TEST(RemoteBudget, ARequestIsLoweredToItsAllowance) {
             "a prompt of 5 tokens leaves nothing of the 5 tokens that this request may take");
   request.allowance = {.tokens = 1000, .usd = 6};
   EXPECT_EQ(model.complete(request).choices.size(), 3u);
-  EXPECT_EQ(asked, (std::vector{2, 1, 2}));
+  EXPECT_EQ(asked.all(), (std::vector{2, 1, 2}));
 }
 
 TEST(RemoteBudget, SeveralGreedyChoicesCostOne) {
-  std::vector<int> asked;
+  Asked asked;
   FaultyServer server(talkative(asked));
   RemoteModelOptions options = options_for(server);
   options.max_total_tokens = 8;  // what one choice may take
