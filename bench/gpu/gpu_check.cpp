@@ -21,6 +21,7 @@ constexpr int64_t kPasses = 64;
 constexpr int64_t kLongContext = 30000;
 constexpr double kNearTarget = 0.85;  // of the target, with mixed lengths and top-p
 constexpr int64_t kPromptTokens = 2048;
+constexpr int64_t kTokensBefore = 14336;  // the last chunk of a prompt of 16,384
 constexpr int64_t kCopyBytes = int64_t{4} << 30;
 
 struct Shape {
@@ -153,8 +154,10 @@ void measure_shapes(const ComputeDevice& gpu, Report& report) {
       report.add("decode", which.name(),
                  [&] { return measure_decode(gpu, model, which, kContext, kPasses, bandwidth); });
     }
-    report.add("prefill", std::string(shape.name) + " prefill",
-               [&] { return measure_prefill(gpu, model, shape.name, kPromptTokens); });
+    for (const int64_t before : {int64_t{0}, kTokensBefore}) {
+      report.add("prefill", std::string(shape.name) + " prefill behind " + std::to_string(before),
+                 [&] { return measure_prefill(gpu, model, shape.name, kPromptTokens, before); });
+    }
   }
   add_prices(report, bandwidth);
 }

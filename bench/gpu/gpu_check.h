@@ -56,7 +56,7 @@ TransformerConfig qwen2_shape(int64_t layers, int64_t hidden, int64_t intermedia
                               int64_t kv_heads, int64_t vocab);
 
 /// {"name", "dtype", "worst", "bound", "ok"}: the greatest difference between the CPU's fp32 logits
-/// and the GPU's in `dtype`, over a prompt and some decode passes after it.
+/// and the GPU's in `dtype`, over a prompt in two parts and some decode passes after it.
 Json check_parity(const ComputeDevice& gpu, const std::string& name,
                   const TransformerConfig& config, at::ScalarType dtype, double bound);
 
@@ -80,9 +80,9 @@ Json price(const std::string& what, const Json& with, const Json& plain);
 /// beside what reading its keys and values takes at `bandwidth`; ok up to 1.3 times.
 Json price_of_long(const Json& with, const Json& plain, double bandwidth);
 
-/// Computes a prompt of `tokens` several times.
+/// Computes `tokens` of a prompt several times, behind `before` others.
 Json measure_prefill(const ComputeDevice& gpu, const Transformer& model, const std::string& name,
-                     int64_t tokens);
+                     int64_t tokens, int64_t before);
 
 /// {"file", "tests", "skipped", "failed": [{"name", "message"}], "ok"} of gtest's JSON file; not ok
 /// where a case was skipped, or with a "reason" where there is no such file.

@@ -63,17 +63,16 @@ int32_t id_of(const Transformer& model, uint64_t seed, int64_t i) {
   return static_cast<int32_t>(u * static_cast<double>(model.config().vocab_size));
 }
 
-/// Logits after a prompt of 40 tokens and after each of 6 single ones, one below the other.
+/// Logits after each of two parts of a prompt and after 6 single tokens, one below the other.
 at::Tensor some_logits(const ComputeDevice& gpu, const Transformer& model) {
-  constexpr int64_t prompt = 40, single = 6;
-  Sequences sequence(gpu, model, {prompt + single});
-  const auto runner = make_pass_runner(gpu, model, sequence.cache, {1, prompt + single, true});
+  constexpr int64_t ends[] = {25, 40, 41, 42, 43, 44, 45, 46}, passes = std::size(ends);
+  Sequences sequence(gpu, model, {ends[passes - 1]});
+  const auto runner = make_pass_runner(gpu, model, sequence.cache, {1, ends[passes - 1], true});
   runner->start();
-  at::Tensor all = at::empty({single + 1, model.config().vocab_size}, at::kFloat);
-  for (int64_t pass = 0; pass <= single; ++pass) {
-    PassSpan span{{}, pass == 0 ? 0 : prompt + pass - 1, &sequence.blocks[0]};
-    const int64_t end = prompt + pass;
-    for (int64_t t = span.start; t < end; ++t) span.ids.push_back(id_of(model, 1, t));
+  at::Tensor all = at::empty({passes, model.config().vocab_size}, at::kFloat);
+  for (int64_t pass = 0; pass < passes; ++pass) {
+    PassSpan span{{}, pass == 0 ? 0 : ends[pass - 1], &sequence.blocks[0]};
+    for (int64_t t = span.start; t < ends[pass]; ++t) span.ids.push_back(id_of(model, 1, t));
     all.select(0, pass).copy_(runner->forward({span}).select(0, 0));
   }
   return all;
@@ -246,12 +245,12 @@ Json price_of_long(const Json& with, const Json& plain, double bandwidth) {
 }
 
 Json measure_prefill(const ComputeDevice& gpu, const Transformer& model, const std::string& name,
-                     int64_t tokens) {
+                     int64_t tokens, int64_t before) {
   const at::NoGradGuard no_grad;
-  Sequences sequence(gpu, model, {tokens});
-  const auto runner = make_pass_runner(gpu, model, sequence.cache, {1, tokens, true});
+  Sequences sequence(gpu, model, {before + tokens});
+  const auto runner = make_pass_runner(gpu, model, sequence.cache, {1, before + tokens, true});
   runner->start();
-  PassSpan span{{}, 0, &sequence.blocks[0]};
+  PassSpan span{{}, before, &sequence.blocks[0]};
   for (int64_t t = 0; t < tokens; ++t) span.ids.push_back(id_of(model, 4, t));
   runner->forward({span});
   settle(gpu);
@@ -261,6 +260,7 @@ Json measure_prefill(const ComputeDevice& gpu, const Transformer& model, const s
   const double seconds = seconds_since(start) / kRepeats;
   return {{"model", name},
           {"tokens", tokens},
+          {"before", before},
           {"ms", seconds * 1e3},
           {"tokens_per_s", static_cast<double>(tokens) / seconds},
           {"weight_tflop_per_s", 2e-12 * static_cast<double>(model.config().num_parameters()) *

@@ -10,7 +10,6 @@
 #include "model/engine/block_pool.h"
 #include "model/engine/logprobs.h"
 #include "model/ops/cuda/cuda_ops.h"
-#include "model/ops/cuda/flash_attention.h"
 #include "model/ops/one_order.h"
 
 namespace weft {
@@ -99,7 +98,7 @@ void CudaRunner::record(bool adapted) {
     auto bucket = std::make_unique<Bucket>();
     bucket->runner = this;
     bucket->adapted = adapted;
-    bucket->pass = place(PassRows({}), {}, rows, /*with_context=*/false, decode_inputs_);
+    bucket->pass = place(PassRows({}), {}, rows, /*own_rows=*/false, decode_inputs_);
     bucket->logits = decode_logits_.narrow(0, 0, rows);
     run_bucket(bucket.get());
     if (graphs_) bucket->graph = context_.capture(run_bucket, bucket.get());
@@ -129,9 +128,9 @@ std::string CudaRunner::numerics() const {
 
 // Copies a pass to `on_device`, or to memory of its own; its `rows` are at least the host's.
 CudaRunner::Pass CudaRunner::place(const PassRows& host, const std::vector<LoraRows>& adapters,
-                                   int64_t rows, bool with_context, const at::Tensor& on_device) {
-  ops::HostPagedInputs inputs(host.spans, rows,
-                              with_context ? ops::PagedReads::kContext : ops::PagedReads::kItems);
+                                   int64_t rows, bool own_rows, const at::Tensor& on_device) {
+  auto inputs = own_rows ? ops::HostPagedInputs::of_own_rows(host.spans, model_.head_shape())
+                         : ops::HostPagedInputs::from_cache(host.spans, rows);
   if (on_device.defined()) inputs.max_items = rows * most_attend_parts(max_context_);
   std::vector<int32_t> packed = host.ids;
   packed.resize(rows, 0);
@@ -180,10 +179,11 @@ at::Tensor CudaRunner::forward(const std::vector<PassSpan>& spans) {
   const PassRows host(spans);
   const std::vector<LoraRows> adapters = adapters_.take(host.adapters);
   if (decodes) return decode(host, adapters);
-  const bool flash = !invariant_ &&
-                     ops::takes_flash_attention(model_.dtype(), model_.config().head_dim) &&
-                     host.num_rows() > std::ssize(spans);
-  const Pass pass = place(host, adapters, host.num_rows(), flash, {});
+  const bool with_context =
+      std::any_of(spans.begin(), spans.end(), [](const PassSpan& s) { return s.start > 0; });
+  const bool own_rows = !invariant_ && host.num_rows() > std::ssize(spans) &&
+                        ops::takes_own_rows(model_.dtype(), model_.head_shape(), with_context);
+  const Pass pass = place(host, adapters, host.num_rows(), own_rows, {});
   return model_.logits(
       forward_rows(pass, !adapters.empty(), index_tensor(host.wanted).to(model_.device())));
 }
@@ -198,7 +198,7 @@ at::Tensor CudaRunner::decode(const PassRows& host, const std::vector<LoraRows>&
   Bucket& bucket = *buckets_.at({bucket_size(host.num_rows()), adapted});
   // Writes the places that the bucket reads.
   const Pass pass =
-      place(host, adapters, bucket.logits.size(0), /*with_context=*/false, decode_inputs_);
+      place(host, adapters, bucket.logits.size(0), /*own_rows=*/false, decode_inputs_);
   if (std::any_of(host.of_draw.begin(), host.of_draw.end(), [](int32_t d) { return d >= 0; })) {
     WEFT_ASSERT(begun_ > 0);
     context_.check(context_.kernels().take_ids({pass.ids.data_ptr<int32_t>(), pass.of_draw,

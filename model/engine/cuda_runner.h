@@ -19,9 +19,10 @@ namespace weft {
 
 /// A decode pass runs in a graph recorded for the next larger of a few batch sizes; the rows beyond
 /// its own have no slot and no context. Those with adapters have graphs of their own, which are
-/// recorded by the first pass that has one. Prompts go through LibTorch's flash
-/// attention over keys and values gathered from the cache, where it takes their dtype, else through
-/// the decode kernel. Invariant, all of it is computed with one order of sums (ops/one_order.h).
+/// recorded by the first pass that has one. In a pass with prompts the rows of each attend to each
+/// other by LibTorch's flash attention and to what the cache had before them by tiles
+/// (ops/cuda/cuda_library.h), where both take the shape, else through the decode kernel. Invariant,
+/// all of it is computed with one order of sums (ops/one_order.h).
 class CudaRunner : public PassRunner {
  public:
   /// Borrows everything. Throws InputError on a shape that the kernels do not take.
@@ -78,7 +79,7 @@ class CudaRunner : public PassRunner {
   void record(bool adapted);
   static void run_bucket(void* bucket);
   Pass place(const PassRows& host, const std::vector<LoraRows>& adapters, int64_t rows,
-             bool with_context, const at::Tensor& on_device);
+             bool own_rows, const at::Tensor& on_device);
   at::Tensor forward_rows(const Pass& pass, bool adapted, const at::Tensor& wanted) const;
 
   const ops::DeviceContext context_;

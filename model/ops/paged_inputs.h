@@ -12,29 +12,37 @@
 
 namespace weft::ops {
 
-/// Which attention's inputs a pass has.
-enum class PagedReads { kItems, kContext };
-
 /// A pass as the host writes it; names as in cuda_library.h.
 struct HostPagedInputs {
   int64_t rows = 0;
   std::vector<int32_t> positions, slots, first_block, lengths;  // [rows]
   std::vector<int32_t> block_list;
-  // For the decode kernel: its items, and how many of them there is room for.
   AttendPlan attention;
-  int64_t max_items = 0;
-  // For flash attention: every token that some row sees, span after span.
-  std::vector<int32_t> context_slots;
-  std::vector<int32_t> row_ends, context_ends;  // [spans + 1] from 0, or empty
-  int64_t longest_span = 0, longest_context = 0;
+  int64_t max_items = 0;  // that there is room for
+  // Of a pass whose rows attend to each other by flash attention, and by `attention` to what was
+  // there before it alone.
+  std::vector<int32_t> row_ends;  // [spans + 1] from 0, or empty
+  int64_t longest_span = 0;
 
-  /// `num_rows` is at least the tokens of the spans; the rest have no slot and no context.
-  HostPagedInputs(const std::vector<kernels::PagedSpan>& spans, int64_t num_rows, PagedReads reads);
+  /// Every row reads all it sees from the cache. `num_rows` is at least the tokens of the spans;
+  /// the rest have no slot and no context.
+  static HostPagedInputs from_cache(const std::vector<kernels::PagedSpan>& spans, int64_t num_rows);
+
+  /// Rows of one span attend to each other. Only for what takes_own_rows is true of.
+  static HostPagedInputs of_own_rows(const std::vector<kernels::PagedSpan>& spans,
+                                     const kernels::HeadShape& shape);
 
   /// All arrays one behind the other. The items and then block_list come last, and are one array
   /// to the kernels: first_block counts from the first item on.
   std::vector<int32_t> packed() const;
+
+ private:
+  void add(const kernels::PagedSpan& span);
+  void pad(int64_t num_rows);
 };
+
+/// Whether flash attention computes spans, and tiles (cuda_library.h) what some have in the cache.
+bool takes_own_rows(at::ScalarType dtype, const kernels::HeadShape& shape, bool with_context);
 
 /// The same on the device: views of one tensor, at places that depend on the sizes alone.
 struct PagedInputs {
@@ -48,10 +56,10 @@ struct PagedInputs {
   const cuda::AttendItem* items = nullptr;
   int64_t max_items = 0;
   const int32_t* block_list = nullptr;
-  const int32_t* context_slots = nullptr;
-  int64_t num_context = 0;
-  at::Tensor row_ends, context_ends;
-  int64_t longest_span = 0, longest_context = 0;
+  const cuda::AttendTile* tiles = nullptr;
+  int64_t num_tiles = 0, num_slots = 0;
+  at::Tensor row_ends;  // undefined: rows read all they see from the cache
+  int64_t longest_span = 0;
 
   PagedInputs() = default;
   /// `all`, int32 on the device, holds host.packed().

@@ -76,13 +76,6 @@ void run_body(const SiluMul& a) {
   });
 }
 
-void run_body(const GatherKv& a) {
-  with_type(a.dtype, [&](auto tag) {
-    block().run({a.tokens, a.kv_heads, 1}, 0,
-                [&](FiberBlock& b) { gather_kv_body<decltype(tag)>(b, a); });
-  });
-}
-
 void run_body(const PagedAttention& a) {
   const bool tiles = fits_tiles(a);
   // Fewer blocks than items, so that each takes several.
@@ -97,6 +90,12 @@ void run_body(const PagedAttention& a) {
       tile_block().run(grid, shared, [&](FiberBlock& b) { attend_tile_body<64>(b, a); });
     } else {
       block().run(grid, shared, [&](FiberBlock& b) { attend_body<T>(b, a); });
+    }
+    const std::array<int64_t, 3> few = {std::min<int64_t>(3, a.num_tiles), 1, 1};
+    if (a.head_dim == 128) {
+      tile_block().run(few, 0, [&](FiberBlock& b) { attend_rows_body<128>(b, a); });
+    } else if (a.head_dim == 64) {
+      tile_block().run(few, 0, [&](FiberBlock& b) { attend_rows_body<64>(b, a); });
     }
     block().run({a.rows, a.heads, 1}, kMergeShared,
                 [&](FiberBlock& b) { merge_parts_body<T>(b, a); });
@@ -216,8 +215,6 @@ template <>
 constexpr const char* kKernelName<RopeStore> = "rope_store";
 template <>
 constexpr const char* kKernelName<PagedAttention> = "paged_attention";
-template <>
-constexpr const char* kKernelName<GatherKv> = "gather_kv";
 template <>
 constexpr const char* kKernelName<SiluMul> = "silu_mul";
 template <>
@@ -350,11 +347,10 @@ int32_t memory(int32_t, int64_t* free_bytes, int64_t* total_bytes) {
 
 const cuda::Library& emulated_gpu() {
   static const Library library = {
-      {launch<AddRmsNorm>, launch<RopeStore>, launch<PagedAttention>, launch<GatherKv>,
-       launch<SiluMul>, launch<SampleRows>, launch<TakeIds>, launch<BatchedLora>,
-       launch<RmsNormBackward>, launch<SiluMulBackward>, launch<RotateRows>,
-       launch<PackedAttention>, launch<PackedAttentionBackward>, launch<LossRows>,
-       launch<LogitGradient>},
+      {launch<AddRmsNorm>, launch<RopeStore>, launch<PagedAttention>, launch<SiluMul>,
+       launch<SampleRows>, launch<TakeIds>, launch<BatchedLora>, launch<RmsNormBackward>,
+       launch<SiluMulBackward>, launch<RotateRows>, launch<PackedAttention>,
+       launch<PackedAttentionBackward>, launch<LossRows>, launch<LogitGradient>},
       {use_device, stream, synchronize, settle, memory, pin, [](void* data) { gpu().unpin(data); },
        copy, record, wait, [](void* event) { delete static_cast<fake::Event*>(event); }, capture,
        replay, [](void* graph) { delete static_cast<Recorded*>(graph); }},

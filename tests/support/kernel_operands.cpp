@@ -92,18 +92,10 @@ std::vector<fake::Access> take_operands(PagedAttention& a) {
       .reads(a.items, a.max_items)
       .reads(a.num_items, 1)
       .reads(a.first_slot, a.rows + 1)
-      .writes(a.partial, a.max_items * a.heads * (a.head_dim + 2))
+      .reads(a.tiles, a.num_tiles)
+      .reads(a.lse, a.lse ? a.heads * a.rows : 0)
+      .writes(a.partial, a.slots * a.heads * (a.head_dim + 2))
       .writes(a.out, a.rows * width)
-      .all();
-}
-
-std::vector<fake::Access> take_operands(GatherKv& a) {
-  const int64_t size = a.tokens * a.kv_heads * a.head_dim;
-  return Operands(a.dtype)
-      .reads(a.cache)
-      .reads(a.slots, a.tokens)
-      .writes(a.k, size)
-      .writes(a.v, size)
       .all();
 }
 

@@ -17,7 +17,6 @@ namespace weft::test {
 std::vector<fake::Access> take_operands(cuda::AddRmsNorm& a);
 std::vector<fake::Access> take_operands(cuda::RopeStore& a);
 std::vector<fake::Access> take_operands(cuda::PagedAttention& a);
-std::vector<fake::Access> take_operands(cuda::GatherKv& a);
 std::vector<fake::Access> take_operands(cuda::SiluMul& a);
 std::vector<fake::Access> take_operands(cuda::SampleRows& a);
 std::vector<fake::Access> take_operands(cuda::TakeIds& a);

@@ -1,6 +1,6 @@
-/// Bodies of paged decode attention: all query heads of one kv head together, so that each key and
-/// value is read once; fp32 online softmax (arXiv:2205.14135, algorithm 1). Parts of a context are
-/// computed side by side and merged by a second kernel.
+/// Bodies of attention over the cache: all query heads of one kv head together, so that each key
+/// and value is read once; fp32 online softmax (arXiv:2205.14135, algorithm 1). Parts of a context
+/// are computed side by side and merged by a second kernel, as is what is known of other keys.
 #pragma once
 
 #include "model/ops/cuda/cuda_library.h"
@@ -134,20 +134,21 @@ WEFT_SIMT void attend_body(Block& block, const PagedAttention& a) {
 /// Bytes of shared memory that merge_parts_body needs.
 constexpr int64_t kMergeShared = (kWarp + kMostParts) * sizeof(float);
 
-/// The result of one query head whose row has several parts, or none: grid row, head.
+/// The result of one query head whose row has parts to merge, or none: grid row, head.
 template <class T, class Block>
 WEFT_SIMT void merge_parts_body(Block& block, const PagedAttention& a) {
   const int64_t row = block.x(), head = block.y(), dim = a.head_dim;
   const int64_t first = a.first_slot[row], count = a.first_slot[row + 1] - first;
   T* out = out_of<T>(a, row, head);
   if (count == 0) {
-    if (a.lengths[row] > 0) return;
+    if (a.lengths[row] > 0 || a.lse) return;
     for (int64_t d = block.thread(); d < dim; d += block.size()) out[d] = from_float<T>(0.0f);
     return;
   }
   const auto scratch = block.template shared<float>(0);
   const auto factors = scratch + kWarp;
-  float peak[1] = {-INFINITY}, total[1] = {0};
+  const float near = a.lse ? a.lse[head * a.rows + row] : -INFINITY;
+  float peak[1] = {near}, total[1] = {0};
   for (int64_t p = block.thread(); p < count; p += block.size()) {
     peak[0] = Max()(peak[0], partial_of(a, first + p, head)[dim]);
   }
@@ -159,8 +160,10 @@ WEFT_SIMT void merge_parts_body(Block& block, const PagedAttention& a) {
     total[0] += part[1] * factor;
   }
   reduce_block(block, total, scratch, Add());
+  const float near_weight = expf(near - peak[0]);
+  total[0] += near_weight;
   for (int64_t d = block.thread(); d < dim; d += block.size()) {
-    float sum = 0;
+    float sum = a.lse ? to_float(out[d]) * near_weight : 0;
     for (int64_t p = 0; p < count; ++p) sum += partial_of(a, first + p, head)[d] * factors[p];
     out[d] = from_float<T>(sum / total[0]);
   }

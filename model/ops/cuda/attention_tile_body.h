@@ -1,5 +1,5 @@
-/// Body of paged decode attention on tensor cores; see attention_bodies.h for what it shares with
-/// the one for all shapes.
+/// Bodies of attention over the cache on tensor cores, of single rows and of many rows of one
+/// sequence; see attention_bodies.h for what they share with the one for all shapes.
 #pragma once
 
 #include "model/ops/cuda/attention_bodies.h"
@@ -12,10 +12,11 @@ constexpr int kTileRows = 16;
 /// Warps of a block; each takes every fourth block of tokens of a part.
 constexpr int kTileWarps = 4;
 
-/// Whether attend_tile_body computes it; attend_body takes the rest.
+static_assert(kTilePairs == kTileWarps * kTileRows);
+
+/// Whether the bodies here compute it; attend_body takes the rest.
 inline bool fits_tiles(const PagedAttention& a) {
-  return a.dtype == Dtype::kBf16 && (a.head_dim == 64 || a.head_dim == 128) &&
-         a.heads / a.kv_heads <= kTileRows;
+  return fits_tiles(a.dtype, a.heads / a.kv_heads, a.head_dim);
 }
 
 /// Floats between one head's sums and the next one's in shared memory, so that 8 lanes that write
@@ -28,10 +29,10 @@ inline int64_t attend_tile_shared(const PagedAttention& a) {
   return kTileWarps * (2 * kTileRows + a.heads / a.kv_heads * (a.head_dim + kTilePad));
 }
 
-/// What one lane holds of its warp's queries and sums, and the softmax so far of its two query
-/// heads, `lane / 4` and `lane / 4 + 8`.
+/// What one lane holds of its warp's 16 queries and their sums, and the softmax so far of its two,
+/// `lane / 4` and `lane / 4 + 8`.
 ///
-/// sums[4 j + i][2 half + r] is dimension 32 j + 8 (lane % 4) + 4 r + i of head lane / 4 + 8 half.
+/// sums[4 j + i][2 half + r] is dimension 32 j + 8 (lane % 4) + 4 r + i of query lane / 4 + 8 half.
 template <int kDim>
 struct TileState {
   uint32_t q[kDim / 16][4];
@@ -39,18 +40,19 @@ struct TileState {
   float peak[2], total[2];
 };
 
-/// Queries as the left operand. The 32 dimensions of two products lie so that a lane's part is 8
-/// neighbours: both operands permute them alike, which changes no sum of products.
-template <int kDim>
-WEFT_SIMT void load_queries(const Bf16* query, int group, int lane, TileState<kDim>& s) {
+/// Begins with the queries at(0), ... of [kDim], null for none, as the left operand. The 32
+/// dimensions of two products lie so that a lane's part is 8 neighbours: both operands permute them
+/// alike, which changes no sum of products.
+template <int kDim, class At>
+WEFT_SIMT void begin_tile(At at, int lane, TileState<kDim>& s) {
   WEFT_UNROLL
   for (int j = 0; j < kDim / 32; ++j) {
     WEFT_UNROLL
     for (int half = 0; half < 2; ++half) {
-      const int head = lane / 4 + 8 * half;
+      const Bf16* query = at(lane / 4 + 8 * half);
       uint32_t part[4] = {0, 0, 0, 0};
-      if (head < group) {
-        const Pack<Bf16> p = load_pack(query + head * kDim + 32 * j + 8 * (lane % 4));
+      if (query) {
+        const Pack<Bf16> p = load_pack(query + 32 * j + 8 * (lane % 4));
         memcpy(part, &p, sizeof part);
       }
       s.q[2 * j][half] = part[0];
@@ -59,9 +61,19 @@ WEFT_SIMT void load_queries(const Bf16* query, int group, int lane, TileState<kD
       s.q[2 * j + 1][half + 2] = part[3];
     }
   }
+  WEFT_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    s.peak[half] = -INFINITY;
+    s.total[half] = 0;
+  }
+  WEFT_UNROLL
+  for (int j = 0; j < kDim / 8; ++j) {
+    WEFT_UNROLL
+    for (int i = 0; i < 4; ++i) s.sums[j][i] = 0;
+  }
 }
 
-/// Scores of 16 tokens: c[t][2 half + r] is head lane / 4 + 8 half, token 4 (lane % 4) + 2 t + r.
+/// Scores of 16 tokens: c[t][2 half + r] is query lane / 4 + 8 half, token 4 (lane % 4) + 2 t + r.
 /// Column n of tile t is token 4 (n / 2) + 2 t + n % 2, so that a lane's four weights meet four
 /// neighbouring values.
 template <int kDim, class Block>
@@ -234,19 +246,10 @@ WEFT_SIMT void attend_tile_body(Block& block, const PagedAttention& a) {
   const int group = static_cast<int>(a.heads) / static_cast<int>(a.kv_heads);
   const int lane = block.thread() % kWarp, warp = block.thread() / kWarp;
   for_items(block, a, [&](const AttendItem& item, int64_t kv_head) {
+    const Bf16* queries =
+        static_cast<const Bf16*>(a.q) + item.row * a.q_stride + kv_head * group * kDim;
     TileState<kDim> s;
-    load_queries(static_cast<const Bf16*>(a.q) + item.row * a.q_stride + kv_head * group * kDim,
-                 group, lane, s);
-    WEFT_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      s.peak[half] = -INFINITY;
-      s.total[half] = 0;
-    }
-    WEFT_UNROLL
-    for (int j = 0; j < kDim / 8; ++j) {
-      WEFT_UNROLL
-      for (int i = 0; i < 4; ++i) s.sums[j][i] = 0;
-    }
+    begin_tile([&](int h) { return h < group ? queries + h * kDim : nullptr; }, lane, s);
     const int length = a.lengths[item.row];
     for (int b = item.first + warp; b < item.last; b += kTileWarps) {
       attend_tile(block, a, block_of<Bf16>(a, item.row, b, kv_head), length - b * kSlotTokens, lane,
@@ -254,6 +257,65 @@ WEFT_SIMT void attend_tile_body(Block& block, const PagedAttention& a) {
     }
     merge_warps(block, a, item, kv_head, s);
   });
+}
+
+/// Writes what a warp summed of query `i` of its 16, to slot(i), null for none: sums [kDim], peak
+/// and weight.
+template <int kDim, class Block, class Slot>
+WEFT_SIMT void store_tile(Block& block, Slot slot, int lane, const TileState<kDim>& s) {
+  WEFT_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    float total = s.total[half];
+    total += block.shuffle(total, lane ^ 1);
+    total += block.shuffle(total, lane ^ 2);
+    float* part = slot(lane / 4 + 8 * half);
+    if (!part) continue;
+    WEFT_UNROLL
+    for (int j = 0; j < kDim / 32; ++j) {
+      WEFT_UNROLL
+      for (int r = 0; r < 2; ++r) {
+        float* at = part + 32 * j + 8 * (lane % 4) + 4 * r;
+        store_pair<float>(at, {s.sums[4 * j][2 * half + r], s.sums[4 * j + 1][2 * half + r]});
+        store_pair<float>(at + 2,
+                          {s.sums[4 * j + 2][2 * half + r], s.sums[4 * j + 3][2 * half + r]});
+      }
+    }
+    if (lane % 4 == 0) store_pair<float>(part + kDim, {s.peak[half], total});
+  }
+}
+
+/// The tiles of `a`: each warp takes 16 of a tile's pairs of row and query head and walks all of
+/// its blocks, of which the other warps of the block walk the same. The grid is of any size.
+template <int kDim, class Block>
+WEFT_SIMT void attend_rows_body(Block& block, const PagedAttention& a) {
+  const int kv_heads = static_cast<int>(a.kv_heads), group = static_cast<int>(a.heads) / kv_heads;
+  const int lane = block.thread() % kWarp, first = block.thread() / kWarp * kTileRows;
+  const int units = static_cast<int>(a.num_tiles) * kv_heads;
+  for (int u = static_cast<int>(block.x()); u < units; u += static_cast<int>(block.grid_x())) {
+    const AttendTile& tile = a.tiles[u / kv_heads];
+    if (first >= tile.count * group) continue;
+    TileState<kDim> s;
+    const auto query = [&](int i) -> const Bf16* {
+      const int pair = first + i, row = pair / group;
+      if (row >= tile.count) return nullptr;
+      return static_cast<const Bf16*>(a.q) + (tile.row + row) * a.q_stride +
+             (u % kv_heads * group + pair % group) * kDim;
+    };
+    begin_tile(query, lane, s);
+    const int length = a.lengths[tile.row];
+    WEFT_NO_UNROLL
+    for (int b = tile.first; b < tile.last; ++b) {
+      attend_tile(block, a, block_of<Bf16>(a, tile.row, b, u % kv_heads), length - b * kSlotTokens,
+                  lane, s);
+    }
+    const auto slot = [&](int i) -> float* {
+      const int pair = first + i, row = pair / group;
+      if (row >= tile.count) return nullptr;
+      return partial_of(a, a.first_slot[tile.row + row] + tile.part,
+                        u % kv_heads * group + pair % group);
+    };
+    store_tile(block, slot, lane, s);
+  }
 }
 
 }  // namespace weft::cuda

@@ -44,9 +44,9 @@ struct RmsNormBackward {
 };
 constexpr int kNormShares = 64;
 
-/// Of each row of qkv [rows, (heads + 2 kv_heads) head_dim]: norms the query and key heads where
-/// the weights are given, rotates them, leaves the queries in place and writes keys and values to
-/// the cache.
+/// Of each row of qkv [rows, (heads + 2 kv_heads) head_dim] that has a slot, and of the queries of
+/// the others: norms the query and key heads where the weights are given and rotates them, in
+/// place; then writes keys and values to the cache.
 struct RopeStore {
   void* qkv;
   const void* q_norm;        ///< [head_dim] or null
@@ -69,9 +69,25 @@ struct AttendItem {
   int32_t slot;  ///< where in `partial` its sums go, or -1: the row has no other part
 };
 
-/// Softmax attention of single queries over the cache. Row r sees the first lengths[r] tokens of
-/// the sequence whose blocks are block_list[first_block[r]], ...; with length 0 it gives zeros. The
-/// items cover each context once (plan_attention makes them); a row's slots follow its blocks.
+/// Rows [row, row + count) of one sequence, all of which see blocks [first, last) of it, for as
+/// many tokens as lengths[row]. Row r's sums go in slot first_slot[r] + part.
+struct AttendTile {
+  int32_t row, count, first, last, part;
+};
+
+/// Pairs of a row and one of a kv head's query heads that a tile holds.
+constexpr int kTilePairs = 64;
+
+/// Whether attention over the cache runs on tensor cores, and so may have tiles: of `group` query
+/// heads for each of keys.
+constexpr bool fits_tiles(Dtype dtype, int64_t group, int64_t head_dim) {
+  return dtype == Dtype::kBf16 && (head_dim == 64 || head_dim == 128) && group <= 16;
+}
+
+/// Softmax attention of rows over the cache. Row r sees the first lengths[r] tokens of the sequence
+/// whose blocks are block_list[first_block[r]], ...; with length 0 it gives zeros. Items and tiles
+/// cover each context once (attend_plan.h makes them); a row's slots follow its blocks. With `lse`,
+/// `out` holds attention to something else, and what it becomes is attention to both.
 struct PagedAttention {
   const void* q;  ///< [rows, heads head_dim], rows `q_stride` elements apart
   int64_t q_stride;
@@ -82,22 +98,15 @@ struct PagedAttention {
   const AttendItem* items;     ///< [max_items], of which there are the first *num_items
   const int32_t* num_items;
   const int32_t* first_slot;  ///< [rows + 1]: row r has slots [first_slot[r], first_slot[r + 1])
-  float* partial;             ///< [max_items, heads, head_dim + 2]: sums, then peak and weight
+  float* partial;             ///< [slots, heads, head_dim + 2]: sums, then peak and weight
   void* out;                  ///< [rows, heads head_dim]
   int64_t rows, heads, kv_heads, head_dim, max_items;
   float scale;
   Dtype dtype;
-};
-
-/// Copies tokens of the cache side by side: k and v [tokens, kv_heads, head_dim] of slots
-/// [tokens], numbered as in RopeStore.
-struct GatherKv {
-  const void* cache;  ///< of the layer
-  const int32_t* slots;
-  void* k;
-  void* v;
-  int64_t tokens, kv_heads, head_dim;
-  Dtype dtype;
+  int64_t slots;            ///< at least first_slot[rows]
+  const AttendTile* tiles;  ///< [num_tiles], none unless fits_tiles
+  int64_t num_tiles;
+  const float* lse;  ///< [heads, rows] log of the sum of exp(scores) of what `out` holds, or null
 };
 
 /// y [rows, dim] = silu(gate) * up of gate_up [rows, 2 dim].
@@ -244,7 +253,6 @@ struct Kernels {
   int32_t (*add_rms_norm)(const AddRmsNorm&, void* stream);
   int32_t (*rope_store)(const RopeStore&, void* stream);
   int32_t (*paged_attention)(const PagedAttention&, void* stream);
-  int32_t (*gather_kv)(const GatherKv&, void* stream);
   int32_t (*silu_mul)(const SiluMul&, void* stream);
   int32_t (*sample)(const SampleRows&, void* stream);
   int32_t (*take_ids)(const TakeIds&, void* stream);

@@ -1,6 +1,5 @@
 #include "model/ops/cuda/cuda_ops.h"
 
-#include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -118,8 +117,6 @@ class CudaOps : public DeviceOps {
   }
 
   at::Tensor paged_attention(const at::Tensor& qkv, const PagedInputs& inputs,
-                             const at::Tensor& cache, const kernels::HeadShape& shape) const;
-  at::Tensor flash_attention(const at::Tensor& qkv, const PagedInputs& inputs,
                              const at::Tensor& cache, const kernels::HeadShape& shape) const;
 
  private:
@@ -307,36 +304,39 @@ at::Tensor CudaOps::logit_gradient(const at::Tensor& logits, const at::Tensor& t
 at::Tensor CudaOps::paged_attention(const at::Tensor& qkv, const PagedInputs& in,
                                     const at::Tensor& cache,
                                     const kernels::HeadShape& shape) const {
-  const at::Tensor out = at::empty({in.rows, shape.heads * shape.dim}, qkv.options());
+  const bool own_rows = in.row_ends.defined();
+  const FlashResult within =
+      own_rows ? flash_attention_within(qkv, in.row_ends, in.longest_span, shape)
+               : FlashResult{at::empty({in.rows, shape.heads * shape.dim}, qkv.options()), {}};
+  if (own_rows && in.num_slots == 0) return within.out;
   const at::Tensor partial =
-      at::empty({in.max_items, shape.heads, shape.dim + 2}, qkv.options().dtype(at::kFloat));
-  context_.check(context_.kernels().paged_attention(
-                     {qkv.const_data_ptr(), shape.row_size(), cache.const_data_ptr(), in.block_list,
-                      in.first_block, in.lengths, in.items, in.num_items, in.first_slot,
-                      partial.data_ptr<float>(), out.data_ptr(), in.rows, shape.heads,
-                      shape.kv_heads, shape.dim, in.max_items, shape.scale(), dtype_of(qkv)},
-                     context_.stream()),
-                 "paged_attention");
-  return out;
-}
-
-// Causal from the lower right corner: the last row of a span sees its whole context.
-at::Tensor CudaOps::flash_attention(const at::Tensor& qkv, const PagedInputs& in,
-                                    const at::Tensor& cache,
-                                    const kernels::HeadShape& shape) const {
-  const at::Tensor k = at::empty({in.num_context, shape.kv_heads, shape.dim}, qkv.options());
-  const at::Tensor v = at::empty_like(k);
-  context_.check(context_.kernels().gather_kv(
-                     {cache.const_data_ptr(), in.context_slots, k.data_ptr(), v.data_ptr(),
-                      in.num_context, shape.kv_heads, shape.dim, dtype_of(qkv)},
-                     context_.stream()),
-                 "gather_kv");
-  const int64_t width = shape.heads * shape.dim;
-  const at::Tensor q = qkv.narrow(1, 0, width).view({in.rows, shape.heads, shape.dim});
-  const auto result = at::_flash_attention_forward(
-      q, k, v, in.row_ends, in.context_ends, in.longest_span, in.longest_context,
-      /*dropout_p=*/0, /*is_causal=*/true, /*return_debug_mask=*/false, shape.scale());
-  return std::get<0>(result).reshape({in.rows, width});
+      at::empty({in.num_slots, shape.heads, shape.dim + 2}, qkv.options().dtype(at::kFloat));
+  context_.check(
+      context_.kernels().paged_attention({qkv.const_data_ptr(),
+                                          shape.row_size(),
+                                          cache.const_data_ptr(),
+                                          in.block_list,
+                                          in.first_block,
+                                          in.lengths,
+                                          in.items,
+                                          in.num_items,
+                                          in.first_slot,
+                                          partial.data_ptr<float>(),
+                                          within.out.data_ptr(),
+                                          in.rows,
+                                          shape.heads,
+                                          shape.kv_heads,
+                                          shape.dim,
+                                          in.max_items,
+                                          shape.scale(),
+                                          dtype_of(qkv),
+                                          in.num_slots,
+                                          in.tiles,
+                                          in.num_tiles,
+                                          own_rows ? within.lse.const_data_ptr<float>() : nullptr},
+                                         context_.stream()),
+      "paged_attention");
+  return within.out;
 }
 
 }  // namespace
@@ -377,10 +377,7 @@ at::Tensor rotary_paged_attention(const at::Tensor& qkv, const HeadNorms& norms,
                      static_cast<float>(norms.eps), dtype_of(qkv)},
                     context.stream()),
                 "rope_store");
-  const bool flash = inputs.num_context > 0 && !OneOrder::on() &&
-                     takes_flash_attention(qkv.scalar_type(), shape.dim);
-  return flash ? forms.flash_attention(qkv, inputs, cache, shape)
-               : forms.paged_attention(qkv, inputs, cache, shape);
+  return forms.paged_attention(qkv, inputs, cache, shape);
 }
 
 void add_batched_lora(const at::Tensor& y, const at::Tensor& x, const cuda::LoraTile* tiles,

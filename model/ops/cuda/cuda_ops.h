@@ -26,7 +26,7 @@ struct HeadNorms {
 
 /// Norms and rotates the heads of qkv [rows, (heads + 2 kv_heads) dim], queries in place, writes
 /// keys and values to `cache` [num_blocks, kv_heads, block_size], and attends from each row to its
-/// sequence up to itself: [rows, heads dim]. With the context of `inputs`, by flash attention.
+/// sequence up to itself: [rows, heads dim].
 at::Tensor rotary_paged_attention(const at::Tensor& qkv, const HeadNorms& norms,
                                   const at::Tensor& rope_table, const PagedInputs& inputs,
                                   const at::Tensor& cache, const kernels::HeadShape& shape);

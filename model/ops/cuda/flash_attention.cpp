@@ -67,6 +67,14 @@ bool takes_flash_attention(at::ScalarType dtype, int64_t head_dim) {
   return dtype == at::kBFloat16 && head_dim <= kFlashDims;
 }
 
+FlashResult flash_attention_within(const at::Tensor& qkv, const at::Tensor& ends, int64_t longest,
+                                   const kernels::HeadShape& shape) {
+  const Heads h(qkv, shape);
+  const auto [out, lse] =
+      forward({ends, ends, longest, longest, true}, h.q, h.k, h.v, shape.scale());
+  return {out.reshape({qkv.size(0), shape.heads * shape.dim}), lse};
+}
+
 FlashResult packed_flash_attention(const at::Tensor& qkv, const CudaPackedPlan& plan,
                                    const kernels::HeadShape& shape) {
   const Heads h(qkv, shape);

@@ -16,7 +16,12 @@ struct FlashResult {
   at::Tensor lse;  ///< [heads, T] f32
 };
 
-/// qkv [T, row_size] with rotated queries and keys. What shares a prompt attends to itself and to
+/// qkv [T, row_size] with rotated queries and keys: each sequence, rows ends[i] to ends[i + 1] and
+/// at most `longest` of them, attends to itself. `ends` [sequences + 1] int32 on the device.
+FlashResult flash_attention_within(const at::Tensor& qkv, const at::Tensor& ends, int64_t longest,
+                                   const kernels::HeadShape& shape);
+
+/// The same with the sequences of the plan. What shares a prompt attends to itself and to
 /// the prompt in two calls, whose results are merged by their log sums: those of each query's parts
 /// add up as the parts of one softmax.
 FlashResult packed_flash_attention(const at::Tensor& qkv, const CudaPackedPlan& plan,

@@ -64,12 +64,6 @@ __global__ void __launch_bounds__(kRowThreads) run_silu_mul(SiluMul a) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(kGatherThreads) run_gather_kv(GatherKv a) {
-  DeviceBlock block;
-  gather_kv_body<T>(block, a);
-}
-
-template <class T>
 __global__ void __launch_bounds__(kAttendThreads, kAttendBlocks) run_attend(PagedAttention a) {
   DeviceBlock block;
   attend_body<T>(block, a);
@@ -79,6 +73,12 @@ template <int kDim>
 __global__ void __launch_bounds__(kTileThreads, kTileBlocks) run_attend_tile(PagedAttention a) {
   DeviceBlock block;
   attend_tile_body<kDim>(block, a);
+}
+
+template <int kDim>
+__global__ void __launch_bounds__(kTileThreads, kTileRowBlocks) run_attend_rows(PagedAttention a) {
+  DeviceBlock block;
+  attend_rows_body<kDim>(block, a);
 }
 
 template <class T>
@@ -202,14 +202,6 @@ int32_t silu_mul(const SiluMul& a, void* stream) {
   });
 }
 
-int32_t gather_kv(const GatherKv& a, void* stream) {
-  if (a.tokens == 0) return cudaSuccess;
-  return with_type(a.dtype, [&](auto tag) {
-    run_gather_kv<decltype(tag)>
-        <<<grid(a.tokens, a.kv_heads), kGatherThreads, 0, to_stream(stream)>>>(a);
-  });
-}
-
 // Launches as many blocks as the device holds at once, or fewer where there are at most fewer
 // items: a block takes several in turn.
 template <class Kernel, class Args>
@@ -241,12 +233,18 @@ int32_t attend_items(const PagedAttention& a, cudaStream_t stream) {
                       stream);
 }
 
+int32_t attend_tiles(const PagedAttention& a, cudaStream_t stream) {
+  if (!fits_tiles(a)) return cudaErrorInvalidValue;
+  const auto kernel = a.head_dim == 128 ? run_attend_rows<128> : run_attend_rows<64>;
+  return launch_items(kernel, kTileThreads, 0, a.num_tiles * a.kv_heads, a, stream);
+}
+
 int32_t paged_attention(const PagedAttention& a, void* stream) {
   if (a.rows == 0) return cudaSuccess;
-  if (a.max_items > 0) {
-    const int32_t status = attend_items(a, to_stream(stream));
-    if (status != cudaSuccess) return status;
-  }
+  int32_t status = cudaSuccess;
+  if (a.max_items > 0) status = attend_items(a, to_stream(stream));
+  if (status == cudaSuccess && a.num_tiles > 0) status = attend_tiles(a, to_stream(stream));
+  if (status != cudaSuccess) return status;
   return with_type(a.dtype, [&](auto tag) {
     run_merge_parts<decltype(tag)>
         <<<grid(a.rows, a.heads), kAttendThreads, kMergeShared, to_stream(stream)>>>(a);
@@ -347,7 +345,6 @@ Kernels kernels() {
   return {add_rms_norm,
           rope_store,
           paged_attention,
-          gather_kv,
           silu_mul,
           sample,
           take_ids,

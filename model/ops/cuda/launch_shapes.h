@@ -5,11 +5,11 @@
 namespace weft::cuda {
 
 constexpr int kRowThreads = 256;
-constexpr int kGatherThreads = 64;
 constexpr int kAttendThreads = 128;
 constexpr int kAttendBlocks = 4;
 constexpr int kTileThreads = 128;  ///< kTileWarps warps
 constexpr int kTileBlocks = 3;
+constexpr int kTileRowBlocks = 2;  ///< of attend_rows_body
 constexpr int kLoraThreads = 128;  ///< kLoraWarps warps
 constexpr int kLoraBlocks = 4;
 constexpr int kLossThreads = 512;

@@ -73,29 +73,29 @@ WEFT_SIMT int64_t value_place(int64_t token, int64_t stored) {
   return token / 2 * 2 * stored + token % 2;
 }
 
-/// Norms (where `weight` is given) and rotates one head as one warp does, pairs (i, i + dim / 2),
-/// from `in` to `out`, which may be one. Norms are rounded to T before they are rotated.
+/// Norms (where `weight` is given) and rotates one head in place as one warp does, pairs (i, i +
+/// dim / 2), each by one lane. Norms are rounded to T before they are rotated.
 template <class T, class Block>
 WEFT_SIMT void rotate_head(Block& block, const RopeStore& a, const T* weight, const float* angles,
-                           const T* in, T* out) {
+                           T* head) {
   const int lane = block.thread() % kWarp;
   const int64_t half = a.head_dim / 2;
   float inverse = 1;
   if (weight) {
     float sum = 0;
-    for (int64_t i = lane; i < a.head_dim; i += kWarp) sum += to_float(in[i]) * to_float(in[i]);
+    for (int64_t i = lane; i < a.head_dim; i += kWarp) sum += to_float(head[i]) * to_float(head[i]);
     sum = reduce_warp(block, sum, Add());
     inverse = 1.0f / sqrtf(sum / static_cast<float>(a.head_dim) + a.eps);
   }
   for (int64_t i = lane; i < half; i += kWarp) {
-    float x = to_float(in[i]), y = to_float(in[half + i]);
+    float x = to_float(head[i]), y = to_float(head[half + i]);
     if (weight) {
       x = to_float(from_float<T>(x * inverse * to_float(weight[i])));
       y = to_float(from_float<T>(y * inverse * to_float(weight[half + i])));
     }
     const float c = angles[i], s = angles[half + i];
-    out[i] = from_float<T>(x * c - y * s);
-    out[half + i] = from_float<T>(y * c + x * s);
+    head[i] = from_float<T>(x * c - y * s);
+    head[half + i] = from_float<T>(y * c + x * s);
   }
 }
 
@@ -105,40 +105,29 @@ WEFT_SIMT void rope_store_body(Block& block, const RopeStore& a) {
   const int64_t row = block.x(), dim = a.head_dim, stored = stored_dim(dim);
   const int warps = block.size() / kWarp, lane = block.thread() % kWarp;
   T* q = static_cast<T*>(a.qkv) + row * (a.heads + 2 * a.kv_heads) * dim;
-  const T* k = q + a.heads * dim;
+  T* k = q + a.heads * dim;
   const T* v = k + a.kv_heads * dim;
   const float* angles = a.rope_table + a.positions[row] * dim;
   const int64_t slot = a.slots[row], place = slot % kSlotTokens;
   for (int64_t h = block.thread() / kWarp; h < a.heads + 2 * a.kv_heads; h += warps) {
     if (h < a.heads) {
-      rotate_head(block, a, static_cast<const T*>(a.q_norm), angles, q + h * dim, q + h * dim);
+      rotate_head(block, a, static_cast<const T*>(a.q_norm), angles, q + h * dim);
       continue;
     }
     if (slot < 0) continue;
     const int64_t g = (h - a.heads) % a.kv_heads;
     T* stored_at = slot_block(static_cast<T*>(a.cache), slot, g, a.kv_heads, stored);
     if (h < a.heads + a.kv_heads) {
-      rotate_head(block, a, static_cast<const T*>(a.k_norm), angles, k + g * dim,
-                  stored_at + place * stored);
+      T* key = k + g * dim;
+      rotate_head(block, a, static_cast<const T*>(a.k_norm), angles, key);
+      for (int64_t i = lane; i < dim / 2; i += kWarp) {  // each lane what it rotated
+        stored_at[place * stored + i] = key[i];
+        stored_at[place * stored + dim / 2 + i] = key[dim / 2 + i];
+      }
       continue;
     }
     T* values = stored_at + kSlotTokens * stored + value_place(place, stored);
     for (int64_t i = lane; i < dim; i += kWarp) values[2 * i] = v[g * dim + i];
-  }
-}
-
-/// One block a token and kv head (the grid's y).
-template <class T, class Block>
-WEFT_SIMT void gather_kv_body(Block& block, const GatherKv& a) {
-  const int64_t token = block.x(), g = block.y(), dim = a.head_dim, stored = stored_dim(dim);
-  const int64_t slot = a.slots[token], place = slot % kSlotTokens;
-  const T* from = slot_block(static_cast<const T*>(a.cache), slot, g, a.kv_heads, stored);
-  const T* values = from + kSlotTokens * stored + value_place(place, stored);
-  T* k = static_cast<T*>(a.k) + (token * a.kv_heads + g) * dim;
-  T* v = static_cast<T*>(a.v) + (token * a.kv_heads + g) * dim;
-  for (int64_t i = block.thread(); i < dim; i += block.size()) {
-    k[i] = from[place * stored + i];
-    v[i] = values[2 * i];
   }
 }
 

@@ -75,7 +75,11 @@ TEST(GpuCheck, DirectoriesOpenOnBothDevices) {
 TEST(GpuCheck, PrefillAndCopyGiveRates) {
   const auto model = Transformer::random(small_shape(), at::kFloat, 1);
   model->to(tensor_device(emulated()));
-  EXPECT_GT(measure_prefill(emulated(), *model, "small", 20)["tokens_per_s"].get<double>(), 0);
+  for (const int64_t before : {0, 33}) {
+    const Json got = measure_prefill(emulated(), *model, "small", 20, before);
+    EXPECT_GT(got["tokens_per_s"].get<double>(), 0);
+    EXPECT_EQ(got["before"], before);
+  }
   EXPECT_GT(copy_bandwidth(emulated(), 1 << 20), 0);
 }
 

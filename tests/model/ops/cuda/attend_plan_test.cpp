@@ -130,5 +130,51 @@ TEST(AttendPlan, NoBlockOfThreadsWalksMoreThanItsShareAndOneItem) {
   }
 }
 
+// 7 query heads for each key: 9 rows a tile.
+constexpr int64_t kGroup = 7, kTileRows = 9;
+
+TEST(AttendPlan, EveryRowSeesWhatWasThereBeforeOnce) {
+  for (const int64_t long_start : {40, 3000, 60000}) {
+    const std::vector<ContextRows> spans = {{0, 1, 700}, {1, 20, 0},           {21, 1, 0},
+                                            {22, 1, 17}, {23, 50, long_start}, {73, 2, 1}};
+    const AttendPlan plan = plan_context(spans, kGroup, 4);
+    std::vector<std::vector<std::pair<int32_t, int32_t>>> seen(75);  // by row: slot, block
+    const auto add = [&](int32_t row, int32_t slot, int32_t first, int32_t last) {
+      EXPECT_LT(first, last);
+      EXPECT_GE(slot, plan.first_slot[row]);
+      EXPECT_LT(slot, plan.first_slot[row + 1]);
+      for (int32_t b = first; b < last; ++b) seen[row].push_back({slot, b});
+    };
+    for (const AttendItem& i : plan.items) add(i.row, i.slot, i.first, i.last);
+    for (const auto& [row, count, first, last, part] : plan.tiles) {
+      EXPECT_LE(count, kTileRows);
+      for (int32_t r = row; r < row + count; ++r) add(r, plan.first_slot[r] + part, first, last);
+    }
+    ASSERT_EQ(plan.first_slot.size(), 76u);
+    for (const auto& [row, count, start] : spans) {
+      for (int64_t r = row; r < row + count; ++r) {
+        std::sort(seen[r].begin(), seen[r].end());
+        ASSERT_EQ(std::ssize(seen[r]), blocks_of(static_cast<int32_t>(start))) << r;
+        for (int32_t b = 0; b < std::ssize(seen[r]); ++b) EXPECT_EQ(seen[r][b].second, b) << r;
+        const auto parts = plan.first_slot[r + 1] - plan.first_slot[r];
+        EXPECT_LE(parts, cuda::kMostParts) << r;
+        EXPECT_EQ(parts > 0, start > 0) << r;
+      }
+    }
+  }
+}
+
+// Each part costs a row's sums, written and read once.
+TEST(AttendPlan, TilesAreCutOnlyWhereTheyAreFew) {
+  const auto parts = [](int64_t rows, int64_t start) {
+    return plan_context(std::vector<ContextRows>{{0, rows, start}}, kGroup, 4).first_slot[1];
+  };
+  EXPECT_EQ(parts(2, 200), 1);
+  EXPECT_EQ(parts(2, 16 << 10), cuda::kMostParts);
+  EXPECT_EQ(parts(2304, 30000), 1);  // 256 tiles of 4 kv heads
+  EXPECT_EQ(parts(1152, 30000), 2);
+  EXPECT_EQ(parts(1152, 256), 1) << "no part is shorter than 256 tokens";
+}
+
 }  // namespace
 }  // namespace weft

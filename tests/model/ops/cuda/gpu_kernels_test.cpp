@@ -145,6 +145,25 @@ struct AttentionCase {
     return qkv;
   }
 
+  /// Keys and values [tokens, kv_heads dim] of the sequence, by the layout of cuda_library.h.
+  std::pair<at::Tensor, at::Tensor> stored(const at::Tensor& cache) const {
+    const int64_t dim = kernels::padded_dim(shape.dim);
+    const at::Tensor host = cache.cpu(), list = at::empty({blocks()}, at::kLong);
+    const auto table = block_table();
+    std::copy(table.begin(), table.end(), list.data_ptr<int64_t>());
+    const at::Tensor own = host.index_select(0, list);  // [blocks, kv_heads, 2 16 dim]
+    const auto by_token = [&](const at::Tensor& t) {    // of [blocks, kv_heads, 16, dim]
+      return t.permute({0, 2, 1, 3})
+          .reshape({-1, shape.kv_heads, dim})
+          .narrow(0, 0, tokens)
+          .narrow(2, 0, shape.dim)
+          .reshape({tokens, -1});
+    };
+    const at::Tensor k = own.narrow(2, 0, 16 * dim).view({-1, shape.kv_heads, 16, dim});
+    const at::Tensor v = own.narrow(2, 16 * dim, 16 * dim).view({-1, shape.kv_heads, 8, dim, 2});
+    return {by_token(k), by_token(v.transpose(3, 4).reshape({-1, shape.kv_heads, 16, dim}))};
+  }
+
   /// Attends from each row to the first lengths[row] tokens of the cache.
   at::Tensor attend(const at::Tensor& qkv, const at::Tensor& cache,
                     const std::vector<int32_t>& lengths, const AttendPlan& plan) const {
@@ -156,12 +175,29 @@ struct AttentionCase {
     const at::Tensor table = on_gpu(block_table()), seen = on_gpu(lengths);
     const at::Tensor items = on_gpu(plan.items), slots = on_gpu(plan.first_slot);
     const at::Tensor count = on_gpu(std::vector{static_cast<int32_t>(num_items)});
-    expect_launched(gpu_kernels().paged_attention(
-        {pointer(qkv), shape.row_size(), pointer(cache), pointer<int32_t>(table),
-         pointer<int32_t>(first), pointer<int32_t>(seen), pointer<cuda::AttendItem>(items),
-         pointer<int32_t>(count), pointer<int32_t>(slots), partial.data_ptr<float>(), pointer(out),
-         tokens, shape.heads, shape.kv_heads, shape.dim, num_items, shape.scale(), dtype_of(qkv)},
-        nullptr));
+    expect_launched(gpu_kernels().paged_attention({pointer(qkv),
+                                                   shape.row_size(),
+                                                   pointer(cache),
+                                                   pointer<int32_t>(table),
+                                                   pointer<int32_t>(first),
+                                                   pointer<int32_t>(seen),
+                                                   pointer<cuda::AttendItem>(items),
+                                                   pointer<int32_t>(count),
+                                                   pointer<int32_t>(slots),
+                                                   partial.data_ptr<float>(),
+                                                   pointer(out),
+                                                   tokens,
+                                                   shape.heads,
+                                                   shape.kv_heads,
+                                                   shape.dim,
+                                                   num_items,
+                                                   shape.scale(),
+                                                   dtype_of(qkv),
+                                                   num_items,
+                                                   nullptr,
+                                                   0,
+                                                   nullptr},
+                                                  nullptr));
     return out;
   }
   std::vector<int32_t> causal() const {
@@ -182,14 +218,10 @@ TEST_P(GpuKernels, RotateNormAndStoreAsTheCpuDoes) {
     const double tolerated = c.head_norms ? tolerance(16, 16) : tolerance(8, 2);
     EXPECT_LE(worst_difference(qkv.narrow(1, 0, q), expected.narrow(1, 0, q)), tolerated);
 
-    const at::Tensor k = at::empty({c.tokens, kv}, qkv.options()), v = at::empty_like(k);
-    const at::Tensor slots = on_gpu(c.slots());
-    expect_launched(
-        gpu_kernels().gather_kv({pointer(cache), pointer<int32_t>(slots), pointer(k), pointer(v),
-                                 c.tokens, c.shape.kv_heads, c.shape.dim, dtype_of(k)},
-                                nullptr));
+    const auto [k, v] = c.stored(cache);
     EXPECT_LE(worst_difference(k, expected.narrow(1, q, kv)), tolerated);
     EXPECT_EQ(worst_difference(v, expected.narrow(1, q + kv, kv)), 0);
+    EXPECT_EQ(worst_difference(k, qkv.narrow(1, q, kv)), 0) << "stays in place, too";
     EXPECT_EQ(cache.select(0, 0).abs().max().item<double>(), 0) << "wrote to another's block";
   }
 }
@@ -203,7 +235,7 @@ TEST_P(GpuKernels, RowsWithoutASlotStoreNothing) {
 
 /// Parts of so many blocks of tokens.
 AttendPlan cut(const std::vector<int32_t>& lengths, int32_t part) {
-  AttendPlan plan{{}, {0}};
+  AttendPlan plan{{}, {0}, {}};
   for (int32_t row = 0; row < std::ssize(lengths); ++row) {
     const int32_t blocks = (lengths[row] + 15) / 16;
     int32_t slot = plan.first_slot.back();
