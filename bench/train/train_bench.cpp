@@ -98,7 +98,7 @@ class TrainBench {
     LoggedSum loss;
     const auto start = Clock::now();
     const auto result =
-        learner_.step(sequences, supervised_loss(total_loss_weight(sequences), loss), kRate);
+        learner_.update(sequences, supervised_loss(total_loss_weight(sequences), loss), kRate);
     const double seconds = seconds_since(start);
     if (!result.applied) throw Error("bench: a step was skipped");
     const double forward_ms = ms_of([&] { learner_.logprobs(sequences, policy_.lora.get()); });

@@ -29,7 +29,7 @@ struct PolicyUpdateOptions {
   double overlong_factor = 1;
   /// Passes over the batch. Its episodes' advantages and recorded logprobs stay as they are.
   int64_t epochs = 1;
-  int64_t updates_per_batch = 1;  ///< optimizer steps of a pass, each over a share of the prompts
+  int64_t updates_per_batch = 1;  ///< of an epoch, each by a share of the prompts
   CorrectionOptions correction;
   PolicyLossOptions loss;
   /// Greatest length of a completion: what overlong_share and loss.mean_tokens = 0 refer to. A key
@@ -47,7 +47,8 @@ struct PolicyUpdateOptions {
       "last share of max_completion_tokens in which the reward falls, 0: none");
     v("overlong_factor", overlong_factor, "what it has fallen by at max_completion_tokens");
     v("epochs", epochs, "passes over each batch of rollouts");
-    v("updates_per_batch", updates_per_batch, "optimizer steps of a pass");
+    v("updates_per_batch", updates_per_batch,
+      "updates of an epoch, each by a share of the prompts");
     v("correction", correction, "for a sampler whose logprobs are not the trainer's");
     v("loss", loss, "clipping, mean and KL");
   }

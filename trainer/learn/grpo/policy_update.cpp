@@ -44,7 +44,7 @@ std::vector<Sample> prepare(Learner& learner, const std::vector<Sample>& part, b
   return samples;
 }
 
-/// One optimizer step on a part; masks in it what turns out to be bad.
+/// One update by a part; masks in it what turns out to be bad.
 void run_update(Learner& learner, std::vector<Sample>& part, double lr,
                 const PolicyLossOptions& options, PolicyUpdateResult& result) {
   const bool first = result.num_updates == 0;
@@ -58,7 +58,7 @@ void run_update(Learner& learner, std::vector<Sample>& part, double lr,
   const auto attempt = [&] {
     learner.fit([&] {
       SampleLoss loss(samples, options, /*compares=*/first);
-      update = learner.step(sequences_of(samples), loss.by_microbatch(), lr, /*may_stop=*/first);
+      update = learner.update(sequences_of(samples), loss.by_microbatch(), lr, /*may_stop=*/first);
       totals = loss.totals();
     });
   };

@@ -1,4 +1,4 @@
-/// From scored episodes to optimizer steps: epochs, minibatches, the loss per token.
+/// From scored episodes to updates: epochs, minibatches, the loss per token.
 #pragma once
 
 #include <cstdint>

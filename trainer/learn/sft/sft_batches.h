@@ -1,4 +1,4 @@
-/// Which examples an optimizer step of SFT takes, encoded a step ahead.
+/// Which examples a step of SFT takes, encoded a step ahead.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ class SftSchedule {
   std::vector<uint32_t> order_;
 };
 
-/// The sequences of one optimizer step.
+/// The sequences of one step.
 struct SftBatch {
   std::vector<TrainSequence> sequences;
   std::vector<int64_t> examples;  ///< [sequences] which example each is of; each one's together

@@ -190,7 +190,7 @@ class SftRun {
     double loss = std::nan("");  ///< mean nats per loss token, by weight
   };
 
-  /// An optimizer step over these sequences; not applied where there are none.
+  /// An update by these sequences; not applied where there are none.
   Attempt try_step(const std::vector<TrainSequence>& batch, double lr) {
     Attempt attempt;
     attempt.update.applied = false;
@@ -198,7 +198,7 @@ class SftRun {
     const double weight = total_loss_weight(batch);
     learner_.fit([&] {
       LoggedSum loss_sum;
-      attempt.update = learner_.step(batch, supervised_loss(weight, loss_sum), lr);
+      attempt.update = learner_.update(batch, supervised_loss(weight, loss_sum), lr);
       attempt.loss = loss_sum.value() / weight;
     });
     const std::string warning = learner_.take_warning();

@@ -49,8 +49,8 @@ struct SftConfig {
     v("plan", plan, "what --dry-run plans for");
     v("init_adapter", learn.init_adapter, "PEFT directory to start from; empty: a fresh one");
     v("epochs", epochs, "passes over the examples");
-    v("sequences_per_step", sequences_per_step, "examples of an optimizer step");
-    v("max_steps", max_steps, "most optimizer steps, 0: as the epochs give");
+    v("sequences_per_step", sequences_per_step, "examples of a step");
+    v("max_steps", max_steps, "most steps, 0: as the epochs give");
     v("max_skipped_examples", max_skipped_examples,
       "examples left out because their gradient is not finite, more end the run");
   }

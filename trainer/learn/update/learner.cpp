@@ -165,12 +165,12 @@ Learner::Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,
       optimizer_(store_, options.optimizer, fused_rows(model_->config())),
       in_backward_(options.optimizer.in_backward) {}
 
-UpdateResult Learner::step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
-                           double lr, bool may_stop) {
+UpdateResult Learner::update(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
+                             double lr, bool may_stop) {
   const int64_t before = optimizer_.num_updates();
   UpdateResult result;
   try {
-    naming_out_of_memory([&] { result = try_step(sequences, loss, lr, may_stop); });
+    naming_out_of_memory([&] { result = try_update(sequences, loss, lr, may_stop); });
   } catch (const OutOfMemory& error) {
     if (optimizer_.num_updates() == before) throw;
     throw Error(std::string("in an update that has changed weights: ") + error.what());
@@ -203,8 +203,8 @@ void Learner::set_halved_microbatch(int64_t tokens) {
   halved_ = packing_.tokens_per_microbatch = tokens;
 }
 
-UpdateResult Learner::try_step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
-                               double lr, bool may_stop) {
+UpdateResult Learner::try_update(std::span<const TrainSequence> sequences,
+                                 const MicrobatchLoss& loss, double lr, bool may_stop) {
   store_.zero_gradients();
   UpdateResult result;
   const std::vector<Microbatch> microbatches = pack(sequences, packing_);

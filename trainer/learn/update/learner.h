@@ -1,5 +1,5 @@
-/// One optimizer step over any number of sequences: packing, gradients, clipping, update. What SFT
-/// and GRPO share.
+/// One update by any number of sequences: packing, gradients, clipping, optimizer. What SFT and
+/// GRPO share.
 #pragma once
 
 #include <functional>
@@ -72,7 +72,7 @@ struct LearnOptions {
 /// With the run's seed for what is random in its updates.
 LearnOptions seeded(LearnOptions options, uint64_t seed);
 
-/// What an optimizer step saw.
+/// What an update saw.
 struct UpdateResult {
   double grad_norm = 0;     ///< before clipping
   bool applied = true;      ///< false: not finite, skipped
@@ -93,13 +93,13 @@ class Learner {
   Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,
           const LearnOptions& options, bool entropy = false, double temperature = 1);
 
-  /// One step at rate `lr`. On a device the host waits for the gradients' norm (with
+  /// One update at rate `lr`. On a device the host waits for the gradients' norm (with
   /// optimizer_in_backward for that of each layer) and then for the sum of entropies where it is
   /// asked for, for nothing else, unless `loss` does. With `may_stop` it looks at the stop flag
   /// between microbatches and throws Interrupted with weights and optimizer unchanged. Where memory
-  /// runs out it throws OutOfMemory, unchanged likewise; Error where an update had begun.
-  UpdateResult step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss, double lr,
-                    bool may_stop = true);
+  /// runs out it throws OutOfMemory, unchanged likewise; Error where it had begun to change them.
+  UpdateResult update(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
+                      double lr, bool may_stop = true);
 
   /// Runs `pass`, and where memory runs out in it, once more with half the tokens per microbatch,
   /// which stay halved. Throws OutOfMemory where it runs out again, or had been halved before.
@@ -109,7 +109,7 @@ class Learner {
   std::string take_warning() { return std::exchange(warning_, {}); }
 
   /// Logprobs of the completions, one vector a sequence, under `lora` (null: the base weights) of
-  /// the learner's model. With `may_stop` it looks at the stop flag as step() does. By fit().
+  /// the learner's model. With `may_stop` it looks at the stop flag as update() does. By fit().
   std::vector<std::vector<float>> logprobs(std::span<const TrainSequence> sequences,
                                            const Lora* lora, bool may_stop = true);
 
@@ -119,7 +119,7 @@ class Learner {
 
   /// Indices of the sequences whose own gradient, each computed alone by the loss that `loss_of`
   /// gives for it (as sequence 0), holds a value that is not finite. Changes no weight. With
-  /// `may_stop` it looks at the stop flag as step() does.
+  /// `may_stop` it looks at the stop flag as update() does.
   std::vector<size_t> find_non_finite(std::span<const TrainSequence> sequences,
                                       const std::function<MicrobatchLoss(size_t)>& loss_of,
                                       bool may_stop);
@@ -141,8 +141,8 @@ class Learner {
   const Optimizer& optimizer() const { return optimizer_; }
 
  private:
-  UpdateResult try_step(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
-                        double lr, bool may_stop);
+  UpdateResult try_update(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
+                          double lr, bool may_stop);
   std::vector<std::vector<float>> fitted_logprobs(const Transformer& model, const Lora* lora,
                                                   std::span<const TrainSequence> sequences,
                                                   bool may_stop);

@@ -74,7 +74,7 @@ class Lesson {
       rng.shuffle(all);
       const std::span<const TrainSequence> batch(all.data(), 64);
       LoggedSum loss;
-      toy_.learner->step(batch, supervised_loss(total_loss_weight(batch), loss), 3e-3);
+      toy_.learner->update(batch, supervised_loss(total_loss_weight(batch), loss), 3e-3);
     }
     toy_.engine->weights_changed();
   }

@@ -269,9 +269,9 @@ TEST(PolicyUpdate, MovesOffTheBehaviourFromTheSecondMinibatchOn) {
 }
 
 // In a process of its own: the stop flag stays set. Exit 0: stopped where it may, whole where not.
-TEST(Learner, FinishesAStepThatMayNotStop) {
+TEST(Learner, FinishesAnUpdateThatMayNotStop) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  const auto stopped_steps = [] {
+  const auto stopped_updates = [] {
     Bench b;
     install_stop_handlers();
     raise(SIGTERM);
@@ -279,16 +279,16 @@ TEST(Learner, FinishesAStepThatMayNotStop) {
     const at::Tensor before = b.lora->flat(0).clone();
     LoggedSum loss;
     try {
-      b.learner.step(sequences, supervised_loss(10, loss), 1e-2);
+      b.learner.update(sequences, supervised_loss(10, loss), 1e-2);
       return 1;
     } catch (const Interrupted&) {
       if (!b.lora->flat(0).equal(before)) return 2;
     }
     b.learner.logprobs(sequences, b.lora.get(), /*may_stop=*/false);
-    b.learner.step(sequences, supervised_loss(10, loss), 1e-2, /*may_stop=*/false);
+    b.learner.update(sequences, supervised_loss(10, loss), 1e-2, /*may_stop=*/false);
     return b.lora->flat(0).equal(before) ? 3 : 0;
   };
-  EXPECT_EXIT(_exit(stopped_steps()), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(_exit(stopped_updates()), testing::ExitedWithCode(0), "");
 }
 
 TEST(PolicyUpdate, MeasuresTheKlToAFrozenModel) {

@@ -94,7 +94,7 @@ int64_t measured(const Setting& run) {
       return;
     }
     LoggedSum loss;
-    EXPECT_TRUE(learner.step(sequences, supervised_loss(100, loss), 1e-4).applied);
+    EXPECT_TRUE(learner.update(sequences, supervised_loss(100, loss), 1e-4).applied);
   };
   step();
   run.on_device ? FakeGpu::get().restart_peak() : HostMemory::get().restart_peak();

@@ -84,7 +84,7 @@ at::Tensor weights_of(Learner& l) { return l.model().layer(0).flat.detach().cpu(
 void train(Learner& l, const std::vector<TrainSequence>& sequences) {
   l.fit([&] {
     LoggedSum loss;
-    EXPECT_TRUE(l.step(sequences, supervised_loss(100, loss), 1e-2).applied);
+    EXPECT_TRUE(l.update(sequences, supervised_loss(100, loss), 1e-2).applied);
     EXPECT_GT(loss.value(), 0);
   });
 }

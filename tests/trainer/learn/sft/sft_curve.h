@@ -76,7 +76,7 @@ inline void expect_curve(const Json& fixture, const Json& c, const std::string& 
     const double rise = std::min(1.0, static_cast<double>(step + 1) / warmup);
     LoggedSum loss;
     const UpdateResult update =
-        learner.step(sequences, supervised_loss(tokens, loss), c["lr"].get<double>() * rise);
+        learner.update(sequences, supervised_loss(tokens, loss), c["lr"].get<double>() * rise);
     const auto expected_loss = c["losses"][step].get<double>();
     const auto expected_norm = c["grad_norms"][step].get<double>();
     EXPECT_NEAR(loss.value() / tokens, expected_loss, kCurveTolerance * expected_loss)

@@ -74,7 +74,7 @@ std::vector<at::Tensor> trained(const LearnOptions& options) {
   Learner learner(m, nullptr, options);
   for (int step = 0; step < 3; ++step) {
     LoggedSum loss;
-    EXPECT_TRUE(learner.step(sequences(), supervised_loss(50, loss), 1e-2).applied);
+    EXPECT_TRUE(learner.update(sequences(), supervised_loss(50, loss), 1e-2).applied);
   }
   std::vector<at::Tensor> weights;
   for (const auto& p : m->parameters()) weights.push_back(wide(*p.tensor));

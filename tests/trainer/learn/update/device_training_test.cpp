@@ -202,7 +202,7 @@ at::Tensor moved_on(at::Device device, OptimizerKind kind, at::ScalarType dtype,
   for (int i = 0; i < 3; ++i) {
     LoggedSum loss;
     const UpdateResult result =
-        learner.step(sequences, supervised_loss(/*num_tokens=*/100, loss), /*lr=*/1e-2);
+        learner.update(sequences, supervised_loss(/*num_tokens=*/100, loss), /*lr=*/1e-2);
     EXPECT_TRUE(result.applied);
   }
   return flat() - before;

@@ -127,7 +127,7 @@ TEST_P(GradientParity, FiveAdamWStepsFollowPyTorchsLosses) {
   Learner learner(s.model, s.lora, options);
   for (const auto& expected : fixture["adamw"]["losses_without_decay_of_vectors"]) {
     LoggedSum loss;
-    learner.step(sequences, supervised_loss(tokens, loss), 1e-2);
+    learner.update(sequences, supervised_loss(tokens, loss), 1e-2);
     EXPECT_NEAR(loss.value() / static_cast<double>(tokens), expected.get<double>(), 1e-4);
   }
 }

@@ -256,7 +256,7 @@ TEST(Learner, LowersTheLossOnWhatItSees) {
     double first = 0, last = 0;
     for (int step = 0; step < 30; ++step) {
       LoggedSum sum;
-      const auto update = learner.step(sequences, supervised_loss(1, sum), 5e-3);
+      const auto update = learner.update(sequences, supervised_loss(1, sum), 5e-3);
       EXPECT_TRUE(update.applied);
       (step == 0 ? first : last) = sum.value() / static_cast<double>(update.loss_tokens);
     }

@@ -242,7 +242,7 @@ double loss_after(const LearnOptions& options, int steps) {
   double loss = 0;
   for (int step = 0; step < steps; ++step) {
     LoggedSum sum;
-    learner.step(sequences, supervised_loss(tokens, sum), 5e-3);
+    learner.update(sequences, supervised_loss(tokens, sum), 5e-3);
     loss = sum.value();
   }
   return loss / static_cast<double>(tokens);
@@ -273,7 +273,7 @@ std::vector<at::Tensor> trained(bool in_backward, bool tied, OptimizerKind kind)
   const auto sequences = test::random_sequences(8, 5, 2);
   for (int step = 0; step < 3; ++step) {
     LoggedSum loss;
-    EXPECT_TRUE(learner.step(sequences, supervised_loss(50, loss), 1e-2).applied);
+    EXPECT_TRUE(learner.update(sequences, supervised_loss(50, loss), 1e-2).applied);
   }
   std::vector<at::Tensor> weights;
   for (const auto& p : model->parameters()) weights.push_back(p.tensor->detach());
@@ -303,7 +303,7 @@ TEST(Optimizer, InBackwardSkipsAStepWhoseFirstGradientIsNotFinite) {
       std::fill(out.begin(), out.end(), std::nanf(""));
     });
   };
-  const UpdateResult result = learner.step(sequences, broken, 1e-2);
+  const UpdateResult result = learner.update(sequences, broken, 1e-2);
   EXPECT_FALSE(result.applied);
   EXPECT_THAT(result.non_finite, HasSubstr("layers.2."));
   EXPECT_TRUE(model->layer(0).flat.equal(before));

@@ -64,7 +64,7 @@ TEST_F(StepWaits, SupervisedStepsWaitForTheNormAndTheLoss) {
     Learner l = learner(options, at::kBFloat16);
     LoggedSum loss;
     const auto step = [&] {
-      const UpdateResult result = l.step(sequences, supervised_loss(100, loss), 1e-3);
+      const UpdateResult result = l.update(sequences, supervised_loss(100, loss), 1e-3);
       EXPECT_TRUE(result.applied);
       EXPECT_GT(result.num_microbatches, 1);
     };
@@ -78,7 +78,7 @@ TEST_F(StepWaits, WeightsOfExamplesAndAnAdapterAddNoWait) {
   for (auto& s : sequences) s.weight = 0.5;
   Learner l = learner(small_parts(), at::kBFloat16);
   LoggedSum loss;
-  const auto step = [&] { l.step(sequences, supervised_loss(50, loss), 1e-3); };
+  const auto step = [&] { l.update(sequences, supervised_loss(50, loss), 1e-3); };
   EXPECT_EQ(waits_of(step), (Waits{{kNumber, 1}}));
 }
 
@@ -90,7 +90,7 @@ TEST_F(StepWaits, AnUpdateInBackwardWaitsForTheNormOfEachLayer) {
   Learner l = learner(options, at::kFloat);
   LoggedSum loss;
   const auto sequences = test::random_sequences(6, 77, 2);
-  EXPECT_EQ(waits_of([&] { l.step(sequences, supervised_loss(50, loss), 1e-3); }),
+  EXPECT_EQ(waits_of([&] { l.update(sequences, supervised_loss(50, loss), 1e-3); }),
             (Waits{{kNumber, 3 + 1}}));
 }
 
