@@ -19,12 +19,13 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kLibrary = "libweft_cuda.so";
-constexpr const char* kDriver = "/proc/driver/nvidia/version";
 
 /// Where the library lies: beside the program in a build folder, in ../lib once installed.
-fs::path library_path() {
+fs::path library_path(const std::string& folder) {
   const fs::path bin = fs::read_symlink("/proc/self/exe").parent_path();
-  for (const fs::path& dir : {bin, bin.parent_path() / "lib"}) {
+  std::vector<fs::path> folders = {bin, bin.parent_path() / "lib"};
+  if (!folder.empty()) folders = {folder};
+  for (const fs::path& dir : folders) {
     if (fs::exists(dir / kLibrary)) return dir / kLibrary;
   }
   return {};
@@ -35,12 +36,13 @@ struct Opened {
   std::string reason;  // why it is null
 };
 
-Opened open_library() {
-  if (!fs::exists(kDriver)) return {nullptr, "no NVIDIA driver"};
-  const fs::path path = library_path();
+Opened open_library(const CudaFiles& files) {
+  if (!fs::exists(files.driver)) return {nullptr, "no NVIDIA driver"};
+  const fs::path path = library_path(files.folder);
   if (path.empty()) return {nullptr, fmt::format("no {}: built without nvcc", kLibrary)};
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);  // for the process's life
-  return {library, library == nullptr ? dlerror() : ""};
+  if (library != nullptr) return {library, ""};
+  return {nullptr, fmt::format("{} cannot be opened: {}", kLibrary, dlerror())};
 }
 
 std::string found_text(const GpuSearch& search) {
@@ -63,8 +65,8 @@ int gpu_number(const std::string& name) {
 
 }  // namespace
 
-GpuSearch find_gpus() {
-  const Opened opened = open_library();
+GpuSearch find_gpus(const CudaFiles& files) {
+  const Opened opened = open_library(files);
   if (opened.library == nullptr) return {{}, opened.reason};
   const auto report =
       reinterpret_cast<decltype(&weft_gpu_report)>(dlsym(opened.library, "weft_gpu_report"));
@@ -88,12 +90,12 @@ void check_device_name(const std::string& name) {
   throw InputError(fmt::format("device: expected auto, cpu or cuda[:N], got \"{}\"", name));
 }
 
-ComputeDevice resolve_device(const std::string& name) {
+ComputeDevice resolve_device(const std::string& name, const CudaFiles& files) {
   check_device_name(name);
   if (name == "auto" || name == "cpu") return {};
   GpuSearch search;
   try {
-    search = find_gpus();
+    search = find_gpus(files);
   } catch (const Error& error) {
     search.reason = error.what();
   }
@@ -102,7 +104,7 @@ ComputeDevice resolve_device(const std::string& name) {
     throw InputError(fmt::format("device: \"{}\" cannot be used ({})", name, found_text(search)));
   }
   const auto table = reinterpret_cast<decltype(&weft_cuda_library)>(
-      dlsym(open_library().library, "weft_cuda_library"));
+      dlsym(open_library(files).library, "weft_cuda_library"));
   if (table == nullptr) throw Error(dlerror());
   return {table(), number};
 }

@@ -20,9 +20,16 @@ struct GpuSearch {
   std::string reason;     ///< why `gpus` is empty
 };
 
-/// Looks for GPUs. Opens libweft_cuda.so (beside the program, or in ../lib) where the driver is,
-/// and lets it run a kernel on each device; a device that computes a wrong sum is an Error.
-GpuSearch find_gpus();
+/// Where CUDA's parts are looked for.
+struct CudaFiles {
+  std::string driver = "/proc/driver/nvidia/version";  ///< exists where the driver is
+  std::string folder;  ///< of libweft_cuda.so; empty: the program's, or ../lib of it
+};
+
+/// Looks for GPUs. Opens libweft_cuda.so where the driver is, and lets it run a kernel on each
+/// device. Throws Error in one line where CUDA refuses, a driver that is too old among the reasons,
+/// or where a device computes a wrong sum.
+GpuSearch find_gpus(const CudaFiles& files = {});
 
 namespace cuda {
 struct Library;
@@ -35,12 +42,12 @@ struct ComputeDevice {
 };
 
 /// The device of a name: "auto", "cpu", "cuda" or "cuda:N". "auto" is the CPU: kernels that no GPU
-/// has run yet must be asked for by name. Throws InputError for another name, and for a GPU that is
-/// not there with what was found instead.
+/// has run yet must be asked for by name. Throws InputError in one line for another name, and for a
+/// GPU that is not there or cannot be used with what was found instead.
 ///
 /// To be called before any tensor is made: LibTorch settles at its first need of CUDA whether there
 /// is any.
-ComputeDevice resolve_device(const std::string& name);
+ComputeDevice resolve_device(const std::string& name, const CudaFiles& files = {});
 
 /// Checks the form of a device's name without looking for GPUs. Throws InputError.
 void check_device_name(const std::string& name);

@@ -55,6 +55,17 @@ cudaError_t report(int device, WeftGpu& gpu, bool& right) {
   return cudaSuccess;
 }
 
+void write_reason(cudaError_t status, char* text, int32_t size) {
+  if (status != cudaErrorInsufficientDriver) {
+    std::snprintf(text, size, "%s", cudaGetErrorString(status));
+    return;
+  }
+  int driver = 0, runtime = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  write_driver_too_old(driver, runtime, text, size);
+}
+
 }  // namespace
 
 extern "C" int32_t weft_gpu_report(WeftGpu* gpus, int32_t capacity, char* error,
@@ -72,7 +83,7 @@ extern "C" int32_t weft_gpu_report(WeftGpu* gpus, int32_t capacity, char* error,
     }
   }
   if (status != cudaSuccess) {
-    std::snprintf(error, error_size, "%s", cudaGetErrorString(status));
+    write_reason(status, error, error_size);
     return -1;
   }
   return count;

@@ -1,7 +1,22 @@
 /// The C interface of libweft_cuda.so: no C++ type crosses it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstdio>
+
+/// Writes why a driver cannot run what was built for another CUDA, as at most `size` bytes of
+/// `text`. Versions as CUDA counts them, 12080 for 12.8; 0: the driver's library was not found.
+inline void write_driver_too_old(int driver, int built_for, char* text, size_t size) {
+  if (driver == 0) {
+    std::snprintf(text, size, "the NVIDIA driver's libcuda.so.1 cannot be opened");
+    return;
+  }
+  std::snprintf(text, size,
+                "the NVIDIA driver is for CUDA %d.%d at most, libweft_cuda.so for %d.%d: a newer "
+                "driver is needed",
+                driver / 1000, driver % 1000 / 10, built_for / 1000, built_for % 1000 / 10);
+}
 
 extern "C" {
 
