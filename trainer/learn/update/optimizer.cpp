@@ -21,15 +21,25 @@ namespace {
 
 enum Rounded : uint64_t { kAverage, kSquare, kWeight };
 
+/// The norm of that order of all parts, each part's in fp32 over `divisor`.
+double norm_of_parts(const std::vector<at::Tensor>& parts, double order, double divisor) {
+  std::vector<at::Tensor> norms;
+  for (const at::Tensor& part : parts) {
+    const at::Tensor values = divisor == 1 ? part : part.to(at::kFloat) / divisor;
+    norms.push_back(at::linalg_vector_norm(values, order, {}, false, at::kFloat));
+  }
+  return at::linalg_vector_norm(at::stack(norms), order, {}, false, at::kDouble).item<double>();
+}
+
 /// On a device parts are summed in fp32 and their squares in fp64: LibTorch would first copy the
-/// whole gradient to fp64.
+/// whole gradient to fp64. Where that overflows, once more with all values over the largest.
 double l2_norm(const at::Tensor& gradient) {
   if (gradient.is_cpu()) return kernels::l2_norm(gradient);
-  std::vector<at::Tensor> norms;
-  for (const at::Tensor& part : gradient.flatten().split(kUpdatePart)) {
-    norms.push_back(at::linalg_vector_norm(part, 2, {}, false, at::kFloat));
-  }
-  return at::linalg_vector_norm(at::stack(norms), 2, {}, false, at::kDouble).item<double>();
+  const std::vector<at::Tensor> parts = gradient.flatten().split(kUpdatePart);
+  const double norm = norm_of_parts(parts, 2, 1);
+  if (std::isfinite(norm)) return norm;
+  const double largest = norm_of_parts(parts, HUGE_VAL, 1);
+  return std::isfinite(largest) ? largest * norm_of_parts(parts, 2, largest) : largest;
 }
 
 /// Throws InputError where a group fits no parameter.

@@ -2,6 +2,8 @@
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/support/fake_device/fake_device.h"
 #include "tests/trainer/learn/update/learn_support.h"
 #include "trainer/learn/update/optimizer.h"
@@ -49,6 +51,23 @@ TEST(OptimizerOnDevice, GivesTheWeightsOfTheCpu) {
             << int(kind) << " " << i;
       }
     }
+  }
+}
+
+// A bound of the norm turns what is too large for fp32's squares into a gradient like others.
+TEST(OptimizerOnDevice, ClipsGradientsWhoseSquaresOverflowFp32) {
+  Rng rng(1);
+  at::Tensor weights = test::random_tensor({64, 64}, rng).to(test::fake::device());
+  ParameterStore store({{{"matrix", &weights}}});
+  Optimizer optimizer(store, {});
+  store.flat_gradient().fill_(1e30);
+  const StepResult result = optimizer.step(1e-3);
+  EXPECT_TRUE(result.applied);
+  EXPECT_NEAR(result.grad_norm, 64e30, 1e24);
+  EXPECT_NEAR(store.flat_gradient().cpu()[77].item<double>(), 1.0 / 64, 1e-8);
+  for (const double value : {HUGE_VAL, std::nan("")}) {
+    store.flat_gradient().fill_(1e30).narrow(0, 5, 1).fill_(value);
+    EXPECT_EQ(optimizer.step(1e-3).non_finite, "matrix");
   }
 }
 
