@@ -26,7 +26,8 @@ struct LayerwiseOptions {
   double temperature = 1;              ///< of the distribution whose logprobs the loss is of
   int64_t keep_activations_every = 0;  ///< beside those, each so manyth layer keeps it; 0: none
   /// On a device, inputs of layers that are computed again wait for that in pinned memory of the
-  /// host. On the CPU they stay where they are.
+  /// host. What stays: the input of a layer behind one that is kept, which is part of what that one
+  /// keeps; all that kept layers save; the last layer's output. On the CPU everything does.
   bool offload_activations = false;
 
   /// Whether layer `l` of `num_layers` keeps what its backward needs.

@@ -32,8 +32,10 @@ struct LearnOptions {
   bool share_prompts = true;             ///< equal prompts in a microbatch are computed once
   int64_t keep_activations_layers = -1;  ///< layers not recomputed in backward, -1: all
   int64_t keep_activations_every = 0;    ///< beside these each so manyth layer, 0: none
-  bool offload_activations = false;      ///< inputs of recomputed layers wait on the host
-  int64_t loss_chunk_tokens = 256;       ///< rows of fp32 logits held at a time
+  /// On a GPU, the input of a layer that is computed again waits in pinned memory of the host,
+  /// unless it is the output of a kept layer. What kept layers save for backward is not offloaded.
+  bool offload_activations = false;
+  int64_t loss_chunk_tokens = 256;  ///< rows of fp32 logits held at a time
 
   template <class V>
   void visit(V& v) {
@@ -58,7 +60,8 @@ struct LearnOptions {
     v("keep_activations_every", keep_activations_every,
       "beside these each so manyth layer's activations are kept, 0: none");
     v("offload_activations", offload_activations,
-      "on a GPU, inputs of the other layers wait in the host's memory for the backward pass");
+      "on a GPU, inputs of the other layers wait in the host's memory for the backward pass; what "
+      "kept layers save stays");
     v("loss_chunk_tokens", loss_chunk_tokens, "rows of fp32 logits held at a time");
   }
   /// Throws InputError naming the field.
@@ -119,7 +122,7 @@ class Learner {
 
   /// Indices of the sequences whose own gradient, each computed alone by the loss that `loss_of`
   /// gives for it (as sequence 0), holds a value that is not finite. Changes no weight. With
-  /// `may_stop` it looks at the stop flag as update() does.
+  /// `may_stop` it looks at the stop flag as update() does. By fit().
   std::vector<size_t> find_non_finite(std::span<const TrainSequence> sequences,
                                       const std::function<MicrobatchLoss(size_t)>& loss_of,
                                       bool may_stop);
