@@ -340,7 +340,8 @@ class GrpoRun {
 
   /// Of the models, and of the rollouts that were trained on.
   Json clock() const {
-    std::vector<std::string> reasons = clock_reasons(config_.model, /*on_gpu=*/false);
+    const bool on_gpu = models_.policy.device.library != nullptr;
+    std::vector<std::string> reasons = clock_reasons(config_.model, on_gpu);
     const ModelOptions& worker = config_.worker;
     if (worker.kind == ModelKind::kRemote) {
       reasons.push_back("a server answers as " + worker.remote.model);

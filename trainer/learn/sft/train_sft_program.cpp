@@ -140,10 +140,7 @@ class SftRun {
                    learn.init_adapter.empty() ? config_.model : learn.init_adapter, data_.teachers);
     Json summary = state_of(summary_);
     summary["data"] = data_.counts.to_json();
-    summary["clock"] =
-        report_clock(data_.through_template ? clock_reasons(config_.model, /*on_gpu=*/false)
-                                            : std::vector<std::string>(),
-                     /*decisions=*/0);
+    summary["clock"] = report_clock(reasons_to_differ(), /*decisions=*/0);
     write_file_atomically(dir_.file("summary.json"), dump_json_pretty(summary));
     return summary_;
   }
@@ -263,6 +260,16 @@ class SftRun {
     if (skipped_in_a_row_ >= kMaxSkippedInARow) {
       throw Error(fmt::format("no finite gradient for {} steps in a row", kMaxSkippedInARow));
     }
+  }
+
+  /// Why another run of this config may end with other bits.
+  std::vector<std::string> reasons_to_differ() const {
+    std::vector<std::string> reasons;
+    if (data_.through_template) reasons = clock_reasons(config_.model, /*on_gpu=*/false);
+    if (policy_.device.library != nullptr) {
+      reasons.push_back("gradients of attention on a GPU add up in no fixed order");
+    }
+    return reasons;
   }
 
   std::string nothing_learnt() const {
