@@ -152,12 +152,15 @@ class SftRun {
     SftBatch batch = batches_.at(summary_.steps);
     batch.leave_out(summary_.skipped_examples);
     Attempt attempt = try_step(batch.sequences, lr);
-    const bool refused = !batch.sequences.empty() && !attempt.update.applied;
-    if (refused && find_bad_examples(batch)) {
-      batch.leave_out(summary_.skipped_examples);
+    std::vector<int64_t> bad;
+    if (!batch.sequences.empty() && !attempt.update.applied) bad = find_bad_examples(batch);
+    if (!bad.empty()) {
+      batch.leave_out(bad);
       attempt = try_step(batch.sequences, lr);
     }
     const UpdateResult& update = attempt.update;
+    // With the step, and so with its lines: where it is cut short, a resume finds them again.
+    summary_.skipped_examples.insert(summary_.skipped_examples.end(), bad.begin(), bad.end());
     num_updates_ = learner_.optimizer().num_updates();
     ++summary_.steps;
     count_skipped(update.applied);
@@ -207,8 +210,8 @@ class SftRun {
     return attempt;
   }
 
-  /// Tries each example alone and adds the bad ones to skipped_examples; false where none is.
-  bool find_bad_examples(const SftBatch& batch) {
+  /// Tries each example alone; the numbers of the bad ones, each with its line in rows_.
+  std::vector<int64_t> find_bad_examples(const SftBatch& batch) {
     const std::string tensor = learner_.non_finite_weight(/*frozen_too=*/true);
     if (!tensor.empty()) {
       throw Error(
@@ -216,19 +219,19 @@ class SftRun {
     }
     const std::span<const TrainSequence> sequences = batch.sequences;
     LoggedSum ignored;
-    const auto bad = learner_.find_non_finite(
+    const auto found = learner_.find_non_finite(
         sequences,
         [&](size_t i) {
           return supervised_loss(total_loss_weight(sequences.subspan(i, 1)), ignored);
         },
         /*may_stop=*/true);
-    auto& skipped = summary_.skipped_examples;
-    for (const size_t i : bad) {
+    std::vector<int64_t> bad;
+    for (const size_t i : found) {
       const TrainSequence& example = batch.sequences[i];
       const int64_t number = batch.examples[i];
-      if (!skipped.empty() && skipped.back() == number) continue;  // another part of the same one
+      if (!bad.empty() && bad.back() == number) continue;  // another part of the same one
       const std::string where = batches_.where(number);
-      skipped.push_back(number);
+      bad.push_back(number);
       rows_.push_back({{"step", summary_.steps + 1},
                        {"example", number},
                        {"where", where},
@@ -240,7 +243,7 @@ class SftRun {
       log::warn("step {}: the gradient of example {} ({}) is not finite: left out from now on",
                 summary_.steps + 1, number, where);
     }
-    return !bad.empty();
+    return bad;
   }
 
   void count_skipped(bool applied) {

@@ -255,11 +255,13 @@ std::vector<size_t> Learner::find_non_finite(std::span<const TrainSequence> sequ
   std::vector<size_t> found;
   for (size_t i = 0; i < sequences.size(); ++i) {
     if (may_stop) throw_if_stopped();
-    store_.zero_gradients();
-    const MicrobatchLoss loss = loss_of(i);
-    for (const Microbatch& microbatch : pack(sequences.subspan(i, 1), packing_)) {
-      trainer_.forward_backward(microbatch, loss(microbatch), store_);
-    }
+    fit([&] {
+      store_.zero_gradients();
+      const MicrobatchLoss loss = loss_of(i);
+      for (const Microbatch& microbatch : pack(sequences.subspan(i, 1), packing_)) {
+        trainer_.forward_backward(microbatch, loss(microbatch), store_);
+      }
+    });
     if (!store_.non_finite_gradient().empty()) found.push_back(i);
   }
   return found;

@@ -71,34 +71,85 @@ TEST_F(GrpoResume, IsBitEqualToARunLeftAlone) {
   }
 }
 
-TEST_F(GrpoResume, WithEpochsAndASequenceRatioIsBitEqualAfterStopsByTheClock) {
+/// Four updates a batch, each after a pass for the ratios of whole responses.
+class GspoResume : public GrpoResume {
+ protected:
+  Words gspo(const std::string& out) const {
+    return command(out, dir_ / "sft" / "final",
+                   {"method=gspo", "update.epochs=2", "update.loss.clip_low=0.1",
+                    "update.loss.clip_high=0.1", "update.correction.token_cap=2"});
+  }
+  /// The same with `what` happening in that update of the run.
+  Words struck(const std::string& what, int64_t update, const std::string& out) const {
+    const Json shape = read_json_file(dir_ / "sft" / "final" / "config.json");
+    Words words = gspo(out);
+    words[0] = program("struck_train_grpo");
+    const int64_t calls = update * shape["num_hidden_layers"].get<int64_t>();
+    words.insert(words.begin() + 1, {what, std::to_string(calls)});
+    return words;
+  }
+  std::vector<Json> metrics(const std::string& out) const {
+    return read_json_lines(dir_ / out / "metrics.jsonl");
+  }
+};
+
+TEST_F(GspoResume, AStopBetweenTheUpdatesOfABatchIsHeardAfterItsLast) {
+  const auto straight = run(gspo("straight"));
+  ASSERT_EQ(straight.exit_code, 0) << straight.err;
+  for (size_t i = 0; i < 2; ++i) ASSERT_EQ(metrics("straight")[i]["updates"], 4);
+  for (const int64_t update : {5, 6}) {  // the first of the second batch, the last of its epoch
+    const std::string out = "after_" + std::to_string(update);
+    const auto stopped = run(struck("stop", update, out));
+    EXPECT_EQ(stopped.exit_code, 128 + SIGTERM) << stopped.err;
+    ASSERT_EQ(metrics(out).size(), 2u);
+    EXPECT_EQ(metrics(out)[1]["updates"], 4);
+    EXPECT_EQ(read_file(dir_ / out / "checkpoints" / "latest"), "step_2\n");
+    const auto resumed = run(gspo(out));
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    expect_same_run("straight", out);
+  }
+}
+
+TEST_F(GspoResume, ABatchThatRanOutOfMemoryCountsAsFarAsItCame) {
+  const auto cut = run(struck("memory", 6, "cut"));
+  EXPECT_EQ(cut.exit_code, 1) << cut.err;
+  EXPECT_THAT(cut.err, testing::HasSubstr("step 2: out of memory"));
+  EXPECT_THAT(cut.err, testing::HasSubstr("and with half as many"));
+  ASSERT_EQ(metrics("cut").size(), 2u);
+  EXPECT_EQ(metrics("cut")[0]["updates"], 4);
+  EXPECT_EQ(metrics("cut")[1]["updates"], 2);
+  EXPECT_EQ(metrics("cut")[1]["skipped_updates"], 1);
+  EXPECT_EQ(read_file(dir_ / "cut" / "checkpoints" / "latest"), "step_2\n");
+  const auto resumed = run(gspo("cut"));
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  ASSERT_EQ(metrics("cut").size(), 6u);
+  EXPECT_EQ(metrics("cut")[5]["updates"], 4);
+  EXPECT_EQ(metrics("cut")[5]["mismatch_max"], 0);
+}
+
+TEST_F(GspoResume, IsBitEqualAfterStopsByTheClock) {
   using Clock = std::chrono::steady_clock;
-  const auto command = [this](const std::string& out) {
-    return GrpoProgram::command(out, dir_ / "sft" / "final",
-                                {"method=gspo", "update.epochs=2", "update.loss.clip_low=0.1",
-                                 "update.loss.clip_high=0.1", "update.correction.token_cap=2"});
-  };
   const auto start = Clock::now();
-  const auto straight = run(command("straight"));
+  const auto straight = run(gspo("straight"));
   ASSERT_EQ(straight.exit_code, 0) << straight.err;
   const std::chrono::duration<double> whole = Clock::now() - start;
   double updates = 0;
-  for (const Json& step : read_json_lines(dir_ / "straight" / "metrics.jsonl")) {
+  for (const Json& step : metrics("straight")) {
     updates = std::max(updates, step["updates"].get<double>());
   }
   ASSERT_EQ(updates, 4) << "two epochs of two minibatches";
   Rng rng(3);
   for (int i = 0; i < 8; ++i) {
-    BackgroundProgram program(command("stopped"), dir_ / "log");
+    BackgroundProgram program(gspo("stopped"), dir_ / "log");
     const auto moment = Clock::now() + whole * rng.uniform() / 2;
     wait_until([&] { return !program.running() || Clock::now() >= moment; });
     program.signal_group(i % 4 == 3 ? SIGKILL : SIGTERM);
     program.wait();
   }
-  const auto resumed = run(command("stopped"));
+  const auto resumed = run(gspo("stopped"));
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
   expect_same_run("straight", "stopped");
-  const auto again = run(command("stopped"));
+  const auto again = run(gspo("stopped"));
   ASSERT_EQ(again.exit_code, 0) << again.err;
   expect_same_run("straight", "stopped");
 }

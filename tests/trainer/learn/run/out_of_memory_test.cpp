@@ -14,8 +14,10 @@
 #include "tests/support/gpu_under_test.h"
 #include "tests/support/host_memory.h"
 #include "tests/support/json_lines.h"
+#include "tests/support/operator_watch.h"
 #include "tests/support/support.h"
 #include "tests/trainer/learn/grpo/policy_bench.h"
+#include "tests/trainer/learn/run/spoilt_model.h"
 #include "trainer/learn/sft/train_sft_program.h"
 
 namespace weft {
@@ -152,6 +154,89 @@ TEST_P(OutOfMemoryInAStep, LogprobsAreComputedWithHalfTheMicrobatchToo) {
   }
 }
 
+// Two groups of short completions, then two of long ones, which half a microbatch does not hold
+// either: two updates, of which the second needs more memory.
+class PolicyOutOfMemory : public OutOfMemoryInAStep {
+ protected:
+  Learner policy() const {
+    const std::shared_ptr<Transformer> model = test::tiny_model();
+    const auto lora = test::fresh_lora(model->config());
+    model->to(memory_.device());
+    lora->to(memory_.device());
+    LearnOptions options;
+    options.tokens_per_microbatch = 64;
+    return Learner(model, lora, options);
+  }
+  static std::vector<Episode> episodes(Learner& l) {
+    Rng rng(5);
+    std::vector<TrainSequence> sequences;
+    for (int i = 0; i < 8; ++i) {
+      sequences.push_back({test::random_ids(rng, 4), test::random_ids(rng, i < 4 ? 8 : 120)});
+    }
+    const auto logps = l.logprobs(sequences, l.lora());
+    std::vector<Episode> result(sequences.size());
+    for (size_t i = 0; i < result.size(); ++i) {
+      result[i].group = i / 2;
+      result[i].reward = static_cast<double>(i % 2);
+      result[i].prompt_ids = sequences[i].prompt_ids;
+      result[i].completion_ids = sequences[i].completion_ids;
+      result[i].sampling_logprobs = logps[i];
+    }
+    return result;
+  }
+  static PolicyUpdateResult update(Learner& l, const std::vector<Episode>& batch, int64_t parts,
+                                   RatioLevel ratio = RatioLevel::kToken) {
+    PolicyUpdateOptions options;
+    options.updates_per_batch = parts;
+    options.loss.ratio = ratio;
+    return update_policy(l, batch, {}, 1e-2, options);
+  }
+  /// What an update takes beyond what is there before it.
+  int64_t needs(const std::vector<Episode>& batch) const {
+    Learner l = policy();
+    update(l, batch, 1);
+    const int64_t before = memory_.live();
+    return memory_.peak_of([&] { update(l, batch, 1); }) - before;
+  }
+  static at::Tensor adapter_of(Learner& l) { return l.lora()->flat(0).cpu().clone(); }
+};
+
+TEST_P(PolicyOutOfMemory, InALaterUpdateABatchCountsAsFarAsItCame) {
+  for (const RatioLevel ratio : {RatioLevel::kToken, RatioLevel::kSequence}) {
+    Learner l = policy(), expected = policy();
+    const std::vector<Episode> all = episodes(l), first(all.begin(), all.begin() + 4);
+    const int64_t some = needs(first), whole = needs(all);
+    ASSERT_LT(some, whole);
+    update(expected, first, 1, ratio);
+    update(expected, first, 1, ratio);
+    update(l, first, 1, ratio);
+    memory_.set_limit(memory_.live() + (some + whole) / 2);
+    const PolicyUpdateResult cut = update(l, all, 2, ratio);
+    memory_.set_limit(0);
+    EXPECT_EQ(cut.num_updates, 1);
+    EXPECT_EQ(cut.skipped_updates, 1);
+    EXPECT_THAT(cut.out_of_memory, AllOf(HasSubstr("out of memory"), HasSubstr("with half as many"),
+                                         testing::Not(HasSubstr("\n"))));
+    EXPECT_TRUE(adapter_of(l).equal(adapter_of(expected)));
+    const PolicyUpdateResult next = update(l, all, 2, ratio);
+    EXPECT_EQ(next.num_updates, 2);
+    EXPECT_EQ(next.out_of_memory, "");
+  }
+}
+
+TEST_P(PolicyOutOfMemory, InTheFirstUpdateABatchChangesNothing) {
+  Learner l = policy();
+  const std::vector<Episode> all = episodes(l), first(all.begin(), all.begin() + 4);
+  const std::vector<Episode> long_ones_first(all.rbegin(), all.rend());
+  update(l, first, 1);
+  const at::Tensor before = adapter_of(l);
+  memory_.set_limit(memory_.live() + (needs(first) + needs(all)) / 2);
+  EXPECT_THROW(update(l, long_ones_first, 2), OutOfMemory);
+  memory_.set_limit(0);
+  EXPECT_TRUE(adapter_of(l).equal(before));
+  EXPECT_EQ(l.optimizer().num_updates(), 1);
+}
+
 // The long sequence is a microbatch of its own, which half the tokens do not make smaller.
 class SftOutOfMemory : public OutOfMemoryInAStep {
  protected:
@@ -215,9 +300,57 @@ TEST_P(SftOutOfMemory, SavesWhatIsLearntAndEndsAndIsResumed) {
   EXPECT_EQ(model_of("cut"), model_of("straight"));
 }
 
+// Memory runs out after the bad example was found and before the step is done.
+TEST_P(SftOutOfMemory, ABadExampleOfAStepThatIsCutShortIsFoundAgainAndNamed) {
+  write_data(/*lines=*/9, /*long_line=*/-1);
+  std::ofstream(dir_ / "data.jsonl", std::ios::app)
+      << dump_json({{"prompt", "add 9"}, {"completion", "~ nine"}}) << "\n";
+  const auto on_bad = [&](const std::string& out) {
+    SftConfig c = config(out);
+    c.model = (dir_ / "model").string();
+    c.learn.full_weights = false;
+    c.learn.tokens_per_microbatch = 4096;  // half of it holds a step, too
+    c.sequences_per_step = 2;
+    return c;
+  };
+  test::copy_with_a_nan_row(test::fixture("tiny_mistral"), dir_ / "model", "~");
+  int64_t looks = 0, last_look = 0;  // at whether a tensor is finite; the last before the update
+  int64_t looks_before = -1;         // the update before
+  {
+    const test::OperatorWatch watch([&](std::string_view name) {
+      looks += name == "aten::aminmax" ? 1 : 0;
+      if (name != "aten::_fused_adamw_" || last_look > 0) return;
+      if (looks_before >= 0 && looks > looks_before) last_look = looks;
+      looks_before = looks;
+    });
+    run(on_bad("straight"), false);
+  }
+  ASSERT_GT(last_look, 0) << "the bad example is not in the first step";
+  looks = 0;
+  {
+    const test::OperatorWatch watch([&](std::string_view name) {
+      looks += name == "aten::aminmax" ? 1 : 0;
+      if (name == "aten::aminmax" && looks == last_look) {
+        memory_.set_limit(memory_.live() + (16 << 10));
+      }
+    });
+    EXPECT_THROW(run(on_bad("cut"), false), Error);
+  }
+  memory_.set_limit(0);
+  EXPECT_GT(steps_of("cut"), 0u);
+  EXPECT_LT(steps_of("cut"), 5u);
+  EXPECT_FALSE(fs::exists(dir_ / "cut" / "skipped_examples.jsonl"));
+  run(on_bad("cut"), true);
+  for (const char* file : {"skipped_examples.jsonl", "final/adapter_model.safetensors"}) {
+    EXPECT_EQ(read_file(dir_ / "cut" / file), read_file(dir_ / "straight" / file)) << file;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Memory, OutOfMemoryInAStep, testing::Bool(),
                          [](const auto& info) { return info.param ? "Device" : "Host"; });
-// A whole run takes minutes of an emulated GPU.
+// A batch of long completions, and a whole run, take minutes of an emulated GPU.
+INSTANTIATE_TEST_SUITE_P(Memory, PolicyOutOfMemory, testing::Values(false),
+                         [](const auto&) { return "Host"; });
 INSTANTIATE_TEST_SUITE_P(Memory, SftOutOfMemory, testing::Values(false),
                          [](const auto&) { return "Host"; });
 

@@ -1,20 +1,17 @@
 // train_sft as a program, on the tiny model of tests/fixtures.
-#include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <csignal>
 #include <fstream>
 #include <functional>
-#include <limits>
 
 #include "base/file.h"
 #include "base/json.h"
-#include "model/checkpoint/hf_model.h"
-#include "model/tokenizer/tokenizer.h"
 #include "tests/support/json_lines.h"
 #include "tests/support/support.h"
 #include "tests/trainer/learn/run/dated_model.h"
+#include "tests/trainer/learn/run/spoilt_model.h"
 
 namespace weft {
 namespace {
@@ -292,14 +289,7 @@ class TrainSftOnABadExample : public TrainSft {
  protected:
   void SetUp() override {
     TrainSft::SetUp();
-    const std::string source = test::fixture("tiny_mistral");
-    const auto model = load_transformer(source, at::kFloat);
-    const auto ids = Tokenizer::load(source)->encode("~", /*add_special=*/false);
-    for (const auto& [name, tensor] : model->hugging_face_views()) {
-      if (name != "model.embed_tokens.weight") continue;
-      tensor.select(0, ids.back()).fill_(std::numeric_limits<float>::quiet_NaN());
-    }
-    save_transformer(*model, source, dir_ / "model");
+    test::copy_with_a_nan_row(test::fixture("tiny_mistral"), dir_ / "model", "~");
     std::ofstream lines(dir_ / "bad.jsonl");
     for (int i = 0; i < 12; ++i) {
       const std::string target = i == 7 ? "~ seven" : "number " + std::to_string(i);
