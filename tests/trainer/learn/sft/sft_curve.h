@@ -21,10 +21,12 @@ namespace weft::test {
 /// Of each step's loss and gradient norm, relative. Both sides sum in fp32 in orders of their own.
 inline constexpr double kCurveTolerance = 1e-4;
 
-/// The fixture's fresh adapter: B zero, A a ramp.
-inline std::shared_ptr<Lora> ramp_adapter(const TransformerConfig& model) {
+/// The fixture's fresh adapter: B zero, A a ramp, with `use_dora` rows of the lengths they have.
+inline std::shared_ptr<Lora> ramp_adapter(const Transformer& model, bool use_dora) {
   Rng rng(1);
-  auto lora = std::make_shared<Lora>(model, LoraConfig{8, 16}, rng);
+  LoraConfig config{8, 16};
+  config.use_dora = use_dora;
+  auto lora = std::make_shared<Lora>(model.config(), config, rng);
   for (int64_t l = 0; l < lora->num_layers(); ++l) {
     for (int p = 0; p < kNumProjections; ++p) {
       at::Tensor& a = lora->layer(l).a[p];
@@ -36,19 +38,20 @@ inline std::shared_ptr<Lora> ramp_adapter(const TransformerConfig& model) {
     }
   }
   lora->weights_changed();
+  if (use_dora) lora->take_magnitudes(model);
   return lora;
 }
 
-inline std::shared_ptr<Lora> adapter_of(const Json& c, const TransformerConfig& model) {
+inline std::shared_ptr<Lora> adapter_of(const Json& c, const Transformer& model) {
   const auto name = c["adapter"].get<std::string>();
   if (name.empty()) return nullptr;
-  if (name == "ramp") return ramp_adapter(model);
+  if (name == "ramp") return ramp_adapter(model, c.value("use_dora", false));
   const TempDir dir;
   fs::copy(fixture(name), dir / "adapter");
   Json config = read_json_file(dir / "adapter" / "adapter_config.json");
   config["use_rslora"] = c["use_rslora"];
   write_file_atomically(dir / "adapter" / "adapter_config.json", dump_json(config));
-  return Lora::load(dir / "adapter", model);
+  return Lora::load(dir / "adapter", model.config());
 }
 
 inline std::vector<TrainSequence> sequences_of(const Json& batch) {
@@ -63,7 +66,7 @@ inline std::vector<TrainSequence> sequences_of(const Json& batch) {
 inline void expect_curve(const Json& fixture, const Json& c, const std::string& model_dir) {
   SCOPED_TRACE(c["name"].get<std::string>());
   const std::shared_ptr<Transformer> model = load_transformer(model_dir, at::kFloat);
-  const auto lora = adapter_of(c, model->config());
+  const auto lora = adapter_of(c, *model);
   LearnOptions options;
   options.full_weights = lora == nullptr;
   options.optimizer.adamw = load_config<AdamWOptions>(fixture["options"]);
