@@ -1,6 +1,7 @@
 #include "model/checkpoint/hf_model.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/equal.h>
 #include <c10/util/Exception.h>
 
 #include <set>
@@ -38,6 +39,18 @@ void check_names(const SafetensorsReader& file, const std::set<std::string>& exp
       throw InputError(dir + ": tensor " + name + " is not part of the model in config.json");
     }
   }
+}
+
+// A tied head that the file also holds must be the embedding, else one of the two would be dropped.
+void check_tied_head(const SafetensorsReader& file, const TransformerConfig& config,
+                     const std::string& dir) {
+  if (!config.tie_word_embeddings || !file.contains("lm_head.weight")) return;
+  const at::Tensor head = file.tensor("lm_head.weight");
+  const at::Tensor embedding = file.tensor("model.embed_tokens.weight");
+  if (head.scalar_type() == embedding.scalar_type() && at::equal(head, embedding)) return;
+  throw InputError(dir +
+                   ": lm_head.weight differs from model.embed_tokens.weight, and config.json " +
+                   "says that they are one (tie_word_embeddings: true): expected false there");
 }
 
 bool is_weights_file(const fs::path& path) {
@@ -128,6 +141,7 @@ std::unique_ptr<Transformer> load_for_inference(const std::string& dir,
   std::set<std::string> names;
   for (const auto& [name, view] : model->hugging_face_views()) names.insert(name);
   check_names(file, names, config, dir);
+  check_tied_head(file, config, dir);
   copy_weights(file, model->global_views(), config, dir);
   if (dtype.int8) model->round_head();
   for (int64_t l = 0; l < model->num_layers(); ++l) {

@@ -18,6 +18,7 @@
 #include "model/checkpoint/new_directory.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/ops/cuda/cuda_library.h"
+#include "model/transformer/adapter_config.h"
 #include "model/transformer/lora_gradient.h"
 
 namespace weft {
@@ -214,28 +215,7 @@ Lora::Lora(const TransformerConfig& model, const LoraConfig& config, Rng& rng)
 Lora::~Lora() = default;
 
 std::unique_ptr<Lora> Lora::load(const std::string& dir, const TransformerConfig& model) {
-  const std::string where = (fs::path(dir) / "adapter_config.json").string();
-  const Json json = read_json_file(where);
-  LoraConfig config;
-  config.rank = get_field<int64_t>(json, "r", where);
-  config.alpha = get_field<double>(json, "lora_alpha", where);
-  config.use_rslora = get_field_or(json, "use_rslora", false, where);
-  config.use_dora = get_field_or(json, "use_dora", false, where);
-  config.targets = get_field<std::vector<std::string>>(json, "target_modules", where);
-  for (const char* unsupported :
-       {"lora_bias", "use_qalora", "use_bdlora", "alora_invocation_tokens", "kasa_config",
-        "velora_config", "monteclora_config"}) {
-    const Json value = get_field_or<Json>(json, unsupported, nullptr, where);
-    if (!value.is_null() && value != Json(false)) {
-      throw InputError(where + ": " + unsupported + ": expected none, got " + dump_json(value));
-    }
-  }
-  for (const char* unsupported : {"rank_pattern", "alpha_pattern"}) {
-    const Json pattern = get_field_or<Json>(json, unsupported, Json::object(), where);
-    if (!pattern.empty()) {
-      throw InputError(where + ": " + unsupported + ": expected none, got " + dump_json(pattern));
-    }
-  }
+  const LoraConfig config = read_adapter_config((fs::path(dir) / "adapter_config.json").string());
   std::unique_ptr<Lora> lora(new Lora(model, config));
   const SafetensorsReader file((fs::path(dir) / "adapter_model.safetensors").string());
   size_t used = 0;

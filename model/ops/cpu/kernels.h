@@ -51,7 +51,7 @@ at::Tensor silu_mul(const at::Tensor& gate_up);
 at::Tensor silu_mul_backward(const at::Tensor& gy, const at::Tensor& gate_up);
 
 /// Rotates the first `heads` heads of each row of x [rows, *] in place by the angles of `positions`
-/// [rows] int32; table [max_positions, 2, dim / 2] f32. sign -1 undoes it.
+/// [rows] int32; table [max_positions, 2, dim / 2] f32. sign -1: its transpose.
 void rope(const at::Tensor& x, const at::Tensor& table, const at::Tensor& positions, int64_t heads,
           int64_t dim, float sign);
 

@@ -133,7 +133,9 @@ TEST(HfModel, ConfigMistakesAreNamed) {
   EXPECT_NE(with("num_attention_heads", 0).find("num_attention_heads"), std::string::npos);
   EXPECT_NE(with("num_key_value_heads", 3).find("num_key_value_heads"), std::string::npos);
   EXPECT_NE(with("hidden_act", "gelu").find("hidden_act"), std::string::npos);
-  EXPECT_NE(with("rope_parameters", {{"rope_type", "yarn"}}).find("yarn"), std::string::npos);
+  EXPECT_NE(with("rope_parameters", {{"rope_type", "dynamic"}}).find("dynamic"), std::string::npos);
+  EXPECT_NE(with("quantization_config", {{"bits", 4}}).find("quantization_config"),
+            std::string::npos);
 }
 
 TEST(HfModel, AWindowLimitsTheContext) {
@@ -182,6 +184,26 @@ TEST(HfModel, WeightsThatDoNotFitAreNamed) {
   ModelCopy none;
   fs::remove(none.path() / "model.safetensors");
   expect_refusal(none, "model.safetensors");
+}
+
+TEST(HfModel, AHeadThatIsTiedAndAnotherIsRefused) {
+  const ModelCopy model;
+  const fs::path file = model.path() / "model.safetensors";
+  const auto tied = load_transformer(model.path().string(), at::kFloat);
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, view] : tied->hugging_face_views()) {
+    tensors.emplace_back(name, view.clone());
+  }
+  const auto with_head = [&](const at::Tensor& head) {
+    auto all = tensors;
+    all.emplace_back("lm_head.weight", head);
+    fs::remove(file);
+    write_safetensors(file.string(), all);
+    return model.refusal();
+  };
+  EXPECT_EQ(with_head(tied->lm_head_weight().clone()), "no error");
+  EXPECT_NE(with_head(tied->lm_head_weight() + 1).find("lm_head.weight differs"),
+            std::string::npos);
 }
 
 TEST(HfModel, RopeIsReadInBothSpellings) {

@@ -65,12 +65,39 @@ TEST_F(PeftDirectory, IsRefusedByTheNameOfWhatItNeedsBeyondLora) {
       {"kasa_config", {{"beta", 1}}},
       {"alora_invocation_tokens", {1, 2}},
       {"rank_pattern", {{"q_proj", 8}}},
-      {"alpha_pattern", {{"q_proj", 8}}}};
+      {"alpha_pattern", {{"q_proj", 8}}},
+      {"layers_to_transform", {0}},
+      {"modules_to_save", {"lm_head"}},
+      {"layer_replication", {{0, 1}}},
+      {"of_a_later_version", 3}};
   for (const auto& [field, value] : cases) {
     edit([&, &field = field, &value = value](Json& config) { config[field] = value; });
     EXPECT_THAT([&] { load(); },
                 ThrowsMessage<InputError>(HasSubstr(std::string(field) + ": expected none")));
   }
+}
+
+TEST_F(PeftDirectory, OfAnotherMethodOrOverAnotherBaseIsRefused) {
+  for (const auto& [field, value] : {std::pair("peft_type", "IA3"),
+                                     {"peft_type", "LOHA"},
+                                     {"bias", "all"},
+                                     {"init_lora_weights", "pissa"}}) {
+    edit([&, &field = field, &value = value](Json& config) { config[field] = value; });
+    EXPECT_THAT([&] { load(); },
+                ThrowsMessage<InputError>(HasSubstr(std::string(field) + ": exp")));
+  }
+}
+
+// As PEFT: fan_in_fan_out is taken for false where layers are linear.
+TEST_F(PeftDirectory, FieldsThatSayNothingOfItsWeightsAreTaken) {
+  edit([](Json& config) {
+    config["fan_in_fan_out"] = true;
+    config["layers_to_transform"] = nullptr;
+    config["init_lora_weights"] = "gaussian";
+    config["lora_dropout"] = 0.1;
+    config["of_a_later_version"] = false;
+  });
+  EXPECT_EQ(load()->scale(), 2);
 }
 
 }  // namespace
