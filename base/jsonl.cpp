@@ -30,7 +30,7 @@ bool JsonlReader::next(JsonlLine& line) {
     line = JsonlLine{++number_, nullptr, ""};
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
-      line.value = parse_json(text, where(line));
+      line.value = parse_json_row(text, where(line));
     } catch (const InputError& error) {
       line.error = error.what();
     }

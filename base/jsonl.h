@@ -19,8 +19,8 @@ struct JsonlLine {
   std::string error;   ///< why the line is no JSON, with file and number; empty when it is
 };
 
-/// Reads JSON lines, also of a gzipped file; blank lines are skipped, bad ones handed on with their
-/// error.
+/// Reads JSON lines (parse_json_row), also of a gzipped file; blank lines are skipped, bad ones
+/// handed on with their error.
 class JsonlReader {
  public:
   /// `path` "-" is standard input. Throws InputError when the file cannot be opened.

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/jsonl.h"
+#include "base/known_fields.h"
 #include "data/task_tests.h"
 
 namespace weft {
@@ -20,13 +21,21 @@ TaskKind parse_kind(const std::string& name, const std::string& where) {
       "{}: field \"kind\": expected one of code, math, qa, choice, got \"{}\"", where, name));
 }
 
-void require_known_lists(const Json& tests, const std::string& where) {
-  for (const auto& [name, list] : tests.items()) {
-    if (name == "public" || name == "val" || name == "hidden" || name == "official") continue;
-    throw InputError(
-        fmt::format("{}: tests: expected lists named public, val, hidden and official, got \"{}\"",
-                    where, name));
+// Fields that change how an answer is judged, and that nobody reads.
+void refuse_unread_fields(const Json& json, const std::string& where) {
+  for (const char* key : {"checker", "files"}) {
+    const auto found = json.find(key);
+    if (found == json.end() || found->is_null()) continue;
+    throw InputError(fmt::format(
+        "{}: field \"{}\": answers cannot be judged with it, expected none", where, key));
   }
+}
+
+void check_fields(const Json& json, const std::string& where) {
+  static const FieldNames known = {"id",    "dataset", "kind",   "prompt",  "entry_point", "answer",
+                                   "tests", "setup",   "family", "checker", "files"};
+  refuse_unknown_fields(json, known, where);
+  refuse_unread_fields(json, where);
 }
 
 }  // namespace
@@ -46,6 +55,7 @@ const char* to_string(TaskKind kind) {
 }
 
 Task parse_task(const Json& json, const std::string& where) {
+  check_fields(json, where);
   Task task;
   task.id = get_field<std::string>(json, "id", where);
   task.dataset = get_field<std::string>(json, "dataset", where);
@@ -59,7 +69,7 @@ Task parse_task(const Json& json, const std::string& where) {
   task.setup = get_field_or<std::string>(json, "setup", "", where);
   const Json tests = get_field<Json>(json, "tests", where);
   if (!tests.is_object()) throw_field_error(where, "tests", "an object", &tests);
-  require_known_lists(tests, where);
+  refuse_unknown_fields(tests, {"public", "val", "hidden", "official"}, where + ": tests");
   task.public_tests = parse_tests(tests, "public", where);
   task.val_tests = parse_tests(tests, "val", where);
   return task;

@@ -28,9 +28,9 @@ struct Task {
   std::vector<Json> val_tests;     ///< give rewards
 };
 
-/// Throws InputError naming `where` when a field is missing or wrong, a list of tests has another
-/// name than docs/formats.md gives, or tests are of two forms.
-/// Whether its tests can be passed is asked by who scores it (data/task_tests.h).
+/// Throws InputError naming `where` when a field is missing, wrong or unknown, also of "tests", or
+/// the tests of a list are of two forms. What a test says is checked by who scores it
+/// (workflow/test_checks.h), and whether it can be passed (data/task_tests.h).
 Task parse_task(const Json& json, const std::string& where);
 
 /// Reads a task file. Throws InputError naming file and line on the first bad task, on a repeated

@@ -229,6 +229,16 @@ std::vector<int32_t> ids_value(const Json& value, const std::string& name) {
   return ids;
 }
 
+/// Fields of a message that would be lost: the chat template gets role and content alone.
+void refuse_tool_fields(const Json& message) {
+  for (const char* key : {"tool_calls", "function_call", "tool_call_id"}) {
+    const Json* value = find(message, key);
+    if (!value || (value->is_array() && value->empty())) continue;
+    throw ApiError(400, fmt::format("messages: {}: this server does not support it", key),
+                   "messages", "unsupported_parameter");
+  }
+}
+
 std::vector<ChatMessage> messages_value(const Json& value) {
   if (!value.is_array() || value.empty()) throw_field("messages", "a non-empty array", value);
   std::vector<ChatMessage> messages;
@@ -239,6 +249,7 @@ std::vector<ChatMessage> messages_value(const Json& value) {
     if (role != "system" && role != "user" && role != "assistant") {
       throw_field("messages", "role system, user or assistant", item.value("role", Json()));
     }
+    refuse_tool_fields(item);
     messages.push_back({role, content_value(item.value("content", Json()))});
   }
   return messages;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/known_fields.h"
 
 namespace weft {
 
@@ -36,8 +37,8 @@ struct BenchmarkRow {
   /// In the order of the row. Of two tests with the same arguments the later one's comparison
   /// holds: it is the benchmark's own.
   std::vector<ReferenceTask> references;
-  std::string guarded_code;         ///< the reference with its contract, which raises for bad input
-  std::vector<std::string> unread;  ///< columns that hold no tests and are not read
+  std::string guarded_code;  ///< the reference with its contract, which raises for bad input
+  FieldCounts unread;        ///< columns that hold no tests and are not read
 };
 
 /// "humaneval, humaneval_plus, ..." of the benchmarks that can be read.
@@ -46,7 +47,8 @@ std::string benchmark_names();
 bool is_benchmark(const std::string& name);
 
 /// Reads a row of a benchmark. Throws InputError opened by `where`: for a field that is missing or
-/// of another form, and for one that seems to hold tests and is none of those the benchmark has.
+/// of another form, a misspelt one, and one that seems to hold tests and is none that the benchmark
+/// has.
 BenchmarkRow parse_benchmark_row(const std::string& dataset, const Json& row,
                                  const std::string& where);
 

@@ -83,16 +83,14 @@ std::string RowFields::id(const char* key, const std::string& prefix) {
   return id.is_string() ? id.get<std::string>() : prefix + dump_json(id);
 }
 
-std::vector<std::string> RowFields::unread() const {
-  std::vector<std::string> columns;
+FieldCounts RowFields::unread() const {
+  FieldCounts columns;
+  count_further_fields(row_, FieldNames(asked_.begin(), asked_.end()), where_, columns);
   for (const auto& [key, value] : row_.items()) {
-    if (asked_.contains(key)) continue;
-    if (!is_empty(value) && seems_to_hold_tests(key, value)) {
-      fail("field \"" + key +
-           "\" seems to hold tests and is not read here: is it another benchmark's row? Take the "
-           "field out to do without it");
-    }
-    columns.push_back(key);
+    if (asked_.contains(key) || is_empty(value) || !seems_to_hold_tests(key, value)) continue;
+    fail("field \"" + key +
+         "\" seems to hold tests and is not read here: is it another benchmark's row? Take the "
+         "field out to do without it");
   }
   return columns;
 }

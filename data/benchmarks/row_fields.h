@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/known_fields.h"
 
 namespace weft {
 
@@ -23,9 +24,10 @@ class RowFields {
   /// A string, or an integer with `prefix` before it.
   std::string id(const char* key, const std::string& prefix);
 
-  /// The columns nobody asked for. Throws for one that is not empty and, by its name or by asserts
-  /// in its text, seems to hold tests.
-  std::vector<std::string> unread() const;
+  /// The columns nobody asked for, each counted once. Throws for a misspelling of one that was
+  /// asked for, and for one that is not empty and, by its name or by asserts in its text, seems to
+  /// hold tests.
+  FieldCounts unread() const;
 
   [[noreturn]] void fail(const std::string& problem) const;
 

@@ -41,8 +41,17 @@ std::string sampling_error(const SamplingParams& s) {
   if (!(s.top_p > 0 && s.top_p <= 1)) return wrong("top_p", "a number in (0, 1]", s.top_p);
   if (!(s.min_p >= 0 && s.min_p <= 1)) return wrong("min_p", "a number in [0, 1]", s.min_p);
   if (s.top_k < 0) return wrong("top_k", "an integer >= 0", s.top_k);
-  if (s.max_tokens < 1) return wrong("max_tokens", "an integer >= 1", s.max_tokens);
+  if (s.max_tokens < 0) return wrong("max_tokens", "an integer >= 0", s.max_tokens);
   return {};
+}
+
+// The answer to a request for no token.
+TextResponse empty_response(const EngineRequest& r) {
+  TextResponse response;
+  response.prompt_ids = r.prompt;
+  response.choices.resize(r.request.n);
+  response.usage.prompt_tokens = static_cast<int64_t>(r.prompt.size());
+  return response;
 }
 
 bool has_chat_template(const fs::path& dir) {
@@ -226,6 +235,9 @@ std::string Engine::Impl::prepare(EngineRequest& r) {
            std::to_string(r.request.n);
   }
   if (prompt == 0) return "prompt: expected at least one token, got none";
+  if (r.hold_as && r.request.sampling.max_tokens == 0) {
+    return "max_tokens: expected at least 1 of a sequence, got 0";
+  }
   if (prompt + 1 > max_context) {
     return "prompt: expected at most " + std::to_string(max_context - 1) +
            " tokens for this context, got " + std::to_string(prompt);
@@ -298,6 +310,10 @@ void Engine::submit_prepared(std::vector<std::unique_ptr<EngineRequest>> request
     refused.status = ResponseStatus::kRefused;
     try {
       refused.error = impl_->prepare(*request);
+      if (refused.error.empty() && request->request.sampling.max_tokens == 0) {
+        request->done(empty_response(*request));
+        continue;
+      }
       if (refused.error.empty()) {
         request->lowered =
             fit_to_allowance(request->request, static_cast<int64_t>(request->prompt.size()));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/known_fields.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/stop.h"
@@ -44,10 +45,28 @@ std::vector<int32_t> read_ids(const Json& json, const char* key, const std::stri
 std::vector<ChatMessage> read_messages(const Json& json, const std::string& where) {
   std::vector<ChatMessage> messages;
   for (const Json& message : get_field<std::vector<Json>>(json, "messages", where)) {
-    messages.push_back({get_field<std::string>(message, "role", where + ": messages"),
-                        get_field<std::string>(message, "content", where + ": messages")});
+    const std::string place = where + ": messages[" + std::to_string(messages.size()) + "]";
+    refuse_unknown_fields(message, {"role", "content"}, place);
+    const auto role = get_field<std::string>(message, "role", place);
+    if (role != "system" && role != "user" && role != "assistant" && role != "tool") {
+      throw_field_error(place, "role", "system, user, assistant or tool", &message["role"]);
+    }
+    messages.push_back({role, get_field<std::string>(message, "content", place)});
   }
   return messages;
+}
+
+std::vector<std::string> read_stop(const Json& json, const std::string& where) {
+  const auto stop = json.find("stop");
+  if (stop != json.end() && stop->is_string()) return {stop->get<std::string>()};
+  return get_field_or(json, "stop", std::vector<std::string>{}, where);
+}
+
+void check_fields(const Json& row, const std::string& where) {
+  static const FieldNames known = {"id",    "prompt", "prompt_ids", "messages",   "n",
+                                   "top_p", "min_p",  "top_k",      "max_tokens", "temperature",
+                                   "stop",  "seed",   "ignore_eos", "score_ids"};
+  refuse_unknown_fields(row, known, where);
 }
 
 void read_prompt(const Json& json, const std::string& where, TextRequest& request) {
@@ -73,7 +92,7 @@ SamplingParams read_sampling(const Json& json, const std::string& where, uint64_
   s.min_p = get_field_or(json, "min_p", 0.0, where);
   s.top_k = get_field_or(json, "top_k", 0, where);
   s.max_tokens = get_field_or(json, "max_tokens", 256, where);
-  s.stop = get_field_or(json, "stop", std::vector<std::string>{}, where);
+  s.stop = read_stop(json, where);
   s.seed = get_field_or(json, "seed", default_seed, where);
   s.ignore_eos = get_field_or(json, "ignore_eos", false, where);
   return s;
@@ -85,6 +104,7 @@ Row read_row(const JsonlReader& in, const JsonlLine& line, const GenerateOptions
   row.error = line.error;
   if (!row.error.empty()) return row;
   try {
+    check_fields(line.value, row.where);
     row.id = get_field<Json>(line.value, "id", row.where);
     read_prompt(line.value, row.where, row.request);
     row.request.n = get_field_or(line.value, "n", 1, row.where);

@@ -1,6 +1,7 @@
 #include "model/remote/recording.h"
 
 #include "base/error.h"
+#include "base/known_fields.h"
 
 namespace weft {
 namespace {
@@ -22,6 +23,7 @@ RecordedAnswers::RecordedAnswers(const std::filesystem::path& path) {
   for (JsonlLine line; reader.next(line);) {
     if (!line.error.empty()) throw InputError(line.error);
     const std::string where = reader.where(line);
+    refuse_unknown_fields(line.value, {"path", "request", "answer"}, where);
     const auto key = key_of(get_field<std::string>(line.value, "path", where),
                             get_field<Json>(line.value, "request", where));
     answers_[key].push_back(dump_json(get_field<Json>(line.value, "answer", where)));

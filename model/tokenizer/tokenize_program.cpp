@@ -1,5 +1,6 @@
 #include "model/tokenizer/tokenize_program.h"
 
+#include "base/known_fields.h"
 #include "base/log.h"
 #include "base/stop.h"
 
@@ -7,6 +8,7 @@ namespace weft {
 
 Json tokenize_row(const Tokenizer& tokenizer, const Json& row, const TokenizeOptions& options,
                   const std::string& where) {
+  refuse_unknown_fields(row, {options.decode ? "ids" : "text"}, where);
   if (!options.decode) {
     const auto text = get_field<std::string>(row, "text", where);
     return {{"ids", tokenizer.encode(text, !options.no_special)}};

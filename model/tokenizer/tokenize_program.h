@@ -24,7 +24,8 @@ struct TokenizeOptions {
   }
 };
 
-/// One answer. Throws InputError, opening with `where`, when a field is missing or of another type.
+/// One answer. Throws InputError, opening with `where`, when a field is missing, unknown or of
+/// another type.
 Json tokenize_row(const Tokenizer& tokenizer, const Json& row, const TokenizeOptions& options,
                   const std::string& where);
 

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/known_fields.h"
 #include "sandbox/judge/judge_run.h"
 
 namespace weft {
@@ -46,12 +47,21 @@ PythonValue expression_of(const Json& test, const std::string& where) {
   for (const char* key : {"args", "kwargs"}) {
     if (field(test, key)) throw InputError(where + ": expected \"call\" or \"args\", got both");
   }
+  refuse_unknown_fields(test, {"call", "before", "expected", "compare"}, where);
   return PythonValue::tuple({PythonValue::str(get_field_or<std::string>(test, "before", "", where)),
                              PythonValue::str(get_field<std::string>(test, "call", where))});
 }
 
 PreparedTest prepare_call(const Json& test, const std::string& where) {
   PreparedTest prepared;
+  if (field(test, "code")) {  // read by Python and filled in by split_code_tests
+    refuse_unknown_fields(test, {"code"}, where);
+    get_field<std::string>(test, "code", where);
+    return prepared;
+  }
+  if (!field(test, "call")) {
+    refuse_unknown_fields(test, {"args", "kwargs", "expected", "compare"}, where);
+  }
   const Json* expected = field(test, "expected");
   prepared.call = field(test, "call") ? expression_of(test, where) : arguments_of(test, where);
   if (!expected) throw_field_error(where, "expected", "a value", nullptr);
@@ -62,6 +72,7 @@ PreparedTest prepare_call(const Json& test, const std::string& where) {
 }
 
 PreparedTest prepare_stdio(const Json& test, const std::string& where) {
+  refuse_unknown_fields(test, {"input", "output", "compare"}, where);
   PreparedTest prepared;
   prepared.input = get_field<std::string>(test, "input", where);
   prepared.output = get_field<std::string>(test, "output", where);
@@ -70,15 +81,13 @@ PreparedTest prepare_stdio(const Json& test, const std::string& where) {
   return prepared;
 }
 
-PreparedTest prepare_test(const JudgeRequest& request, size_t index) {
-  const Json& test = request.tests[index];
+PreparedTest prepare_test(const Json& test, Mode mode, size_t index) {
   const std::string where = test_place(index);
   if (!test.is_object())
     throw InputError(where + ": expected an object, got " + describe_type(test));
-  switch (request.mode) {
+  switch (mode) {
     case Mode::kCall:
-      // Code tests are read by Python and filled in by split_code_tests.
-      return field(test, "code") ? PreparedTest{} : prepare_call(test, where);
+      return prepare_call(test, where);
     case Mode::kStdio:
       return prepare_stdio(test, where);
     case Mode::kJudge: {
@@ -87,6 +96,7 @@ PreparedTest prepare_test(const JudgeRequest& request, size_t index) {
       return prepared;
     }
     case Mode::kInproc: {
+      refuse_unknown_fields(test, {"code"}, where);
       PreparedTest prepared;
       prepared.call = PythonValue::str(get_field<std::string>(test, "code", where));
       return prepared;
@@ -262,6 +272,8 @@ struct Judge::Impl {
   }
 
   Verdict empty_verdict(const JudgeRequest& request) const;
+  PreparedRequest prepare(const JudgeRequest& request) const;
+  void check(const JudgeRequest& request);
   Verdict run(const JudgeRequest& request);
   void run_once(PreparedRequest& prepared, SlotPool::Lease& lease, Verdict& verdict);
   void work();
@@ -317,7 +329,7 @@ void Judge::Impl::run_once(PreparedRequest& prepared, SlotPool::Lease& lease, Ve
   }
 }
 
-Verdict Judge::Impl::run(const JudgeRequest& request) {
+PreparedRequest Judge::Impl::prepare(const JudgeRequest& request) const {
   request.limits.validate();
   if (request.mode == Mode::kInproc && !sandbox.options().allow_inproc) {
     throw InputError("mode inproc is forgeable; it runs only with allow_inproc=true");
@@ -330,8 +342,23 @@ Verdict Judge::Impl::run(const JudgeRequest& request) {
   }
   PreparedRequest prepared{request, {}, sandbox.time_scale()};
   for (size_t i = 0; i < request.tests.size(); ++i) {
-    prepared.tests.push_back(prepare_test(request, i));
+    prepared.tests.push_back(prepare_test(request.tests[i], request.mode, i));
   }
+  return prepared;
+}
+
+void Judge::Impl::check(const JudgeRequest& request) {
+  PreparedRequest prepared = prepare(request);
+  const bool has_code = request.mode == Mode::kCall &&
+                        std::any_of(request.tests.begin(), request.tests.end(),
+                                    [](const Json& test) { return field(test, "code"); });
+  if (!has_code) return;
+  SlotPool::Lease lease = sandbox.slots().acquire(SlotPool::Use::kCandidate);
+  SlotPool::run_retried(lease, [&] { split_code_tests(prepared, lease); });
+}
+
+Verdict Judge::Impl::run(const JudgeRequest& request) {
+  PreparedRequest prepared = prepare(request);
   Verdict verdict = empty_verdict(request);
   if (request.is_cancelled()) return verdict;
   std::optional<SlotPool::Lease> taken;
@@ -398,6 +425,12 @@ void Judge::Impl::work() {
 
 Judge::Judge(Sandbox& sandbox) : impl_(std::make_unique<Impl>(sandbox)) {}
 Judge::~Judge() = default;
+
+void check_tests(const std::vector<Json>& tests, Mode mode) {
+  for (size_t i = 0; i < tests.size(); ++i) prepare_test(tests[i], mode, i);
+}
+
+void Judge::check(const JudgeRequest& request) { impl_->check(request); }
 
 Verdict Judge::run(const JudgeRequest& request) { return impl_->run(request); }
 

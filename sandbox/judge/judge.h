@@ -95,6 +95,11 @@ struct Verdict {
   std::string row_verdict() const;  ///< "PASS" when all passed, else the first failing test's name
 };
 
+/// Throws InputError, opening with "test N", for a test that no request of this mode could be
+/// judged on: of another form, with an unknown field or comparer, or of no Python value. What a
+/// test that is code says is left to Judge::check.
+void check_tests(const std::vector<Json>& tests, Mode mode);
+
 /// The output row of `judge`, without "id".
 Json to_json(const Verdict& verdict);
 
@@ -105,6 +110,10 @@ class Judge {
   ~Judge();
   Judge(const Judge&) = delete;
   Judge& operator=(const Judge&) = delete;
+
+  /// Throws InputError where run() would for a malformed request, and Error where the sandbox
+  /// fails. Runs nothing of the candidate; blocks for a free slot only where a test is code.
+  void check(const JudgeRequest& request);
 
   /// Blocks for a free slot and the run. Whatever the candidate does is a value; throws InputError
   /// for a malformed request (an unknown comparer, a code test that is not

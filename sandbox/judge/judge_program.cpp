@@ -14,6 +14,7 @@
 #include "base/gzip.h"
 #include "base/hash.h"
 #include "base/jsonl.h"
+#include "base/known_fields.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/stop.h"
@@ -22,6 +23,8 @@ namespace weft {
 namespace {
 
 Limits parse_limits(const Json& json, const std::string& where) {
+  static const FieldNames known = {"cpu_ms",       "wall_ms",   "memory_mb",
+                                   "output_bytes", "max_procs", "scratch_mb"};
   Limits limits;
   if (!json.is_object()) throw InputError(where + ": limits: expected an object");
   for (const auto& [key, value] : json.items()) {
@@ -32,7 +35,7 @@ Limits parse_limits(const Json& json, const std::string& where) {
                      : key == "max_procs"    ? &limits.max_procs
                      : key == "scratch_mb"   ? &limits.scratch_mb
                                              : nullptr;
-    if (!field) throw InputError(where + ": limits: unknown key \"" + key + "\"");
+    if (!field) throw_unknown_field(key, known, where + ": limits");
     if (!value.is_number_integer()) {
       throw InputError(where + ": limits." + key + ": expected an integer, got " +
                        dump_json(value));
@@ -186,9 +189,9 @@ void JudgeConfig::validate() const {
 }
 
 JudgeRequest parse_judge_row(const Json& row, const std::string& where) {
-  if (!row.is_object()) {
-    throw InputError(where + ": expected an object, got " + describe_type(row));
-  }
+  static const FieldNames known = {"id",    "code",  "entry_point", "mode",
+                                   "tests", "setup", "checker",     "limits"};
+  refuse_unknown_fields(row, known, where);
   const auto id = row.find("id");
   if (id == row.end() || !(id->is_string() || id->is_number_integer())) {
     throw InputError(where + ": id: expected a string or an integer");

@@ -173,13 +173,7 @@ std::vector<std::string> split_at_commas(const std::string& text) {
 class Summary {
  public:
   void add_row(const BenchmarkRow& row) {
-    for (const auto& column : row.unread) {
-      if (unread_.insert(column).second)
-        new_columns_ += (new_columns_.empty() ? "" : ", ") + column;
-    }
-    if (new_columns_.empty()) return;
-    log::info("columns that are not read: {}", new_columns_);
-    new_columns_.clear();
+    for (const auto& [column, count] : row.unread) unread_[column] += count;
   }
   void add_task(const Json& task) {
     ++num_tasks_;
@@ -188,7 +182,8 @@ class Summary {
     if (task["tests"]["public"].empty()) without_public_.push_back(id);
     if (task["tests"]["hidden"].empty()) without_hidden_.push_back(id);
   }
-  void log_few() const {
+  void log_all() const {
+    if (!unread_.empty()) log::info("columns that are not read: {}", list_fields(unread_));
     log_tasks(without_public_, "have too few different tests for a public one", "");
     log_tasks(without_hidden_, "have too few different tests for a hidden one", "");
     log_tasks(few_, fmt::format("have fewer than {} different val tests", kFewValTests),
@@ -203,8 +198,7 @@ class Summary {
               fmt::join(ids, ", "));
   }
 
-  std::set<std::string> unread_;
-  std::string new_columns_;
+  FieldCounts unread_;
   std::vector<std::string> few_, without_public_, without_hidden_;
   int64_t num_tasks_ = 0;
 };
@@ -271,7 +265,7 @@ void run_prepare_tasks(const PrepareTasksConfig& config) {
     }
   }
   throw_if_stopped();
-  summary.log_few();
+  summary.log_all();
   if (num_failed > 0) {
     throw Error("prepare_tasks: " + std::to_string(num_failed) + " rows gave no task, see above");
   }

@@ -79,6 +79,18 @@ TEST(Jsonl, ReportsABadLineWithItsNumberAndGoesOn) {
   EXPECT_FALSE(reader.next(line));
 }
 
+TEST(Jsonl, AFieldThatARowHasTwiceIsRefused) {
+  test::TempDir dir;
+  std::ofstream(dir / "x.jsonl") << "{\"a\":1,\"b\":{\"a\":2}}\n{\"a\":1,\"a\":2}\n";
+  JsonlReader reader(dir / "x.jsonl");
+  JsonlLine line;
+  ASSERT_TRUE(reader.next(line));
+  EXPECT_EQ(line.error, "");
+  ASSERT_TRUE(reader.next(line));
+  EXPECT_NE(line.error.find("x.jsonl:2: expected field \"a\" once"), std::string::npos)
+      << line.error;
+}
+
 TEST(Jsonl, AppendingDropsAHalfWrittenLastLine) {
   test::TempDir dir;
   std::ofstream(dir / "x.jsonl") << "{\"a\":1}\n{\"a\":2";

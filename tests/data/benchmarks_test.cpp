@@ -109,8 +109,10 @@ TEST(Benchmarks, FurtherColumnsAreListed) {
   Json row = mbpp_row();
   row["source_file"] = "x.ipynb";
   row["difficulty"] = 3;
-  EXPECT_THAT(parse_benchmark_row("mbpp", row, "t").unread,
-              ElementsAre("source_file", "difficulty"));
+  EXPECT_EQ(list_fields(parse_benchmark_row("mbpp", row, "t").unread),
+            "difficulty (1), source_file (1)");
+  row["entry_pont"] = "f";
+  EXPECT_THAT(error_of("mbpp", row), HasSubstr("(did you mean \"entry_point\"?)"));
 }
 
 TEST(Benchmarks, ARowOfAnotherFormIsRefused) {

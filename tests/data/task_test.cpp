@@ -51,8 +51,24 @@ TEST(Task, RefusesAListOfTestsWithAnotherName) {
     parse_task(json, "t");
     FAIL() << "taken";
   } catch (const InputError& error) {
-    EXPECT_NE(std::string(error.what()).find("got \"offical\""), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("tests: unknown key \"offical\" (did you mean"),
+              std::string::npos)
+        << error.what();
   }
+}
+
+TEST(Task, RefusesUnknownFieldsAndThoseThatNobodyReads) {
+  const auto error = [](const char* key, const Json& value) {
+    Json json = parse_json(kGood, "t");
+    json[key] = value;
+    return test::input_error([&] { parse_task(json, "t:1"); });
+  };
+  EXPECT_EQ(error("family", "sums"), "no error");
+  EXPECT_EQ(error("meta", {{"anwser", 1}}), "no error");
+  EXPECT_EQ(error("checker", nullptr), "no error");
+  EXPECT_EQ(error("anwser", "2"), "t:1: unknown key \"anwser\" (did you mean \"answer\"?)");
+  EXPECT_EQ(error("checker", "def check(f, t): return True"),
+            "t:1: field \"checker\": answers cannot be judged with it, expected none");
 }
 
 TEST(Task, NamesFileLineAndFieldOfABrokenTask) {

@@ -12,7 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(os.environ["WEFT_PROGRAM_DIR"])
 SHOWN_PROGRAMS = "build/release/bin"
-PROMPT = {"id": "a", "text": "Hello", "prompt": "Hello", "max_tokens": 4}
+TEXT = {"text": "Hello"}
+PROMPT = {"id": "a", "prompt": "Hello", "max_tokens": 4}
 CANDIDATE = {
     "id": "a",
     "code": "def f(x): return 2 * x",
@@ -41,6 +42,7 @@ class Readme(unittest.TestCase):
             place = Path(folder)
             for name in ("models", "configs"):
                 (place / name).symlink_to(ROOT / name)
+            (place / "texts.jsonl").write_text(json.dumps(TEXT) + "\n")
             (place / "prompts.jsonl").write_text(json.dumps(PROMPT) + "\n")
             (place / "candidates.jsonl").write_text(json.dumps(CANDIDATE) + "\n")
             for line in lines:

@@ -83,6 +83,16 @@ TEST(ChatCall, MessagesMustBeThere) {
               HasSubstr("role"));
 }
 
+TEST(ChatCall, CallsOfToolsInMessagesAreRefused) {
+  const auto message = [](const char* field) {
+    return std::string(R"({"messages":[{"role":"assistant","content":"x",)") + field + "}]}";
+  };
+  EXPECT_THAT(refusal([&] { chat(message(R"("tool_calls":[{"id":"a"}])")); }),
+              HasSubstr("tool_calls"));
+  EXPECT_THAT(refusal([&] { chat(message(R"("tool_call_id":"a")")); }), HasSubstr("tool_call_id"));
+  chat(message(R"("tool_calls":[],"function_call":null)"));
+}
+
 TEST(CompletionCall, TakesAllFourFormsOfPrompt) {
   EXPECT_EQ(completion(R"({"prompt":"a"})").prompts.size(), 1u);
   EXPECT_EQ(completion(R"({"prompt":["a","b"]})").prompts.size(), 2u);

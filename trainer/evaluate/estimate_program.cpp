@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
-#include <string_view>
+#include <limits>
 
+#include "base/known_fields.h"
 #include "base/log.h"
 #include "base/stop.h"
 #include "trainer/evaluate/headlines.h"
@@ -47,18 +46,9 @@ Interval read_bounds(const Json& row, const std::string& where) {
   return {bounds[0], bounds[1]};
 }
 
-void refuse_unknown_keys(const Json& row, const std::string& where) {
-  constexpr std::array<std::string_view, 6> kKeys = {"id",     "values",          "minus",
-                                                     "bounds", "minus_strongest", "meta"};
-  if (!row.is_object()) {
-    throw InputError(fmt::format("{}: expected an object, got {}", where, describe_type(row)));
-  }
-  for (const auto& [key, value] : row.items()) {
-    if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
-      throw InputError(
-          fmt::format("{}: unknown key \"{}\", expected {}", where, key, fmt::join(kKeys, ", ")));
-    }
-  }
+void check_fields(const Json& row, const std::string& where) {
+  static const FieldNames known = {"id", "values", "minus", "bounds", "minus_strongest"};
+  refuse_unknown_fields(row, known, where);
   if (row.contains("minus") && row.contains("minus_strongest")) {
     throw InputError(where + ": expected minus or minus_strongest, got both");
   }
@@ -70,7 +60,9 @@ Estimate against_strongest(const Json& row, const TaskValues& values,
                            const std::string& where, Json& answer) {
   std::vector<Contender> rivals;
   Json among = Json::array();
+  static const FieldNames known = {"name", "values"};
   for (const Json& rival : get_field<std::vector<Json>>(row, "minus_strongest", where)) {
+    refuse_unknown_fields(rival, known, where + ": minus_strongest");
     rivals.push_back(
         {get_field<std::string>(rival, "name", where), read_values(rival, "values", where)});
     among.push_back(rivals.back().name);
@@ -91,7 +83,7 @@ void EstimateOptions::validate() const {
 }
 
 Json estimate_row(const Json& row, const BootstrapOptions& options, const std::string& where) {
-  refuse_unknown_keys(row, where);
+  check_fields(row, where);
   Json answer = {{"id", get_field<std::string>(row, "id", where)}};
   const TaskValues values = read_values(row, "values", where);
   const Interval bounds = read_bounds(row, where);

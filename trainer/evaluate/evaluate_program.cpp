@@ -19,6 +19,7 @@
 #include "data/trajectory_store.h"
 #include "trainer/evaluate/failures.h"
 #include "trainer/evaluate/report.h"
+#include "workflow/test_checks.h"
 
 namespace weft {
 
@@ -59,7 +60,23 @@ EvaluationPlan make_plan(const EvaluateConfig& config) {
   }
   plan.scoring = choose_scoring(plan.tasks, load_final_tests(config.tasks),
                                 parse_score_rule(config.evaluation.score));
+  require_judgeable(plan.tasks, config.tasks);
+  for (const Task& task : plan.tasks) {
+    const auto scoring = plan.scoring.find(task.id);
+    if (scoring == plan.scoring.end()) continue;
+    require_judgeable(task, scoring->second.tests, "final", config.tasks);
+  }
   return plan;
+}
+
+/// What only Python can say of the plan's tests.
+void check_code_tests(Judge& judge, const EvaluationPlan& plan) {
+  require_judgeable(judge, plan.tasks);
+  for (const Task& task : plan.tasks) {
+    const auto scoring = plan.scoring.find(task.id);
+    if (scoring == plan.scoring.end()) continue;
+    require_judgeable(judge, task, scoring->second.tests, "final");
+  }
 }
 
 /// Reads the samples methods' files. Ids of tasks beyond max_tasks are known, but not scored.
@@ -206,6 +223,7 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   TextModel* worker = runs_workflows ? &models.worker() : nullptr;
   check_before_start(config, plan, args, worker, models);
   Workbench bench(config.workbench);
+  check_code_tests(bench.judge(), plan);
   load_plan_samples(config, bench, plan);
   EvaluationOptions options = config.evaluation;
   options.seed = config.seed;

@@ -1,14 +1,13 @@
 #include "trainer/evaluate/samples.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <set>
 #include <sstream>
 #include <string_view>
 
 #include "base/error.h"
 #include "base/jsonl.h"
+#include "base/known_fields.h"
 #include "base/log.h"
 #include "base/stop.h"
 
@@ -55,7 +54,8 @@ Samples load_samples(const std::filesystem::path& path, const std::vector<Task>&
     return at->second;
   };
   Samples samples;
-  std::set<std::string> further;
+  static const FieldNames known = {"task_id", "completion", "solution"};
+  FieldCounts further;
   JsonlReader reader(path);
   for (JsonlLine line; reader.next(line);) {
     throw_if_stopped();
@@ -68,13 +68,12 @@ Samples load_samples(const std::filesystem::path& path, const std::vector<Task>&
           fmt::format("{}: task_id: expected the id of a task, such as \"{}\", got \"{}\"", where,
                       tasks.front().id, id));
     }
+    count_further_fields(line.value, known, where, further);
     samples[id].push_back(answer_of(line.value, *task->second, known_to_continue, where));
-    for (const auto& [key, value] : line.value.items()) further.insert(key);
   }
   if (samples.empty()) throw InputError(path.string() + ": expected samples, got no row");
-  for (const char* read : {"task_id", "completion", "solution"}) further.erase(read);
   if (!further.empty()) {
-    log::info("{}: columns that are not read: {}", path.string(), fmt::join(further, ", "));
+    log::info("{}: columns that are not read: {}", path.string(), list_fields(further));
   }
   return samples;
 }

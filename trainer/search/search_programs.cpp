@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/run_dir.h"
 #include "data/task_tests.h"
+#include "workflow/test_checks.h"
 
 namespace weft {
 
@@ -33,7 +34,9 @@ std::unique_ptr<StepGenerator> make_generator(const GeneratorOptions& options, T
 std::vector<Task> read_tasks(const SearchProgramConfig& config) {
   if (config.tasks.empty()) throw InputError("tasks: expected a task file, got nothing");
   if (config.out.empty()) throw InputError("out: expected a folder for the run, got nothing");
-  return load_tasks_with_rewards(config.tasks);
+  auto tasks = load_tasks_with_rewards(config.tasks);
+  require_judgeable(tasks, config.tasks);
+  return tasks;
 }
 
 ResumeRules resume_rules(const SearchProgramConfig& config, const ProgramArgs& args,
@@ -59,6 +62,7 @@ class OpenRun {
         reward_text_(config.reward.text()),
         worker_name_(worker.name()),
         clock_reasons_(models.clock_reasons ? models.clock_reasons() : std::vector<std::string>()) {
+    require_judgeable(bench_.judge(), tasks);
   }
 
   SearchTools tools() {

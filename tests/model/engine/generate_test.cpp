@@ -75,6 +75,48 @@ TEST(Generate, BadRowsAreNamedByLineAndTheRestGoOn) {
   EXPECT_EQ(rows[1]["id"], 7);
 }
 
+TEST(Generate, RefusesUnknownFieldsAndRoles) {
+  const test::TempDir dir;
+  const auto result = run(dir, R"({"id":1,"prompt_ids":[5],"max_tokens":2,"meta":{"x":1}}
+{"id":2,"prompt_ids":[5],"max_token":2}
+{"id":3,"prompt_ids":[5],"temprature":0}
+{"id":4,"messages":[{"role":"usr","content":"a"}]}
+{"id":5,"messages":[{"role":"user","content":"a","name":"b"}]}
+{"id":6,"messages":[{"role":"tool","content":"a","tool_call_id":"b"}]}
+)");
+  EXPECT_EQ(result.exit_code, 1);
+  for (const char* said :
+       {"in.jsonl:2: unknown key \"max_token\" (did you mean \"max_tokens\"?)",
+        "in.jsonl:3: unknown key \"temprature\" (did you mean \"temperature\"?)",
+        "in.jsonl:4: messages[0]: field \"role\": expected system, user, assistant or tool",
+        "in.jsonl:5: messages[0]: unknown key \"name\"",
+        "in.jsonl:6: messages[0]: unknown key \"tool_call_id\""}) {
+    EXPECT_NE(result.err.find(said), std::string::npos) << said << "\n" << result.err;
+  }
+  EXPECT_EQ(test::read_json_lines(dir / "out.jsonl").size(), 1u);
+}
+
+TEST(Generate, NoTokenMaySufficeAndStopMayBeOneText) {
+  const test::TempDir dir;
+  const auto result = run(dir, R"({"id":1,"prompt_ids":[5,6],"n":2,"max_tokens":0}
+{"id":2,"prompt_ids":[5],"max_tokens":2,"stop":"zzz"}
+{"id":3,"prompt_ids":[5],"max_tokens":-1}
+{"id":4,"prompt_ids":[5],"max_tokens":0,"temperature":-1}
+)");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("in.jsonl:3: max_tokens: expected an integer >= 0"), std::string::npos)
+      << result.err;
+  EXPECT_NE(result.err.find("in.jsonl:4: temperature"), std::string::npos) << result.err;
+  const auto rows = test::read_json_lines(dir / "out.jsonl");
+  ASSERT_EQ(rows.size(), 2u);
+  ASSERT_EQ(rows[0]["choices"].size(), 2u);
+  EXPECT_EQ(rows[0]["choices"][1], Json({{"text", ""},
+                                         {"ids", Json::array()},
+                                         {"logprobs", Json::array()},
+                                         {"finish_reason", "length"}}));
+  EXPECT_EQ(rows[0]["usage"], Json({{"prompt_tokens", 2}, {"completion_tokens", 0}}));
+}
+
 TEST(Generate, TakesInt8AndNoDtypeThatItDoesNotKnow) {
   const test::TempDir dir;
   const std::string row = R"({"id":1,"prompt_ids":[5,6,7],"max_tokens":4,"ignore_eos":true})";

@@ -42,6 +42,14 @@ TEST_F(TokenizeProgram, ReportsBadLinesAndGoesOn) {
   EXPECT_NE(run_result.err.find(":3"), std::string::npos) << run_result.err;
 }
 
+TEST_F(TokenizeProgram, RefusesUnknownFields) {
+  const auto mixed = run({}, "{\"text\":\"hi\",\"meta\":1}\n{\"text\":\"hi\",\"ids\":[1]}\n");
+  EXPECT_EQ(mixed.exit_code, 1);
+  EXPECT_EQ(mixed.out, "{\"ids\":[257,256]}\n");
+  EXPECT_NE(mixed.err.find(":2: unknown key \"ids\", expected text"), std::string::npos)
+      << mixed.err;
+}
+
 TEST_F(TokenizeProgram, RefusesAMissingModel) {
   const auto result =
       test::run_program({test::program("tokenize").string(), "--model", "/nonexistent"}, "");

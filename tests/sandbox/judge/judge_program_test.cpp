@@ -141,5 +141,25 @@ TEST(JudgeProgram, ParsesLimitsStrictly) {
   EXPECT_THROW(parse_judge_row(row, "t"), InputError);
 }
 
+TEST(JudgeProgram, RefusesRowsWithUnknownFieldsAndTheRestGoOn) {
+  const std::string good = row("good", "def f(x): return 4");
+  const auto with = [&](const std::string& old_text, const std::string& new_text) {
+    std::string text = good;
+    return text.replace(text.find(old_text), old_text.size(), new_text);
+  };
+  const auto run =
+      judge({"--jobs", "1"}, with("\"entry_point\"", "\"entrypoint\"") +
+                                 with("\"expected\":4", "\"expected\":4,\"comapre\":\"exact\"") +
+                                 with("\"cpu_ms\"", "\"cpu_m\"") +
+                                 with("\"mode\"", "\"meta\":{\"x\":1},\"mode\""));
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_EQ(test::parse_json_lines(run.out).size(), 1u) << run.out;
+  for (const char* said : {":1: unknown key \"entrypoint\" (did you mean \"entry_point\"?)",
+                           ":2: test 0: unknown key \"comapre\" (did you mean \"compare\"?)",
+                           ":3: limits: unknown key \"cpu_m\" (did you mean \"cpu_ms\"?)"}) {
+    EXPECT_NE(run.err.find(said), std::string::npos) << said << "\n" << run.err;
+  }
+}
+
 }  // namespace
 }  // namespace weft

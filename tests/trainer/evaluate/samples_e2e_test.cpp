@@ -87,7 +87,7 @@ TEST_F(EvaluateSamples, ScoresByTheOfficialTestsWithoutAModel) {
   add_sample("mbpp/2", "solution", "def f(x):\n    while True: pass\n");
   const auto run = evaluate({"runner.judge_cpu_ms=200"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_THAT(run.err, HasSubstr("columns that are not read: model"));
+  EXPECT_THAT(run.err, HasSubstr("columns that are not read: model (5)"));
   const Json json = report();
   const Json& method = json["methods"][0];
   EXPECT_NEAR(method["score"].get<double>(), (1.0 / 2 + 1.0 / 3) / 2, 1e-12);
@@ -123,6 +123,21 @@ TEST_F(EvaluateSamples, WrongFilesAndRulesAreExit2AndLeaveNoRun) {
   EXPECT_EQ(unprepared.exit_code, 2);
   EXPECT_THAT(unprepared.err,
               AllOf(HasSubstr("tasks.jsonl:1"), HasSubstr("run prepare_tasks again")));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "run"));
+}
+
+TEST_F(EvaluateSamples, ATestThatCannotBeJudgedIsExit2AndLeavesNoRun) {
+  add_sample("mbpp/2", "completion", "def f(x): return 2 * x\n");
+  Json misspelt = call(1, 2);
+  misspelt["comapre"] = "exact";
+  for (const auto& [test, said] :
+       {std::pair{misspelt, "final test 0: unknown key \"comapre\""},
+        {Json{{"code", "assert f(1) = 2"}}, "final test 0: expected \"assert f("}}) {
+    write_tasks({task("mbpp/2", "mbpp", "Write f.", {{"official", {test}}})});
+    const auto run = evaluate();
+    EXPECT_EQ(run.exit_code, 2);
+    EXPECT_THAT(run.err, AllOf(HasSubstr("task \"mbpp/2\""), HasSubstr(said)));
+  }
   EXPECT_FALSE(std::filesystem::exists(dir_ / "run"));
 }
 

@@ -73,6 +73,8 @@ TEST_F(SampleFile, RowsThatCannotBeReadAreNamed) {
               HasSubstr("s.jsonl:2: field \"completion\""));
   EXPECT_THAT(error_of("{\"task_id\": 2, \"completion\": \"\"}"), HasSubstr("a string"));
   EXPECT_THAT(error_of("{\"task_id\": \"mbpp/2\", \"solution\": null}"), HasSubstr("solution"));
+  EXPECT_THAT(error_of("{\"task_id\": \"mbpp/2\", \"completion\": \"\", \"soluton\": \"\"}"),
+              HasSubstr("s.jsonl:1: field \"soluton\" is unknown (did you mean \"solution\"?)"));
   EXPECT_THAT(error_of("{\"task_id"), HasSubstr("s.jsonl:1"));
   EXPECT_THAT(error_of("\n"), HasSubstr("expected samples, got no row"));
 }

@@ -140,6 +140,22 @@ TEST(SampleWorkflowsProgram, RefusesATaskThatCanGiveNoReward) {
   EXPECT_FALSE(fs::exists(bench.dir / "run"));
 }
 
+TEST(SampleWorkflowsProgram, RefusesATestThatCannotBeJudged) {
+  Bench bench;
+  std::string tasks = kTasks;
+  tasks.replace(tasks.find("\"expected\":6"), 12, "\"expceted\":6");
+  write_file_atomically(bench.dir / "tasks.jsonl", tasks);
+  try {
+    bench.search(kSmallSearch);
+    FAIL() << "accepted";
+  } catch (const InputError& error) {
+    EXPECT_THAT(
+        error.what(),
+        testing::HasSubstr("tasks.jsonl: task \"t1\": val test 0: unknown key \"expceted\""));
+  }
+  EXPECT_FALSE(fs::exists(bench.dir / "run"));
+}
+
 // A worker that writes the right program, a search whose workflows test it with exec_code.
 TEST(SampleWorkflowsProgram, SearchesForATaskOfAProgram) {
   Bench bench;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 
@@ -21,6 +23,7 @@
 #include "trainer/learn/run/policy.h"
 #include "trainer/learn/run/step_log.h"
 #include "trainer/usage_file.h"
+#include "workflow/test_checks.h"
 
 namespace weft {
 namespace {
@@ -28,7 +31,9 @@ namespace {
 std::vector<Task> load_all(const std::vector<std::string>& files) {
   std::vector<Task> result;
   for (const auto& file : files) {
-    for (auto& task : load_tasks_with_rewards(file)) result.push_back(std::move(task));
+    auto tasks = load_tasks_with_rewards(file);
+    require_judgeable(tasks, file);
+    std::move(tasks.begin(), tasks.end(), std::back_inserter(result));
   }
   return result;
 }
@@ -153,6 +158,8 @@ class GrpoRun {
       log::info("going on from {}", latest->string());
     }
     saved_step_ = trainer_.state().step;
+    require_judgeable(judge_, tasks_);
+    require_judgeable(judge_, validation_tasks_);
     for (const Task& task : tasks_) check_prompt(task);
     for (const Task& task : validation_tasks_) check_prompt(task);
   }

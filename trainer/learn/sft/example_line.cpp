@@ -1,15 +1,13 @@
 #include "trainer/learn/sft/example_line.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "base/error.h"
-#include "base/spelling.h"
 
 namespace weft {
 namespace {
-
-using Fields = std::vector<std::string>;
 
 constexpr double kLeastWeight = 1e-30, kMostWeight = 1e30;  // weights are multiplied in fp32
 
@@ -46,18 +44,15 @@ const Json* field(const Json& object, const char* key) {
 }
 
 /// Refuses fields that would change the meaning and counts those that nobody reads.
-void check_fields(const Json& object, const Fields& known,
+void check_fields(const Json& object, const FieldNames& known,
                   const std::map<std::string, const char*>& refusals, const std::string& prefix,
-                  const std::string& where, FurtherFields& further) {
+                  const std::string& where, FieldCounts& further) {
   for (const auto& [key, value] : object.items()) {
-    if (value.is_null() || key == "meta" || std::count(known.begin(), known.end(), key)) continue;
-    if (const auto refused = refusals.find(key); refused != refusals.end()) {
-      throw InputError(where + ": field \"" + key + "\" is not read: " + refused->second);
-    }
-    const std::string hint = did_you_mean(key, known);
-    if (!hint.empty()) throw InputError(where + ": field \"" + key + "\" is unknown" + hint);
-    ++further[prefix + key];
+    const auto refused = value.is_null() ? refusals.end() : refusals.find(key);
+    if (refused == refusals.end()) continue;
+    throw InputError(where + ": field \"" + key + "\" is not read: " + refused->second);
   }
+  count_further_fields(object, known, where, further, prefix);
 }
 
 /// Whether a message asks for its turn to be trained; nothing where it does not say.
@@ -101,7 +96,7 @@ Json tool_call(const Json& call, const std::string& where) {
 
 /// The message as the chat template gets it.
 Json template_message(const Json& message, const std::string& where) {
-  static const Fields roles = {"system", "user", "assistant", "tool"};
+  static const FieldNames roles = {"system", "user", "assistant", "tool"};
   const auto role = get_field<std::string>(message, "role", where);
   if (!std::count(roles.begin(), roles.end(), role)) {
     throw_expected(where, "role", "system, user, assistant or tool", message["role"]);
@@ -142,9 +137,10 @@ bool is_assistant(const ConversationTurn& turn) { return turn.message["role"] ==
 /// Reads messages behind those that are there; the assistant's are trained by default where
 /// `by_default` says so.
 void add_messages(const Json& messages, const char* key, const std::string& where, bool by_default,
-                  std::vector<ConversationTurn>& turns, FurtherFields& further) {
-  static const Fields known = {"role",   "content",    "reasoning_content", "reasoning", "train",
-                               "weight", "tool_calls", "tool_call_id",      "name"};
+                  std::vector<ConversationTurn>& turns, FieldCounts& further) {
+  static const FieldNames known = {"role",       "content",      "reasoning_content",
+                                   "reasoning",  "train",        "weight",
+                                   "tool_calls", "tool_call_id", "name"};
   for (size_t i = 0; i < messages.size(); ++i) {
     const std::string place = where + ": " + key + "[" + std::to_string(i) + "]";
     const Json& message = messages[i];
@@ -227,7 +223,7 @@ void read_tools(const Json& line, const std::string& where, ExampleLine& example
 }
 
 void read_conversation(const Json& line, const std::string& where, TrainTurns train_turns,
-                       ExampleLine& example, FurtherFields& further) {
+                       ExampleLine& example, FieldCounts& further) {
   const bool share_gpt = !field(line, "messages");
   const char* key = share_gpt ? "conversations" : "messages";
   get_field<std::vector<Json>>(line, key, where);
@@ -238,7 +234,7 @@ void read_conversation(const Json& line, const std::string& where, TrainTurns tr
 }
 
 void read_pair_of_messages(const Json& line, const std::string& where, ExampleLine& example,
-                           FurtherFields& further) {
+                           FieldCounts& further) {
   for (const char* key : {"prompt", "completion"}) {
     if (get_field<std::vector<Json>>(line, key, where).empty()) {
       throw InputError(where + ": field \"" + key + "\": expected at least one message, got none");
@@ -275,11 +271,11 @@ EnumTable<TrainTurns> enum_table(TrainTurns) {
 }
 
 ExampleLine parse_example_line(const Json& line, const std::string& where, TrainTurns train_turns,
-                               FurtherFields& further) {
+                               FieldCounts& further) {
   if (!line.is_object())
     throw InputError(where + ": expected an object, got " + describe_type(line));
   ExampleLine example;
-  Fields known = {"weight"};
+  FieldNames known = {"weight"};
   const bool pair = field(line, "prompt") && line.contains("completion");
   if (field(line, "messages") || (field(line, "conversations") && !pair)) {
     known.insert(known.end(), {field(line, "messages") ? "messages" : "conversations", "tools"});

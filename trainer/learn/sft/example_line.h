@@ -2,13 +2,12 @@
 /// with a line.
 #pragma once
 
-#include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "base/config.h"
 #include "base/json.h"
+#include "base/known_fields.h"
 
 namespace weft {
 
@@ -36,9 +35,6 @@ struct ExampleLine {
   bool is_conversation() const { return !turns.empty(); }
 };
 
-/// Fields that are not read, with the number of lines or messages that have them.
-using FurtherFields = std::map<std::string, int64_t>;
-
 /// Reads one line in the first of these forms that it has; the fields of another are then further
 /// ones:
 ///
@@ -58,6 +54,6 @@ using FurtherFields = std::map<std::string, int64_t>;
 /// type, an unknown role, a misspelt field or one that would change what the line means, nothing to
 /// train.
 ExampleLine parse_example_line(const Json& line, const std::string& where, TrainTurns train_turns,
-                               FurtherFields& further);
+                               FieldCounts& further);
 
 }  // namespace weft

@@ -28,7 +28,7 @@ constexpr size_t kNamedTooLong = 5;
 
 /// One line's example. Every complaint begins with its place.
 ExampleLine read_line(const std::string& text, const std::string& where, TrainTurns train_turns,
-                      FurtherFields& further) {
+                      FieldCounts& further) {
   return parse_example_line(parse_json_row(text, where), where, train_turns, further);
 }
 
@@ -136,7 +136,7 @@ class LineExamples : public ExampleSource {
 
   std::vector<TrainSequence> encode(int64_t i) const override {
     const std::string& where = file_.name();
-    FurtherFields counted_before;
+    FieldCounts counted_before;
     return encode_line(read_line(file_.read(offset(i)), where, train_turns_, counted_before), where,
                        encoder_, max_tokens_);
   }
@@ -276,11 +276,9 @@ void log_counts(const SftDataCounts& counts, const SftDataOptions& options) {
         "trained turn otherwise once another follows",
         counts.divided, counts.sequences);
   }
-  std::string names;
-  for (const auto& [name, count] : counts.further) {
-    names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", name, count);
+  if (!counts.further.empty()) {
+    log::info("data: further fields, not read: {}", list_fields(counts.further));
   }
-  if (!names.empty()) log::info("data: further fields, not read: {}", names);
 }
 
 }  // namespace weft

@@ -56,7 +56,7 @@ struct SftDataCounts {
   int64_t zero_weight = 0;                  ///< left out: their weight is 0
   int64_t divided = 0;                      ///< conversations that gave more than one sequence
   std::vector<std::string> first_too_long;  ///< "FILE:LINE (at least N tokens)", at most five
-  FurtherFields further;                    ///< that no one reads
+  FieldCounts further;                      ///< that no one reads
 
   /// The numbers, under the names above.
   Json to_json() const;

@@ -34,7 +34,7 @@ struct Subject {
   ExampleEncoder encoder{*tokenizer, &chat_template, {2}};
 
   std::vector<TrainSequence> encode(const std::string& line, int64_t max_tokens = 1000) const {
-    FurtherFields further;
+    FieldCounts further;
     return encoder.encode(
         parse_example_line(parse_json_row(line, "f:1"), "f:1", TrainTurns::kAll, further),
         max_tokens);

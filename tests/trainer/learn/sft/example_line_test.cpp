@@ -9,7 +9,7 @@ namespace weft {
 namespace {
 
 ExampleLine parse(const std::string& line, TrainTurns turns = TrainTurns::kLast) {
-  FurtherFields further;
+  FieldCounts further;
   return parse_example_line(parse_json_row(line, "f:1"), "f:1", turns, further);
 }
 
@@ -98,15 +98,15 @@ TEST(ExampleLine, ReadsToolsCallsAndTheirAnswers) {
   EXPECT_EQ(example.turns[3].message, (Json{{"role", "assistant"}, {"content", "2"}}));
 }
 
-TEST(ExampleLine, CountsFurtherFieldsAndThoseOfOtherForms) {
-  FurtherFields further;
+TEST(ExampleLine, CountsFieldCountsAndThoseOfOtherForms) {
+  FieldCounts further;
   const Json line = parse_json_row(
       R"({"prompt":"p","prompt_id":7,"text":null,"meta":{"a":1},"source":"s","messages":[)"
       R"({"role":"user","content":"a","id":1},{"role":"assistant","content":"b","id":2}]})",
       "f:1");
   parse_example_line(line, "f:1", TrainTurns::kLast, further);
   EXPECT_EQ(further,
-            (FurtherFields{{"prompt", 1}, {"prompt_id", 1}, {"source", 1}, {"message.id", 2}}));
+            (FieldCounts{{"prompt", 1}, {"prompt_id", 1}, {"source", 1}, {"message.id", 2}}));
 }
 
 TEST(ExampleLine, ReadsAWeight) {
