@@ -11,34 +11,8 @@ bool starts_with_word(std::string_view text) {
   return !text.empty() && is_word_char(decode_utf8(text, 0).code);
 }
 
-size_t last_char(std::string_view text) {
-  size_t at = text.size() - 1;
-  while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
-  return at;
-}
-
 bool ends_with_word(std::string_view text) {
   return !text.empty() && is_word_char(decode_utf8(text, last_char(text)).code);
-}
-
-size_t trailing_space(std::string_view text) {
-  size_t end = text.size();
-  while (end > 0) {
-    const size_t at = last_char(text.substr(0, end));
-    if (char_class(decode_utf8(text, at).code) != CharClass::kSpace) break;
-    end = at;
-  }
-  return text.size() - end;
-}
-
-size_t leading_space(std::string_view text) {
-  size_t end = 0;
-  while (end < text.size()) {
-    const Utf8Char c = decode_utf8(text, end);
-    if (char_class(c.code) != CharClass::kSpace) break;
-    end += c.length;
-  }
-  return end;
 }
 
 }  // namespace

@@ -63,15 +63,21 @@ std::vector<int32_t> BpeTokenizer::encode(std::string_view text, bool add_specia
     if (part.id >= 0) {
       out.push_back(part.id);
     } else {
-      encode_gap(part.text, parse_special, scratch, out);
+      encode_gap(part.text, part.text.data() == text.data(), parse_special, scratch, out);
     }
   }
   if (add_special) out.insert(out.end(), parts_.suffix.begin(), parts_.suffix.end());
   return out;
 }
 
-void BpeTokenizer::encode_gap(std::string_view text, bool parse_special, Scratch& scratch,
-                              std::vector<int32_t>& out) const {
+std::vector<int32_t> BpeTokenizer::encode_to_length(std::string_view text, bool add_special) const {
+  return parts_.limits.applied(encode(text, add_special, /*parse_special=*/true),
+                               add_special ? std::ssize(parts_.prefix) : 0,
+                               add_special ? std::ssize(parts_.suffix) : 0);
+}
+
+void BpeTokenizer::encode_gap(std::string_view text, bool opens, bool parse_special,
+                              Scratch& scratch, std::vector<int32_t>& out) const {
   std::string normalized;
   if (parts_.normalizer) text = normalized = parts_.normalizer->normalize(text);
   for (const auto& part : normalized_tokens_->find(text, parse_special)) {
@@ -79,7 +85,8 @@ void BpeTokenizer::encode_gap(std::string_view text, bool parse_special, Scratch
       out.push_back(part.id);
       continue;
     }
-    parts_.pre_tokenizer->split(part.text, scratch.pieces);
+    const bool opens_piece = opens && part.text.data() == text.data();
+    parts_.pre_tokenizer->split(part.text, opens_piece, scratch.pieces);
     for (const std::string_view piece : scratch.pieces.views) {
       parts_.bpe->encode(piece, scratch.cache, out);
     }

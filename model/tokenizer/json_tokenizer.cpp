@@ -73,6 +73,9 @@ std::unique_ptr<Tokenizer> load_json_tokenizer(const std::filesystem::path& file
     parts.added_tokens.push_back(read_added_token(item, added));
   }
   read_post_processor(component(root, "post_processor"), parts, where + "post_processor");
+  parts.limits =
+      EncodingLimits::from_json(component(root, "truncation"), component(root, "padding"),
+                                std::ssize(parts.prefix) + std::ssize(parts.suffix), where);
   return std::make_unique<BpeTokenizer>(std::move(parts), added);
 }
 

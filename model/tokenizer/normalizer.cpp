@@ -13,6 +13,31 @@ class Nfc : public Normalizer {
   std::string normalize(std::string_view text) const override { return to_nfc(text); }
 };
 
+class Nfkc : public Normalizer {
+ public:
+  std::string normalize(std::string_view text) const override { return to_nfkc(text); }
+};
+
+class Lowercase : public Normalizer {
+ public:
+  std::string normalize(std::string_view text) const override { return to_lower(text); }
+};
+
+// Takes white space off the ends.
+class Strip : public Normalizer {
+ public:
+  Strip(bool left, bool right) : left_(left), right_(right) {}
+
+  std::string normalize(std::string_view text) const override {
+    if (left_) text.remove_prefix(leading_space(text));
+    if (right_) text.remove_suffix(trailing_space(text));
+    return std::string(text);
+  }
+
+ private:
+  bool left_, right_;
+};
+
 class Prepend : public Normalizer {
  public:
   explicit Prepend(std::string prefix) : prefix_(std::move(prefix)) {}
@@ -64,6 +89,12 @@ std::unique_ptr<Normalizer> make_normalizer(const Json& json, const std::string&
   if (json.is_null()) return nullptr;
   const auto type = get_field<std::string>(json, "type", where);
   if (type == "NFC") return std::make_unique<Nfc>();
+  if (type == "NFKC") return std::make_unique<Nfkc>();
+  if (type == "Lowercase") return std::make_unique<Lowercase>();
+  if (type == "Strip") {
+    return std::make_unique<Strip>(get_field_or<bool>(json, "strip_left", false, where),
+                                   get_field_or<bool>(json, "strip_right", false, where));
+  }
   if (type == "Prepend") {
     return std::make_unique<Prepend>(get_field<std::string>(json, "prepend", where));
   }
@@ -84,7 +115,7 @@ std::unique_ptr<Normalizer> make_normalizer(const Json& json, const std::string&
     return std::make_unique<Sequence>(std::move(parts));
   }
   throw InputError(where + ": unknown normalizer \"" + type +
-                   "\", expected NFC, Prepend, Replace or Sequence");
+                   "\", expected NFC, NFKC, Lowercase, Strip, Prepend, Replace or Sequence");
 }
 
 }  // namespace weft

@@ -18,8 +18,8 @@ class Normalizer {
   virtual std::string normalize(std::string_view text) const = 0;
 };
 
-/// Knows NFC, Prepend, Replace with a string pattern, and Sequence; null gives a null pointer.
-/// Throws InputError naming any other component.
+/// Knows NFC, NFKC, Lowercase, Strip, Prepend, Replace with a string pattern, and Sequence; null
+/// gives a null pointer. Throws InputError naming any other component.
 std::unique_ptr<Normalizer> make_normalizer(const Json& json, const std::string& where);
 
 }  // namespace weft

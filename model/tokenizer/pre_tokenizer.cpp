@@ -48,24 +48,33 @@ void PreTokenizer::add_stages(const Json& json, const std::string& where) {
     }
   } else if (type == "Digits") {
     const bool individual = get_field_or<bool>(json, "individual_digits", false, where);
-    stages_.push_back({std::make_unique<DigitScanner>(individual)});
+    stages_.emplace_back().scanner = std::make_unique<DigitScanner>(individual);
   } else if (type == "Split") {
     add_split(json, where);
   } else if (type == "ByteLevel") {
     add_byte_level(json, where);
+  } else if (type == "Metaspace") {
+    add_metaspace(json, where);
   } else {
     throw InputError(where + ": unknown pre_tokenizer \"" + type +
-                     "\", expected ByteLevel, Digits, Split or Sequence");
+                     "\", expected ByteLevel, Metaspace, Digits, Split or Sequence");
   }
+}
+
+PreTokenizer::Behavior PreTokenizer::read_behavior(const Json& json, const std::string& where) {
+  const auto name = get_field<std::string>(json, "behavior", where);
+  if (name == "Isolated") return Behavior::kIsolated;
+  if (name == "Removed") return Behavior::kRemoved;
+  if (name == "MergedWithPrevious") return Behavior::kMergedWithPrevious;
+  if (name == "MergedWithNext") return Behavior::kMergedWithNext;
+  if (name == "Contiguous") return Behavior::kContiguous;
+  throw InputError(where + ".behavior: expected Isolated, Removed, MergedWithPrevious, " +
+                   "MergedWithNext or Contiguous, got \"" + name + "\"");
 }
 
 void PreTokenizer::add_split(const Json& json, const std::string& where) {
   Stage stage;
-  const auto behavior = get_field<std::string>(json, "behavior", where);
-  if (behavior != "Isolated" && behavior != "Removed") {
-    throw InputError(where + ".behavior: expected Isolated or Removed, got \"" + behavior + "\"");
-  }
-  stage.drop_matches = behavior == "Removed";
+  stage.behavior = read_behavior(json, where);
   stage.invert = get_field_or<bool>(json, "invert", false, where);
   const auto pattern = get_field<Json>(json, "pattern", where);
   const std::string at = where + ".pattern";
@@ -85,7 +94,60 @@ void PreTokenizer::add_byte_level(const Json& json, const std::string& where) {
   if (stage.scanner || stage.prefix_space) stages_.push_back(std::move(stage));
 }
 
-void PreTokenizer::split(std::string_view text, Pieces& pieces) const {
+void PreTokenizer::add_metaspace(const Json& json, const std::string& where) {
+  Stage stage;
+  stage.metaspace = MetaspaceOptions::from_json(json, where);
+  if (stage.metaspace->split) stage.scanner = make_literal_scanner(stage.metaspace->replacement);
+  stage.behavior = Behavior::kMergedWithNext;
+  stages_.push_back(std::move(stage));
+}
+
+// Makes pieces of the spans, in order; a match merges with the gap beside it, never with a match.
+void PreTokenizer::arrange(const Stage& stage, std::vector<Span>& spans) {
+  for (Span& span : spans) span.matched = span.matched != stage.invert;
+  std::vector<Span> pieces;
+  for (size_t i = 0; i < spans.size(); ++i) {
+    const Span& span = spans[i];
+    const bool after_gap = i > 0 && !spans[i - 1].matched;
+    const bool before_gap = i + 1 < spans.size() && !spans[i + 1].matched;
+    const bool extends =
+        (stage.behavior == Behavior::kMergedWithPrevious && span.matched && after_gap) ||
+        (stage.behavior == Behavior::kContiguous && i > 0 && span.matched == spans[i - 1].matched);
+    if (stage.behavior == Behavior::kRemoved && span.matched) continue;
+    if (extends) {
+      pieces.back().end = span.end;
+    } else if (stage.behavior == Behavior::kMergedWithNext && span.matched && before_gap) {
+      spans[i + 1].begin = span.begin;
+    } else {
+      pieces.push_back(span);
+    }
+  }
+  spans.swap(pieces);
+}
+
+// The piece with what the stage puts into it.
+std::string_view PreTokenizer::prepared(const Stage& stage, std::string_view piece, bool opens,
+                                        Pieces& pieces) {
+  if (stage.prefix_space && !piece.starts_with(' ')) {
+    return pieces.owned.emplace_back(" " + std::string(piece));
+  }
+  if (!stage.metaspace) return piece;
+  const MetaspaceOptions& options = *stage.metaspace;
+  const bool wants = options.prepend == MetaspaceOptions::Prepend::kAlways ||
+                     (options.prepend == MetaspaceOptions::Prepend::kFirst && opens);
+  const bool prepends = wants && !piece.starts_with(' ') && !piece.starts_with(options.replacement);
+  std::string text = prepends ? options.replacement : "";
+  for (const char c : piece) {
+    if (c == ' ') {
+      text += options.replacement;
+    } else {
+      text += c;
+    }
+  }
+  return pieces.owned.emplace_back(std::move(text));
+}
+
+void PreTokenizer::split(std::string_view text, bool opens, Pieces& pieces) const {
   pieces.views.assign(1, text);
   pieces.owned.clear();
   std::vector<std::string_view> next;
@@ -93,18 +155,17 @@ void PreTokenizer::split(std::string_view text, Pieces& pieces) const {
   for (const Stage& stage : stages_) {
     next.clear();
     for (std::string_view piece : pieces.views) {
-      if (stage.prefix_space && !piece.starts_with(' ')) {
-        piece = pieces.owned.emplace_back(" " + std::string(piece));
-      }
+      const bool is_first = piece.data() == pieces.views[0].data();
+      piece = prepared(stage, piece, opens && is_first, pieces);
       if (!stage.scanner) {
         next.push_back(piece);
         continue;
       }
       stage.scanner->scan(piece, spans);
-      for (const Span& span : spans) {
-        if (stage.drop_matches && span.matched != stage.invert) continue;
+      arrange(stage, spans);
+      if (is_first && (spans.empty() || spans[0].begin > 0)) opens = false;
+      for (const Span& span : spans)
         next.push_back(piece.substr(span.begin, span.end - span.begin));
-      }
     }
     pieces.views.swap(next);
   }

@@ -1,5 +1,5 @@
-/// Regular expressions that cut text into pre-tokens. The three that nearly every model uses are
-/// matched by hand; any other one runs on PCRE2.
+/// Regular expressions that cut text into pre-tokens. The first three are those that nearly every
+/// model uses and are matched by hand; any other one runs on PCRE2.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +16,8 @@ extern const std::string_view kGpt2Regex;
 extern const std::string_view kQwen2Regex;
 /// Llama-3, DeepSeek-R1-Distill-Llama.
 extern const std::string_view kLlama3Regex;
+/// GPT-4o, gpt-oss (tiktoken's o200k_base and o200k_harmony).
+extern const std::string_view kO200kRegex;
 
 struct Span {
   size_t begin = 0;

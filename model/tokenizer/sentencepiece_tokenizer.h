@@ -29,7 +29,7 @@ class SentencePieceTokenizer : public Tokenizer {
   std::optional<int32_t> token_id(std::string_view content) const override;
   int32_t vocab_size() const override { return table_.size(); }
   bool is_special(int32_t id) const override;
-  bool drops_first_space() const override { return table_.drops_first_space(); }
+  std::string first_bytes(int32_t id) const override { return table_.first_bytes(id); }
 
  private:
   std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;

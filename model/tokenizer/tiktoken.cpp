@@ -71,12 +71,14 @@ Family family_of(size_t num_ranks, const std::filesystem::path& file) {
     case 100256:  // cl100k
     case 128000:  // Llama-3
       return {kLlama3Regex};
+    case 199998:  // o200k
+      return {kO200kRegex};
     case 151643:  // Qwen
       return {kQwen2Regex, true};
     default:
       throw InputError(file.string() +
                        ": expected the ranks of GPT-2 (50256), cl100k (100256), Llama-3 "
-                       "(128000) or Qwen (151643), got " +
+                       "(128000), Qwen (151643) or o200k (199998), got " +
                        std::to_string(num_ranks));
   }
 }

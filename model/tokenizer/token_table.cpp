@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "model/tokenizer/metaspace.h"
 #include "model/tokenizer/unicode.h"
 
 namespace weft {
@@ -53,6 +54,15 @@ void replace_all(std::string& text, const std::string& from, const std::string& 
   }
 }
 
+DecoderRules metaspace_rules(const Json& json, const std::string& where) {
+  const MetaspaceOptions options = MetaspaceOptions::from_json(json, where);
+  DecoderRules rules;
+  rules.byte_level = false;
+  rules.replacements = {{options.replacement, " "}};
+  if (options.prepend != MetaspaceOptions::Prepend::kNever) rules.first_drops = options.replacement;
+  return rules;
+}
+
 void add_decoder_part(const Json& json, const std::string& where, DecoderRules& rules, int& stage) {
   const auto type = get_field<std::string>(json, "type", where);
   const int order = type == "Replace"        ? 0
@@ -62,7 +72,8 @@ void add_decoder_part(const Json& json, const std::string& where, DecoderRules& 
                                              : -1;
   if (order < stage || (order == 3 && stage < 2)) {
     throw InputError(where + ": unknown decoder \"" + type +
-                     "\" at this place, expected Replace, ByteFallback, Fuse, Strip in this order");
+                     "\" at this place, expected ByteLevel, Metaspace, or Replace, ByteFallback, " +
+                     "Fuse, Strip in this order");
   }
   stage = order;
   if (order == 0) {
@@ -102,16 +113,23 @@ std::string byte_level_char(unsigned char byte) {
 
 DecoderRules DecoderRules::from_json(const Json& json, const std::string& where) {
   DecoderRules rules;
+  if (json.is_null()) {
+    rules.byte_level = false;
+    rules.joined = true;
+    return rules;
+  }
   const auto type = get_field<std::string>(json, "type", where);
   if (type == "ByteLevel") return rules;
-  if (type != "Sequence") {
-    throw InputError(where + ": unknown decoder \"" + type + "\", expected ByteLevel or Sequence");
+  if (type == "Metaspace") return metaspace_rules(json, where);
+  const Json parts =
+      type == "Sequence" ? get_field<Json>(json, "decoders", where) : Json::array({json});
+  if (parts.size() == 1 && type == "Sequence") {
+    const auto only = get_field<std::string>(parts[0], "type", where + ".decoders");
+    if (only == "ByteLevel" || only == "Metaspace") return from_json(parts[0], where + ".decoders");
   }
-  const auto parts = get_field<Json>(json, "decoders", where);
-  if (parts.size() == 1 && parts[0].value("type", "") == "ByteLevel") return rules;
   rules.byte_level = false;
   int stage = 0;
-  for (const Json& part : parts) add_decoder_part(part, where + ".decoders", rules, stage);
+  for (const Json& part : parts) add_decoder_part(part, where, rules, stage);
   return rules;
 }
 
@@ -158,6 +176,18 @@ int32_t TokenTable::id_of(std::string_view content) const {
   return found == ids_.end() ? -1 : found->second;
 }
 
+std::string TokenTable::first_bytes(int32_t id) const {
+  const TokenEntry* entry = find(id);
+  if (!entry) return {};
+  if (!rules_.first_drops.empty()) {
+    std::string text = entry->content;
+    replace_all(text, rules_.first_drops, "");
+    return text;
+  }
+  const bool drops = rules_.strip_start > 0 && rules_.strip_text == " ";
+  return drops && entry->bytes.starts_with(' ') ? entry->bytes.substr(1) : entry->bytes;
+}
+
 std::string TokenTable::strip(std::string text) const {
   const size_t width = rules_.strip_text.size();
   for (int i = 0; width > 0 && i < rules_.strip_start && text.starts_with(rules_.strip_text); ++i) {
@@ -171,6 +201,7 @@ std::string TokenTable::strip(std::string text) const {
 
 std::string TokenTable::decode(std::span<const int32_t> ids, bool skip_special) const {
   std::string text, run;
+  bool first = true;
   const auto end_run = [&] {
     if (is_valid_utf8(run)) {
       text += run;
@@ -187,7 +218,9 @@ std::string TokenTable::decode(std::span<const int32_t> ids, bool skip_special) 
       continue;
     }
     end_run();
-    text += entry->bytes;
+    if (!first && rules_.joined) text += ' ';
+    text += first && !rules_.first_drops.empty() ? first_bytes(id) : entry->bytes;
+    first = false;
   }
   end_run();
   return rules_.byte_level ? to_valid_utf8(text) : strip(std::move(text));

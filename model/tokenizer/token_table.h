@@ -28,9 +28,11 @@ struct DecoderRules {
   std::string strip_text;  ///< dropped from the ends of the whole text
   int strip_start = 0;     ///< at most so often
   int strip_stop = 0;
+  std::string first_drops;  ///< left out of the first token wherever it stands (Metaspace)
+  bool joined = false;      ///< by spaces: there is no decoder
 
-  /// Knows ByteLevel and Sequence of Replace, ByteFallback, Fuse, Strip in this order. Throws
-  /// InputError naming any other component.
+  /// Knows ByteLevel, Metaspace, Sequence of Replace, ByteFallback, Fuse, Strip in this order, and
+  /// null. Throws InputError naming any other component.
   static DecoderRules from_json(const Json& json, const std::string& where);
 
   /// sentencepiece's own rules.
@@ -59,7 +61,9 @@ class TokenTable {
   int32_t id_of(std::string_view content) const;
 
   int32_t size() const { return static_cast<int32_t>(entries_.size()); }
-  bool drops_first_space() const { return rules_.strip_start > 0 && rules_.strip_text == " "; }
+  const DecoderRules& rules() const { return rules_; }
+  /// What an id stands for at the beginning of a text; empty for one that is no token.
+  std::string first_bytes(int32_t id) const;
   std::string decode(std::span<const int32_t> ids, bool skip_special) const;
 
  private:

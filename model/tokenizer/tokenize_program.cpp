@@ -11,7 +11,7 @@ Json tokenize_row(const Tokenizer& tokenizer, const Json& row, const TokenizeOpt
   refuse_unknown_fields(row, {options.decode ? "ids" : "text"}, where);
   if (!options.decode) {
     const auto text = get_field<std::string>(row, "text", where);
-    return {{"ids", tokenizer.encode(text, !options.no_special)}};
+    return {{"ids", tokenizer.encode_to_length(text, !options.no_special)}};
   }
   std::vector<int32_t> ids;
   for (const int64_t id : get_field<std::vector<int64_t>>(row, "ids", where)) {

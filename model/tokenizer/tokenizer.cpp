@@ -44,7 +44,11 @@ std::string StreamDecoder::push(int32_t id) {
   if (skip_special_ && tokenizer_.is_special(id)) return {};
   std::string bytes = tokenizer_.token_bytes(id);
   if (bytes.empty()) return {};
-  if (at_start_ && tokenizer_.drops_first_space() && bytes[0] == ' ') bytes.erase(0, 1);
+  if (at_start_) {
+    bytes = tokenizer_.first_bytes(id);
+  } else if (tokenizer_.joins_by_spaces()) {
+    bytes.insert(bytes.begin(), ' ');
+  }
   at_start_ = false;
   pending_ += bytes;
   const size_t whole = pending_.size() - incomplete_utf8_suffix(pending_);

@@ -48,6 +48,23 @@ constexpr Range kInert[] = {
     {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF},
 };
 
+// What the NFKC of `tokenizers` leaves as it is beside these, but utf8proc 2.8 replaces: what
+// Unicode 10 and later brought.
+constexpr Range kInertCompatible[] = {{0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},   {0xAB69, 0xAB69},
+                                      {0x10781, 0x10785}, {0x10787, 0x107B0}, {0x107B2, 0x107BA},
+                                      {0x1E030, 0x1E06D}, {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9}};
+
+// Lower cases of Unicode 16 and 17, after the tables of utf8proc 2.8.
+struct LowerCase {
+  char32_t first, last;
+  char32_t first_lower;
+};
+constexpr LowerCase kNewLowers[] = {{0x1C89, 0x1C89, 0x1C8A},    {0xA7CB, 0xA7CB, 0x264},
+                                    {0xA7CC, 0xA7CC, 0xA7CD},    {0xA7CE, 0xA7CE, 0xA7CF},
+                                    {0xA7D2, 0xA7D2, 0xA7D3},    {0xA7D4, 0xA7D4, 0xA7D5},
+                                    {0xA7DA, 0xA7DA, 0xA7DB},    {0xA7DC, 0xA7DC, 0x19B},
+                                    {0x10D50, 0x10D65, 0x10D70}, {0x16EA0, 0x16EB8, 0x16EBB}};
+
 template <size_t N>
 bool contains(const Range (&ranges)[N], char32_t code) {
   const auto* found = std::lower_bound(std::begin(ranges), std::end(ranges), code,
@@ -83,34 +100,93 @@ CharClass classify(char32_t code) {
   }
 }
 
-void append_nfc(std::string& out, std::string_view text) {
+void append_composed(std::string& out, std::string_view text, int options) {
   if (text.empty()) return;
   utf8proc_uint8_t* mapped = nullptr;
   const auto length =
       utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
                    static_cast<utf8proc_ssize_t>(text.size()), &mapped,
-                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | options));
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owned(mapped, &std::free);
-  if (length < 0) throw Error(std::string("NFC normalisation: ") + utf8proc_errmsg(length));
+  if (length < 0) throw Error(std::string("Unicode normalisation: ") + utf8proc_errmsg(length));
   out.append(reinterpret_cast<const char*>(mapped), static_cast<size_t>(length));
 }
 
-// NFC of the text between inert characters, which stay where they are.
-void append_mixed_nfc(std::string& out, std::string_view text) {
+bool is_inert(char32_t code, int options) {
+  return contains(kInert, code) || (options == UTF8PROC_COMPAT && contains(kInertCompatible, code));
+}
+
+// NFC or NFKC of the text between inert characters, which stay where they are.
+void append_mixed(std::string& out, std::string_view text, int options) {
   size_t done = 0;
   for (size_t i = 0; i < text.size();) {
     const Utf8Char c = decode_utf8(text, i);
-    if (c.code >= kInert[0].first && contains(kInert, c.code)) {
-      append_nfc(out, text.substr(done, i - done));
+    if (c.code >= kInert[0].first && is_inert(c.code, options)) {
+      append_composed(out, text.substr(done, i - done), options);
       out.append(text.substr(i, c.length));
       done = i + c.length;
     }
     i += c.length;
   }
-  append_nfc(out, text.substr(done));
+  append_composed(out, text.substr(done), options);
+}
+
+std::string normal_form(std::string_view text, int options) {
+  std::string out;
+  out.reserve(text.size());
+  const auto is_ascii = [&](size_t i) { return static_cast<unsigned char>(text[i]) < 0x80; };
+  for (size_t i = 0; i < text.size();) {
+    const size_t run = i;
+    while (i < text.size() && is_ascii(i)) ++i;
+    // Only the last character before other ones can compose with them.
+    const size_t begin = i < text.size() && i > run ? i - 1 : i;
+    out.append(text.substr(run, begin - run));
+    while (i < text.size() && !is_ascii(i)) ++i;
+    append_mixed(out, text.substr(begin, i - begin), options);
+  }
+  return out;
+}
+
+// U+0130 is the one character whose lower case is two.
+void append_lower(std::string& out, char32_t code) {
+  if (code == 0x130) {
+    out += "i\u0307";
+    return;
+  }
+  for (const LowerCase& pairs : kNewLowers) {
+    if (code < pairs.first || code > pairs.last) continue;
+    return append_utf8(out, pairs.first_lower + (code - pairs.first));
+  }
+  append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))));
 }
 
 }  // namespace
+
+size_t last_char(std::string_view text) {
+  size_t at = text.size() - 1;
+  while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
+  return at;
+}
+
+size_t trailing_space(std::string_view text) {
+  size_t end = text.size();
+  while (end > 0) {
+    const size_t at = last_char(text.substr(0, end));
+    if (char_class(decode_utf8(text, at).code) != CharClass::kSpace) break;
+    end = at;
+  }
+  return text.size() - end;
+}
+
+size_t leading_space(std::string_view text) {
+  size_t end = 0;
+  while (end < text.size()) {
+    const Utf8Char c = decode_utf8(text, end);
+    if (char_class(c.code) != CharClass::kSpace) break;
+    end += c.length;
+  }
+  return end;
+}
 
 void append_utf8(std::string& out, char32_t code) {
   std::array<utf8proc_uint8_t, 4> bytes;
@@ -142,18 +218,17 @@ bool is_word_char(char32_t code) {
   }
 }
 
-std::string to_nfc(std::string_view text) {
+std::string to_nfc(std::string_view text) { return normal_form(text, 0); }
+
+std::string to_nfkc(std::string_view text) { return normal_form(text, UTF8PROC_COMPAT); }
+
+std::string to_lower(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  const auto is_ascii = [&](size_t i) { return static_cast<unsigned char>(text[i]) < 0x80; };
   for (size_t i = 0; i < text.size();) {
-    const size_t run = i;
-    while (i < text.size() && is_ascii(i)) ++i;
-    // Only the last character before other ones can compose with them.
-    const size_t begin = i < text.size() && i > run ? i - 1 : i;
-    out.append(text.substr(run, begin - run));
-    while (i < text.size() && !is_ascii(i)) ++i;
-    append_mixed_nfc(out, text.substr(begin, i - begin));
+    const Utf8Char c = decode_utf8(text, i);
+    append_lower(out, c.code);
+    i += c.length;
   }
   return out;
 }

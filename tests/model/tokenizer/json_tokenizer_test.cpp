@@ -135,8 +135,8 @@ TEST(JsonTokenizer, MayBeSharedByThreads) {
 TEST(JsonTokenizer, NamesUnknownComponents) {
   const Json good = tiny_tokenizer_json({"a b"});
   const std::vector<std::pair<const char*, Json>> cases = {
-      {"normalizer", {{"type", "Lowercase"}}},
-      {"pre_tokenizer", {{"type", "Metaspace"}}},
+      {"normalizer", {{"type", "StripAccents"}}},
+      {"pre_tokenizer", {{"type", "Punctuation"}}},
       {"post_processor", {{"type", "BertProcessing"}}},
       {"decoder", {{"type", "WordPiece"}}},
   };
