@@ -25,7 +25,9 @@ TaskKind parse_kind(const std::string& name, const std::string& where) {
 void refuse_unread_fields(const Json& json, const std::string& where) {
   for (const char* key : {"checker", "files"}) {
     const auto found = json.find(key);
-    if (found == json.end() || found->is_null()) continue;
+    const bool says_nothing = found == json.end() || found->is_null() || *found == "" ||
+                              (found->is_structured() && found->empty());
+    if (says_nothing) continue;
     throw InputError(fmt::format(
         "{}: field \"{}\": answers cannot be judged with it, expected none", where, key));
   }

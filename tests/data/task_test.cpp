@@ -66,6 +66,7 @@ TEST(Task, RefusesUnknownFieldsAndThoseThatNobodyReads) {
   EXPECT_EQ(error("family", "sums"), "no error");
   EXPECT_EQ(error("meta", {{"anwser", 1}}), "no error");
   EXPECT_EQ(error("checker", nullptr), "no error");
+  EXPECT_EQ(error("files", Json::object()), "no error");
   EXPECT_EQ(error("anwser", "2"), "t:1: unknown key \"anwser\" (did you mean \"answer\"?)");
   EXPECT_EQ(error("checker", "def check(f, t): return True"),
             "t:1: field \"checker\": answers cannot be judged with it, expected none");
