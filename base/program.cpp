@@ -92,12 +92,30 @@ Json collect_overrides(const CommandLine& line, const char* program, const Json&
   return json;
 }
 
-void print_dry_run(const ConfigHooks& hooks, const Json& config) {
+/// Prints what the run would be. Throws InputError with the last of the problems that keep it from
+/// being, after logging the others.
+void dry_run(const ConfigHooks& hooks, const Json& config, bool resume) {
   Json shown = {{"config", config}};
-  if (hooks.memory_plan) shown["memory_plan"] = hooks.memory_plan(config);
-  const Json data = hooks.data_plan ? hooks.data_plan(config) : Json();
-  if (!data.is_null()) shown["data"] = data;
+  StartCheck plans(resume), here(resume);
+  if (hooks.memory_plan) {
+    plans.without_error([&] { shown["memory_plan"] = hooks.memory_plan(config); });
+  }
+  if (hooks.data_plan) {
+    plans.without_error([&] {
+      if (const Json data = hooks.data_plan(config); !data.is_null()) shown["data"] = data;
+    });
+  }
+  if (hooks.check_start) hooks.check_start(config, here);
+  std::vector<std::string> problems = plans.problems();
+  if (hooks.plans_for_a_card && hooks.plans_for_a_card(config)) {
+    if (!here.problems().empty()) shown["missing"] = here.problems();
+  } else {
+    problems.insert(problems.end(), here.problems().begin(), here.problems().end());
+  }
   std::cout << dump_json_pretty(shown) << std::flush;
+  if (problems.empty()) return;
+  for (size_t i = 0; i + 1 < problems.size(); ++i) log::error("{}", problems[i]);
+  throw InputError(problems.back());
 }
 
 int guarded(const std::function<void()>& body) {
@@ -142,7 +160,7 @@ int run(int argc, char** argv, const ProgramSpec& spec, const ConfigHooks& hooks
     args.defaults = hooks.defaults;
     args.config = hooks.resolve(collect_overrides(line, spec.name, hooks.defaults));
     if (line.dry_run) {
-      print_dry_run(hooks, args.config);
+      dry_run(hooks, args.config, line.resume);
     } else {
       hooks.run(args.config, args);
     }

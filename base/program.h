@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "base/json.h"
+#include "base/start_check.h"
 
 namespace weft {
 
@@ -42,6 +43,8 @@ struct ConfigHooks {
   std::function<std::string()> describe;         ///< text for --help
   std::function<Json(const Json&)> memory_plan;  ///< null when the config has none
   std::function<Json(const Json&)> data_plan;    ///< null when the config has none
+  std::function<void(const Json&, StartCheck&)> check_start;  ///< null when the config has none
+  std::function<bool(const Json&)> plans_for_a_card;          ///< null likewise
   std::function<void(const Json&, const ProgramArgs&)> run;
 };
 int run(int argc, char** argv, const ProgramSpec& spec, const ConfigHooks& hooks);
@@ -58,6 +61,16 @@ concept HasMemoryPlan = requires(const Config c) {
 template <class Config>
 concept HasDataPlan = requires(const Config c) {
   { c.data_plan() } -> std::convertible_to<Json>;
+};
+
+/// A config with `void check_start(StartCheck&) const` answers by --dry-run whether a run would
+/// start: it ends with exit code 2 and every problem where not, with an Error of memory_plan or
+/// data_plan among them. With `bool plans_for_a_card() const` true it is a plan for another
+/// machine: what is missing here is listed under "missing" and only the plans decide.
+template <class Config>
+concept HasStartCheck = requires(const Config c, StartCheck& check) {
+  c.check_start(check);
+  { c.plans_for_a_card() } -> std::convertible_to<bool>;
 };
 
 /// Config file: either this program's config, or an object with a section for each program under
@@ -77,6 +90,14 @@ int run_program(int argc, char** argv, const ProgramSpec& spec, Body body) {
   }
   if constexpr (HasDataPlan<Config>) {
     hooks.data_plan = [](const Json& json) { return load_config<Config>(json).data_plan(); };
+  }
+  if constexpr (HasStartCheck<Config>) {
+    hooks.check_start = [](const Json& json, StartCheck& check) {
+      load_config<Config>(json).check_start(check);
+    };
+    hooks.plans_for_a_card = [](const Json& json) {
+      return load_config<Config>(json).plans_for_a_card();
+    };
   }
   hooks.run = [&body](const Json& json, const ProgramArgs& args) {
     body(load_config<Config>(json), args);

@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/machine.h"
+#include "base/memory.h"
 #include "tests/support/input_error.h"
 
 namespace weft {
@@ -24,6 +26,22 @@ TEST(Check, TakesTheBounds) {
   require_above("t", 1e-9, 0);
   require_share("p", 0);
   require_share("p", 1);
+}
+
+TEST(Check, SizesAreBoundByTheMachine) {
+  require_threads("threads", 0);
+  require_threads("threads", max_threads());
+  EXPECT_EQ(max_threads(), 16 * num_cores());
+  EXPECT_EQ(test::input_error([] { require_threads("threads", 100000); }),
+            "threads: expected 0 to " + std::to_string(max_threads()) +
+                ", 16 for each of the machine's " + std::to_string(num_cores()) +
+                " cores, got 100000");
+  EXPECT_THROW(require_threads("threads", -1), InputError);
+  const int64_t most = memory_limit() >> 20;
+  require_memory_mb("memory_mb", most);
+  EXPECT_EQ(test::input_error([&] { require_memory_mb("memory_mb", most + 1); }),
+            "memory_mb: expected at most " + std::to_string(most) +
+                ", the machine's memory in MiB, got " + std::to_string(most + 1));
 }
 
 TEST(Check, RefusesNaN) {
