@@ -1,6 +1,7 @@
 #include "sandbox/value/compare.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <functional>
@@ -17,13 +18,18 @@ bool is_integer(const PythonValue& v) {
   return v.kind == Kind::kBool || v.kind == Kind::kInt || v.kind == Kind::kBigInt;
 }
 bool is_number(const PythonValue& v) {
-  return is_integer(v) || v.kind == Kind::kFloat || v.kind == Kind::kComplex;
+  return is_integer(v) || v.kind == Kind::kFloat || v.kind == Kind::kComplex ||
+         v.kind == Kind::kFraction;
 }
-bool is_sequence(const PythonValue& v) { return v.kind == Kind::kList || v.kind == Kind::kTuple; }
+bool is_sequence(const PythonValue& v) {
+  return v.kind == Kind::kList || v.kind == Kind::kTuple || v.kind == Kind::kDeque;
+}
 bool is_set(const PythonValue& v) { return v.kind == Kind::kSet || v.kind == Kind::kFrozenset; }
 
-// A float with an integral value as the integer it equals; else unchanged.
+// A number with an integral value as the integer it equals; else unchanged, but for a complex one
+// that is real.
 PythonValue canonical(const PythonValue& v) {
+  if (v.kind == Kind::kFraction) return v.items[1].number == 1 ? v.items[0] : v;
   if (v.kind == Kind::kBool) return PythonValue::integer(v.number);
   double real = v.real;
   if (v.kind == Kind::kComplex) {
@@ -38,18 +44,86 @@ PythonValue canonical(const PythonValue& v) {
   return python_int({digits, static_cast<size_t>(end.ptr - digits)});
 }
 
+PythonValue power_of_two(int exponent) {
+  if (exponent < 63) return PythonValue::integer(int64_t{1} << exponent);
+  PythonValue value;
+  value.kind = Kind::kBigInt;
+  value.text.assign(static_cast<size_t>(exponent) / 8, '\0');
+  value.text += static_cast<char>(1 << exponent % 8);
+  if (exponent % 8 == 7) value.text += '\0';  // the sign
+  return value;
+}
+
+// A float that is finite and no integer as the fraction that it is.
+PythonValue exact_fraction(double number) {
+  constexpr int kMantissaBits = 53;
+  int exponent = 0;
+  auto mantissa = static_cast<int64_t>(std::ldexp(std::frexp(number, &exponent), kMantissaBits));
+  for (exponent -= kMantissaBits; mantissa % 2 == 0; mantissa /= 2) ++exponent;
+  PythonValue fraction;
+  fraction.kind = Kind::kFraction;
+  fraction.items = {PythonValue::integer(mantissa), power_of_two(-exponent)};
+  return fraction;
+}
+
 bool numbers_equal(const PythonValue& left, const PythonValue& right) {
   if (left.kind == Kind::kInt && right.kind == Kind::kInt) return left.number == right.number;
-  const PythonValue a = canonical(left), b = canonical(right);
+  PythonValue a = canonical(left), b = canonical(right);
+  if (b.kind == Kind::kFraction) std::swap(a, b);
+  if (a.kind == Kind::kFraction && b.kind == Kind::kFloat && std::isfinite(b.real)) {
+    b = exact_fraction(b.real);
+  }
   if (a.kind != b.kind) return false;
   switch (a.kind) {
     case Kind::kInt:
       return a.number == b.number;
     case Kind::kBigInt:
       return a.text == b.text;
+    case Kind::kFraction:
+      return numbers_equal(a.items[0], b.items[0]) && numbers_equal(a.items[1], b.items[1]);
     default:
       return a.real == b.real && a.imag == b.imag;
   }
+}
+
+// Sequences of integers, as Python compares ranges: (how many, the first, the step), where they
+// matter.
+std::array<int64_t, 3> members_of_range(const PythonValue& range) {
+  const int64_t start = range.items[0].number, stop = range.items[1].number;
+  const int64_t step = range.items[2].number;
+  const auto distance = step > 0 ? static_cast<uint64_t>(stop) - static_cast<uint64_t>(start)
+                                 : static_cast<uint64_t>(start) - static_cast<uint64_t>(stop);
+  const auto stride = step > 0 ? static_cast<uint64_t>(step) : -static_cast<uint64_t>(step);
+  if (step > 0 ? stop <= start : stop >= start) return {0, 0, 0};
+  const auto count = static_cast<int64_t>((distance - 1) / stride + 1);
+  return {count, start, count == 1 ? 0 : step};
+}
+
+// The number as mantissa x 2^exponent, the mantissa below 1 or not finite.
+double split_number(const PythonValue& v, int& exponent) {
+  exponent = 0;
+  if (v.kind != Kind::kBigInt) return std::frexp(static_cast<double>(v.number), &exponent);
+  double mantissa = (v.text.back() & 0x80) ? -1 : 0;
+  const size_t least = v.text.size() - std::min<size_t>(v.text.size(), 16);
+  for (size_t i = v.text.size(); i-- > least;) {
+    mantissa = mantissa * 256 + static_cast<uint8_t>(v.text[i]);
+  }
+  mantissa = std::frexp(mantissa, &exponent);
+  exponent += 8 * static_cast<int>(least);
+  return mantissa;
+}
+
+double to_double(const PythonValue& v) {
+  if (v.kind == Kind::kFloat) return v.real;
+  if (v.kind != Kind::kFraction) {
+    int exponent = 0;
+    const double mantissa = split_number(v, exponent);
+    return std::ldexp(mantissa, exponent);
+  }
+  int above = 0, below = 0;
+  const double numerator = split_number(v.items[0], above);
+  const double denominator = split_number(v.items[1], below);
+  return std::ldexp(numerator / denominator, above - below);
 }
 
 size_t mix(size_t seed, size_t value) {
@@ -62,7 +136,12 @@ size_t hash_value(const PythonValue& value) {
     const PythonValue c = canonical(value);
     if (c.kind == Kind::kInt) return std::hash<int64_t>{}(c.number);
     if (c.kind == Kind::kBigInt) return std::hash<std::string>{}(c.text);
-    return mix(std::hash<double>{}(c.real), std::hash<double>{}(c.imag));
+    const double real = c.kind == Kind::kFraction ? to_double(c) : c.real;
+    return mix(std::hash<double>{}(real), std::hash<double>{}(c.imag));
+  }
+  if (value.kind == Kind::kRange) {
+    const auto members = members_of_range(value);
+    return mix(static_cast<size_t>(members[0]), static_cast<size_t>(members[1]));
   }
   size_t hash = std::hash<std::string>{}(value.text);
   if (is_sequence(value)) {
@@ -75,14 +154,6 @@ size_t hash_value(const PythonValue& value) {
     }
   }
   return hash;
-}
-
-double to_double(const PythonValue& v) {
-  if (v.kind == Kind::kFloat) return v.real;
-  if (v.kind != Kind::kBigInt) return static_cast<double>(v.number);
-  double result = (v.text.back() & 0x80) ? -1 : 0;
-  for (size_t i = v.text.size(); i-- > 0;) result = result * 256 + static_cast<uint8_t>(v.text[i]);
-  return result;
 }
 
 bool close(double got, double expected, const Comparer::Tolerance& tolerance) {
@@ -150,6 +221,7 @@ bool Matcher::equal(const PythonValue& got, const PythonValue& expected) const {
   if (is_set(got) && is_set(expected)) return any_order(got, expected, 1);
   if (got.kind != expected.kind) return false;
   if (got.kind == Kind::kDict) return any_order(got, expected, 2);
+  if (got.kind == Kind::kRange) return members_of_range(got) == members_of_range(expected);
   return got.text == expected.text;
 }
 

@@ -9,9 +9,10 @@
 namespace weft {
 
 /// "exact": Python's `==` between plain values: 1 == 1.0 == True, [1] != (1,), {1} ==
-/// frozenset({1}), NaN equals nothing, -0.0 == 0.0. "lenient_sequences": exact, but a list equals a
-/// tuple of equal items, at any depth. "multiset": the outermost lists, tuples or sets hold equal
-/// items in any order; else exact.
+/// frozenset({1}), NaN equals nothing, -0.0 == 0.0, Fraction(1, 2) == 0.5, but Fraction(1, 10) !=
+/// 0.1; deques and ranges equal their like only. "lenient_sequences": exact, but lists, tuples and
+/// deques of equal items are equal, at any depth. "multiset": the outermost of these, or sets, hold
+/// equal items in any order; else exact.
 /// {"abs":a,"rel":r}: exact, but numbers x and expected y with |x - y| <= max(a, r |y|) are equal.
 struct Comparer {
   bool lenient_sequences = false;

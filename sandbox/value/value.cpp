@@ -5,23 +5,27 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "sandbox/value/radix.h"
 
 namespace weft {
 namespace {
 
 using Kind = PythonValue::Kind;
+constexpr size_t kDigitsOfPart = 9;  // of a number in base 10^9
 
-// Two's complement bytes of sign and magnitude (little-endian base 2^32).
-std::string twos_complement(std::vector<uint32_t> magnitude, bool negative) {
-  magnitude.push_back(0);
-  if (negative) {
-    uint64_t carry = 1;
-    for (auto& limb : magnitude) {
-      carry += static_cast<uint32_t>(~limb);
-      limb = static_cast<uint32_t>(carry);
-      carry >>= 32;
-    }
+void negate(Digits& limbs) {
+  uint64_t carry = 1;
+  for (auto& limb : limbs) {
+    carry += static_cast<uint32_t>(~limb);
+    limb = static_cast<uint32_t>(carry);
+    carry >>= 32;
   }
+}
+
+// Two's complement bytes of sign and magnitude (base 2^32).
+std::string twos_complement(Digits magnitude, bool negative) {
+  magnitude.push_back(0);
+  if (negative) negate(magnitude);
   std::string bytes;
   for (const uint32_t limb : magnitude) {
     for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<char>(limb >> shift));
@@ -36,35 +40,38 @@ std::string twos_complement(std::vector<uint32_t> magnitude, bool negative) {
 
 std::string big_digits(const std::string& bytes) {
   const bool negative = (bytes.back() & 0x80) != 0;
-  std::vector<uint32_t> limbs((bytes.size() + 3) / 4 + 1, negative ? 0xffffffffu : 0u);
+  Digits limbs((bytes.size() + 3) / 4 + 1, negative ? 0xffffffffu : 0u);
   for (size_t i = 0; i < bytes.size(); ++i) {
     const uint32_t mask = 0xffu << (8 * (i % 4));
     limbs[i / 4] =
         (limbs[i / 4] & ~mask) | (uint32_t{static_cast<uint8_t>(bytes[i])} << (8 * (i % 4)));
   }
-  if (negative) {
-    uint64_t carry = 1;
-    for (auto& limb : limbs) {
-      carry += static_cast<uint32_t>(~limb);
-      limb = static_cast<uint32_t>(carry);
-      carry >>= 32;
-    }
-  }
+  if (negative) negate(limbs);
   std::string reversed;
-  while (!limbs.empty()) {
-    uint64_t rest = 0;
-    for (size_t i = limbs.size(); i-- > 0;) {
-      rest = (rest << 32) | limbs[i];
-      limbs[i] = static_cast<uint32_t>(rest / 1000000000);
-      rest %= 1000000000;
+  for (uint32_t part : decimal_of_binary(limbs)) {
+    for (size_t k = 0; k < kDigitsOfPart; ++k, part /= 10) {
+      reversed.push_back(static_cast<char>('0' + part % 10));
     }
-    while (!limbs.empty() && limbs.back() == 0) limbs.pop_back();
-    for (int k = 0; k < 9; ++k, rest /= 10) reversed.push_back(static_cast<char>('0' + rest % 10));
   }
   while (reversed.size() > 1 && reversed.back() == '0') reversed.pop_back();
   if (negative) reversed.push_back('-');
   std::reverse(reversed.begin(), reversed.end());
   return reversed;
+}
+
+// In base 10^9.
+Digits parts_of(std::string_view digits) {
+  Digits parts;
+  for (size_t end = digits.size(); end > 0;) {
+    const size_t start = end > kDigitsOfPart ? end - kDigitsOfPart : 0;
+    uint32_t part = 0;
+    for (size_t at = start; at < end; ++at)
+      part = part * 10 + static_cast<uint32_t>(digits[at] - '0');
+    parts.push_back(part);
+    end = start;
+  }
+  while (!parts.empty() && parts.back() == 0) parts.pop_back();
+  return parts;
 }
 
 class LiteralWriter {
@@ -87,7 +94,7 @@ class LiteralWriter {
   std::string out_;
 };
 
-// Making digits takes time that grows with their square: none are made that would be cut.
+// Digits take time: none are made that would be cut.
 void LiteralWriter::write_big_int(const PythonValue& value) {
   const size_t least_digits = 2 * value.text.size();
   if (least_digits <= max_bytes_ || value.text.size() <= 400) {
@@ -202,6 +209,15 @@ void LiteralWriter::write(const PythonValue& value) {
     case Kind::kDict:
       write_items(value, "{", "}");
       break;
+    case Kind::kDeque:
+      write_items(value, "deque([", "])");
+      break;
+    case Kind::kRange:
+      write_items(value, "range(", ")");
+      break;
+    case Kind::kFraction:
+      write_items(value, "Fraction(", ")");
+      break;
   }
 }
 
@@ -261,22 +277,11 @@ PythonValue python_int(std::string_view digits) {
     throw InputError("expected decimal digits of an integer, got \"" +
                      std::string(digits.substr(0, 40)) + "\"");
   }
-  std::vector<uint32_t> limbs;
-  for (size_t at = 0; at < magnitude.size();) {
-    const size_t count = std::min<size_t>(9, magnitude.size() - at);
-    uint64_t scale = 1, carry = 0;
-    for (size_t k = 0; k < count; ++k, ++at) {
-      scale *= 10;
-      carry = carry * 10 + static_cast<uint64_t>(magnitude[at] - '0');
-    }
-    for (auto& limb : limbs) {
-      carry += limb * scale;
-      limb = static_cast<uint32_t>(carry);
-      carry >>= 32;
-    }
-    if (carry) limbs.push_back(static_cast<uint32_t>(carry));
+  if (magnitude.size() > kMaxIntDigits) {
+    throw InputError("an integer of " + std::to_string(magnitude.size()) +
+                     " digits, expected at most " + std::to_string(kMaxIntDigits));
   }
-  std::string bytes = twos_complement(limbs, negative);
+  std::string bytes = twos_complement(binary_of_decimal(parts_of(magnitude)), negative);
   if (bytes.size() <= 8) {  // digits with leading zeros
     uint64_t raw = (bytes.back() & 0x80) ? ~uint64_t{0} : 0;
     for (size_t i = bytes.size(); i-- > 0;) raw = (raw << 8) | static_cast<uint8_t>(bytes[i]);
@@ -285,6 +290,12 @@ PythonValue python_int(std::string_view digits) {
   auto value = with_kind(Kind::kBigInt);
   value.text = std::move(bytes);
   return value;
+}
+
+bool is_positive(const PythonValue& value) {
+  return value.kind == Kind::kInt      ? value.number > 0
+         : value.kind == Kind::kBigInt ? (value.text.back() & 0x80) == 0
+                                       : false;
 }
 
 std::string int_digits(const PythonValue& value) {

@@ -26,6 +26,10 @@ struct PythonValue {
     kSet,
     kFrozenset,
     kDict,
+    kDeque,
+    kRange,     ///< `items`: start, stop, step, each a kInt
+    kFraction,  ///< exact, of fractions.Fraction and decimal.Decimal; `items`: numerator and
+                ///< positive denominator in lowest terms
   };
   Kind kind = Kind::kNone;
   int64_t number = 0;  ///< kInt; kBool as 0 or 1
@@ -47,7 +51,11 @@ struct PythonValue {
   bool is_str() const { return kind == Kind::kStr; }
 };
 
-/// An integer from decimal digits with an optional minus; throws InputError otherwise.
+/// Digits that an integer of a test may have.
+constexpr size_t kMaxIntDigits = 1'000'000;
+
+/// An integer from decimal digits with an optional minus, kMaxIntDigits at most; throws InputError
+/// otherwise.
 PythonValue python_int(std::string_view digits);
 
 /// A value as docs/formats.md writes it in JSON. Throws InputError, opened by `where`.
@@ -58,6 +66,9 @@ Json value_to_json(const PythonValue& value);
 
 /// What Python's repr prints, cut with "..." near `max_bytes`. Sets keep the order received.
 std::string python_literal(const PythonValue& value, size_t max_bytes = SIZE_MAX);
+
+/// Whether it is a kInt or kBigInt above 0.
+bool is_positive(const PythonValue& value);
 
 /// Decimal digits of a kInt or kBigInt.
 std::string int_digits(const PythonValue& value);

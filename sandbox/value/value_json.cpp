@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -50,6 +51,29 @@ double part_of_complex(const Json& part, const std::string& where) {
   return static_cast<double>(value.number);
 }
 
+bool is_small_int(const PythonValue& value) { return value.kind == Kind::kInt; }
+
+PythonValue range_of(const Json& bounds, const std::string& where) {
+  PythonValue value = container(Kind::kRange, bounds, where);
+  if (value.items.size() != 3 ||
+      !std::all_of(value.items.begin(), value.items.end(), is_small_int) ||
+      value.items[2].number == 0) {
+    throw_shape(where, "$range", "[start, stop, step] in 64 bits, step not 0");
+  }
+  return value;
+}
+
+PythonValue fraction_of(const Json& parts, const std::string& where) {
+  PythonValue value = container(Kind::kFraction, parts, where);
+  const auto is_integer = [](const PythonValue& part) {
+    return part.kind == Kind::kInt || part.kind == Kind::kBigInt;
+  };
+  if (value.items.size() != 2 || !is_integer(value.items[0]) || !is_positive(value.items[1])) {
+    throw_shape(where, "$fraction", "[numerator, positive denominator] in lowest terms");
+  }
+  return value;
+}
+
 PythonValue tagged(const std::string& tag, const Json& body, const std::string& where) {
   const auto need_array = [&] {
     if (!body.is_array()) throw_shape(where, tag, "an array");
@@ -58,21 +82,28 @@ PythonValue tagged(const std::string& tag, const Json& body, const std::string& 
     if (!body.is_string()) throw_shape(where, tag, "a string");
   };
   PythonValue value;
-  if (tag == "$tuple" || tag == "$set" || tag == "$frozenset") {
+  if (tag == "$tuple" || tag == "$set" || tag == "$frozenset" || tag == "$deque") {
     need_array();
-    return container(tag == "$tuple" ? Kind::kTuple
-                     : tag == "$set" ? Kind::kSet
-                                     : Kind::kFrozenset,
+    return container(tag == "$tuple"       ? Kind::kTuple
+                     : tag == "$set"       ? Kind::kSet
+                     : tag == "$frozenset" ? Kind::kFrozenset
+                                           : Kind::kDeque,
                      body, where);
   }
-  if (tag == "$dict") {
+  if (tag == "$dict" || tag == "$range" || tag == "$fraction") {
     need_array();
-    return dict_from_pairs(body, where);
+    return tag == "$dict"    ? dict_from_pairs(body, where)
+           : tag == "$range" ? range_of(body, where)
+                             : fraction_of(body, where);
   }
   if (tag == "$float") return float_from_name(body, where);
   if (tag == "$int") {
     need_string();
-    return python_int(body.get<std::string>());
+    try {
+      return python_int(body.get<std::string>());
+    } catch (const InputError& error) {
+      throw InputError(where + ": \"$int\": " + error.what());
+    }
   }
   if (tag == "$bytes") {
     need_string();
@@ -195,6 +226,12 @@ Json value_to_json(const PythonValue& value) {
       return tag_of("$frozenset", items_to_json(value));
     case Kind::kDict:
       return dict_to_json(value);
+    case Kind::kDeque:
+      return tag_of("$deque", items_to_json(value));
+    case Kind::kRange:
+      return tag_of("$range", items_to_json(value));
+    case Kind::kFraction:
+      return tag_of("$fraction", items_to_json(value));
   }
   return nullptr;
 }

@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstring>
 
+#include "base/error.h"
+
 namespace weft {
 namespace {
 
@@ -51,6 +53,8 @@ class Decoder {
   }
   bool big_int(PythonValue& out);
   bool items(PythonValue& out, Kind kind, size_t width, int depth);
+  bool range(PythonValue& out, int depth);
+  bool fraction(PythonValue& out, int depth);
 
   std::string_view bytes_;
   size_t num_items_ = 0;
@@ -82,6 +86,24 @@ bool Decoder::items(PythonValue& out, Kind kind, size_t width, int depth) {
     if (!value(item, depth + 1)) return false;
   }
   return true;
+}
+
+bool Decoder::range(PythonValue& out, int depth) {
+  int64_t start = 0, stop = 0, step = 0;
+  if (depth >= kMaxValueDepth || !get(start) || !get(stop) || !get(step) || step == 0) return false;
+  out.kind = Kind::kRange;
+  out.items = {PythonValue::integer(start), PythonValue::integer(stop), PythonValue::integer(step)};
+  return true;
+}
+
+bool Decoder::fraction(PythonValue& out, int depth) {
+  out.kind = Kind::kFraction;
+  out.items.resize(2);
+  for (auto& part : out.items) {
+    if (!value(part, depth + 1)) return false;
+    if (part.kind != Kind::kInt && part.kind != Kind::kBigInt) return false;
+  }
+  return is_positive(out.items[1]);
 }
 
 bool Decoder::value(PythonValue& out, int depth) {
@@ -119,12 +141,41 @@ bool Decoder::value(PythonValue& out, int depth) {
       return items(out, Kind::kFrozenset, 1, depth);
     case 'D':
       return items(out, Kind::kDict, 2, depth);
+    case 'q':
+      return items(out, Kind::kDeque, 1, depth);
+    case 'r':
+      return range(out, depth);
+    case 'R':
+      return fraction(out, depth);
     default:
       return false;
   }
 }
 
+[[noreturn]] void throw_over_cap(const std::string& where, const std::string& got, size_t cap) {
+  throw InputError(where + ": " + got + ", a value has at most " + std::to_string(cap));
+}
+
+size_t count_items(const PythonValue& value, const std::string& where, int depth) {
+  if (depth > kMaxValueDepth) throw_over_cap(where, "nested deeper", kMaxValueDepth);
+  size_t count = value.items.size();
+  for (const auto& item : value.items) count += count_items(item, where, depth + 1);
+  return count;
+}
+
 }  // namespace
+
+void require_within_caps(const PythonValue& value, const std::string& where) {
+  const size_t count = count_items(value, where, 0);
+  if (count > kMaxValueItems) {
+    throw_over_cap(where, std::to_string(count) + " items", kMaxValueItems);
+  }
+  std::string bytes;
+  encode_value(value, bytes);
+  if (bytes.size() > kMaxFrameBytes) {
+    throw_over_cap(where, std::to_string(bytes.size()) + " bytes", kMaxFrameBytes);
+  }
+}
 
 void encode_value(const PythonValue& value, std::string& out) {
   switch (value.kind) {
@@ -170,6 +221,17 @@ void encode_value(const PythonValue& value, std::string& out) {
       break;
     case Kind::kDict:
       put_items(out, 'D', value, value.items.size() / 2);
+      break;
+    case Kind::kDeque:
+      put_items(out, 'q', value, value.items.size());
+      break;
+    case Kind::kRange:
+      out += 'r';
+      for (const auto& bound : value.items) put(out, bound.number);
+      break;
+    case Kind::kFraction:
+      out += 'R';
+      for (const auto& part : value.items) encode_value(part, out);
       break;
   }
 }

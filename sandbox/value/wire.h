@@ -6,8 +6,10 @@
 ///   i int64                 integer that fits; I u32 n, n bytes two's complement otherwise
 ///   d f64 / c f64 f64       float / complex
 ///   s u32 n, n bytes        str (UTF-8, lone surrogates encoded) / b likewise bytes
-///   l t S Z u32 n, n values list, tuple, set, frozenset
+///   l t S Z u32 n, n values list, tuple, set, frozenset; q likewise deque
 ///   D u32 n, n pairs        dict
+///   r int64 int64 int64     range: start, stop, step, which is not 0
+///   R value value           numerator and positive denominator, two integers
 #pragma once
 
 #include <cstddef>
@@ -28,6 +30,9 @@ void encode_value(const PythonValue& value, std::string& out);
 /// One value that fills `bytes` exactly and keeps the caps of protocol.h; nothing otherwise. Never
 /// throws, whatever the bytes.
 std::optional<PythonValue> decode_value(std::string_view bytes);
+
+/// Throws InputError, opened by `where`, naming the cap of protocol.h that the value breaks.
+void require_within_caps(const PythonValue& value, const std::string& where);
 
 std::string make_frame(FrameType type, uint32_t id, const PythonValue& value);
 

@@ -41,6 +41,41 @@ TEST(Comparer, ComparesLargeIntegersAndFloatsWithoutRounding) {
   EXPECT_FALSE(equal("1e30", R"({"$int":"1000000000000000000000000000000"})"));
 }
 
+TEST(Comparer, FractionsEqualWhatTheyAreExactly) {
+  EXPECT_TRUE(equal(R"({"$fraction":[1,2]})", "0.5"));
+  EXPECT_TRUE(equal("-0.375", R"({"$fraction":[-3,8]})"));
+  EXPECT_TRUE(equal(R"({"$fraction":[4,1]})", "4"));
+  EXPECT_TRUE(equal(R"({"$fraction":[1,3]})", R"({"$fraction":[1,3]})"));
+  EXPECT_TRUE(equal(R"({"$set":[{"$fraction":[1,4]}]})", R"({"$set":[0.25]})"));
+  EXPECT_TRUE(equal("5.421010862427522e-20",  // 2^-64
+                    R"({"$fraction":[1,{"$int":"18446744073709551616"}]})"));
+  EXPECT_TRUE(equal(R"({"$complex":[0.5,0]})", R"({"$fraction":[1,2]})"));
+  EXPECT_FALSE(equal(R"({"$fraction":[1,3]})", "0.3333333333333333"));
+  EXPECT_FALSE(equal(R"({"$fraction":[1,10]})", "0.1"));
+  EXPECT_FALSE(equal(R"({"$fraction":[1,2]})", R"({"$float":"nan"})"));
+  EXPECT_FALSE(equal(R"({"$fraction":[1,2]})", R"("0.5")"));
+  EXPECT_TRUE(equal(R"({"$fraction":[1,3]})", "0.3333", R"({"abs":1e-3})"));
+  const std::string big = R"({"$int":"1)" + std::string(400, '0') + R"("})";
+  EXPECT_TRUE(
+      equal(R"({"$fraction":[)" + big + R"(,{"$int":"3)" + std::string(400, '0') + R"("}]})",
+            "0.333333", R"({"rel":1e-5})"));
+}
+
+TEST(Comparer, DequesAndRangesEqualTheirLike) {
+  EXPECT_TRUE(equal(R"({"$deque":[1,2]})", R"({"$deque":[1.0,2]})"));
+  EXPECT_FALSE(equal(R"({"$deque":[1,2]})", "[1,2]"));
+  EXPECT_TRUE(equal(R"({"$deque":[1,2]})", "[1,2]", R"("lenient_sequences")"));
+  EXPECT_TRUE(equal(R"({"$deque":[2,1]})", "[1,2]", R"("multiset")"));
+  EXPECT_TRUE(equal(R"({"$range":[0,5,2]})", R"({"$range":[0,6,2]})"));
+  EXPECT_TRUE(equal(R"({"$range":[3,3,1]})", R"({"$range":[9,1,4]})"));
+  EXPECT_TRUE(equal(R"({"$range":[4,5,1]})", R"({"$range":[4,0,-9]})"));
+  EXPECT_TRUE(equal(R"({"$set":[{"$range":[0,5,2]}]})", R"({"$set":[{"$range":[0,6,2]}]})"));
+  EXPECT_FALSE(equal(R"({"$range":[0,3,1]})", R"({"$range":[0,4,1]})"));
+  EXPECT_FALSE(equal(R"({"$range":[0,3,1]})", "[0,1,2]"));
+  EXPECT_FALSE(
+      equal(R"({"$range":[-9223372036854775807,9223372036854775807,1]})", R"({"$range":[0,5,1]})"));
+}
+
 TEST(Comparer, LenientSequencesTakesTuplesForListsAtAnyDepth) {
   EXPECT_TRUE(equal(R"([{"$tuple":[1]}])", R"({"$tuple":[[1]]})", R"("lenient_sequences")"));
   EXPECT_FALSE(equal("[1,2]", "[2,1]", R"("lenient_sequences")"));

@@ -10,7 +10,8 @@ namespace {
 TEST(Wire, RoundTripsEveryKind) {
   const auto value = value_from_json(
       parse_json(R"([null,true,-1,{"$int":"-99999999999999999999"},1.5,"é",{"$bytes":"AA=="},
-                     {"$tuple":[1]},{"$set":[1]},{"$frozenset":[]},{"$dict":[[1,2]]},{"$complex":[1,2]}])",
+                     {"$tuple":[1]},{"$set":[1]},{"$frozenset":[]},{"$dict":[[1,2]]},{"$complex":[1,2]},
+                     {"$deque":[[]]},{"$range":[1,-5,-2]},{"$fraction":[{"$int":"-99999999999999999999"},3]}])",
                  "t"),
       "t");
   std::string bytes;
@@ -40,6 +41,26 @@ TEST(Wire, RefusesCountsThatTheBytesCannotHold) {
                                6)));
 }
 
+TEST(Wire, RefusesWhatIsNoRangeAndNoFraction) {
+  std::string bytes;
+  encode_value(value_from_json(parse_json(R"({"$range":[1,2,3]})", "t"), "t"), bytes);
+  ASSERT_TRUE(decode_value(bytes));
+  bytes.replace(17, 8, std::string(8, '\0'));  // the step
+  EXPECT_FALSE(decode_value(bytes));
+  const auto fraction = [](const PythonValue& numerator, const PythonValue& denominator) {
+    std::string text = "R";
+    encode_value(numerator, text);
+    encode_value(denominator, text);
+    return decode_value(text).has_value();
+  };
+  const auto one = PythonValue::integer(1);
+  EXPECT_TRUE(fraction(one, PythonValue::integer(2)));
+  EXPECT_FALSE(fraction(one, PythonValue::integer(0)));
+  EXPECT_FALSE(fraction(one, PythonValue::integer(-2)));
+  EXPECT_FALSE(fraction(PythonValue::real_number(1), one));
+  EXPECT_FALSE(fraction(one, PythonValue::list({})));
+}
+
 TEST(Wire, RefusesDepthOverTheCap) {
   std::string deep;
   for (int i = 0; i <= kMaxValueDepth; ++i) deep += std::string("l\1\0\0\0", 5);
@@ -51,7 +72,8 @@ TEST(Wire, SurvivesRandomBytes) {
   for (int round = 0; round < 20000; ++round) {
     std::string bytes(rng.below(40), '\0');
     for (char& c : bytes) {
-      c = rng.uniform() < 0.5 ? "NTFiIdcsbltSZD"[rng.below(14)] : static_cast<char>(rng.below(256));
+      c = rng.uniform() < 0.5 ? "NTFiIdcsbltSZDqrR"[rng.below(17)]
+                              : static_cast<char>(rng.below(256));
     }
     if (const auto value = decode_value(bytes)) python_literal(*value);
   }
