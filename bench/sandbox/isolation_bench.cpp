@@ -75,6 +75,7 @@ Json measure_isolation(double seconds) {
   light.code = kCode;
   light.entry_point = "f";
   light.tests = {{{"args", {2}}, {"expected", 4}}};
+  light.limits.scratch_mb = 0;
   JudgeRequest full = light;
   full.limits.scratch_mb = 16;
   const auto judged = [&](const JudgeRequest& request) {

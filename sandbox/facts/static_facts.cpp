@@ -1,8 +1,8 @@
 #include "sandbox/facts/static_facts.h"
 
 #include "base/error.h"
+#include "sandbox/jail/single_call.h"
 #include "sandbox/jail/slot_pool.h"
-#include "sandbox/judge/judge_run.h"
 
 namespace weft {
 namespace {
@@ -57,7 +57,7 @@ StaticFacts PythonAnalyser::facts(const std::string& code) {
                        sandbox_.time_scale());
   });
   if (!result.value) {
-    facts.syntax_error = "the parser failed: " + result.failure;
+    facts.syntax_error = "the parser failed: " + result.failure();
     return facts;
   }
   const auto& items = result.value->items;

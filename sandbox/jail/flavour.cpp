@@ -11,11 +11,11 @@ constexpr std::string_view kMinModules =
 constexpr std::string_view kBuiltinModules = "sys,time,builtins,errno,gc,_thread";
 constexpr const char* kStdModules =
     "math,cmath,re,string,collections,itertools,functools,operator,heapq,bisect,random,typing,copy,"
-    "datetime,json,enum,dataclasses,threading,ast";
+    "datetime,json,enum,dataclasses,threading,ast,fractions,decimal";
 // numpy 2 loads its generator at first use, too late to be seeded.
 constexpr const char* kNumpyModules =
     "math,cmath,re,string,collections,itertools,functools,operator,heapq,bisect,random,typing,copy,"
-    "datetime,json,enum,dataclasses,threading,ast,numpy,numpy.random";
+    "datetime,json,enum,dataclasses,threading,ast,fractions,decimal,numpy,numpy.random";
 
 bool is_listed(std::string_view list, std::string_view name) {
   return (',' + std::string(list) + ',').find(',' + std::string(name) + ',') != std::string::npos;

@@ -21,6 +21,11 @@ int64_t num_cores() {
   return cores;
 }
 
+int64_t us_since(std::chrono::steady_clock::time_point start) {
+  const auto passed = std::chrono::steady_clock::now() - start;
+  return std::chrono::duration_cast<std::chrono::microseconds>(passed).count();
+}
+
 }  // namespace
 
 JobRun::JobRun(ZygoteProcess& zygote, const JobSpec& spec, const JobLimits& limits)
@@ -72,33 +77,41 @@ void JobRun::take_replies() {
 void JobRun::restart_clock() {
   started_ = last_frame_ = Clock::now();
   if (const auto used = process_cpu_us(pid_)) cpu_at_start_us_ = *used;
-  plan_look(0, 0);
+  plan_look(0, wall_left_us());
 }
 
-void JobRun::resume_clock() { started_ += Clock::now() - last_frame_; }
+void JobRun::resume_clock() {
+  const auto pause = Clock::now() - last_frame_;
+  started_ += pause;
+  job_started_ += pause;
+  last_frame_ += pause;
+}
 
 int64_t JobRun::cpu_now_us() const { return process_cpu_us(pid_).value_or(0); }
 
-int64_t JobRun::wall_used_us() const {
-  return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - started_).count();
+int64_t JobRun::wall_us() const { return pid_ == 0 ? 0 : us_since(job_started_); }
+
+// Of the time for this piece of work, or of the job's.
+int64_t JobRun::wall_left_us() const {
+  return std::min(limits_.wall_us - us_since(started_), limits_.job_wall_us - wall_us());
 }
 
 // No limit can be reached before `look_at_`.
-void JobRun::plan_look(int64_t cpu_used_us, int64_t wall_used_us) {
+void JobRun::plan_look(int64_t cpu_used_us, int64_t wall_left_us) {
   // Threads on all cores may use up the rest so many times faster than the clock on the wall.
   const int64_t cpu_left = (limits_.cpu_us - cpu_used_us) / num_cores();
-  const int64_t left = std::max<int64_t>(std::min(cpu_left, limits_.wall_us - wall_used_us), 1000);
+  const int64_t left = std::max<int64_t>(std::min(cpu_left, wall_left_us), 1000);
   look_at_ = Clock::now() + std::chrono::microseconds(left);
 }
 
 std::optional<JobRun::Event> JobRun::limit_reached() {
   if (limits_.cancelled && limits_.cancelled->load()) return Event::kCancelled;
   if (Clock::now() < look_at_) return std::nullopt;
-  const int64_t wall_used = wall_used_us();
-  if (wall_used >= limits_.wall_us) return Event::kTimeWall;
+  if (wall_us() >= limits_.job_wall_us) return Event::kTimeJob;
+  if (us_since(started_) >= limits_.wall_us) return Event::kTimeWall;
   const int64_t cpu_used = process_cpu_us(pid_).value_or(cpu_at_start_us_) - cpu_at_start_us_;
   if (cpu_used >= limits_.cpu_us) return Event::kTimeCpu;
-  plan_look(cpu_used, wall_used);
+  plan_look(cpu_used, wall_left_us());
   return std::nullopt;
 }
 
@@ -180,6 +193,7 @@ JobRun::Event JobRun::next(Frame& frame) {
   if (!unsent_.empty() && fds_.channel && !exited_) write_channel();
   if (pid_ == 0) {
     wait_started();
+    job_started_ = Clock::now();
     restart_clock();
   }
   for (;;) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -16,6 +17,7 @@ namespace weft {
 struct JobLimits {
   int64_t cpu_us = 0;   ///< between two calls of restart_clock
   int64_t wall_us = 0;  ///< likewise
+  int64_t job_wall_us = std::numeric_limits<int64_t>::max();  ///< of the whole job, as wall_us()
   int64_t output_bytes = 0;
   const std::atomic<bool>* cancelled = nullptr;  ///< ends the job when set; borrowed, may be null
 };
@@ -38,6 +40,7 @@ class JobRun {
     kExited,   ///< and all it wrote has been read
     kTimeCpu,  ///< this and the following: the job has been killed and swept
     kTimeWall,
+    kTimeJob,  ///< the wall time of the whole job is spent
     kOutput,
     kProtocol,
     kCancelled,
@@ -55,11 +58,12 @@ class JobRun {
   void kill();  ///< and wait; afterwards exit fields are valid
 
   bool exited() const { return exited_; }
-  bool locked() const { return locked_; }          ///< it got as far as guest code
-  bool broken() const { return broken_; }          ///< the slot needs a new zygote
-  int64_t cpu_now_us() const;                      ///< of the living process; 0 when it is gone
-  int wait_status() const { return status_; }      ///< after kExited
-  int64_t cpu_us() const { return cpu_us_; }       ///< whole job, after its end
+  bool locked() const { return locked_; }      ///< it got as far as guest code
+  bool broken() const { return broken_; }      ///< the slot needs a new zygote
+  int64_t cpu_now_us() const;                  ///< of the living process; 0 when it is gone
+  int wait_status() const { return status_; }  ///< after kExited
+  int64_t cpu_us() const { return cpu_us_; }   ///< whole job, after its end
+  int64_t wall_us() const;  ///< of the job so far, without what resume_clock left out
   int64_t peak_kb() const { return peak_kb_; }     ///< after its end
   const std::string& out() const { return out_; }  ///< standard output so far
   const std::string& infra_reason() const { return infra_reason_; }
@@ -73,8 +77,8 @@ class JobRun {
   void read_channel();
   void read_output(Fd& fd, std::string* text);
   void write_channel();
-  int64_t wall_used_us() const;
-  void plan_look(int64_t cpu_used_us, int64_t wall_used_us);
+  void plan_look(int64_t cpu_used_us, int64_t wall_left_us);
+  int64_t wall_left_us() const;
   std::optional<Event> limit_reached();
   int timeout_ms() const;
   Event end_with(Event event);
@@ -96,6 +100,7 @@ class JobRun {
   int64_t cpu_us_ = 0;
   int64_t peak_kb_ = 0;
   int64_t cpu_at_start_us_ = 0;
+  Clock::time_point job_started_;
   Clock::time_point started_;
   Clock::time_point last_frame_;
   Clock::time_point look_at_;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "sandbox/judge/judge_run.h"
+#include "sandbox/jail/single_call.h"
 
 namespace weft {
 namespace {
@@ -66,48 +66,46 @@ def forks(most):
     return False
 )";
 
-Verdict run_probe(ZygoteProcess& zygote, const JudgeRequest& request, std::vector<PythonValue> args,
-                  PythonValue expected) {
-  PreparedRequest prepared{request, {}, 4.0};
-  PreparedTest test;
-  PythonValue no_kwargs;
-  no_kwargs.kind = PythonValue::Kind::kDict;
-  test.call = PythonValue::tuple({PythonValue::tuple(std::move(args)), no_kwargs});
-  test.expected = std::move(expected);
-  prepared.tests.push_back(std::move(test));
-  Verdict verdict;
-  verdict.tests.resize(1);
-  run_calls(prepared, zygote, verdict);
-  return verdict;
+struct Probe {
+  const char* code;
+  const char* entry_point;
+  int64_t max_procs = 0;
+};
+
+PythonValue job_of(const Probe& probe) {
+  return PythonValue::tuple(
+      {PythonValue::str(probe.code), PythonValue::str(""), PythonValue::str(probe.entry_point)});
 }
 
-JudgeRequest probe_request(const char* code, const char* entry_point) {
-  JudgeRequest request;
-  request.code = code;
-  request.entry_point = entry_point;
-  request.tests.resize(1);
-  return request;
+// Of times on a machine of unknown speed.
+constexpr double kGenerousTimes = 4.0;
+
+CallResult run_probe(ZygoteProcess& zygote, const Probe& probe, std::vector<PythonValue> args) {
+  JobSpec spec;
+  spec.cpu_seconds = 60;
+  spec.max_procs = probe.max_procs;
+  return call_once(zygote, spec, limits_of(Limits{}, kGenerousTimes), job_of(probe),
+                   std::move(args));
 }
 
-void expect_verdict(ZygoteProcess& zygote, const char* what, const char* code,
-                    TestVerdict expected) {
-  const auto request = probe_request(code, "f");
-  const Verdict verdict = run_probe(zygote, request, {}, PythonValue::integer(1));
-  if (verdict.tests[0].verdict != expected) {
+std::string outcome_of(const CallResult& result) {
+  return result.value ? python_literal(*result.value, 500) : result.failure();
+}
+
+void expect_end(ZygoteProcess& zygote, const char* what, const char* code, TestVerdict expected) {
+  const CallResult result = run_probe(zygote, {code, "f"}, {});
+  if (result.value || result.end.verdict != expected) {
     throw Error(std::string("sandbox: self-test \"") + what + "\" failed, got " +
-                verdict.tests[0].name() + "; the sandbox refuses to serve");
+                outcome_of(result) + "; the sandbox refuses to serve");
   }
 }
 
 void check_fork_limit(ZygoteProcess& zygote, const std::string& tier) {
-  auto request = probe_request(kForks, "forks");
-  request.limits.max_procs = 4;
-  const int64_t most = tier == "A" ? request.limits.max_procs : 80;
-  const Verdict verdict =
-      run_probe(zygote, request, {PythonValue::integer(most)}, PythonValue::boolean(true));
-  if (verdict.tests[0].verdict != TestVerdict::kPass) {
-    throw Error("sandbox: self-test \"the fork limit holds\" failed, got " +
-                verdict.tests[0].name() + " " + verdict.tests[0].got +
+  const Probe probe{kForks, "forks", 4};
+  const int64_t most = tier == "A" ? probe.max_procs : 80;
+  const CallResult result = run_probe(zygote, probe, {PythonValue::integer(most)});
+  if (outcome_of(result) != "True") {
+    throw Error("sandbox: self-test \"the fork limit holds\" failed, got " + outcome_of(result) +
                 "; are jailed processes mapped to uid 0? The sandbox refuses to serve");
   }
 }
@@ -115,30 +113,29 @@ void check_fork_limit(ZygoteProcess& zygote, const std::string& tier) {
 }  // namespace
 
 void self_test(ZygoteProcess& zygote, const std::string& tier) {
-  const auto request = probe_request(kProbe, "probe");
-  const Verdict verdict = run_probe(zygote, request, {}, PythonValue::list({}));
-  if (verdict.tests[0].verdict != TestVerdict::kPass) {
-    throw Error("sandbox: self-test of the locks failed: " + verdict.tests[0].name() + " " +
-                verdict.tests[0].got + verdict.tests[0].error_message +
+  const CallResult result = run_probe(zygote, {kProbe, "probe"}, {});
+  if (outcome_of(result) != "[]") {
+    throw Error("sandbox: self-test of the locks failed: " + outcome_of(result) +
                 "; the sandbox refuses to serve");
   }
   if (tier != "C") check_fork_limit(zygote, tier);
-  expect_verdict(zygote, "exit is no pass", "import os\nos._exit(0)", TestVerdict::kExit);
-  expect_verdict(zygote, "an always equal object is no pass",
-                 "class E:\n  def __eq__(self, o): return True\ndef f(): return E()",
-                 TestVerdict::kUnserialisable);
-  expect_verdict(zygote, "a forged frame is no pass",
-                 "import os\ndef f():\n  os.write(3, b'forged' * 10)\n  return 1",
-                 TestVerdict::kProtocol);
+  expect_end(zygote, "exit is no pass", "import os\nos._exit(0)", TestVerdict::kExit);
+  expect_end(zygote, "an always equal object is no pass",
+             "class E:\n  def __eq__(self, o): return True\ndef f(): return E()",
+             TestVerdict::kUnserialisable);
+  expect_end(zygote, "a forged frame is no pass",
+             "import os\ndef f():\n  os.write(3, b'forged' * 10)\n  return 1",
+             TestVerdict::kProtocol);
 }
 
 double measure_time_scale(ZygoteProcess& zygote) {
-  auto request = probe_request(kSpin, "spin");
+  const Probe probe{kSpin, "spin"};
   double best = 1e12;
   for (int i = 0; i < 2; ++i) {
-    const JobLimits limits = limits_of(request.limits, 4.0);
-    JobRun run(zygote, spec_of(request, ChildKind::kCall), limits);
-    run.send(make_frame(FrameType::kJob, 0, job_of(request)));
+    JobSpec spec;
+    spec.cpu_seconds = 60;
+    JobRun run(zygote, spec, limits_of(Limits{}, kGenerousTimes));
+    run.send(make_frame(FrameType::kJob, 0, job_of(probe)));
     PythonValue no_kwargs;
     no_kwargs.kind = PythonValue::Kind::kDict;
     Frame frame;

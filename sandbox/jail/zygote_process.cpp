@@ -109,6 +109,11 @@ void Fd::reset() {
 }
 
 ZygoteProcess::ZygoteProcess(const ZygoteOptions& options) {
+  if (access("/dev/null", R_OK | W_OK) != 0) {
+    const int error = errno;
+    throw Error(with_errno("sandbox: cannot open /dev/null") +
+                "; remedy: " + remedy_for("/dev/null", error));
+  }
   Pair control = make_pair_of_sockets(SOCK_SEQPACKET);
   const int on = 1;
   setsockopt(control.ours.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on);

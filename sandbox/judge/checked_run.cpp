@@ -5,8 +5,6 @@
 namespace weft {
 namespace {
 
-constexpr int kMaxRestarts = 2;
-
 // A candidate that answers the checker's calls one at a time.
 class Candidate {
  public:
@@ -36,6 +34,7 @@ class Candidate {
   std::unique_ptr<JobRun> run_;
   std::optional<TestResult> failure_;
   bool permanent_ = false;
+  int64_t spent_us_ = 0;
   int starts_ = 0;
   uint32_t last_id_ = 0;
 };
@@ -45,12 +44,13 @@ void Candidate::end() {
   run_->kill();
   if (run_->broken()) throw InfraError(run_->infra_reason());
   add_usage(*run_, verdict_);
+  spent_us_ += run_->wall_us();
   run_.reset();
 }
 
 void Candidate::load() {
-  run_ = std::make_unique<JobRun>(zygote_, spec_of(prepared_.request, ChildKind::kCall),
-                                  prepared_.limits());
+  run_ = std::make_unique<JobRun>(zygote_, prepared_.spec(ChildKind::kCall),
+                                  prepared_.limits(spent_us_));
   run_->send(make_frame(FrameType::kJob, 0, job_of(prepared_.request)));
   Frame frame;
   const auto event = run_->next(frame);
@@ -87,7 +87,9 @@ PythonValue Candidate::fail(TestResult result) {
 
 void Candidate::begin_test() {
   if (!permanent_) failure_.reset();
-  if (run_) run_->restart_clock();
+  if (!run_) return;
+  run_->resume_clock();
+  run_->restart_clock();
 }
 
 PythonValue Candidate::call(const PythonValue& arguments) {
@@ -98,6 +100,7 @@ PythonValue Candidate::call(const PythonValue& arguments) {
   run_->send(make_frame(FrameType::kCall, ++last_id_, arguments));
   Frame frame;
   const auto event = run_->next(frame);
+  if (event == JobRun::Event::kTimeJob) permanent_ = true;
   if (event != JobRun::Event::kFrame) return fail(result_of_event(event, *run_));
   if (frame.id != last_id_) return fail({TestVerdict::kProtocol, {}, {}, {}, {}});
   if (frame.type == FrameType::kValue) {
@@ -114,9 +117,10 @@ PythonValue Candidate::call(const PythonValue& arguments) {
 
 JobLimits checker_limits(const PreparedRequest& prepared) {
   // The checker waits while the candidate computes: its wall limit is far beyond the candidate's.
-  JobLimits limits = prepared.limits();
+  JobLimits limits = prepared.limits(0);
   limits.cpu_us = 10'000'000;
   limits.wall_us = limits.wall_us * 10 + 60'000'000;
+  limits.job_wall_us = JobLimits{}.job_wall_us;
   return limits;
 }
 
@@ -152,10 +156,10 @@ void run_checked(const PreparedRequest& prepared, ZygoteProcess& zygote,
                  ZygoteProcess& checker_slot, Verdict& verdict) {
   JudgeRequest checker_request;
   checker_request.code = prepared.request.checker;
-  checker_request.tests.resize(prepared.tests.size());
   checker_request.limits.cpu_ms = 10000;
-  JobRun checker(checker_slot, spec_of(checker_request, ChildKind::kChecker),
-                 checker_limits(prepared));
+  const PreparedRequest checked{checker_request, prepared.tests, prepared.time_scale,
+                                prepared.tier};
+  JobRun checker(checker_slot, checked.spec(ChildKind::kChecker), checker_limits(prepared));
   checker.send(make_frame(FrameType::kJob, 0, job_of(checker_request)));
   Frame frame;
   const auto event = checker.next(frame);
@@ -179,6 +183,7 @@ void run_checked(const PreparedRequest& prepared, ZygoteProcess& zygote,
       result = {};
       break;
     }
+    if (prepared.request.stop_at_first_failure && result.verdict != TestVerdict::kPass) break;
     if (checker.exited()) broken = result;
   }
   candidate.end();

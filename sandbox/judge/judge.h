@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "sandbox/jail/job_result.h"
 #include "sandbox/jail/limits.h"
 #include "sandbox/jail/sandbox.h"
 
@@ -29,9 +30,9 @@ Mode parse_mode(const std::string& name);
 
 struct JudgeRequest {
   std::string code;
-  std::string entry_point;
-  std::string setup;    ///< Python run before `code` in the same namespace
-  std::string checker;  ///< kJudge only
+  std::string entry_point;  ///< "f", or "Solution().f": a new object each call
+  std::string setup;        ///< Python run before `code` in the same namespace
+  std::string checker;      ///< kJudge only
   Mode mode = Mode::kCall;
   /// docs/formats.md. kCall: {"args","kwargs"?,"expected","compare"?} or {"code":"assert f(1) ==
   /// 2"}, or, for arguments that are no plain data, {"call":"f(Node(1))","before"?:"statements",
@@ -39,6 +40,8 @@ struct JudgeRequest {
   /// kInproc: {"code"}; kJudge: any object.
   std::vector<Json> tests;
   Limits limits;
+  /// The tests after the first that does not pass are kSkipped: for who asks only whether all pass.
+  bool stop_at_first_failure = false;
   /// May be set on any thread: the verdict has become pointless. Tests that have not ended by then
   /// are kSkipped. Null where that cannot happen.
   std::shared_ptr<const std::atomic<bool>> cancelled;
@@ -46,46 +49,16 @@ struct JudgeRequest {
   bool is_cancelled() const { return cancelled && cancelled->load(); }
 };
 
-enum class TestVerdict {
-  kPass,
-  kWrong,           ///< a plain value or output that differs
-  kError,           ///< an exception that nothing caught
-  kExit,            ///< the process ended by itself: before its answer, or in kStdio not with 0
-  kUnserialisable,  ///< the value is no plain data
-  kNoEntry,         ///< the code defines no `entry_point`
-  kTimeCpu,
-  kTimeWall,
-  kMemory,
-  kOutput,    ///< more output than the limit
-  kProtocol,  ///< the process wrote something else than answers to the channel
-  kSignal,
-  kPolicy,   ///< killed by the system-call filter
-  kSkipped,  ///< not run: the job ended before, or the restarts were used up
-  kInfra,    ///< the sandbox failed, twice; never a reward
-};
-
-struct TestResult {
-  TestVerdict verdict = TestVerdict::kSkipped;
-  std::string detail;  ///< exception type, exit status, signal number, or a short text for people
-
-  // Of kError and kMemory by an exception, bounded plain text; may lie, as the candidate wrote it.
-  std::string error_message;
-  std::vector<std::string> traceback;  ///< innermost last, "line 3, in f"
-
-  std::string got;  ///< Python literal of the value of a kWrong, cut to 500 bytes
-
-  std::string name() const;  ///< "PASS", "ERROR(ValueError)", "EXIT(3)", "SIGNAL(11)", ...
-};
-
 struct Verdict {
   std::vector<TestResult> tests;  ///< one per declared test, in order
   int passed = 0;
   int declared = 0;
-  int64_t cpu_ms = 0;   ///< of the whole job
-  int64_t wall_ms = 0;  ///< of the whole job
-  double peak_mb = 0;   ///< resident, the interpreter's shared pages included
-  bool weak = false;    ///< forgeable: Mode::kInproc
-  bool infra = false;   ///< some test is kInfra; the verdict is no statement about the candidate
+  int64_t cpu_ms = 0;     ///< of the whole job
+  int64_t wall_ms = 0;    ///< of the whole job
+  double time_scale = 1;  ///< by which the limits of time were multiplied, as Sandbox::time_scale
+  double peak_mb = 0;     ///< resident, the interpreter's shared pages included
+  bool weak = false;      ///< forgeable: Mode::kInproc
+  bool infra = false;     ///< some test is kInfra; the verdict is no statement about the candidate
   /// Of submit only: why the request is malformed and nothing was run; its tests are then kInfra.
   std::string refusal;
   std::string tier;
@@ -125,6 +98,9 @@ class Judge {
   /// Requests are taken in order, cancelled ones first.
   /// A malformed request gives a verdict of kInfra tests and a `refusal`.
   void submit(JudgeRequest request, std::function<void(Verdict)> done);
+
+  /// Declared tests that were parsed so far: those of a task once, however many its candidates.
+  int64_t num_tests_prepared() const;
 
  private:
   struct Impl;

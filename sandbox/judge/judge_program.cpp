@@ -1,6 +1,8 @@
 #include "sandbox/judge/judge_program.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <deque>
 #include <filesystem>
 #include <future>
@@ -9,6 +11,7 @@
 #include <set>
 #include <utility>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/gzip.h"
@@ -16,6 +19,7 @@
 #include "base/jsonl.h"
 #include "base/known_fields.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/progress.h"
 #include "base/stop.h"
 
@@ -23,13 +27,14 @@ namespace weft {
 namespace {
 
 Limits parse_limits(const Json& json, const std::string& where) {
-  static const FieldNames known = {"cpu_ms",       "wall_ms",   "memory_mb",
+  static const FieldNames known = {"cpu_ms",       "wall_ms",   "job_wall_ms", "memory_mb",
                                    "output_bytes", "max_procs", "scratch_mb"};
   Limits limits;
   if (!json.is_object()) throw InputError(where + ": limits: expected an object");
   for (const auto& [key, value] : json.items()) {
     int64_t* field = key == "cpu_ms"         ? &limits.cpu_ms
                      : key == "wall_ms"      ? &limits.wall_ms
+                     : key == "job_wall_ms"  ? &limits.job_wall_ms
                      : key == "memory_mb"    ? &limits.memory_mb
                      : key == "output_bytes" ? &limits.output_bytes
                      : key == "max_procs"    ? &limits.max_procs
@@ -41,6 +46,10 @@ Limits parse_limits(const Json& json, const std::string& where) {
                        dump_json(value));
     }
     *field = value.get<int64_t>();
+    if (*field < 0) {
+      throw InputError(where + ": limits." + key + ": expected no negative number, got " +
+                       dump_json(value));
+    }
   }
   limits.validate();
   return limits;
@@ -119,12 +128,19 @@ struct RowResult {
   Json row;
   std::string error;
   bool infra = false;
+  bool dropped = false;  ///< the program was stopped before its verdict
 };
 
-RowResult judge_row(Judge& judge, const Json& row, const std::string& where) {
+using StopFlag = std::shared_ptr<std::atomic<bool>>;
+
+RowResult judge_row(Judge& judge, const Json& row, const std::string& where,
+                    const StopFlag& stopped) {
   RowResult result;
   try {
-    const Verdict verdict = judge.run(parse_judge_row(row, where));
+    JudgeRequest request = parse_judge_row(row, where);
+    request.cancelled = stopped;
+    const Verdict verdict = judge.run(request);
+    result.dropped = request.is_cancelled();
     result.row = Json{{"id", row.at("id")}, {"input", fingerprint(row)}};
     result.row.update(to_json(verdict));
     result.infra = verdict.infra;
@@ -133,6 +149,14 @@ RowResult judge_row(Judge& judge, const Json& row, const std::string& where) {
     result.error = message.starts_with(where) ? message : where + ": " + message;
   }
   return result;
+}
+
+// Waits for a row; at a signal all that are not done are given up.
+RowResult wait_for(std::future<RowResult>& row, const StopFlag& stopped) {
+  while (row.wait_for(std::chrono::milliseconds(100)) != std::future_status::ready) {
+    if (stop_signal()) *stopped = true;
+  }
+  return row.get();
 }
 
 struct RowCounts {
@@ -145,6 +169,7 @@ class OrderedOutput {
       : writer_(config.out, resume), progress_("judge", total, "candidates") {}
 
   void take(RowResult result) {
+    if (result.dropped) return;
     progress_.advance();
     if (!result.error.empty()) {
       log::error("{}", result.error);
@@ -183,14 +208,15 @@ int64_t count_rows(const std::string& path) {
 }
 
 void JudgeConfig::validate() const {
-  if (jobs < 1 || jobs > 256) {
-    throw InputError("jobs: expected 1 to 256, got " + std::to_string(jobs));
-  }
+  require_at_least("jobs", jobs, 1);
+  require_threads("jobs", jobs);
+  require_threads("threads", threads);
 }
 
 JudgeRequest parse_judge_row(const Json& row, const std::string& where) {
-  static const FieldNames known = {"id",    "code",  "entry_point", "mode",
-                                   "tests", "setup", "checker",     "limits"};
+  static const FieldNames known = {"id",      "code",   "entry_point",
+                                   "mode",    "tests",  "setup",
+                                   "checker", "limits", "stop_at_first_failure"};
   refuse_unknown_fields(row, known, where);
   const auto id = row.find("id");
   if (id == row.end() || !(id->is_string() || id->is_number_integer())) {
@@ -208,6 +234,7 @@ JudgeRequest parse_judge_row(const Json& row, const std::string& where) {
                             : get_field_or<std::string>(row, "entry_point", "", where);
   request.setup = get_field_or<std::string>(row, "setup", "", where);
   request.checker = get_field_or<std::string>(row, "checker", "", where);
+  request.stop_at_first_failure = get_field_or<bool>(row, "stop_at_first_failure", false, where);
   const auto tests = row.find("tests");
   if (tests == row.end() || !tests->is_array() || tests->empty()) {
     throw InputError(where + ": tests: expected a non-empty array");
@@ -221,7 +248,8 @@ JudgeRequest parse_judge_row(const Json& row, const std::string& where) {
 
 void run_judge(const JudgeConfig& config, bool resume) {
   SandboxOptions options;
-  options.num_slots = static_cast<int>(config.jobs);
+  const int64_t slots = config.threads > 0 ? std::min(config.jobs, config.threads) : config.jobs;
+  options.num_slots = static_cast<int>(slots);
   options.min_tier = config.min_tier;
   options.packages = config.packages;
   options.allow_inproc = config.allow_inproc;
@@ -237,9 +265,10 @@ void run_judge(const JudgeConfig& config, bool resume) {
   std::vector<std::string> input_order;
   std::set<std::string> seen;
   std::deque<std::future<RowResult>> running;
+  const auto stopped = std::make_shared<std::atomic<bool>>(false);
   const auto refuse = [&running](const std::string& error) {
     std::promise<RowResult> bad;
-    bad.set_value({{}, error, false});
+    bad.set_value({{}, error, false, false});
     running.push_back(bad.get_future());
   };
   JsonlLine line;
@@ -254,17 +283,17 @@ void run_judge(const JudgeConfig& config, bool resume) {
       if (!any_rows) require_same_row(line.value, judged->second, reader.where(line));
       output->skip();
     } else {
-      running.push_back(
-          std::async(std::launch::async, [&judge, row = line.value, where = reader.where(line)] {
-            return judge_row(judge, row, where);
-          }));
+      running.push_back(std::async(std::launch::async,
+                                   [&judge, stopped, row = line.value, where = reader.where(line)] {
+                                     return judge_row(judge, row, where, stopped);
+                                   }));
     }
     while (static_cast<int64_t>(running.size()) > 2 * config.jobs) {
-      output->take(running.front().get());
+      output->take(wait_for(running.front(), stopped));
       running.pop_front();
     }
   }
-  for (auto& row : running) output->take(row.get());
+  for (auto& row : running) output->take(wait_for(row, stopped));
   throw_if_stopped();
   const RowCounts counts = output->counts();
   output.reset();

@@ -12,6 +12,7 @@ struct JudgeConfig {
   std::string in = "-";
   std::string out = "-";
   int64_t jobs = 2;
+  int64_t threads = 0;
   bool allow_inproc = false;
   std::string min_tier = "B";
   std::string packages;
@@ -22,6 +23,7 @@ struct JudgeConfig {
     v("in", in, "candidates, one JSON object a line (docs/formats.md); - reads standard input");
     v("out", out, "verdicts in input order; - writes standard output");
     v("jobs", jobs, "slots, that is candidates at a time; more than cores gains nothing");
+    v("threads", threads, "CPU threads, that is most candidates at a time; 0: as jobs says");
     v("allow_inproc", allow_inproc, "admit mode inproc, whose verdicts a candidate can forge");
     v("min_tier", min_tier,
       "least isolation accepted: A (user namespaces), B (root without) or C (no namespaces)");

@@ -70,8 +70,8 @@ class Preparer {
     return limits;
   }
   Recording record(const BenchmarkRow& row) const;
-  Verdict judge(Judge& judge, const std::string& code, const std::string& entry_point,
-                const std::vector<Json>& tests) const;
+  JudgeRequest request(const std::string& code, const std::string& entry_point,
+                       const std::vector<Json>& tests) const;
   std::vector<Json> further_tests(const BenchmarkRow& row, const Recording& recording);
 
   const PrepareTasksConfig& config_;
@@ -100,14 +100,14 @@ Recording Preparer::record(const BenchmarkRow& row) const {
   return whole;
 }
 
-Verdict Preparer::judge(Judge& judge, const std::string& code, const std::string& entry_point,
-                        const std::vector<Json>& tests) const {
+JudgeRequest Preparer::request(const std::string& code, const std::string& entry_point,
+                               const std::vector<Json>& tests) const {
   JudgeRequest request;
   request.code = code;
   request.entry_point = entry_point;
   request.tests = tests;
   request.limits = limits(config_);
-  return judge.run(request);
+  return request;
 }
 
 std::vector<Json> Preparer::further_tests(const BenchmarkRow& row, const Recording& recording) {
@@ -118,7 +118,7 @@ std::vector<Json> Preparer::further_tests(const BenchmarkRow& row, const Recordi
   for (const auto& problem : further.problems)
     log::warn("{}: no further tests: {}", row.id, problem);
   if (further.tests.empty()) return {};
-  const Verdict verdict = judge(*other_judge_, code, recording.entry_point, further.tests);
+  const Verdict verdict = other_judge_->run(request(code, recording.entry_point, further.tests));
   std::vector<Json> kept;
   for (size_t i = 0; i < further.tests.size(); ++i) {
     if (verdict.tests[i].verdict == TestVerdict::kPass) kept.push_back(further.tests[i]);
@@ -132,8 +132,9 @@ Json Preparer::prepare(const BenchmarkRow& row, std::string& problem) {
     problem = "not every test of the row can be recorded: " + recording.problems.front();
     return {};
   }
-  const Verdict verdict =
-      judge(judge_, row.references[0].code, recording.entry_point, recording.tests);
+  auto own = request(row.references[0].code, recording.entry_point, recording.tests);
+  own.stop_at_first_failure = true;
+  const Verdict verdict = judge_.run(own);
   if (verdict.passed != verdict.declared) {
     problem = "the reference does not pass its own tests: " + verdict.row_verdict();
     return {};

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "sandbox/jail/single_call.h"
 #include "sandbox/jail/slot_pool.h"
-#include "sandbox/judge/judge_run.h"
 #include "sandbox/recorder/embedded.h"
 
 namespace weft {
@@ -84,11 +84,12 @@ std::string module_text(const std::string& name, std::string_view source) {
 }
 
 // A call of a function that the embedded runtime defines.
-BuiltinResult run_embedded(Sandbox& sandbox, const Limits& limits, uint64_t seed,
-                           const std::string& function, const std::vector<PythonValue>& arguments) {
+CallResult run_embedded(Sandbox& sandbox, const Limits& limits, uint64_t seed,
+                        const std::string& function, const std::vector<PythonValue>& arguments) {
   auto lease = sandbox.slots().acquire(SlotPool::Use::kCandidate);
   JobSpec spec;
   spec.memory_mb = limits.memory_mb;
+  spec.scratch_mb = limits.scratch_limit_mb(sandbox.tier());
   spec.cpu_seconds = limits.cpu_ms / 1000 * 8 + 10;
   spec.seed = seed;
   const std::string modules = "import sys, types\n" +
@@ -107,7 +108,7 @@ BuiltinResult run_embedded(Sandbox& sandbox, const Limits& limits, uint64_t seed
 
 Recording Recorder::record_part(const ReferenceTask& task, const Json& inputs) const {
   const auto result = run_embedded(sandbox_, limits_, 0, "record", arguments_of(task, inputs));
-  if (!result.value) return failed(result.failure);
+  if (!result.value) return failed(result.failure());
   const auto& parts = result.value->items;
   if (parts.size() != 3) return failed("malformed");
   Recording recording;
@@ -149,7 +150,7 @@ Recording Recorder::further_tests(const Recording& recording, const std::string&
       run_embedded(sandbox_, limits_, kMutatorSeed, "further_tests",
                    {str(code), str(recording.entry_point), PythonValue::list(std::move(seeds)),
                     PythonValue::integer(count), python_int(std::to_string(seed))});
-  if (!result.value) return failed(result.failure);
+  if (!result.value) return failed(result.failure());
   Recording further;
   for (const auto& record : result.value->items) further.tests.push_back(test_of(record));
   return further;

@@ -229,10 +229,11 @@ def _split_assert(code, entry_point):
     call, expected = test.left, test.comparators[0]
     if not isinstance(call, ast.Call):
         call, expected = expected, call
-    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+    if not isinstance(call, ast.Call):
         raise ValueError("expected a call of the entry point")
-    if call.func.id != entry_point:
-        raise ValueError(f"expected a call of {entry_point}, got one of {call.func.id}")
+    called = ast.unparse(call.func)
+    if called != entry_point:
+        raise ValueError(f"expected a call of {entry_point}, got one of {called[:100]}")
     args = tuple(ast.literal_eval(each) for each in call.args)
     kwargs = {}
     for keyword in call.keywords:

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "sandbox/judge/judge_run.h"
+#include "sandbox/jail/job_result.h"
 
 namespace weft {
 namespace {

@@ -1,7 +1,7 @@
 #include <Python.h>
 #include <unistd.h>
 
-#include <vector>
+#include <string>
 
 #include "sandbox/zygote/channel.h"
 #include "sandbox/zygote/codec.h"
@@ -33,15 +33,57 @@ class Job {
   PyObject* fields_;
 };
 
-// A fresh module of that name in sys.modules; returns its dict, borrowed.
-PyObject* make_namespace(const char* name) {
+// A fresh module of that name in sys.modules, too; a new reference.
+PyObject* make_module(const char* name) {
   PyObject* modules = PyImport_GetModuleDict();
   PyObject* module = PyModule_New(name);
   if (!module || PyDict_SetItemString(modules, name, module) != 0) _exit(kBadJob);
-  PyObject* dict = PyModule_GetDict(module);
-  PyDict_SetItemString(dict, "__builtins__", PyEval_GetBuiltins());
-  return dict;
+  PyDict_SetItemString(PyModule_GetDict(module), "__builtins__", PyEval_GetBuiltins());
+  return module;
 }
+
+// The dict of such a module, which stays as long as the process.
+PyObject* make_namespace(const char* name) { return PyModule_GetDict(make_module(name)); }
+
+// What calls go to: a function that the code defines, or a method of one object a call.
+class EntryPoint {
+ public:
+  // `name` as "f" or "Solution().f"; `dict` is the code's, borrowed.
+  EntryPoint(PyObject* dict, PyObject* name) : dict_(dict) {
+    const std::string text = utf8_of(name, kMaxFrameBytes);
+    const size_t call = text.find("().");
+    name_ = text.substr(0, call);
+    if (call != std::string::npos) method_ = text.substr(call + 3);
+  }
+  // Of trusted code.
+  explicit EntryPoint(PyObject* function) : function_(function) {}
+
+  // Looks the name up, once; false where the code does not define it.
+  bool find() {
+    function_ = PyDict_GetItemString(dict_, name_.c_str());
+    Py_XINCREF(function_);
+    return function_ && (method_.empty() || PyObject_HasAttrString(function_, method_.c_str()));
+  }
+
+  // What to call: a new reference, or null with an exception set.
+  PyObject* bind() const {
+    if (method_.empty()) {
+      Py_INCREF(function_);
+      return function_;
+    }
+    PyObject* object = PyObject_CallNoArgs(function_);
+    PyObject* method = object ? PyObject_GetAttrString(object, method_.c_str()) : nullptr;
+    Py_XDECREF(object);
+    return method;
+  }
+
+  PyObject* dict() const { return dict_; }
+
+ private:
+  PyObject* dict_ = nullptr;
+  PyObject* function_ = nullptr;
+  std::string name_, method_;
+};
 
 void answer(Channel& channel, uint32_t id, PyObject* value) {
   std::string body, type_name;
@@ -75,6 +117,8 @@ PyObject* compile_source(PyObject* source, const char* file, const char* start) 
 bool run_source(PyObject* source, const char* file, PyObject* dict) {
   PyObject* code = compile_source(source, file, "exec");
   PyObject* result = code ? PyEval_EvalCode(code, dict, dict) : nullptr;
+  Py_XDECREF(code);
+  Py_XDECREF(result);
   return result != nullptr;
 }
 
@@ -85,9 +129,16 @@ PyObject* evaluate(PyObject* statements, PyObject* expression, PyObject* dict) {
   return code ? PyEval_EvalCode(code, dict, dict) : nullptr;
 }
 
-// Calls `function` with the (args, kwargs) of each kCall frame, or evaluates its (statements,
-// expression) in `dict`.
-void answer_calls(Channel& channel, PyObject* function, PyObject* dict) {
+PyObject* call_entry(const EntryPoint& entry, PyObject* args, PyObject* kwargs) {
+  PyObject* function = entry.bind();
+  PyObject* value = function ? PyObject_Call(function, args, kwargs) : nullptr;
+  Py_XDECREF(function);
+  return value;
+}
+
+// Calls `entry` with the (args, kwargs) of each kCall frame, or evaluates its (statements,
+// expression) in the code's dict.
+void answer_calls(Channel& channel, const EntryPoint& entry) {
   InFrame frame;
   while (channel.read(frame) && frame.type == FrameType::kCall) {
     PyObject* call = decode(frame.body);
@@ -95,8 +146,8 @@ void answer_calls(Channel& channel, PyObject* function, PyObject* dict) {
     if (call && PyTuple_CheckExact(call) && PyTuple_GET_SIZE(call) == 2) {
       PyObject* first = PyTuple_GET_ITEM(call, 0);
       PyObject* second = PyTuple_GET_ITEM(call, 1);
-      value = PyTuple_CheckExact(first) ? PyObject_Call(function, first, second)
-                                        : evaluate(first, second, dict);
+      value = PyTuple_CheckExact(first) ? call_entry(entry, first, second)
+                                        : evaluate(first, second, entry.dict());
     }
     if (value) {
       answer(channel, frame.id, value);
@@ -128,14 +179,13 @@ bool load(Channel& channel, const Job& job, PyObject* dict) {
 int run_call(Channel& channel, const Job& job) {
   PyObject* dict = make_namespace("candidate");
   if (!load(channel, job, dict)) return 0;
-  PyObject* function = PyDict_GetItem(dict, job.field(2));
-  if (!function) {
+  EntryPoint entry(dict, job.field(2));
+  if (!entry.find()) {
     channel.write(FrameType::kNoEntry, 0, "N");
     return 0;
   }
-  Py_INCREF(function);
   channel.write(FrameType::kLoaded, 0, "N");
-  answer_calls(channel, function, dict);
+  answer_calls(channel, entry);
   return 0;
 }
 
@@ -173,7 +223,9 @@ void end_by_exception(Channel& channel) {
 
 // As `python program.py`: statuses, printing and the order of the end are CPython's.
 int run_stdio(Channel& channel, const Job& job) {
-  PyObject* dict = make_namespace("__main__");
+  PyObject* module = make_module("__main__");
+  PyObject* dict = PyModule_GetDict(module);
+  Py_DECREF(module);  // sys.modules is to hold it alone: finalisers run while its names are there
   const bool ok = run_sources(job, dict);
   if (!ok) end_by_exception(channel);
   // Joins threads, runs atexit, flushes.
@@ -247,7 +299,7 @@ int run_builtin(Channel& channel, const Job& job) {
   PyObject* function = helpers ? PyObject_GetAttr(helpers, job.field(0)) : nullptr;
   if (!function) _exit(kBadJob);
   channel.write(FrameType::kLoaded, 0, "N");
-  answer_calls(channel, function, nullptr);
+  answer_calls(channel, EntryPoint(function));
   return 0;
 }
 

@@ -2,12 +2,11 @@
 
 #include <cstring>
 
+#include "sandbox/zygote/known_types.h"
 #include "sandbox/zygote/protocol.h"
 
 namespace weft::zygote {
 namespace {
-
-PyTypeObject* dict_types[3] = {};
 
 template <class T>
 void put(std::string& out, T value) {
@@ -46,7 +45,23 @@ class Encoder {
   EncodeResult sequence(PyObject* object, int depth);
   EncodeResult set(PyObject* object, int depth);
   EncodeResult dict(PyObject* object, int depth);
+  EncodeResult deque(PyObject* object, int depth);
+  EncodeResult range(PyObject* object, int depth);
+  EncodeResult fraction(PyObject* numerator, PyObject* denominator, int depth);
+  EncodeResult decimal(PyObject* object, int depth);
+  EncodeResult numpy(PyObject* object, int depth);
+  EncodeResult elements(const Py_buffer& view, int dimension, const char* data, int depth);
+  EncodeResult element(const Py_buffer& view, const char* data, int depth);
+  EncodeResult builtin(PyObject* object, int depth);
+  EncodeResult foreign(PyObject* object);
   EncodeResult open(char tag, Py_ssize_t count, size_t width);
+
+  template <class T>
+  EncodeResult number(char tag, T value) {
+    out_ += tag;
+    put(out_, value);
+    return EncodeResult::kOk;
+  }
 
   std::string& out_;
   std::string& type_name_;
@@ -101,7 +116,7 @@ EncodeResult Encoder::text(PyObject* object) {
 }
 
 EncodeResult Encoder::sequence(PyObject* object, int depth) {
-  const bool is_list = PyList_CheckExact(object);
+  const bool is_list = PyList_Check(object);
   const Py_ssize_t count = is_list ? PyList_GET_SIZE(object) : PyTuple_GET_SIZE(object);
   auto result = open(is_list ? 'l' : 't', count, 1);
   for (Py_ssize_t i = 0; i < count && result == EncodeResult::kOk; ++i) {
@@ -111,7 +126,8 @@ EncodeResult Encoder::sequence(PyObject* object, int depth) {
 }
 
 EncodeResult Encoder::set(PyObject* object, int depth) {
-  auto result = open(PySet_CheckExact(object) ? 'S' : 'Z', PySet_GET_SIZE(object), 1);
+  auto result =
+      open(PyObject_TypeCheck(object, &PySet_Type) ? 'S' : 'Z', PySet_GET_SIZE(object), 1);
   Py_ssize_t position = 0;
   PyObject* item = nullptr;
   Py_hash_t hash = 0;
@@ -132,174 +148,215 @@ EncodeResult Encoder::dict(PyObject* object, int depth) {
   return result;
 }
 
+EncodeResult Encoder::foreign(PyObject* object) {
+  type_name_ = Py_TYPE(object)->tp_name;
+  return EncodeResult::kForeignType;
+}
+
+EncodeResult Encoder::deque(PyObject* object, int depth) {
+  PyObject* list = PySequence_List(object);
+  if (!list) {
+    PyErr_Clear();
+    return EncodeResult::kTooLarge;
+  }
+  auto result = open('q', PyList_GET_SIZE(list), 1);
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && result == EncodeResult::kOk; ++i) {
+    result = value(PyList_GET_ITEM(list, i), depth + 1);
+  }
+  Py_DECREF(list);
+  return result;
+}
+
+EncodeResult Encoder::range(PyObject* object, int depth) {
+  if (depth >= kMaxValueDepth) return EncodeResult::kTooLarge;
+  out_ += 'r';
+  for (const char* name : {"start", "stop", "step"}) {
+    PyObject* bound = PyObject_GetAttrString(object, name);
+    int overflow = 0;
+    put(out_, static_cast<int64_t>(PyLong_AsLongLongAndOverflow(bound, &overflow)));
+    Py_DECREF(bound);
+    if (overflow) return EncodeResult::kTooLarge;
+  }
+  return EncodeResult::kOk;
+}
+
+// Guests can put anything into a Fraction.
+EncodeResult Encoder::fraction(PyObject* numerator, PyObject* denominator, int depth) {
+  for (PyObject* part : {numerator, denominator}) {
+    if (!PyLong_CheckExact(part)) return foreign(part);
+  }
+  out_ += 'R';
+  const auto result = value(numerator, depth + 1);
+  return result == EncodeResult::kOk ? value(denominator, depth + 1) : result;
+}
+
+// The type is C and cannot be changed: its methods are no guest code.
+EncodeResult Encoder::decimal(PyObject* object, int depth) {
+  PyObject* ratio = PyObject_CallMethod(object, "as_integer_ratio", nullptr);
+  if (ratio) {
+    const auto result = fraction(PyTuple_GET_ITEM(ratio, 0), PyTuple_GET_ITEM(ratio, 1), depth);
+    Py_DECREF(ratio);
+    return result;
+  }
+  PyErr_Clear();
+  PyObject* special = PyNumber_Float(object);  // NaN or infinite
+  PyErr_Clear();
+  if (!special) return foreign(object);
+  const double number_of_it = PyFloat_AS_DOUBLE(special);
+  Py_DECREF(special);
+  return number('d', number_of_it);
+}
+
+EncodeResult Encoder::numpy(PyObject* object, int depth) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(object, &view, PyBUF_STRIDED_RO | PyBUF_FORMAT) != 0) {
+    PyErr_Clear();
+    return foreign(object);
+  }
+  const auto result = elements(view, 0, static_cast<const char*>(view.buf), depth);
+  PyBuffer_Release(&view);
+  return result == EncodeResult::kForeignType && type_name_.empty() ? foreign(object) : result;
+}
+
+EncodeResult Encoder::elements(const Py_buffer& view, int dimension, const char* data, int depth) {
+  if (depth > kMaxValueDepth) return EncodeResult::kTooLarge;
+  if (dimension == view.ndim) return element(view, data, depth);
+  auto result = open('l', view.shape[dimension], 1);
+  for (Py_ssize_t i = 0; i < view.shape[dimension] && result == EncodeResult::kOk; ++i) {
+    result = elements(view, dimension + 1, data + i * view.strides[dimension], depth + 1);
+  }
+  return result;
+}
+
+template <class T>
+T read_as(const char* data) {
+  T value;
+  std::memcpy(&value, data, sizeof value);
+  return value;
+}
+
+int64_t read_signed(const char* data, Py_ssize_t size) {
+  return size == 1   ? read_as<int8_t>(data)
+         : size == 2 ? read_as<int16_t>(data)
+         : size == 4 ? read_as<int32_t>(data)
+                     : read_as<int64_t>(data);
+}
+
+uint64_t read_unsigned(const char* data, Py_ssize_t size) {
+  return size == 1   ? read_as<uint8_t>(data)
+         : size == 2 ? read_as<uint16_t>(data)
+         : size == 4 ? read_as<uint32_t>(data)
+                     : read_as<uint64_t>(data);
+}
+
+// Of the struct module's formats those of numbers in the machine's byte order, and objects.
+EncodeResult Encoder::element(const Py_buffer& view, const char* data, int depth) {
+  std::string_view format = view.format ? view.format : "B";
+  if (format.starts_with('<') || format.starts_with('=') || format.starts_with('@')) {
+    format.remove_prefix(1);
+  }
+  if (format == "Zf") {
+    number('c', static_cast<double>(read_as<float>(data)));
+    put(out_, static_cast<double>(read_as<float>(data + sizeof(float))));
+    return EncodeResult::kOk;
+  }
+  if (format == "Zd") {
+    number('c', read_as<double>(data));
+    put(out_, read_as<double>(data + sizeof(double)));
+    return EncodeResult::kOk;
+  }
+  if (format.size() != 1) return EncodeResult::kForeignType;
+  if (format == "O") return value(read_as<PyObject*>(data), depth);
+  if (format == "?") {
+    out_ += *data ? 'T' : 'F';
+    return EncodeResult::kOk;
+  }
+  if (format == "e") return number('d', PyFloat_Unpack2(data, 1));
+  if (format == "f") return number('d', static_cast<double>(read_as<float>(data)));
+  if (format == "d") return number('d', read_as<double>(data));
+  if (std::string_view("bhilq").find(format) != std::string_view::npos) {
+    return number('i', read_signed(data, view.itemsize));
+  }
+  if (std::string_view("BHILQ").find(format) == std::string_view::npos) {
+    return EncodeResult::kForeignType;
+  }
+  const uint64_t wide = read_unsigned(data, view.itemsize);
+  if (wide <= INT64_MAX) return number('i', static_cast<int64_t>(wide));
+  const std::string raw = std::string(reinterpret_cast<const char*>(&wide), sizeof wide) + '\0';
+  return bytes('I', raw.data(), raw.size());
+}
+
+// Of Python's own types and of those below them that are compared alike: what is read is what they
+// hold.
+EncodeResult Encoder::builtin(PyObject* object, int depth) {
+  const PyTypeObject* type = Py_TYPE(object);
+  if (compares_as(type, PyLong_Type)) return integer(object);
+  if (compares_as(type, PyUnicode_Type)) return text(object);
+  if (compares_as(type, PyFloat_Type)) return number('d', PyFloat_AS_DOUBLE(object));
+  if (compares_as(type, PyComplex_Type)) {
+    const Py_complex both = reinterpret_cast<PyComplexObject*>(object)->cval;
+    number('c', both.real);
+    put(out_, both.imag);
+    return EncodeResult::kOk;
+  }
+  if (compares_as(type, PyBytes_Type)) {
+    return bytes('b', PyBytes_AS_STRING(object), static_cast<size_t>(PyBytes_GET_SIZE(object)));
+  }
+  if (compares_as(type, PyByteArray_Type)) {
+    return bytes('b', PyByteArray_AS_STRING(object),
+                 static_cast<size_t>(PyByteArray_GET_SIZE(object)));
+  }
+  if (compares_as(type, PyList_Type) || compares_as(type, PyTuple_Type)) {
+    return sequence(object, depth);
+  }
+  if (compares_as(type, PySet_Type) || compares_as(type, PyFrozenSet_Type)) {
+    return set(object, depth);
+  }
+  if (compares_as(type, PyDict_Type)) return dict(object, depth);
+  if (type == &PyRange_Type) return range(object, depth);
+  return foreign(object);
+}
+
 EncodeResult Encoder::value(PyObject* object, int depth) {
   if (depth > kMaxValueDepth || out_.size() > limit_) return EncodeResult::kTooLarge;
-  PyTypeObject* type = Py_TYPE(object);
   if (object == Py_None || object == Py_True || object == Py_False) {
     out_ += object == Py_None ? 'N' : object == Py_True ? 'T' : 'F';
     return EncodeResult::kOk;
   }
-  if (type == &PyLong_Type) return integer(object);
-  if (type == &PyUnicode_Type) return text(object);
-  if (type == &PyFloat_Type) {
-    out_ += 'd';
-    put(out_, PyFloat_AS_DOUBLE(object));
-    return EncodeResult::kOk;
-  }
-  if (type == &PyComplex_Type) {
-    const Py_complex number = reinterpret_cast<PyComplexObject*>(object)->cval;
-    out_ += 'c';
-    put(out_, number.real);
-    put(out_, number.imag);
-    return EncodeResult::kOk;
-  }
-  if (type == &PyBytes_Type) {
-    return bytes('b', PyBytes_AS_STRING(object), static_cast<size_t>(PyBytes_GET_SIZE(object)));
-  }
-  if (type == &PyByteArray_Type) {
-    return bytes('b', PyByteArray_AS_STRING(object),
-                 static_cast<size_t>(PyByteArray_GET_SIZE(object)));
-  }
-  if (type == &PyList_Type || type == &PyTuple_Type) return sequence(object, depth);
-  if (type == &PySet_Type || type == &PyFrozenSet_Type) return set(object, depth);
-  if (type == &PyDict_Type) return dict(object, depth);
-  for (PyTypeObject* known : dict_types) {
-    if (type == known) return dict(object, depth);
-  }
-  type_name_ = type->tp_name;
-  return EncodeResult::kForeignType;
-}
-
-class Decoder {
- public:
-  explicit Decoder(std::string_view bytes) : bytes_(bytes) {}
-
-  PyObject* value();
-  bool at_end() const { return bytes_.empty(); }
-
- private:
-  template <class T>
-  T get() {
-    T value{};
-    if (bytes_.size() >= sizeof value) {
-      std::memcpy(&value, bytes_.data(), sizeof value);
-      bytes_.remove_prefix(sizeof value);
+  switch (known_type(Py_TYPE(object))) {
+    case KnownType::kNone:
+      return builtin(object, depth);
+    case KnownType::kDict:
+      return dict(object, depth);
+    case KnownType::kDeque:
+      return deque(object, depth);
+    case KnownType::kFraction: {
+      PyObject *numerator = nullptr, *denominator = nullptr;
+      if (!fraction_parts(object, numerator, denominator)) return foreign(object);
+      const auto result = fraction(numerator, denominator, depth);
+      Py_DECREF(numerator);
+      Py_DECREF(denominator);
+      return result;
     }
-    return value;
+    case KnownType::kDecimal:
+      return decimal(object, depth);
+    case KnownType::kNumpyText:
+      return text(object);
+    case KnownType::kNumpyNumber:
+    case KnownType::kNumpyArray:
+      return numpy(object, depth);
   }
-  std::string_view text() {
-    const auto part = bytes_.substr(0, get<uint32_t>());
-    bytes_.remove_prefix(part.size());
-    return part;
-  }
-  PyObject* sequence(bool is_list);
-  PyObject* set(PyObject* result);
-  PyObject* dict();
-
-  std::string_view bytes_;
-};
-
-PyObject* Decoder::sequence(bool is_list) {
-  const auto count = static_cast<Py_ssize_t>(get<uint32_t>());
-  PyObject* result = is_list ? PyList_New(count) : PyTuple_New(count);
-  for (Py_ssize_t i = 0; result && i < count; ++i) {
-    PyObject* item = value();
-    if (!item) {
-      Py_CLEAR(result);
-    } else if (is_list) {
-      PyList_SET_ITEM(result, i, item);
-    } else {
-      PyTuple_SET_ITEM(result, i, item);
-    }
-  }
-  return result;
-}
-
-PyObject* Decoder::set(PyObject* result) {
-  const auto count = get<uint32_t>();
-  for (uint32_t i = 0; result && i < count; ++i) {
-    PyObject* item = value();
-    if (!item || PySet_Add(result, item) != 0) Py_CLEAR(result);
-    Py_XDECREF(item);
-  }
-  return result;
-}
-
-PyObject* Decoder::dict() {
-  const auto count = get<uint32_t>();
-  PyObject* result = PyDict_New();
-  for (uint32_t i = 0; result && i < count; ++i) {
-    PyObject* key = value();
-    PyObject* item = key ? value() : nullptr;
-    if (!item || PyDict_SetItem(result, key, item) != 0) Py_CLEAR(result);
-    Py_XDECREF(key);
-    Py_XDECREF(item);
-  }
-  return result;
-}
-
-PyObject* Decoder::value() {
-  switch (get<char>()) {
-    case 'N':
-      Py_RETURN_NONE;
-    case 'T':
-      Py_RETURN_TRUE;
-    case 'F':
-      Py_RETURN_FALSE;
-    case 'i':
-      return PyLong_FromLongLong(get<int64_t>());
-    case 'I': {
-      const auto raw = text();
-      return _PyLong_FromByteArray(reinterpret_cast<const unsigned char*>(raw.data()), raw.size(),
-                                   1, 1);
-    }
-    case 'd':
-      return PyFloat_FromDouble(get<double>());
-    case 'c': {
-      const double real = get<double>();
-      return PyComplex_FromDoubles(real, get<double>());
-    }
-    case 's': {
-      const auto utf8 = text();
-      return PyUnicode_DecodeUTF8(utf8.data(), static_cast<Py_ssize_t>(utf8.size()),
-                                  "surrogatepass");
-    }
-    case 'b': {
-      const auto raw = text();
-      return PyBytes_FromStringAndSize(raw.data(), static_cast<Py_ssize_t>(raw.size()));
-    }
-    case 'l':
-      return sequence(true);
-    case 't':
-      return sequence(false);
-    case 'S':
-      return set(PySet_New(nullptr));
-    case 'Z':
-      return set(PyFrozenSet_New(nullptr));
-    case 'D':
-      return dict();
-    default:
-      PyErr_SetString(PyExc_ValueError, "malformed value");
-      return nullptr;
-  }
+  return foreign(object);
 }
 
 }  // namespace
 
-void remember_dict_types() {
-  PyObject* module = PyImport_ImportModule("collections");
-  int i = 0;
-  for (const char* name : {"Counter", "OrderedDict", "defaultdict"}) {
-    dict_types[i++] = reinterpret_cast<PyTypeObject*>(PyObject_GetAttrString(module, name));
-  }
-  Py_XDECREF(module);
-}
-
 EncodeResult encode(PyObject* object, std::string& out, std::string& type_name) {
-  return Encoder(out, type_name).value(object, 0);
+  const bool collects = PyGC_Disable() != 0;  // it would run guests' finalisers in between
+  const auto result = Encoder(out, type_name).value(object, 0);
+  if (collects) PyGC_Enable();
+  return result;
 }
-
-PyObject* decode(std::string_view bytes) { return Decoder(bytes).value(); }
 
 void encode_text(std::string_view text, size_t max_bytes, std::string& out) {
   size_t size = text.size() < max_bytes ? text.size() : max_bytes;

@@ -1,5 +1,6 @@
 /// Between Python objects and the bytes of sandbox/value/wire.h, without running a line of guest
-/// code: exact types only, containers read by index, no method of any object is called.
+/// code: types of C by their identity, and those below them that define no comparison of their own,
+/// as what they hold; containers are read by index, no method of a guest's class is called.
 #pragma once
 
 #include <Python.h>
@@ -14,10 +15,6 @@ enum class EncodeResult {
   kForeignType,  ///< some part is no plain data
   kTooLarge,     ///< depth, items or bytes over the caps
 };
-
-/// Remembers collections.Counter, OrderedDict and defaultdict, which count as dicts. Before any
-/// guest code.
-void remember_dict_types();
 
 /// Appends `object`; `type_name` names the type of the part that is no plain data.
 EncodeResult encode(PyObject* object, std::string& out, std::string& type_name);

@@ -10,6 +10,7 @@
 
 #include "sandbox/zygote/codec.h"
 #include "sandbox/zygote/embedded.h"
+#include "sandbox/zygote/known_types.h"
 #include "sandbox/zygote/workflow_module.h"
 
 namespace weft::zygote {
@@ -91,7 +92,7 @@ constexpr const char* kAfterImports = R"(
 import builtins, gc, threading, random
 os.register_at_fork = _register
 builtins.exit = builtins.quit = sys.exit
-threading.stack_size(1 << 20)
+threading.stack_size(8 << 20)
 compile('def f(x: int = 0):\n  return [i for i in (x,) if i]\n', '<warm>', 'exec')
 del _register, os, sys, builtins, threading, random
 gc.collect()
@@ -110,7 +111,7 @@ void start_interpreter(const JailOptions& options, const std::string& modules) {
   }
   run_trusted(kBeforeImports, "prepare imports");
   if (!modules.empty()) run_trusted("import " + modules, "imports");
-  remember_dict_types();
+  remember_types();
   if (!options.bare) {
     add_module("_weft_rules", rules_source());
     add_module("_weft_helpers", helpers_source());

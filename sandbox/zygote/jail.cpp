@@ -9,12 +9,14 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 namespace weft::zygote {
 namespace {
@@ -33,17 +35,32 @@ bool write_file(const std::string& path, const std::string& text) {
   return ok;
 }
 
-// Runs in the old user namespace; returns the errno of the failed write.
-int write_maps(pid_t pid, unsigned host_id) {
+// The whole machine's user namespace, where uid 0 is the one that no limit of processes holds for.
+bool is_initial_user_namespace() {
+  std::ifstream map("/proc/self/uid_map");
+  uint64_t inside = 1, outside = 1, count = 0;
+  return map >> inside >> outside >> count && inside == 0 && outside == 0 && count == UINT32_MAX;
+}
+
+// Maps one id each into the namespace of `pid`; returns the errno of the failed write.
+int write_maps_to(pid_t pid, unsigned uid, unsigned gid, bool denies_groups) {
   const std::string proc = "/proc/" + std::to_string(pid) + "/";
-  const bool root = geteuid() == 0;
-  const auto line = [&](unsigned id) {
-    return std::to_string(kJailId) + " " + std::to_string(root ? host_id : id) + " 1\n";
+  const auto line = [](unsigned id) {
+    return std::to_string(kJailId) + " " + std::to_string(id) + " 1\n";
   };
-  if (!root && !write_file(proc + "setgroups", "deny")) return errno;
-  if (!write_file(proc + "uid_map", line(geteuid()))) return errno;
-  if (!write_file(proc + "gid_map", line(getegid()))) return errno;
+  if (denies_groups && !write_file(proc + "setgroups", "deny")) return errno;
+  if (!write_file(proc + "uid_map", line(uid))) return errno;
+  if (!write_file(proc + "gid_map", line(gid))) return errno;
   return 0;
+}
+
+// Runs in the old user namespace. Root of a namespace that cannot map other ids stays itself, as
+// everybody but root does.
+int write_maps(pid_t pid, unsigned host_id) {
+  if (geteuid() != 0) return write_maps_to(pid, geteuid(), getegid(), true);
+  const int error = write_maps_to(pid, host_id, host_id, false);
+  if (error != EPERM || is_initial_user_namespace()) return error;
+  return write_maps_to(pid, geteuid(), getegid(), true);
 }
 
 // Forks the process that writes the maps once `go` is closed; its exit status is an errno.
@@ -108,6 +125,41 @@ void bind(const std::string& source, const std::string& target, unsigned long fl
         "remount of " + source);
 }
 
+void make_empty_file(const std::string& path) {
+  const int fd = open(path.c_str(), O_CREAT | O_CLOEXEC | O_WRONLY, 0644);
+  check(fd >= 0, "create " + path);
+  close(fd);
+}
+
+// Jails write on one: it must be nothing that keeps what is written.
+void require_device(const char* path) {
+  struct stat info {};
+  check(stat(path, &info) == 0, std::string("stat of ") + path);
+  errno = ENODEV;
+  check(S_ISCHR(info.st_mode) && major(info.st_rdev) == 1, std::string("device ") + path);
+}
+
+void copy_to_end(int from, int to) {
+  char chunk[1 << 16];
+  for (ssize_t got; (got = read(from, chunk, sizeof chunk)) != 0;) {
+    check(got > 0 && write(to, chunk, static_cast<size_t>(got)) == got, "copy of standard input");
+  }
+}
+
+// By way of a file of the scratch folder, which does not stay there.
+void name_standard_input() {
+  const std::string file = std::string(kScratch) + "/stdin";
+  const int copy = open(file.c_str(), O_CREAT | O_EXCL | O_CLOEXEC | O_WRONLY, 0400);
+  check(copy >= 0, "create " + file);
+  copy_to_end(STDIN_FILENO, copy);
+  close(copy);
+  bind(file, kStandardInput, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
+  const int named = open(kStandardInput, O_RDONLY | O_CLOEXEC);
+  check(named >= 0 && dup2(named, STDIN_FILENO) == STDIN_FILENO, "open of standard input");
+  close(named);
+  check(unlink(file.c_str()) == 0, "unlink " + file);
+}
+
 }  // namespace
 
 JailError::JailError(const std::string& what) : std::runtime_error(what), code_(errno) {}
@@ -161,6 +213,10 @@ void enter_root(const JailOptions& options) {
     make_directories(root + directory);
     bind(directory, root + directory, MS_RDONLY | MS_NOSUID | MS_NODEV);
   }
+  if (access(kTimeZones, F_OK) == 0) {
+    make_directories(root + kTimeZones);
+    bind(kTimeZones, root + kTimeZones, MS_RDONLY | MS_NOSUID | MS_NODEV);
+  }
   check(symlink("usr/lib", (root + "/lib").c_str()) == 0 || errno == EEXIST, "symlink /lib");
   make_directories(root + kScratch);
   if (packages >= 0) {
@@ -171,11 +227,11 @@ void enter_root(const JailOptions& options) {
   }
   make_directories(root + "/dev");
   for (const char* device : {"/dev/null", "/dev/zero", "/dev/urandom"}) {
-    const int fd = open((root + device).c_str(), O_CREAT | O_CLOEXEC | O_WRONLY, 0644);
-    check(fd >= 0, "create a device's place");
-    close(fd);
+    make_empty_file(root + device);
+    require_device(device);
     bind(device, root + device, MS_NOSUID | MS_NOEXEC);
   }
+  make_empty_file(root + kStandardInput);
   check(chdir(root.c_str()) == 0, "chdir");
   check(syscall(SYS_pivot_root, ".", ".") == 0, "pivot_root");
   check(umount2(".", MNT_DETACH) == 0, "umount of the old root");
@@ -188,10 +244,16 @@ void enter_root(const JailOptions& options) {
 
 void leave_shared_mounts() { check(unshare(CLONE_NEWNS) == 0, "mount namespace of a job"); }
 
-void mount_scratch(uint32_t megabytes) {
-  const std::string options = "mode=700,nr_inodes=256,size=" + std::to_string(megabytes) + "m";
+void mount_scratch(uint32_t megabytes, bool names_input) {
+  struct stat input {};
+  if (names_input) check(fstat(STDIN_FILENO, &input) == 0, "fstat of standard input");
+  const int64_t page = sysconf(_SC_PAGESIZE);
+  const int64_t bytes = (int64_t{megabytes} << 20) + (input.st_size + page - 1) / page * page;
+  const std::string options = "mode=700,nr_inodes=" + std::to_string(names_input ? 257 : 256) +
+                              ",size=" + std::to_string(bytes);
   check(mount("tmpfs", kScratch, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options.c_str()) == 0,
         "mount of a job's scratch");
+  if (names_input) name_standard_input();
   check(chdir(kScratch) == 0, "chdir to the scratch");
 }
 

@@ -32,6 +32,8 @@ struct JailOptions {
 
 constexpr const char* kPackages = "/packages";
 constexpr const char* kScratch = "/tmp";
+constexpr const char* kTimeZones = "/usr/share/zoneinfo";
+constexpr const char* kStandardInput = "/dev/stdin";
 
 /// Tiers A and B: moves the caller into new namespaces (its next child into a new PID namespace).
 /// A: and gives it the jail's uid, with all capabilities there; root maps to host_id, anybody else
@@ -58,13 +60,16 @@ ProcHandles open_proc_handles();
 /// Bytes of address space of the caller, read from ProcHandles::statm.
 int64_t address_space_bytes(int statm);
 
-/// A read-only tmpfs as root with the Python library, shared libraries and three devices.
+/// A read-only tmpfs as root with the Python library, shared libraries, three devices, the time
+/// zones where the machine has them, and an empty kStandardInput.
 void enter_root(const JailOptions& options);
 
 /// In a child: a mount namespace of its own.
 void leave_shared_mounts();
 
-/// Then: an empty tmpfs of that size as kScratch and current folder.
-void mount_scratch(uint32_t megabytes);
+/// Then: an empty tmpfs of that size as kScratch and current folder. `names_input`: descriptor 0 is
+/// read to its end and becomes a file, read-only, that is kStandardInput too; the folder's size is
+/// larger by it.
+void mount_scratch(uint32_t megabytes, bool names_input);
 
 }  // namespace weft::zygote

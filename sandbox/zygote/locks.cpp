@@ -21,9 +21,11 @@ struct RulesetAttributes {
 };
 
 // Rights, as bits of the kernel's interface.
+constexpr uint64_t kWriteFile = 1 << 1;
 constexpr uint64_t kReadFile = 1 << 2;
 constexpr uint64_t kReadDirectory = 1 << 3;
-constexpr uint64_t kOnScratch = 1 << 1 | kReadFile | kReadDirectory | 1 << 4 | 1 << 5  // and remove
+constexpr uint64_t kOnScratch = kWriteFile | kReadFile | kReadDirectory | 1 << 4 |
+                                1 << 5                        // and remove
                                 | 1 << 7 | 1 << 8 | 1 << 12;  // make directory, file, symlink
 constexpr uint64_t kRefer = 1 << 13;
 constexpr uint64_t kTruncate = 1 << 14;
@@ -56,15 +58,22 @@ bool allow_beneath(int ruleset, const char* path, uint64_t access) {
   return ok;
 }
 
+// What every job with a jail's root has: all is readable, and one device takes and keeps nothing.
+bool allow_root(int ruleset) {
+  return allow_beneath(ruleset, "/", kReadFile | kReadDirectory) &&
+         allow_beneath(ruleset, "/dev/null", kReadFile | kWriteFile);
+}
+
 // At tier C the root is the host's: only what a jail would hold is readable.
 int make_ruleset(int abi, const JailOptions& options) {
   const int ruleset = make_empty_ruleset(abi);
   if (ruleset < 0) throw JailError("landlock_create_ruleset");
   if (options.tier != "C") {
-    if (!allow_beneath(ruleset, "/", kReadFile | kReadDirectory)) throw JailError("landlock rule");
+    if (!allow_root(ruleset)) throw JailError("landlock rule");
     return ruleset;
   }
   std::vector<std::string> folders = {WEFT_PYTHON_STDLIB, WEFT_PYTHON_LIBDIR};
+  if (access(kTimeZones, F_OK) == 0) folders.push_back(kTimeZones);
   if (!options.packages.empty()) folders.push_back(options.packages);
   for (const auto& folder : folders) {
     if (!allow_beneath(ruleset, folder.c_str(), kReadFile | kReadDirectory)) {
@@ -72,7 +81,7 @@ int make_ruleset(int abi, const JailOptions& options) {
     }
   }
   for (const char* device : {"/dev/null", "/dev/zero", "/dev/urandom"}) {
-    if (!allow_beneath(ruleset, device, kReadFile | 1 << 1)) throw JailError("landlock rule");
+    if (!allow_beneath(ruleset, device, kReadFile | kWriteFile)) throw JailError("landlock rule");
   }
   return ruleset;
 }
@@ -153,7 +162,7 @@ void Locks::apply_landlock(const ControlRequest& request) const {
   }
   // One a job: rules for many short-lived folders would pile up in a shared one.
   const int ruleset = make_empty_ruleset(landlock_abi_);
-  require(ruleset >= 0 && allow_beneath(ruleset, "/", kReadFile | kReadDirectory));
+  require(ruleset >= 0 && allow_root(ruleset));
   const uint64_t on_scratch = kOnScratch | kRefer | kTruncate;
   require(allow_beneath(ruleset, kScratch, on_scratch & handled_rights(landlock_abi_)));
   require(syscall(SYS_landlock_restrict_self, ruleset, 0) == 0);
@@ -162,7 +171,9 @@ void Locks::apply_landlock(const ControlRequest& request) const {
 void Locks::apply(const ControlRequest& request, int64_t base_bytes) const {
   if (options_.tier != "C" && (options_.workflows || request.scratch_mb > 0)) {
     leave_shared_mounts();
-    if (request.scratch_mb > 0) mount_scratch(request.scratch_mb);
+    if (request.scratch_mb > 0) {
+      mount_scratch(request.scratch_mb, request.child == ChildKind::kStdio);
+    }
   }
   apply_rlimits(request, base_bytes);
   require(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);

@@ -66,7 +66,7 @@ struct ControlRequest {
   Kind kind = Kind::kStart;
   uint64_t job = 0;
   ChildKind child = ChildKind::kCall;
-  /// MB of a fresh /tmp of the job's own; the job then has PID and mount namespaces of its own too.
+  /// MB of a fresh /tmp of the job's own, which then has a mount namespace of its own too.
   uint32_t scratch_mb = 0;
   int64_t memory_bytes = 0;
   int64_t cpu_seconds = 0;  ///< RLIMIT_CPU, a backstop

@@ -14,6 +14,7 @@
 
 #include "sandbox/zygote/interpreter.h"
 #include "sandbox/zygote/jail.h"
+#include "sandbox/zygote/thread_stacks.h"
 
 namespace weft::zygote {
 
@@ -50,19 +51,19 @@ bool Server::handle_request() {
   return true;
 }
 
-// Workflows, and jobs that may write, are PID 1 of a new namespace below this one.
-bool Server::enter_pid_namespace(const ControlRequest& request) {
-  if (options_.tier == "C") return true;
+// Workflows are PID 1 of a new namespace below this one each.
+bool Server::enter_pid_namespace() {
+  if (!options_.workflows || options_.tier == "C") return true;
   if (children_elsewhere_ && setns(pid_namespace_, CLONE_NEWPID) != 0) return false;
-  children_elsewhere_ = options_.workflows || request.scratch_mb > 0;
-  return !children_elsewhere_ || unshare(CLONE_NEWPID) == 0;
+  children_elsewhere_ = unshare(CLONE_NEWPID) == 0;
+  return children_elsewhere_;
 }
 
 void Server::start(const ControlRequest& request, const int (&fds)[kMaxFds]) {
   if (options_.tier == "C" && (request.scratch_mb > 0 || request.max_procs > 0)) {
     return send_failure(request.job, "scratch or processes at tier C", EPERM);
   }
-  if (!enter_pid_namespace(request)) {
+  if (!enter_pid_namespace()) {
     return send_failure(request.job, "PID namespace of a job", errno);
   }
   try {
@@ -96,6 +97,7 @@ void Server::become_child(const ControlRequest& request, const int (&fds)[kMaxFd
   } catch (const JailError&) {
     _exit(Locks::kLockFailed);
   }
+  limit_thread_stacks(request.memory_bytes);
   _exit(run_child(request.child, request.seed));
 }
 

@@ -27,7 +27,7 @@ class Server {
   };
 
   bool handle_request();
-  bool enter_pid_namespace(const ControlRequest& request);
+  bool enter_pid_namespace();
   void start(const ControlRequest& request, const int (&fds)[kMaxFds]);
   [[noreturn]] void become_child(const ControlRequest& request, const int (&fds)[kMaxFds]);
   void reap(int pidfd);

@@ -137,6 +137,45 @@ TEST(Layout, SftAndGrpoDoNotMeet) {
   }
 }
 
+// The parts of rooms, each with those of its room that it may include, headers by their names.
+const std::map<std::string, std::map<std::string, std::set<std::string>>> kParts = {
+    {"sandbox",
+     {{"value", {"value", "zygote/protocol.h"}},
+      {"zygote", {"zygote"}},
+      {"jail", {"value", "zygote/protocol.h", "jail"}},
+      {"judge", {"value", "zygote/protocol.h", "jail", "judge"}},
+      {"facts", {"value", "jail", "facts"}},
+      {"recorder", {"value", "jail", "judge", "recorder"}},
+      {"workflow", {"value", "zygote/protocol.h", "jail", "judge", "workflow"}}}}};
+
+bool part_may_include(const std::string& file, const std::string& target) {
+  const auto room = kParts.find(room_of(file));
+  if (room == kParts.end() || room_of(target) != room->first) return true;
+  const auto inside = [&](const std::string& path) { return path.substr(room->first.size() + 1); };
+  const auto part = room->second.find(room_of(inside(file)));
+  if (part == room->second.end()) return false;
+  return part->second.contains(room_of(inside(target))) || part->second.contains(inside(target));
+}
+
+TEST(Layout, PartsOfARoomKnowOnlyThoseBeforeThem) {
+  for (const auto& [file, targets] : scan()) {
+    for (const auto& target : targets) {
+      EXPECT_TRUE(part_may_include(file, target)) << file << " includes " << target;
+    }
+  }
+  const std::pair<const char*, const char*> refused[] = {
+      {"sandbox/jail/self_test.cpp", "sandbox/judge/judge_run.h"},
+      {"sandbox/value/wire.h", "sandbox/jail/job_run.h"},
+      {"sandbox/zygote/codec.cpp", "sandbox/value/wire.h"},
+      {"sandbox/jail/sandbox.cpp", "sandbox/zygote/jail.h"},
+      {"sandbox/facts/static_facts.cpp", "sandbox/judge/judge.h"},
+      {"sandbox/judge/judge.cpp", "sandbox/workflow/worker.h"},
+      {"sandbox/news/news.cpp", "sandbox/judge/judge.h"}};
+  for (const auto& [file, target] : refused) {
+    EXPECT_FALSE(part_may_include(file, target)) << file << " includes " << target;
+  }
+}
+
 TEST(Layout, LibTorchStaysInItsRooms) {
   const std::set<std::string> allowed = {"model/transformer",
                                          "model/checkpoint",

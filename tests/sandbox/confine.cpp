@@ -2,9 +2,11 @@
 /// kernel or a container's seccomp profile would take it away. Exit 77: this machine cannot show
 /// it.
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,6 +36,42 @@ void take_user_namespaces() {
   write_file("/proc/self/uid_map", "1000 " + uid + " 1\n");
   write_file("/proc/self/gid_map", "1000 " + gid + " 1\n");
   write_file("/proc/sys/user/max_user_namespaces", "0");
+}
+
+// Root, of a namespace in which there is nobody else, for what is no root outside.
+void become_root_of_one_id() {
+  constexpr unsigned kSomebody = 1000;
+  if (geteuid() == 0 &&
+      (setgroups(0, nullptr) != 0 || setresgid(kSomebody, kSomebody, kSomebody) != 0 ||
+       setresuid(kSomebody, kSomebody, kSomebody) != 0)) {
+    cannot("setresuid");
+  }
+  if (prctl(PR_SET_DUMPABLE, 1) != 0) cannot("PR_SET_DUMPABLE");
+  const std::string uid = std::to_string(geteuid()), gid = std::to_string(getegid());
+  if (unshare(CLONE_NEWUSER) != 0) cannot("unshare");
+  write_file("/proc/self/setgroups", "deny");
+  write_file("/proc/self/uid_map", "0 " + uid + " 1\n");
+  write_file("/proc/self/gid_map", "0 " + gid + " 1\n");
+}
+
+// As docker run --cap-drop=ALL.
+void drop_capabilities() {
+  if (geteuid() != 0) {
+    errno = EPERM;
+    cannot("root without capabilities");
+  }
+  for (int number = 0; prctl(PR_CAPBSET_READ, number) >= 0; ++number) {
+    if (prctl(PR_CAPBSET_DROP, number) != 0) cannot("PR_CAPBSET_DROP");
+  }
+}
+
+// A /dev of its own, empty or with a plain file as its null.
+void mask_dev(bool has_file) {
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount("tmpfs", "/dev", "tmpfs", 0, nullptr) != 0) {
+    cannot("mask /dev");
+  }
+  if (has_file && open("/dev/null", O_CREAT | O_WRONLY | O_CLOEXEC, 0666) < 0) cannot("/dev/null");
 }
 
 void mask_proc() {
@@ -73,6 +111,14 @@ class Filter {
 bool confine(const std::string& mode) {
   if (mode == "no-user-namespaces") {
     take_user_namespaces();
+  } else if (mode == "single-id") {
+    become_root_of_one_id();
+  } else if (mode == "no-capabilities") {
+    drop_capabilities();
+  } else if (mode == "no-null-device" || mode == "null-is-a-file") {
+    mask_dev(mode == "null-is-a-file");
+  } else if (mode == "no-mounts") {
+    Filter().refuse("mount", EPERM).load();
   } else if (mode == "masked-proc") {
     mask_proc();
   } else if (mode == "masked-cgroups") {

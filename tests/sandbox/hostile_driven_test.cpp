@@ -123,19 +123,25 @@ TEST(HostileDriven, Case030OddAnswersAreDecodedOrFailed) {
   EXPECT_LT(dump_json(to_json(verdict)).size(), 10000u);
 }
 
+// Locks on files are granted where there is a folder to write in, and hold nobody off: see below.
 TEST(HostileDriven, Case064TwoJobsAtOnceDoNotFindEachOther) {
   Sandbox sandbox(test::sandbox_options(2));
   Judge judge(sandbox);
-  std::promise<Verdict> promises[2];
-  for (int i = 0; i < 2; ++i) {
-    auto request = call_request(hostile_program("case_064_seeks_others"));
-    request.limits.cpu_ms = 2000;
-    request.tests = {call_test(i == 0 ? "wait" : "wake", Json::array())};
-    judge.submit(request, [&promises, i](Verdict v) { promises[i].set_value(std::move(v)); });
-  }
-  for (auto& promise : promises) {
-    const Verdict verdict = promise.get_future().get();
-    EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
+  for (const int64_t scratch_mb : {0, 4}) {
+    if (sandbox.tier() == "C" && scratch_mb > 0) continue;
+    const Json granted = scratch_mb > 0 ? Json{"file lock", "record lock"} : Json::array();
+    std::promise<Verdict> promises[2];
+    for (int i = 0; i < 2; ++i) {
+      auto request = call_request(hostile_program("case_064_seeks_others"));
+      request.limits.cpu_ms = 2000;
+      request.limits.scratch_mb = scratch_mb;
+      request.tests = {call_test(i == 0 ? "wait" : "wake", granted)};
+      judge.submit(request, [&promises, i](Verdict v) { promises[i].set_value(std::move(v)); });
+    }
+    for (auto& promise : promises) {
+      const Verdict verdict = promise.get_future().get();
+      EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
+    }
   }
 }
 
@@ -153,6 +159,19 @@ TEST(HostileDriven, Case064LocksOnTheLibraryHoldNobodyOff) {
   }
   for (auto& promise : promises) {
     const Verdict verdict = promise.get_future().get();
+    EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
+  }
+}
+
+// What a program is given as input is a file that only reads, in no folder, and on no account.
+TEST(HostileDriven, Case084StandardInputCannotBeChanged) {
+  if (test::shared_sandbox().tier() == "C") GTEST_SKIP() << "no scratch folder without namespaces";
+  auto request = call_request(hostile_program("case_084_standard_input"));
+  request.mode = Mode::kStdio;
+  request.limits.cpu_ms = 2000;
+  for (const size_t bytes : {size_t{5}, size_t{20} << 20}) {
+    request.tests = {Json{{"input", std::string(bytes, 'i')}, {"output", "held"}}};
+    const Verdict verdict = test::shared_judge().run(request);
     EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
   }
 }

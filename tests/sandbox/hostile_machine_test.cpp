@@ -170,6 +170,10 @@ TEST_P(HostileMachineLacks, Case075IsNamedWithItsRemedy) {
 INSTANTIATE_TEST_SUITE_P(
     Machine, HostileMachineLacks,
     testing::Values(Lack{"container", {"unshare", "errno 1", "container's seccomp profile"}},
+                    Lack{"no-mounts", {"errno 1", "container's seccomp profile", "pivot_root"}},
+                    Lack{"no-capabilities", {"uid_map", "errno 1", "no CAP_SETUID"}},
+                    Lack{"no-null-device", {"cannot open /dev/null", "character devices"}},
+                    Lack{"null-is-a-file", {"device /dev/null", "errno 19", "character devices"}},
                     Lack{"no-seccomp", {"seccomp filters", "CONFIG_SECCOMP_FILTER"}},
                     Lack{"apparmor", {"errno 13", "AppArmor profile"}},
                     Lack{"full-pid-table", {"fork", "errno 11", "kernel.pid_max"}},
@@ -179,6 +183,24 @@ INSTANTIATE_TEST_SUITE_P(
       std::replace(name.begin(), name.end(), '-', '_');
       return name;
     });
+
+// Advice that the reader has followed already helps nobody.
+TEST(HostileMachine, Case075RootIsNotToldToBeRoot) {
+  for (const char* mode : {"no-capabilities", "container", "no-mounts"}) {
+    const auto run = judge_confined(mode);
+    if (run.exit_code == 77 || geteuid() != 0) GTEST_SKIP() << "cannot be shown here: " << run.err;
+    EXPECT_EQ(run.err.find("run as root"), std::string::npos) << run.err;
+  }
+}
+
+TEST(HostileMachine, Case075RootOfANamespaceWithASingleIdIsServed) {
+  const auto run = judge_confined("single-id");
+  if (run.exit_code == 77) GTEST_SKIP() << "cannot be shown here: " << run.err;
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const Json row = parse_json(run.out, "row");
+  EXPECT_EQ(row["verdict"], "PASS");
+  EXPECT_EQ(row["tier"], "A");
+}
 
 TEST(HostileMachine, Case075WithoutLandlockItServesAndSaysSo) {
   const auto run = judge_confined("no-landlock");

@@ -140,6 +140,37 @@ TEST_P(Hostile, ItsHonestTwinPasses) {
   EXPECT_EQ(verdict.row_verdict(), "PASS") << to_json(verdict).dump();
 }
 
+class HostileBare : public testing::TestWithParam<std::string> {};
+
+// Where it has no folder to write in, a program that finds nothing may fail, but never answers
+// otherwise.
+TEST_P(HostileBare, IsHeldWithoutAScratchFolder) {
+  const Attack attack = load_attack(GetParam(), "/nowhere");
+  auto request = request_of(attack);
+  request.limits.scratch_mb = 0;
+  const bool finds_nothing = attack.expected[0] == "HELD";
+  if (finds_nothing) request.tests = {test::call_test(2, "held")};
+  const Verdict verdict = test::shared_judge().run(request);
+  EXPECT_FALSE(verdict.infra) << to_json(verdict).dump();
+  if (finds_nothing) {
+    EXPECT_NE(verdict.row_verdict(), "WRONG") << to_json(verdict).dump();
+  } else {
+    EXPECT_EQ(verdict.passed, attack.passed) << to_json(verdict).dump();
+  }
+  expect_honest_programs_pass();
+}
+
+std::vector<std::string> names_with_a_default_folder() {
+  auto names = attack_names();
+  std::erase_if(names, [](const std::string& name) {
+    return load_attack(name).limits.contains("scratch_mb");
+  });
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Program, HostileBare, testing::ValuesIn(names_with_a_default_folder()),
+                         [](const auto& info) { return info.param; });
+
 INSTANTIATE_TEST_SUITE_P(Program, Hostile, testing::ValuesIn(attack_names()),
                          [](const auto& info) { return info.param; });
 

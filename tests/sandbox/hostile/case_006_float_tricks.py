@@ -1,4 +1,4 @@
-# expect: UNSERIALISABLE
+# expect: WRONG
 # compare: {"abs": 0.5}
 class Lie(float):
     def __sub__(self, other):

@@ -7,10 +7,13 @@ def f(x):
             return "remembered"
     builtins.seen = sys.modules["seen"] = math.seen = x
     os.environ["seen"] = "1"
+    if os.path.exists("/tmp/seen"):
+        return "remembered by a file"
     for folder in ("/tmp", "/dev/shm", "/var/tmp", ".", "/"):
         try:
             open(folder + "/seen", "w").write("1")
         except OSError:
             continue
-        return "wrote a file"
+        if os.path.realpath(folder) != "/tmp":
+            return "wrote a file"
     return "held"

@@ -13,7 +13,6 @@ def tries():
     yield "shared memory", lambda: libc.syscall(29, 4242, 4096, 0o1666) != -1
     yield "message queue", lambda: libc.syscall(68, 4242, 0o1666) != -1
     yield "shm_open", lambda: open("/dev/shm/meet", "w")
-    yield "file", lambda: open("/tmp/meet", "w")
     yield "file lock", lambda: libc.flock(os.open(json.__file__, os.O_RDONLY), 2) == 0
     yield "record lock", lambda: libc.fcntl(os.open(json.__file__, os.O_RDONLY), 6, b"\0" * 64) == 0
     for pid in range(1, 40):
@@ -35,10 +34,19 @@ def wait(page, seconds):
     result = libc.syscall(202, ctypes.c_void_p(page), 0, value, ctypes.byref(Timespec(seconds, 0)), None, 0)
     return 1 if result == 0 else 0
 
+def others_files(role):
+    """Leaves a file for the other in its folder, if there is one; asked again, what others left."""
+    try:
+        open("/tmp/" + role, "w").close()
+    except OSError:
+        pass
+    return [name for name in os.listdir("/tmp") if name != role]
+
 def f(role):
+    others_files(role)
     holes = [name for name, action in tries() if attempt(action)]
     file = os.open(json.__file__, os.O_RDONLY)
     libc.mmap.restype = ctypes.c_void_p
     page = libc.mmap(None, 4096, 1, 1, file, 0)
     met = wait(page, 2) if role == "wait" else wake(page, 2)
-    return holes + ["futex"] * (met > 0)
+    return holes + ["futex"] * (met > 0) + others_files(role)

@@ -109,14 +109,52 @@ TEST(Flavour, RealNumpyComputesInTheJail) {
   request.tests = {{{"args", {2}}, {"expected", {{"$tuple", {true, 21}}}}}};
   const Verdict solved = judge.run(request);
   EXPECT_EQ(solved.row_verdict(), "PASS") << dump_json(to_json(solved));
-  // Its own scalars are no plain values, and two jobs draw the same numbers.
-  request.code = "import numpy as np\ndef f(x):\n    return np.float64(x)\n";
-  EXPECT_EQ(judge.run(request).row_verdict(), "UNSERIALISABLE");
+  // Two jobs draw the same numbers.
   request.code = "import numpy as np\ndef f(x):\n    return float(np.random.rand())\n";
   const std::string drawn = judge.run(request).tests[0].got;
   EXPECT_EQ(judge.run(request).tests[0].got, drawn);
   request.code = "import numpy as np\ndef f(x):\n    np.save('/packages/x.npy', [x])\n";
   EXPECT_EQ(judge.run(request).row_verdict(), "ERROR(OSError)");
+}
+
+TEST(Flavour, NumpysNumbersAndArraysCountAsWhatTheyHold) {
+  auto options = test::sandbox_options();
+  options.packages = real_packages();
+  if (options.packages.empty()) {
+    GTEST_SKIP() << "no .venv-test with the package numpy; scripts/bootstrap.sh --tests makes it";
+  }
+  Sandbox sandbox(options);
+  Judge judge(sandbox);
+  auto request =
+      test::call_request("import numpy as np\ndef f(x):\n    return eval(x, {'np': np})\n");
+  const auto verdict = [&](const char* expression, const char* expected) {
+    request.tests = {test::call_test(expression, parse_json(expected, "t"))};
+    return judge.run(request).row_verdict();
+  };
+  const std::pair<const char*, const char*> equal[] = {
+      {"np.float64(0.5)", "0.5"},
+      {"np.float32(0.5)", "0.5"},
+      {"np.float16(0.5)", "0.5"},
+      {"np.int64(-3)", "-3"},
+      {"np.uint8(200)", "200"},
+      {"np.uint64(2**64 - 1)", R"({"$int":"18446744073709551615"})"},
+      {"np.bool_(True)", "true"},
+      {"np.complex128(1+2j)", R"({"$complex":[1.0,2.0]})"},
+      {"np.str_('é')", R"("é")"},
+      {"np.arange(6).reshape(2, 3)[:, ::2]", "[[0,2],[3,5]]"},
+      {"[np.array([True]), np.array(7), np.array([])]", "[[true],7,[]]"},
+      {"np.array([1, 'a', None], dtype=object)", R"([1,"a",null])"},
+      {"{np.int32(1): np.float64('nan') != 0}", R"({"$dict":[[1,true]]})"}};
+  for (const auto& [expression, expected] : equal) {
+    EXPECT_EQ(verdict(expression, expected), "PASS") << expression;
+  }
+  EXPECT_EQ(verdict("np.float32(0.1)", "0.1"), "WRONG");
+  for (const char* expression :
+       {"np.datetime64('2020-01-01')", "np.array(['a'])", "np.longdouble(1)", "np.dtype(int)",
+        "np.matrix([1])", "type('A', (np.ndarray,), {'__eq__': lambda a, b: True})((1,))",
+        "type('F', (np.float64,), {'__eq__': lambda a, b: True})(0.5)"}) {
+    EXPECT_EQ(verdict(expression, "0.5"), "UNSERIALISABLE") << expression;
+  }
 }
 
 TEST(Flavour, PackagesThatCannotBeImportedAreFoundAtTheStart) {

@@ -119,6 +119,24 @@ TEST(JudgeProgram, ResumeRefusesIdsThatComeTwice) {
   EXPECT_EQ(test::parse_json_lines(read_file(out)).size(), 2u);
 }
 
+TEST(JudgeProgram, ASignalEndsItWithinSecondsAndResumeJudgesTheRest) {
+  const test::TempDir dir;
+  const std::string in = (dir / "in.jsonl").string(), out = (dir / "out.jsonl").string();
+  Json sleeper = parse_json(row("slow", "import time\ndef f(x):\n  time.sleep(60)\n"), "row");
+  sleeper["limits"] = {{"wall_ms", 60000}};
+  write_file_atomically(in, row("a", "def f(x): return 4") + sleeper.dump() + "\n");
+  const std::vector<std::string> command = {
+      test::program("judge"), "--in", in, "--out", out, "--jobs", "1"};
+  test::BackgroundProgram program(command, dir / "log");
+  ASSERT_TRUE(
+      test::wait_until([&] { return std::filesystem::exists(out) && !read_file(out).empty(); }));
+  const auto start = std::chrono::steady_clock::now();
+  program.signal(SIGTERM);
+  EXPECT_EQ(program.wait(), 143);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+  EXPECT_EQ(test::parse_json_lines(read_file(out)).size(), 1u);
+}
+
 TEST(JudgeProgram, ReadsAPipeByItsName) {
   const auto run = judge({"--in", "/dev/stdin", "--jobs", "1"}, row("a", "def f(x): return 4"));
   ASSERT_EQ(run.exit_code, 0) << run.err;

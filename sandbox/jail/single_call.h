@@ -1,0 +1,34 @@
+/// One call of trusted or given code in a job of its own.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sandbox/jail/job_result.h"
+#include "sandbox/jail/limits.h"
+
+namespace weft {
+
+/// The value of the call, or why there is none.
+struct CallResult {
+  std::optional<PythonValue> value;
+  TestResult end;  ///< where there is no value
+
+  std::string failure() const;  ///< "ERROR(ValueError) the message"
+};
+
+/// `job` is the kJob frame's: (code, setup, entry point), or what the kind of child takes; `args`
+/// are the call's. Throws InfraError.
+CallResult call_once(ZygoteProcess& zygote, const JobSpec& spec, const JobLimits& limits,
+                     const PythonValue& job, std::vector<PythonValue> args);
+
+/// A call of a helper of runtime/helpers.py. Throws InfraError.
+CallResult run_builtin(ZygoteProcess& zygote, const std::string& name,
+                       std::vector<PythonValue> args, double time_scale);
+
+/// What a job's clocks and counters are held to, times multiplied by `time_scale`; no limit of the
+/// whole job.
+JobLimits limits_of(const Limits& limits, double time_scale);
+
+}  // namespace weft
