@@ -4,8 +4,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/machine.h"
 #include "model/checkpoint/adapter_base.h"
 #include "model/device.h"
+#include "model/ops/threads.h"
 #include "model/transformer/lora.h"
 
 namespace weft {
@@ -38,6 +40,7 @@ void ModelOptions::validate() const {
 void LocalOptions::validate() const {
   resolve_device(device);
   resolve_inference_dtype(dtype);
+  require_threads("threads", threads);
   engine.validate();
 }
 
@@ -60,7 +63,9 @@ void add_inputs(RunInputs& inputs, const std::string& name, const ModelOptions& 
 }
 
 OpenModels::OpenModels(LocalOptions options)
-    : options_(std::move(options)), device_(resolve_device(options_.device)) {}
+    : options_(std::move(options)), device_(resolve_device(options_.device)) {
+  use_threads(options_.threads);
+}
 
 TextModel& OpenModels::open(const ModelOptions& options) {
   if (options.kind == ModelKind::kLocal) {

@@ -51,6 +51,7 @@ struct LocalOptions {
   std::string model;  ///< Hugging Face directory of the base
   std::string device = "auto";
   std::string dtype = "auto";
+  int64_t threads = 0;  ///< CPU threads, 0: all cores
   EngineOptions engine;
 
   template <class V>
@@ -58,6 +59,7 @@ struct LocalOptions {
     v("model", model, "Hugging Face directory of the base model");
     v("device", device, "auto, cpu or cuda[:N]");
     v("dtype", dtype, "auto, f32, bf16 or int8 (rounded weights, faster)");
+    v("threads", threads, "CPU threads, 0: all cores");
     v("engine", engine, "batch and cache of local engines");
   }
   void validate() const;  ///< throws InputError

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/machine.h"
 #include "data/regex.h"
 #include "data/score.h"
 #include "data/task_tests.h"
@@ -137,10 +138,12 @@ void RunnerOptions::validate() const {
   require_at_least("wall_ms", budget.wall_ms, 1);
   require_at_least("cpu_ms", budget.cpu_ms, 1);
   require_at_least("memory_mb", budget.memory_mb, 1);
+  require_memory_mb("memory_mb", budget.memory_mb);
   require_at_least("max_concurrent", max_concurrent, 1);
   require_at_least("num_retries", num_retries, 0);
   require_at_least("judge_cpu_ms", judge_cpu_ms, 1);
   require_at_least("judge_memory_mb", judge_memory_mb, 1);
+  require_memory_mb("judge_memory_mb", judge_memory_mb);
 }
 
 class WorkflowRunner::Impl {

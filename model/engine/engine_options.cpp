@@ -24,6 +24,10 @@ void EngineOptions::validate() const {
 
 EngineOptions EngineOptions::for_device(bool is_gpu, int64_t available, int64_t token_bytes) const {
   constexpr int64_t kCpuBatch = 64, kMostGpuBatch = 256, kTokensPerSequence = 1024;
+  if (kv_mb > available >> 20) {
+    throw InputError("kv_mb: expected at most " + std::to_string(available >> 20) +
+                     ", what is left of the device's memory in MiB, got " + std::to_string(kv_mb));
+  }
   EngineOptions options = *this;
   if (kv_fraction == 0) options.kv_fraction = is_gpu ? 0.9 : 0.2;
   if (max_batch > 0) return options;

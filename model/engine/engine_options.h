@@ -45,7 +45,7 @@ struct EngineOptions {
   void validate() const;
 
   /// These options with what is left to the device filled in: `available` bytes of memory on it,
-  /// of which a token of the cache takes `token_bytes`.
+  /// of which a token of the cache takes `token_bytes`. Throws InputError where kv_mb is more.
   EngineOptions for_device(bool is_gpu, int64_t available, int64_t token_bytes) const;
   /// Bytes for the KV cache, once kv_fraction is filled in.
   int64_t kv_bytes(int64_t available) const;

@@ -1,7 +1,5 @@
 #include "model/engine/generate_program.h"
 
-#include <ATen/Parallel.h>
-
 #include <deque>
 #include <future>
 #include <map>
@@ -10,11 +8,13 @@
 #include "base/error.h"
 #include "base/known_fields.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/progress.h"
 #include "base/stop.h"
 #include "model/checkpoint/adapter_base.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/device.h"
+#include "model/ops/threads.h"
 
 namespace weft {
 namespace {
@@ -203,7 +203,7 @@ void GenerateOptions::validate() const {
   if (model.empty()) throw InputError("model: expected a directory, got nothing");
   if (in.empty()) throw InputError("in: expected a file or -, got nothing");
   if (out.empty()) throw InputError("out: expected a file or -, got nothing");
-  if (threads < 0) throw InputError("threads: expected 0 or more, got " + std::to_string(threads));
+  require_threads("threads", threads);
   resolve_inference_dtype(dtype);
   engine.validate();
 }
@@ -230,6 +230,7 @@ int64_t generate_rows(Engine& engine, JsonlReader& in, JsonlWriter& out,
       while (future.wait_for(std::chrono::milliseconds(100)) != std::future_status::ready) {
         if (stop_signal() != 0) cancelled->store(true);
         throw_if_stopped();
+        progress.note(std::to_string(engine.stats().decoded_tokens) + " tokens");
       }
       const TextResponse response = future.get();
       if (response.status == ResponseStatus::kOk) json = response_json(row, response);
@@ -248,7 +249,7 @@ int64_t generate_rows(Engine& engine, JsonlReader& in, JsonlWriter& out,
 
 void run_generate(const GenerateOptions& options) {
   const ComputeDevice device = resolve_device(options.device);
-  if (options.threads > 0) at::set_num_threads(static_cast<int>(options.threads));
+  use_threads(options.threads);
   const auto engine = Engine::from_directory(options.model, options.dtype, options.engine, device);
   if (!options.adapter.empty()) {
     require_same_base(options.adapter, options.model);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "tests/support/input_error.h"
 
 namespace weft {
 namespace {
@@ -35,6 +36,16 @@ TEST(EngineOptions, WhatWasSetStays) {
   }
   options.max_batch = 0;  // 100 MiB hold 1,828 tokens
   EXPECT_EQ(options.for_device(true, 8 * kGiB, kTokenBytes).max_batch, 1);
+}
+
+TEST(EngineOptions, ACacheIsNoLargerThanWhatTheDeviceHasLeft) {
+  EngineOptions options;
+  options.kv_mb = 100000000;
+  EXPECT_EQ(test::input_error([&] { options.for_device(false, 8 * kGiB, kTokenBytes); }),
+            "kv_mb: expected at most 8192, what is left of the device's memory in MiB, got "
+            "100000000");
+  options.kv_mb = 8192;
+  EXPECT_EQ(options.for_device(true, 8 * kGiB, kTokenBytes).kv_mb, 8192);
 }
 
 TEST(EngineOptions, NumbersThatMakeNoSenseAreNamed) {

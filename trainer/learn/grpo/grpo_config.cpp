@@ -6,7 +6,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/machine.h"
 #include "model/checkpoint/hf_model.h"
+#include "sandbox/jail/sandbox.h"
+#include "trainer/learn/run/start.h"
 
 namespace weft {
 namespace {
@@ -50,6 +53,8 @@ bool GrpoConfig::shares_worker() const {
 
 void GrpoConfig::validate() const {
   resolve_dtype(dtype);
+  require_threads("threads", threads);
+  require_threads("sandbox_slots", sandbox_slots);
   check_at_least("steps", steps, 0);
   check_at_least("prompts_per_step", prompts_per_step, 1);
   if (samples_per_prompt < 2) {
@@ -99,6 +104,24 @@ void GrpoConfig::validate() const {
         "worker.model: training full weights changes the base, so a local worker needs a model "
         "folder of its own, got nothing");
   }
+}
+
+void GrpoConfig::check_start(StartCheck& check) const {
+  check_trainer_start({model, learn.init_adapter, device, out, [this] { return memory_plan(); }},
+                      check);
+  if (tasks.empty()) check.add("tasks: expected task files, got none");
+  for (const auto& file : tasks) check.file("tasks", file);
+  for (const auto& file : validation.tasks) check.file("validation.tasks", file);
+  if (worker.kind == ModelKind::kRemote) {
+    check.environment("worker.remote.api_key_env", worker.remote.api_key_env);
+  } else if (!worker.model.empty()) {
+    check.model_folder("worker.model", worker.model);
+  }
+  check.without_error([] {
+    SandboxOptions options;
+    options.num_slots = 1;
+    const Sandbox sandbox(options);
+  });
 }
 
 Json GrpoConfig::memory_plan() const {

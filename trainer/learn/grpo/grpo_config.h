@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "base/run_inputs.h"
+#include "base/start_check.h"
 #include "model/engine/engine.h"
 #include "model/open_model.h"
 #include "trainer/learn/grpo/method.h"
@@ -54,6 +55,7 @@ struct GrpoConfig {
   std::string model_shape;  ///< config.json to plan memory for, where no weights are; --dry-run
   std::string device = "auto";
   std::string dtype = "auto";
+  int64_t threads = 0;  ///< CPU threads, 0: all cores
   uint64_t seed = 0;
   std::string out;
   std::vector<std::string> tasks;  ///< task files to train on
@@ -98,6 +100,7 @@ struct GrpoConfig {
     v("model_shape", model_shape, "config.json for --dry-run where there are no weights");
     v("device", device, "auto, cpu or cuda[:N]");
     v("dtype", dtype, "auto, f32 or bf16");
+    v("threads", threads, "CPU threads, 0: all cores");
     v("seed", seed, "of prompts, samples and workflow runs");
     v("out", out, "run directory");
     v("tasks", tasks, "task files to train on");
@@ -142,6 +145,9 @@ struct GrpoConfig {
   void validate() const;
   /// Bytes by purpose; see memory_plan.h.
   Json memory_plan() const;
+  /// What would keep a run from starting on this machine; with plan.gpu it is of no account.
+  void check_start(StartCheck& check) const;
+  bool plans_for_a_card() const { return !plan.gpu.empty(); }
 };
 
 }  // namespace weft

@@ -19,6 +19,7 @@
 #include "data/provenance.h"
 #include "data/task_tests.h"
 #include "model/checkpoint/hf_model.h"
+#include "model/ops/threads.h"
 #include "trainer/learn/grpo/workflow_scorer.h"
 #include "trainer/learn/run/policy.h"
 #include "trainer/learn/run/step_log.h"
@@ -391,6 +392,7 @@ class GrpoRun {
 
 GrpoState run_train_grpo(const GrpoConfig& config, bool resume, const Json& resolved_config,
                          const ComputeDevice& device) {
+  use_threads(config.threads);
   return GrpoRun(config, resume, resolved_config, device).run();
 }
 

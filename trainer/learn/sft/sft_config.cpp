@@ -4,8 +4,10 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/machine.h"
 #include "model/checkpoint/hf_model.h"
 #include "trainer/learn/run/policy.h"
+#include "trainer/learn/run/start.h"
 #include "trainer/learn/sft/train_sft_program.h"
 
 namespace weft {
@@ -23,6 +25,7 @@ void check_at_least(const char* field, int64_t value, int64_t least) {
 
 void SftConfig::validate() const {
   resolve_dtype(dtype);
+  require_threads("threads", threads);
   check_at_least("epochs", epochs, 1);
   check_at_least("sequences_per_step", sequences_per_step, 1);
   check_at_least("max_steps", max_steps, 0);
@@ -38,6 +41,15 @@ Json SftConfig::memory_plan() const {
   input.weight_bytes = plan_weight_bytes(dtype);
   input.learn = learn;
   return fitted_plan(input, plan);
+}
+
+void SftConfig::check_start(StartCheck& check) const {
+  check_trainer_start({model, learn.init_adapter, device, out, [this] { return memory_plan(); }},
+                      check);
+  check.without_error([this] { data.require_source(); });
+  if (!data.jsonl.empty()) check.file("data.jsonl", data.jsonl);
+  if (!data.store.empty()) check.file("data.store", data.store);
+  for (const auto& file : data.tasks) check.file("data.tasks", file);
 }
 
 Json SftConfig::data_plan() const {

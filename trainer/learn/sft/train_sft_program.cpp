@@ -14,6 +14,7 @@
 #include "data/provenance.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/open_model.h"
+#include "model/ops/threads.h"
 #include "trainer/learn/run/finite_guard.h"
 #include "trainer/learn/run/policy.h"
 #include "trainer/learn/run/step_log.h"
@@ -320,6 +321,7 @@ class SftRun {
 SftSummary run_train_sft(const SftConfig& config, bool resume, const Json& resolved_config,
                          const ComputeDevice& device) {
   config.data.require_source();
+  use_threads(config.threads);
   return SftRun(config, resume, resolved_config, device).run();
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/config.h"
 #include "base/run_inputs.h"
+#include "base/start_check.h"
 #include "model/device.h"
 #include "trainer/learn/run/card_plan.h"
 #include "trainer/learn/run/checkpoint.h"
@@ -20,6 +21,7 @@ struct SftConfig {
   std::string model_shape;  ///< config.json to plan memory for, where no weights are; --dry-run
   std::string device = "auto";
   std::string dtype = "auto";
+  int64_t threads = 0;  ///< CPU threads, 0: all cores
   uint64_t seed = 0;
   std::string out;
   SftDataOptions data;
@@ -39,6 +41,7 @@ struct SftConfig {
     v("model_shape", model_shape, "config.json for --dry-run where there are no weights");
     v("device", device, "auto, cpu or cuda[:N]");
     v("dtype", dtype, "auto, f32 or bf16");
+    v("threads", threads, "CPU threads, 0: all cores");
     v("seed", seed, "of the order of examples and the adapter's start");
     v("out", out, "run directory");
     v("data", data, "examples");
@@ -62,6 +65,9 @@ struct SftConfig {
   /// number alone), {"not_read": why} where data or tokenizer cannot be had, or null where no data
   /// is named. Throws InputError on a line that is no example.
   Json data_plan() const;
+  /// What would keep a run from starting on this machine; with plan.gpu it is of no account.
+  void check_start(StartCheck& check) const;
+  bool plans_for_a_card() const { return !plan.gpu.empty(); }
 };
 
 struct SftSummary {

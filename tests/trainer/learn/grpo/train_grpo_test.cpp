@@ -130,7 +130,11 @@ TEST_F(TrainGrpo, RefusesAConfigThatCannotWork) {
 
 TEST_F(TrainGrpo, TheResolvedConfigShowsWhatAMethodSets) {
   const auto resolved = [&](const Words& sets) {
-    Words words = {test::program("train_grpo"), "--dry-run", "--set",
+    Words words = {test::program("train_grpo"),
+                   "--dry-run",
+                   "--set",
+                   "plan.gpu=h200",
+                   "--set",
                    "model=" + test::fixture("tiny_llama").string()};
     for (const auto& set : sets) words.insert(words.end(), {"--set", set});
     const auto run = test::run_program(words);
@@ -147,6 +151,37 @@ TEST_F(TrainGrpo, TheResolvedConfigShowsWhatAMethodSets) {
   EXPECT_EQ(resolved({"method=dapo", "refill_rounds=3"})["refill_rounds"], 3);
 }
 
+TEST_F(TrainGrpo, DryRunNamesEverythingThatKeepsARunFromStarting) {
+  const Words here = {test::program("train_grpo"),
+                      "--dry-run",
+                      "--set",
+                      "tasks=[\"nowhere.jsonl\"]",
+                      "--set",
+                      "worker.kind=remote",
+                      "--set",
+                      "worker.remote.api_key_env=WEFT_TEST_NO_SUCH_KEY",
+                      "--set",
+                      "worker.remote.base_url=http://127.0.0.1:9/v1",
+                      "--set",
+                      "worker.remote.model=w",
+                      "--set",
+                      "model_shape=" + test::fixture("tiny_llama/config.json").string()};
+  const auto run = test::run_program(here);
+  EXPECT_EQ(run.exit_code, 2);
+  const char* const problems[] = {
+      "model: expected a model folder, got nothing", "out: expected a folder for the run",
+      "tasks: expected a file, got nowhere.jsonl, which is not there",
+      "expected the environment variable WEFT_TEST_NO_SUCH_KEY to be set, it is not"};
+  for (const char* problem : problems) {
+    EXPECT_NE(run.err.find(problem), std::string::npos) << problem << "\n" << run.err;
+  }
+  Words elsewhere = here;
+  elsewhere.insert(elsewhere.end(), {"--set", "plan.gpu=h200"});
+  const auto plan = test::run_program(elsewhere);
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_EQ(parse_json(plan.out, "dry run")["missing"].size(), std::size(problems)) << plan.out;
+}
+
 TEST_F(TrainGrpo, DryRunPlansTheMemoryOfTheNamedShapes) {
   std::ofstream(dir_ / "config.json") << R"({"architectures": ["Qwen2ForCausalLM"],
       "model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944,
@@ -156,7 +191,7 @@ TEST_F(TrainGrpo, DryRunPlansTheMemoryOfTheNamedShapes) {
       "torch_dtype": "bfloat16"})";
   const auto run = test::run_program({test::program("train_grpo"), "--dry-run", "--set",
                                       "model_shape=" + (dir_ / "config.json").string(), "--set",
-                                      "engine.kv_mb=8192"});
+                                      "engine.kv_mb=8192", "--set", "plan.gpu=h200"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   const Json plan = parse_json(run.out, "dry run")["memory_plan"];
   EXPECT_NEAR(plan["weights"].get<double>(), 15.2e9, .1e9);

@@ -405,6 +405,30 @@ TEST_F(TrainSft, KeepsTheLinesOfStepsThatAResumeDoesAgain) {
   EXPECT_NE(aside.find("{\"step\": 21, \"lo\n"), std::string::npos);
 }
 
+TEST_F(TrainSft, DryRunNamesEverythingThatKeepsARunFromStarting) {
+  const std::string file = (dir_ / "data.jsonl").string();
+  fs::create_directories(dir_ / "earlier" / "final");
+  write_file_atomically(dir_ / "earlier" / "config.json", "{}");
+  write_file_atomically(dir_ / "earlier" / "final" / "adapter_config.json", "{}");
+  const auto run = test::run_program(
+      {test::program("train_sft"), "--dry-run", "--out", (dir_ / "earlier").string(), "--set",
+       "model=someone/tiny", "--set", "init_adapter=" + (dir_ / "earlier").string(), "--set",
+       "data.jsonl=" + file + ".not", "--set", "device=cuda:7"});
+  EXPECT_EQ(run.exit_code, 2);
+  for (const char* problem :
+       {"model: expected a model folder, got someone/tiny, which is not there; where that is a "
+        "name on the Hub: hf download someone/tiny --local-dir DIR",
+        "init_adapter: expected a PEFT folder, got ", "it is a run's folder, whose adapter is in ",
+        "out: ", "holds a run: continue it with --resume, or choose another --out",
+        "data.jsonl: expected a file, got ", "cuda:7"}) {
+    EXPECT_NE(run.err.find(problem), std::string::npos) << problem << "\n" << run.err;
+  }
+  EXPECT_EQ(parse_json(run.out, "dry run")["config"]["device"], "cuda:7");
+  const auto fine = test::run_program(command("run", {"--dry-run"}));
+  EXPECT_EQ(fine.exit_code, 0) << fine.err;
+  EXPECT_FALSE(parse_json(fine.out, "dry run").contains("missing"));
+}
+
 TEST_F(TrainSft, DryRunCountsTheExamplesThatARunWouldTake) {
   Words words = command("run", {"--dry-run", "--set", "data.max_tokens=40"});
   std::ofstream(dir_ / "data.jsonl", std::ios::app)
@@ -475,9 +499,12 @@ TEST_F(TrainSft, DryRunPrintsTheMemoryPlanWithoutWeights) {
       "--dry-run",
       "--set",
       "model_shape=" + test::fixture("tiny_llama/config.json").string(),
+      "--set",
+      "plan.gpu=h200",
   });
   ASSERT_EQ(run.exit_code, 0) << run.err;
   const Json shown = parse_json(run.out, "dry run");
+  EXPECT_EQ(shown["missing"].size(), 3u) << shown["missing"];  // model, out and data
   EXPECT_GT(shown["memory_plan"]["total"].get<int64_t>(), 0);
   EXPECT_EQ(shown["config"]["epochs"], 2);
 }
