@@ -44,7 +44,15 @@ void write(Level level, std::string_view text) {
   logger().log(to_spdlog(level), "{}", fmt::string_view(text.data(), text.size()));
 }
 
+void write_to_file(Level level, std::string_view text) {
+  if (logger().sinks().size() < 2) return;
+  const auto& file = logger().sinks().back();
+  file->log({"weft", to_spdlog(level), spdlog::string_view_t(text.data(), text.size())});
+  file->flush();
+}
+
 void open_file(const std::filesystem::path& path) {
+  close_file();
   try {
     auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path.string());
     sink->set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");

@@ -13,7 +13,11 @@ enum class Level { kDebug, kInfo, kWarning, kError };
 
 void write(Level level, std::string_view text);
 
-/// Also appends every line to this file. Throws Error when it cannot be opened.
+/// To the open file alone; nowhere where there is none.
+void write_to_file(Level level, std::string_view text);
+
+/// Also appends every line to this file, in place of the one that was open before. Throws Error
+/// when it cannot be opened.
 void open_file(const std::filesystem::path& path);
 void close_file();
 

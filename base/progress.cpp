@@ -6,12 +6,22 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/log.h"
+
 namespace weft {
 namespace {
 
-constexpr auto kTerminalPeriod = std::chrono::milliseconds(100);
+constexpr auto kTerminalPeriod = std::chrono::milliseconds(200);
 constexpr auto kPlainPeriod = std::chrono::seconds(5);
+constexpr auto kQuietPeriod = std::chrono::seconds(30);  // of plain lines while nothing advances
+constexpr auto kWindow = std::chrono::minutes(1);
+constexpr auto kGrain = std::chrono::seconds(1);
+constexpr double kQuietS = 10;  // without an advance from which the line says so
 constexpr int kBarWidth = 24;
+
+double seconds(std::chrono::steady_clock::duration span) {
+  return std::chrono::duration<double>(span).count();
+}
 
 }  // namespace
 
@@ -21,41 +31,84 @@ std::string format_duration(double seconds) {
   return fmt::format("{}:{:02}", s / 60, s % 60);
 }
 
+std::string format_rate(double per_second) {
+  return per_second >= 1 ? fmt::format("{:.3g}/s", per_second)
+                         : fmt::format("{:.3g} s each", 1 / per_second);
+}
+
+void ProgressRate::add(int64_t done, Clock::time_point now) {
+  advanced_ = now;
+  if (samples_.size() > 2 && now - samples_[samples_.size() - 2].at < kGrain) {
+    samples_.back() = {now, done};
+  } else {
+    samples_.push_back({now, done});
+  }
+  while (samples_.size() > 2 && now - samples_[2].at > kWindow) {
+    samples_.erase(samples_.begin() + 1);
+  }
+}
+
+double ProgressRate::per_second(Clock::time_point now) const {
+  const auto recent = std::find_if(samples_.begin(), samples_.end() - 1,
+                                   [&](const Sample& s) { return now - s.at <= kWindow; });
+  const Sample& from = recent == samples_.end() - 1 ? samples_.front() : *recent;
+  const double span = seconds(now - from.at);
+  return span > 0 ? static_cast<double>(samples_.back().done - from.done) / span : 0;
+}
+
+double ProgressRate::quiet_s(Clock::time_point now) const { return seconds(now - advanced_); }
+
 Progress::Progress(std::string label, int64_t total, std::string unit, int64_t done)
     : label_(std::move(label)),
       unit_(std::move(unit)),
       total_(std::max<int64_t>(total, done)),
-      first_(done),
       terminal_(isatty(STDERR_FILENO) != 0),
       start_(Clock::now()),
       done_(done),
-      last_draw_(start_ - kPlainPeriod) {
-  std::lock_guard lock(mutex_);
-  draw(false);
+      rate_(done, start_) {
+  {
+    const std::lock_guard lock(mutex_);
+    draw(false);
+  }
+  drawer_ = std::thread([this] { draw_as_time_goes(); });
 }
 
 Progress::~Progress() {
-  std::lock_guard lock(mutex_);
+  {
+    const std::lock_guard lock(mutex_);
+    is_over_ = true;
+  }
+  ended_.notify_all();
+  drawer_.join();
+  const std::lock_guard lock(mutex_);
   draw(true);
+  log::write_to_file(log::Level::kInfo, render(Clock::now()));
 }
 
 void Progress::advance(int64_t count) {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);
   done_ += count;
-  draw(false);
+  rate_.add(done_, Clock::now());
 }
 
 void Progress::note(std::string text) {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);
   note_ = std::move(text);
 }
 
-void Progress::draw(bool last) {
-  const auto now = Clock::now();
+void Progress::draw_as_time_goes() {
+  std::unique_lock lock(mutex_);
   const auto period = terminal_ ? Clock::duration(kTerminalPeriod) : Clock::duration(kPlainPeriod);
-  if (!last && now - last_draw_ < period) return;
-  last_draw_ = now;
-  const std::string text = render(std::chrono::duration<double>(now - start_).count());
+  while (!ended_.wait_for(lock, period, [this] { return is_over_; })) {
+    const auto now = Clock::now();
+    const bool is_quiet = !terminal_ && rate_.quiet_s(now) > seconds(now - last_draw_);
+    if (!is_quiet || now - last_draw_ >= kQuietPeriod) draw(false);
+  }
+}
+
+void Progress::draw(bool last) {
+  last_draw_ = Clock::now();
+  const std::string text = render(last_draw_);
   if (terminal_) {
     std::fprintf(stderr, "\r\033[K%s%s", text.c_str(), last ? "\n" : "");
   } else {
@@ -64,7 +117,7 @@ void Progress::draw(bool last) {
   std::fflush(stderr);
 }
 
-std::string Progress::render(double elapsed_s) const {
+std::string Progress::render(Clock::time_point now) const {
   std::string text = fmt::format("{} ", label_);
   if (terminal_ && total_ > 0) {
     const auto filled =
@@ -72,15 +125,16 @@ std::string Progress::render(double elapsed_s) const {
     text += "[" + std::string(filled, '=') + std::string(kBarWidth - filled, ' ') + "] ";
   }
   text += fmt::format("{}/{} {}", done_, total_, unit_);
-  const int64_t fresh = done_ - first_;
-  if (fresh > 0 && elapsed_s > 0) {
-    const double rate = static_cast<double>(fresh) / elapsed_s;
-    text += fmt::format(", {:.3g}/s", rate);
+  if (const double rate = rate_.per_second(now); rate > 0) {
+    text += ", " + format_rate(rate);
     if (done_ < total_) {
       text += ", " + format_duration(static_cast<double>(total_ - done_) / rate) + " left";
     }
   }
-  text += fmt::format(", {} so far", format_duration(elapsed_s));
+  text += fmt::format(", {} so far", format_duration(seconds(now - start_)));
+  if (const double quiet = rate_.quiet_s(now); quiet >= kQuietS) {
+    text += fmt::format(", none for {}", format_duration(quiet));
+  }
   if (!note_.empty()) text += " | " + note_;
   return text;
 }

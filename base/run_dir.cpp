@@ -94,7 +94,7 @@ RunDir::RunDir(const fs::path& path, bool resume, const Json& resolved_config,
     : path_(path) {
   if (path.empty()) throw InputError("no output directory: give --out DIR");
   std::error_code error;
-  fs::create_directories(path_, error);
+  made_ = fs::create_directories(path_, error);
   if (error) throw Error("cannot create " + path_.string() + ": " + error.message());
   lock();
   try {
@@ -118,6 +118,7 @@ RunDir::RunDir(const fs::path& path, bool resume, const Json& resolved_config,
     }
   } catch (...) {
     log::close_file();
+    if (made_) leave_no_trace();
     ::close(lock_fd_);
     throw;
   }
@@ -171,14 +172,21 @@ void RunDir::check_inputs(const ResumeRules& rules) const {
   }
 }
 
+// log.txt stays open: the error that ended the run is logged after it.
 RunDir::~RunDir() {
-  log::close_file();
-  std::error_code ignored;
-  if (!resumed_ && holds_nothing_but_its_start()) {
-    fs::remove(file("config.json"), ignored);
-    fs::remove(file(kInputs), ignored);
-  }
+  if (!resumed_ && holds_nothing_but_its_start()) leave_no_trace();
   ::close(lock_fd_);
+}
+
+void RunDir::leave_no_trace() const {
+  std::error_code ignored;
+  fs::remove(file("config.json"), ignored);
+  fs::remove(file(kInputs), ignored);
+  if (!made_) return;
+  log::close_file();
+  fs::remove(file("log.txt"), ignored);
+  fs::remove(file(".lock"), ignored);
+  fs::remove(path_, ignored);
 }
 
 bool RunDir::holds_nothing_but_its_start() const {

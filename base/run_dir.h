@@ -35,7 +35,7 @@ class RunDir {
   RunDir(const std::filesystem::path& path, bool resume, const Json& resolved_config,
          const ResumeRules& rules);
   /// A fresh run that has left nothing but its config and log is no run: config.json is taken away,
-  /// so that the corrected command is not refused.
+  /// so that the corrected command is not refused, and the folder where it was not there before.
   ~RunDir();
   RunDir(const RunDir&) = delete;
   RunDir& operator=(const RunDir&) = delete;
@@ -49,7 +49,9 @@ class RunDir {
   void check_config(const Json& resolved_config, const ResumeRules& rules) const;
   void check_inputs(const ResumeRules& rules) const;
   bool holds_nothing_but_its_start() const;
+  void leave_no_trace() const;
   std::filesystem::path path_;
+  bool made_ = false;  ///< the folder was not there
   bool resumed_ = false;
   int lock_fd_ = -1;
 };

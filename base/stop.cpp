@@ -11,14 +11,18 @@ namespace {
 
 std::atomic<int> g_stop_signal{0};
 
-void on_signal(int number) { g_stop_signal.store(number); }
+void on_signal(int number) {
+  int none = 0;
+  if (g_stop_signal.compare_exchange_strong(none, number)) return;
+  signal(number, SIG_DFL);
+  raise(number);
+}
 
 }  // namespace
 
 void install_stop_handlers() {
   struct sigaction action = {};
   action.sa_handler = on_signal;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
   for (const int number : {SIGINT, SIGTERM}) sigaction(number, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
 }

@@ -5,10 +5,18 @@
 namespace weft {
 namespace {
 
+using std::chrono::seconds;
+
 TEST(Progress, FormatsDurations) {
   EXPECT_EQ(format_duration(5), "0:05");
   EXPECT_EQ(format_duration(65.4), "1:05");
   EXPECT_EQ(format_duration(7384), "2:03:04");
+}
+
+TEST(Progress, FormatsRatesByWhatOneTakes) {
+  EXPECT_EQ(format_rate(12.5), "12.5/s");
+  EXPECT_EQ(format_rate(1), "1/s");
+  EXPECT_EQ(format_rate(0.4), "2.5 s each");
 }
 
 TEST(Progress, PrintsAPlainLineOffATerminal) {
@@ -22,6 +30,38 @@ TEST(Progress, PrintsAPlainLineOffATerminal) {
   EXPECT_NE(text.find("sft 10/10 steps"), std::string::npos) << text;
   EXPECT_NE(text.find("| loss 1.5"), std::string::npos) << text;
   EXPECT_EQ(text.find('\r'), std::string::npos);
+}
+
+// A step a second for ten minutes, then one in four seconds.
+TEST(Progress, TheRateIsThatOfTheLastMinute) {
+  const auto start = ProgressRate::Clock::now();
+  ProgressRate rate(0, start);
+  EXPECT_EQ(rate.per_second(start + seconds(5)), 0);
+  int64_t done = 0;
+  auto now = start;
+  for (int i = 0; i < 600; ++i) rate.add(++done, now += seconds(1));
+  EXPECT_NEAR(rate.per_second(now), 1, 0.02);
+  for (int i = 0; i < 20; ++i) rate.add(++done, now += seconds(4));
+  EXPECT_NEAR(rate.per_second(now), 0.25, 0.02);
+}
+
+TEST(Progress, AStepThatTakesMinutesCountsFromTheStart) {
+  const auto start = ProgressRate::Clock::now();
+  ProgressRate rate(40, start);  // of them before
+  rate.add(41, start + seconds(300));
+  rate.add(42, start + seconds(600));
+  EXPECT_NEAR(rate.per_second(start + seconds(700)), 2.0 / 700, 1e-9);
+  EXPECT_NEAR(rate.quiet_s(start + seconds(700)), 100, 1e-9);
+}
+
+TEST(Progress, ManyStepsASecondKeepFewSamplesAndTheirRate) {
+  const auto start = ProgressRate::Clock::now();
+  ProgressRate rate(0, start);
+  auto now = start;
+  for (int64_t done = 1; done <= 100000; ++done) {
+    rate.add(done, now += std::chrono::milliseconds(1));
+  }
+  EXPECT_NEAR(rate.per_second(now), 1000, 20);
 }
 
 }  // namespace
