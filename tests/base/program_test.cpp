@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <fstream>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/run_dir.h"
 #include "base/stop.h"
 #include "tests/support/support.h"
 
@@ -101,6 +104,30 @@ TEST(Program, OnlyAResumableOneTakesResume) {
   EXPECT_EQ(calls, 0);
   EXPECT_EQ(call({"--resume"}, count, true), 0);
   EXPECT_EQ(calls, 1);
+}
+
+TEST(Program, TheLogOfARunHoldsTheErrorThatEndedIt) {
+  test::TempDir dir;
+  EXPECT_EQ(call({},
+                 [&](const Config&) {
+                   RunDir run(dir / "r", false, Json::object());
+                   write_file_atomically(run.file("metrics.jsonl"), "");
+                   throw Error("no luck");
+                 }),
+            1);
+  EXPECT_NE(read_file(dir / "r" / "log.txt").find("no luck"), std::string::npos);
+}
+
+TEST(ProgramDeathTest, ASecondSignalOfAnyKindEndsItAtOnce) {
+  EXPECT_EXIT(
+      {
+        install_stop_handlers();
+        raise(SIGINT);
+        if (stop_signal() != SIGINT) _exit(1);
+        raise(SIGTERM);
+        _exit(2);
+      },
+      testing::KilledBySignal(SIGTERM), "");
 }
 
 TEST(Program, AStopSignalReachesTheLoop) {

@@ -25,6 +25,18 @@ TEST(RunDir, WritesConfigAndLog) {
   EXPECT_NE(read_file(dir / "r/log.txt").find("hello 5"), std::string::npos);
 }
 
+TEST(RunDir, AStartThatLeftNothingLeavesNoFolder) {
+  test::TempDir dir;
+  { RunDir run(dir / "new", false, Json::object()); }
+  EXPECT_FALSE(fs::exists(dir / "new"));
+  EXPECT_THROW(RunDir(dir / "new", true, Json::object()), InputError);
+  EXPECT_FALSE(fs::exists(dir / "new"));
+  fs::create_directory(dir / "old");
+  write_file_atomically(dir / "old" / "notes.txt", "mine");
+  { RunDir run(dir / "old", false, Json::object()); }
+  EXPECT_TRUE(fs::exists(dir / "old" / "notes.txt"));
+}
+
 TEST(RunDir, RefusesAFolderThatAnotherRunHolds) {
   test::TempDir dir;
   RunDir first(dir / "r", false, Json::object());
