@@ -7,6 +7,11 @@
 #
 # As root it installs missing packages; otherwise it names them in one line and stops.
 set -euo pipefail
+case "${1:-}" in
+  -h|--help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  ""|--tests) ;;
+  *) echo "bootstrap: expected --tests, --help or nothing, got $1" >&2; exit 2 ;;
+esac
 cd "$(dirname "$0")/.."
 
 torch_version=2.11.0
@@ -31,6 +36,11 @@ say() { printf 'bootstrap: %s\n' "$*"; }
 
 install_packages() {
   local missing="" name
+  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    # shellcheck disable=SC2086
+    echo "bootstrap: this system has no apt: Debian 12 or Ubuntu are known to work, elsewhere install what these packages hold, then run cmake:" $packages >&2
+    exit 2
+  fi
   for name in $packages; do
     dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing="$missing $name"
   done

@@ -67,6 +67,29 @@ class Bootstrap(unittest.TestCase):
         self.assertEqual(self.notes(), ["apt-get update -qq",
                                         "apt-get install -y -qq --no-install-recommends cmake"])
 
+    def test_help_is_help_and_other_words_are_refused(self):
+        code, out, _ = self.call("--help")
+        self.assertEqual(code, 0)
+        self.assertIn("scripts/bootstrap.sh --tests    adds what only the tests need", out)
+        self.assertNotIn("#", out)
+        self.assertNotIn("set -euo", out)
+        code, _, errors = self.call("--test")
+        self.assertEqual(code, 2)
+        self.assertEqual(errors, "bootstrap: expected --tests, --help or nothing, got --test\n")
+        self.assertEqual(self.notes(), [])
+
+    def test_other_systems_are_told_what_is_needed(self):
+        bare = self.place / "bare"
+        bare.mkdir()
+        for name in ("bash", "sed", "dirname"):
+            (bare / name).symlink_to(shutil.which(name))
+        done = subprocess.run([shutil.which("bash"), self.place / "scripts" / "bootstrap.sh"],
+                              env={"PATH": str(bare)}, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("this system has no apt", done.stderr)
+        self.assertIn("libseccomp-dev", done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1)
+
     def test_warns_before_the_build_where_namespaces_are_refused(self):
         code, out, _ = self.call(unshare="exit 1")
         self.assertEqual(code, 0)
