@@ -47,8 +47,11 @@ void write(Level level, std::string_view text) {
 void write_to_file(Level level, std::string_view text) {
   if (logger().sinks().size() < 2) return;
   const auto& file = logger().sinks().back();
-  file->log({"weft", to_spdlog(level), spdlog::string_view_t(text.data(), text.size())});
-  file->flush();
+  try {
+    file->log({"weft", to_spdlog(level), spdlog::string_view_t(text.data(), text.size())});
+    file->flush();
+  } catch (const spdlog::spdlog_ex&) {  // a full disk: what is written through write() says so
+  }
 }
 
 void open_file(const std::filesystem::path& path) {

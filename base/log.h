@@ -13,7 +13,7 @@ enum class Level { kDebug, kInfo, kWarning, kError };
 
 void write(Level level, std::string_view text);
 
-/// To the open file alone; nowhere where there is none.
+/// To the open file alone; nowhere where there is none, or no room. Never throws.
 void write_to_file(Level level, std::string_view text);
 
 /// Also appends every line to this file, in place of the one that was open before. Throws Error

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -128,8 +130,9 @@ TEST(JudgeProgram, ASignalEndsItWithinSecondsAndResumeJudgesTheRest) {
   const std::vector<std::string> command = {
       test::program("judge"), "--in", in, "--out", out, "--jobs", "1"};
   test::BackgroundProgram program(command, dir / "log");
-  ASSERT_TRUE(
-      test::wait_until([&] { return std::filesystem::exists(out) && !read_file(out).empty(); }));
+  ASSERT_TRUE(test::wait_until(
+      [&] { return read_file(dir / "log").find("candidates") != std::string::npos; }));
+  std::this_thread::sleep_for(std::chrono::seconds(2));  // the first row is judged by then
   const auto start = std::chrono::steady_clock::now();
   program.signal(SIGTERM);
   EXPECT_EQ(program.wait(), 143);
