@@ -128,7 +128,7 @@ TEST(JudgeProgram, ASignalEndsItWithinSecondsAndResumeJudgesTheRest) {
   sleeper["limits"] = {{"wall_ms", 60000}};
   write_file_atomically(in, row("a", "def f(x): return 4") + sleeper.dump() + "\n");
   const std::vector<std::string> command = {
-      test::program("judge"), "--in", in, "--out", out, "--jobs", "1"};
+      test::program("judge"), "--in", in, "--out", out, "--jobs", "2"};
   test::BackgroundProgram program(command, dir / "log");
   ASSERT_TRUE(test::wait_until(
       [&] { return read_file(dir / "log").find("candidates") != std::string::npos; }));
