@@ -1,5 +1,6 @@
 #include "base/gzip.h"
 
+#define ZLIB_CONST  // zlib takes input that it does not change
 #include <zlib.h>
 
 #include <array>
@@ -59,6 +60,27 @@ class TextStream : public std::istream {
 
 std::unique_ptr<std::istream> open_text(const std::filesystem::path& path) {
   return std::make_unique<TextStream>(path);
+}
+
+std::string unpack_zlib(std::string_view bytes, const std::string& where, size_t most_bytes) {
+  z_stream stream{};
+  if (inflateInit(&stream) != Z_OK) throw Error(where + ": zlib cannot start");
+  const std::unique_ptr<z_stream, decltype(&inflateEnd)> owned(&stream, &inflateEnd);
+  stream.next_in = reinterpret_cast<const Bytef*>(bytes.data());
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  std::string text;
+  std::array<char, 1 << 16> part;
+  for (int status = Z_OK; status != Z_STREAM_END;) {
+    stream.next_out = reinterpret_cast<Bytef*>(part.data());
+    stream.avail_out = part.size();
+    status = inflate(&stream, Z_NO_FLUSH);
+    if (status != Z_OK && status != Z_STREAM_END) throw InputError(where + ": broken zlib data");
+    text.append(part.data(), part.size() - stream.avail_out);
+    if (text.size() > most_bytes) {
+      throw InputError(where + ": more than " + std::to_string(most_bytes) + " bytes unpacked");
+    }
+  }
+  return text;
 }
 
 }  // namespace weft

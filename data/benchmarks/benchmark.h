@@ -1,5 +1,6 @@
-/// Rows of public benchmarks of code: what an answer is asked for, and what is to be recorded by
-/// running the reference. Nothing is run here (sandbox/recorder/recorder.h does).
+/// Rows of public benchmarks: what an answer is asked for, and what is right. Of code whose
+/// reference has to be run for that, what is to be recorded; nothing is run here
+/// (sandbox/recorder/recorder.h does).
 #pragma once
 
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/known_fields.h"
+#include "data/task.h"
 
 namespace weft {
 
@@ -32,8 +34,14 @@ struct ReferenceTask {
 
 struct BenchmarkRow {
   std::string id;
+  TaskKind kind = TaskKind::kCode;
   std::string prompt;
-  std::string setup;  ///< of the prompt: what stands before the entry point
+  std::string answer;              ///< gold of what is not code
+  Json meta = Json::object();      ///< category, level and the like
+  std::string split_key;           ///< what AFlow's splits know the row by, or empty
+  std::vector<Json> shown, tests;  ///< code with tests given: those published as examples, others
+  std::string entry_point;         ///< of such calls; empty for programs
+  std::string setup;               ///< of the prompt: what stands before the entry point
   /// In the order of the row. Of two tests with the same arguments the later one's comparison
   /// holds: it is the benchmark's own.
   std::vector<ReferenceTask> references;
@@ -44,12 +52,20 @@ struct BenchmarkRow {
 /// "humaneval, humaneval_plus, ..." of the benchmarks that can be read.
 std::string benchmark_names();
 
+/// The licence as the data set's publishers state it. `dataset` must be one.
+std::string benchmark_licence(const std::string& dataset);
+
 bool is_benchmark(const std::string& name);
 
-/// Reads a row of a benchmark. Throws InputError opened by `where`: for a field that is missing or
-/// of another form, a misspelt one, and one that seems to hold tests and is none that the benchmark
-/// has.
+/// Reads a row of a benchmark, the `index`-th of its file from 0. Throws InputError opened by
+/// `where`: for a field that is missing or of another form, a misspelt one, and one that seems to
+/// hold tests and is none that the benchmark has.
 BenchmarkRow parse_benchmark_row(const std::string& dataset, const Json& row,
-                                 const std::string& where);
+                                 const std::string& where, int64_t index = 0);
+
+/// The task of a row that has no references: its answer, or its tests as they are given. The tests
+/// published as examples are public, else the first one; the others are val and hidden in turn, so
+/// that no test stands in two lists, and all together are official.
+Json given_task(const std::string& dataset, const BenchmarkRow& row);
 
 }  // namespace weft

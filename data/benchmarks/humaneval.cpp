@@ -20,6 +20,7 @@ std::string before_entry_point(const std::string& prompt, const std::string& ent
 BenchmarkRow load_humaneval(RowFields& row) {
   BenchmarkRow parsed;
   parsed.id = row.id("task_id", "HumanEval/");
+  parsed.split_key = parsed.id;
   parsed.prompt = row.text("prompt");
   ReferenceTask reference;
   reference.code = parsed.prompt + row.text("canonical_solution");

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
+#include <cstdlib>
 #include <sstream>
 
 #include "base/error.h"
@@ -37,7 +39,8 @@ bool is_empty(const Json& value) {
 
 }  // namespace
 
-RowFields::RowFields(const Json& row, std::string where) : row_(row), where_(std::move(where)) {
+RowFields::RowFields(const Json& row, std::string where, int64_t index)
+    : row_(row), where_(std::move(where)), index_(index) {
   if (!row.is_object()) fail(std::string("expected an object, got ") + describe_type(row));
 }
 
@@ -83,11 +86,72 @@ std::string RowFields::id(const char* key, const std::string& prefix) {
   return id.is_string() ? id.get<std::string>() : prefix + dump_json(id);
 }
 
-FieldCounts RowFields::unread() const {
+std::string RowFields::first_text(const std::vector<const char*>& keys) {
+  for (const char* key : keys) asked_.insert(key);
+  for (const char* key : keys) {
+    if (has(key)) return text(key);
+  }
+  return text(keys.front());
+}
+
+std::string RowFields::text_or_number(const std::vector<const char*>& keys) {
+  for (const char* key : keys) asked_.insert(key);
+  for (const char* key : keys) {
+    if (!has(key)) continue;
+    const Json& value = row_.at(key);
+    if (!value.is_number()) return text(key);
+    const double number = value.get<double>();
+    if (value.is_number_integer() || number != std::trunc(number) || std::abs(number) > 1e15) {
+      return dump_json(value);
+    }
+    return std::to_string(static_cast<int64_t>(number));
+  }
+  return text(keys.front());
+}
+
+std::string RowFields::id_or_index(const std::vector<const char*>& keys,
+                                   const std::string& dataset) {
+  for (const char* key : keys) asked_.insert(key);
+  for (const char* key : keys) {
+    if (has(key)) return id(key, dataset + "/");
+  }
+  return dataset + "/" + std::to_string(index_);
+}
+
+Json RowFields::value(const char* key) {
+  asked_.insert(key);
+  return get_field<Json>(row_, key, where_);
+}
+
+Json RowFields::parse_text(const char* what, const std::string& text) {
+  try {
+    return parse_json(text, what);
+  } catch (const InputError& error) {
+    fail(error.what());
+  }
+}
+
+Json RowFields::json_text(const char* key) {
+  Json given = value(key);
+  return given.is_string() ? parse_text(key, given.get<std::string>()) : given;
+}
+
+Json RowFields::some(const std::vector<const char*>& keys) {
+  Json found = Json::object();
+  for (const char* key : keys) {
+    asked_.insert(key);
+    if (has(key)) found[key] = row_.at(key);
+  }
+  return found;
+}
+
+FieldCounts RowFields::unread(bool has_tests) const {
   FieldCounts columns;
   count_further_fields(row_, FieldNames(asked_.begin(), asked_.end()), where_, columns);
   for (const auto& [key, value] : row_.items()) {
-    if (asked_.contains(key) || is_empty(value) || !seems_to_hold_tests(key, value)) continue;
+    if (!has_tests || asked_.contains(key) || is_empty(value) || !seems_to_hold_tests(key, value)) {
+      continue;
+    }
     fail("field \"" + key +
          "\" seems to hold tests and is not read here: is it another benchmark's row? Take the "
          "field out to do without it");
@@ -102,6 +166,21 @@ void RowFields::fail(const std::string& problem) const {
                            : id->is_string() ? id->get<std::string>()
                                              : dump_json(*id);
   throw InputError(where_ + ": " + (name.empty() ? "" : name + ": ") + problem);
+}
+
+std::string trimmed(const std::string& text) {
+  constexpr const char* kBlank = " \t\r\n";
+  const size_t first = text.find_first_not_of(kBlank);
+  if (first == std::string::npos) return "";
+  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+}
+
+bool is_decimal(const std::string& text) {
+  if (text.find_first_not_of("+-.0123456789eE") != std::string::npos) return false;
+  if (text.find_first_of("0123456789") == std::string::npos) return false;
+  char* end = nullptr;
+  std::strtod(text.c_str(), &end);
+  return *end == '\0';
 }
 
 }  // namespace weft

@@ -5,9 +5,11 @@
 int main(int argc, char** argv) {
   const weft::ProgramSpec spec{
       "prepare_tasks",
-      "Records a benchmark's tests by running its reference solutions in jailed processes.",
-      {{"--dataset", "dataset", "humaneval, humaneval_plus, mbpp or mbpp_plus"},
+      "Makes tasks of a benchmark's public files. Where tests have to be recorded, its reference "
+      "solutions run in jailed processes.",
+      {{"--dataset", "dataset", "name of the benchmark: humaneval, gsm8k, ..."},
        {"--in", "in", "the benchmark's files, separated by commas"},
+       {"--split", "split", "all, aflow_validation or aflow_test"},
        {"--augment", "augment", "most tests on mutated inputs to add to each val"}}};
   return weft::run_program<weft::PrepareTasksConfig>(
       argc, argv, spec, [](const weft::PrepareTasksConfig& config, const weft::ProgramArgs&) {

@@ -9,11 +9,14 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/jsonl.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/stop.h"
+#include "data/benchmarks/aflow_splits.h"
+#include "data/file_digest.h"
 #include "sandbox/judge/judge_program.h"
 
 namespace weft {
@@ -179,11 +182,16 @@ class Summary {
   void add_task(const Json& task) {
     ++num_tasks_;
     const std::string id = task["id"];
+    const auto [same, is_new] = questions_.emplace(hash64(task["prompt"].get<std::string>()), id);
+    if (!is_new) repeated_.push_back(id + " as " + same->second);
+    if (task["kind"] != "code") return;
     if (task["tests"]["val"].size() < kFewValTests) few_.push_back(id);
     if (task["tests"]["public"].empty()) without_public_.push_back(id);
     if (task["tests"]["hidden"].empty()) without_hidden_.push_back(id);
   }
+  int64_t num_tasks() const { return num_tasks_; }
   void log_all() const {
+    log_tasks(repeated_, "ask what another asks", "");
     if (!unread_.empty()) log::info("columns that are not read: {}", list_fields(unread_));
     log_tasks(without_public_, "have too few different tests for a public one", "");
     log_tasks(without_hidden_, "have too few different tests for a hidden one", "");
@@ -200,8 +208,118 @@ class Summary {
   }
 
   FieldCounts unread_;
-  std::vector<std::string> few_, without_public_, without_hidden_;
+  std::map<uint64_t, std::string> questions_;
+  std::vector<std::string> repeated_, few_, without_public_, without_hidden_;
   int64_t num_tasks_ = 0;
+};
+
+// Which rows belong to the part of the benchmark that is asked for.
+class Part {
+ public:
+  explicit Part(const PrepareTasksConfig& config) : config_(config) {
+    if (config.split != "all") aflow_ = aflow_split(config.dataset);
+  }
+  bool has(const BenchmarkRow& row) {
+    if (!aflow_) return true;
+    if (row.split_key.empty()) return false;
+    const bool is_validation = aflow_->has(row.split_key);
+    ++(is_validation ? validation_ : test_);
+    return is_validation == (config_.split == "aflow_validation");
+  }
+  // Throws where the files were not those that AFlow divides.
+  void require_whole() const {
+    if (!aflow_) return;
+    const auto validation = std::ssize(aflow_->validation);
+    const bool all_there = validation_ == validation && (config_.split == "aflow_validation" ||
+                                                         validation_ + test_ == aflow_->rows);
+    if (all_there) return;
+    throw Error(
+        fmt::format("split: AFlow's validation has {} rows of {} and its test {}, but the "
+                    "files have {} and {}: are they the benchmark's own, and all of them?",
+                    validation, config_.dataset, aflow_->rows - validation, validation_, test_));
+  }
+
+ private:
+  const PrepareTasksConfig& config_;
+  std::optional<AflowSplit> aflow_;
+  int64_t validation_ = 0, test_ = 0;
+};
+
+// One run of the program.
+class PrepareRun {
+ public:
+  explicit PrepareRun(const PrepareTasksConfig& config)
+      : config_(config), part_(config), writer_(config.out) {}
+
+  void read(const std::string& path, Progress& progress) {
+    JsonlReader reader(path);
+    int64_t index = 0;
+    for (JsonlLine line; !stop_signal() && reader.next(line); progress.advance()) {
+      std::string problem = line.error;
+      try {
+        if (problem.empty()) problem = add(line.value, reader.where(line), index);
+      } catch (const InputError& error) {
+        problem = error.what();
+      }
+      ++index;
+      if (problem.empty()) continue;
+      log::error("{}", problem);
+      ++num_failed_;
+    }
+    Json source{{"path", path}, {"rows", index}};
+    if (path != "-") source["sha256"] = file_sha256(path);
+    sources_.push_back(std::move(source));
+  }
+
+  void finish() {
+    summary_.log_all();
+    const std::string licence = benchmark_licence(config_.dataset);
+    log::info("{}: {} tasks ({}), licence: {}", config_.dataset, summary_.num_tasks(),
+              config_.split, licence);
+    if (config_.out != "-") {
+      write_file_atomically(config_.out + ".source.json", Json{{"dataset", config_.dataset},
+                                                               {"licence", licence},
+                                                               {"split", config_.split},
+                                                               {"tasks", summary_.num_tasks()},
+                                                               {"files", sources_}}
+                                                                  .dump(2) +
+                                                              "\n");
+    }
+    if (num_failed_ > 0) {
+      throw Error("prepare_tasks: " + std::to_string(num_failed_) +
+                  " rows gave no task, see above");
+    }
+    part_.require_whole();
+  }
+
+ private:
+  // Why the row gives no task; empty where it does, or belongs to another split.
+  std::string add(const Json& value, const std::string& where, int64_t index) {
+    const auto row = parse_benchmark_row(config_.dataset, value, where, index);
+    summary_.add_row(row);
+    if (!part_.has(row)) return "";
+    if (!ids_.insert(row.id).second) return where + ": id \"" + row.id + "\" was used before";
+    std::string problem;
+    const Json task =
+        row.references.empty() ? given_task(config_.dataset, row) : prepare(row, problem);
+    if (!problem.empty()) return row.id + ": " + problem;
+    writer_.write(task);
+    summary_.add_task(task);
+    return "";
+  }
+  Json prepare(const BenchmarkRow& row, std::string& problem) {
+    if (!preparer_) preparer_.emplace(config_);
+    return preparer_->prepare(row, problem);
+  }
+
+  const PrepareTasksConfig& config_;
+  std::optional<Preparer> preparer_;  // with a sandbox, for rows whose reference has to be run
+  Part part_;
+  JsonlWriter writer_;
+  Summary summary_;
+  std::set<std::string> ids_;
+  Json sources_ = Json::array();
+  int64_t num_failed_ = 0;
 };
 
 }  // namespace
@@ -209,6 +327,15 @@ class Summary {
 void PrepareTasksConfig::validate() const {
   if (!is_benchmark(dataset)) {
     throw InputError("dataset: expected one of " + benchmark_names() + ", got \"" + dataset + "\"");
+  }
+  if (split != "all" && split != "aflow_validation" && split != "aflow_test") {
+    throw InputError("split: expected all, aflow_validation or aflow_test, got \"" + split + "\"");
+  }
+  const auto aflow = aflow_split(dataset);
+  if (split != "all" && !aflow) throw InputError("split: AFlow has none of " + dataset);
+  if (split == "aflow_test" && aflow->rows == 0) {
+    throw InputError("split: which rows of " + dataset +
+                     " AFlow tests on is known by its own file alone: read that one, whole");
   }
   if (augment < 0 || augment > 1000) {
     throw InputError("augment: expected 0 to 1000, got " + std::to_string(augment));
@@ -234,42 +361,14 @@ Json split_tests(const Recording& recording, const std::vector<Json>& further) {
 }
 
 void run_prepare_tasks(const PrepareTasksConfig& config) {
-  Preparer preparer(config);
-  JsonlWriter writer(config.out);
+  PrepareRun run(config);
   const auto paths = split_at_commas(config.in);
-  int64_t num_rows = 0, num_failed = 0;
+  int64_t num_rows = 0;
   for (const auto& path : paths) num_rows += count_rows(path);
   Progress progress("prepare_tasks", num_rows, "tasks");
-  Summary summary;
-  for (const auto& path : paths) {
-    JsonlReader reader(path);
-    for (JsonlLine line; !stop_signal() && reader.next(line); progress.advance()) {
-      std::string problem = line.error;
-      try {
-        if (problem.empty()) {
-          const auto row = parse_benchmark_row(config.dataset, line.value, reader.where(line));
-          summary.add_row(row);
-          const Json task = preparer.prepare(row, problem);
-          if (problem.empty()) {
-            writer.write(task);
-            summary.add_task(task);
-          } else {
-            problem = row.id + ": " + problem;
-          }
-        }
-      } catch (const InputError& error) {
-        problem = error.what();
-      }
-      if (problem.empty()) continue;
-      log::error("{}", problem);
-      ++num_failed;
-    }
-  }
+  for (const auto& path : paths) run.read(path, progress);
   throw_if_stopped();
-  summary.log_all();
-  if (num_failed > 0) {
-    throw Error("prepare_tasks: " + std::to_string(num_failed) + " rows gave no task, see above");
-  }
+  run.finish();
 }
 
 }  // namespace weft

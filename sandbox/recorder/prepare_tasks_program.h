@@ -12,6 +12,7 @@ struct PrepareTasksConfig {
   std::string dataset;
   std::string in = "-";
   std::string out = "-";
+  std::string split = "all";
   int64_t augment = 0;
   int64_t seed = 0;
   int64_t cpu_ms = 20000;
@@ -21,9 +22,12 @@ struct PrepareTasksConfig {
 
   template <class V>
   void visit(V& v) {
-    v("dataset", dataset, "humaneval, humaneval_plus, mbpp or mbpp_plus");
+    v("dataset", dataset,
+      "name of the benchmark: humaneval, gsm8k, ...; jsonl for rows of your own");
     v("in", in, "the benchmark's files, JSON lines, separated by commas; - reads standard input");
     v("out", out, "tasks, JSON lines; - writes standard output");
+    v("split", split,
+      "all, or aflow_validation or aflow_test: the rows that AFlow and its followers use as such");
     v("augment", augment, "most tests on mutated inputs that are added to a task's val; 0: none");
     v("seed", seed, "of the mutations, with the task's id");
     v("cpu_ms", cpu_ms, "CPU time of one reference with all its tests, and again of each test");
@@ -41,12 +45,16 @@ struct PrepareTasksConfig {
 /// test changes places with that one, a hidden one rather than the public one.
 Json split_tests(const Recording& recording, const std::vector<Json>& further = {});
 
-/// Records every row's tests by running its reference, judges the reference by them, and writes the
-/// task where every test of the row is recorded and passed, with all of them as `official`. Other
-/// rows are logged with the reason. With `augment`, tests on mutated inputs are kept that the
-/// reference passes again in another process with other hashes. Tasks with few val tests are named
-/// in one line, as are those with a list that stayed empty. Throws Error at the end when a row gave
-/// no task.
+/// Writes the tasks of rows that say what is right. Of others it records every test by running the
+/// reference, judges the reference by them, and writes the task where every test of the row is
+/// recorded and passed, with all of them as `official`. Rows that give no task are logged with the
+/// reason, an id that was there before among them; equal questions, the licence and the numbers of
+/// tasks are logged once. Beside the tasks, in OUT.source.json, lies what they were made from:
+/// {"dataset", "licence", "split", "tasks", "files": [{"path", "sha256", "rows"}]}. With `augment`,
+/// tests on mutated inputs are kept that the reference passes again in another process with other
+/// hashes. Tasks with few val tests are named in one line, as are those with a list that stayed
+/// empty. Throws Error at the end when a row gave no task, or where a split of AFlow's has not as
+/// many rows as it published.
 void run_prepare_tasks(const PrepareTasksConfig& config);
 
 }  // namespace weft

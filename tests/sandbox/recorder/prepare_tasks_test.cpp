@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "base/file.h"
+#include "data/task.h"
 #include "sandbox/recorder/prepare_tasks_program.h"
 #include "tests/sandbox/jail_support.h"
 #include "tests/support/json_lines.h"
@@ -319,6 +321,71 @@ TEST(PrepareTasks, RefusesUnknownDatasets) {
   const auto run = prepare("humanevil", "-");
   EXPECT_EQ(run.exit_code, 2);
   EXPECT_NE(run.err.find("got \"humanevil\""), std::string::npos) << run.err;
+}
+
+// Data sets as published, where this machine has them.
+TEST(PrepareTasks, PublishedFilesGiveATaskForEachRow) {
+  const auto data = test::reference_data();
+  if (data.empty()) GTEST_SKIP() << "WEFT_TEST_DATA is not set";
+  struct Published {
+    const char* dataset;
+    const char* file;
+    const char* split;
+    size_t tasks;
+  };
+  const Published published[] = {
+      {"gsm8k", "gsm8k_train.jsonl.gz", "all", 7473},
+      {"gsm8k", "aflow_gsm8k_validate.jsonl", "aflow_validation", 264},
+      {"math", "aflow_math_validate.jsonl", "aflow_validation", 119},
+      {"hotpotqa", "aflow_hotpotqa_validate.jsonl", "aflow_validation", 200},
+      {"drop", "aflow_drop_validate.jsonl", "aflow_validation", 200},
+      {"mmlu_pro", "mmlu_pro_validation.jsonl", "all", 70}};
+  const test::TempDir dir;
+  for (const auto& [dataset, file, split, tasks] : published) {
+    const std::string in = (data / "benchmarks" / file).string(), out = (dir / "tasks").string();
+    const auto run = test::run_program({test::program("prepare_tasks").string(), "--dataset",
+                                        dataset, "--in", in, "--out", out, "--split", split});
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_EQ(load_tasks(out).size(), tasks) << file;
+    const Json source = read_json_file(out + ".source.json");
+    EXPECT_EQ(source["tasks"], tasks);
+    EXPECT_EQ(source["files"][0]["sha256"].get<std::string>().size(), 64u);
+  }
+}
+
+TEST(PrepareTasks, WhatTasksWereMadeFromLiesBesideThem) {
+  const test::TempDir dir;
+  const std::string in = (dir / "rows").string(), out = (dir / "tasks").string();
+  write_file_atomically(in,
+                        "{\"question\":\"Q\",\"answer\":\"1\"}\n"
+                        "{\"question\":\"Q\",\"answer\":\"2\"}\n");
+  const auto run = test::run_program(
+      {test::program("prepare_tasks").string(), "--dataset", "gsm8k", "--in", in, "--out", out});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_NE(run.err.find("gsm8k/1 as gsm8k/0"), std::string::npos) << run.err;
+  const Json source = read_json_file(out + ".source.json");
+  EXPECT_EQ(source["licence"], "MIT");
+  EXPECT_EQ(source["tasks"], 2);
+  EXPECT_EQ(source["files"][0]["rows"], 2);
+  EXPECT_EQ(source["files"][0]["sha256"],
+            "4c0e39c6d71eca225fe16fccc06ee9f202e9574aa15a3ae35c30b89bf3476101");  // by sha256sum
+}
+
+TEST(PrepareTasks, ASplitOfAflowsIsWholeOrRefused) {
+  const std::string row = "{\"question\":\"Q\",\"answer\":\"1\"}\n";
+  const auto run_of = [&](const std::string& dataset, const std::string& split) {
+    return test::run_program({test::program("prepare_tasks").string(), "--dataset", dataset, "--in",
+                              "-", "--split", split},
+                             row);
+  };
+  const auto part = run_of("gsm8k", "aflow_test");
+  EXPECT_EQ(part.exit_code, 1);
+  EXPECT_NE(part.err.find("AFlow's validation has 264 rows of gsm8k and its test 1055"),
+            std::string::npos)
+      << part.err;
+  EXPECT_EQ(run_of("drop", "aflow_test").exit_code, 2);
+  EXPECT_EQ(run_of("mmlu", "aflow_validation").exit_code, 2);
+  EXPECT_EQ(run_of("gsm8k", "train").exit_code, 2);
 }
 
 }  // namespace
