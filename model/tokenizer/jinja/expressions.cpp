@@ -188,7 +188,7 @@ Arguments ExpressionEvaluator::arguments_of(const Expr& expr, const Scope& scope
     arguments.positional.push_back(evaluate(*expr.children[i], scope));
   }
   for (const auto& [name, value] : expr.named) {
-    const auto same = [&](const auto& other) { return other.first == name; };
+    const auto same = [&name = name](const auto& other) { return other.first == name; };
     if (std::any_of(arguments.named.begin(), arguments.named.end(), same)) {
       throw InputError("the argument " + name + " is given twice");
     }

@@ -59,7 +59,7 @@ class Mapping {
   void clear();
 
   const std::vector<std::pair<Value, Value>>& entries() const { return entries_; }
-  size_t size() const { return entries_.size(); }
+  size_t size() const;
   int depth() const { return depth_; }
 
  private:
@@ -172,6 +172,8 @@ bool equal(Context& context, const Value& a, const Value& b);
 
 /// Python's < (or <= with `or_equal`). Throws InputError for values that have no order.
 bool less(Context& context, const Value& a, const Value& b, bool or_equal = false);
+
+inline size_t Mapping::size() const { return entries_.size(); }
 
 /// Equal for equal values, as Python's hash. Throws InputError for values that cannot be keys.
 std::string hash_text(Context& context, const Value& value);
