@@ -1,4 +1,4 @@
-// A run of train_sft on a GPU, or on the fake device (see device_training_test.cpp).
+// A run of train_sft on the fake device.
 #include <gtest/gtest.h>
 
 #include "base/file.h"
