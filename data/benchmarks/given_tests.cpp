@@ -1,5 +1,7 @@
 #include "data/benchmarks/given_tests.h"
 
+#include <algorithm>
+
 namespace weft {
 namespace {
 
@@ -35,12 +37,14 @@ std::vector<Json> input_output_tests(BenchmarkRow& parsed, RowFields& row, const
   }
   const Json function = tests.value("fn_name", Json());
   if (function.is_string()) parsed.entry_point = function.get<std::string>();
+  // Most published rows have each call's result in a list of its own.
+  const bool wrapped = std::all_of(outputs.begin(), outputs.end(), [](const Json& output) {
+    return output.is_array() && output.size() == 1;
+  });
   std::vector<Json> read;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (function.is_string()) {
       if (!inputs[i].is_array()) row.fail("expected the arguments of a call as a list");
-      // The published rows have a call's result in a list of its own.
-      const bool wrapped = outputs[i].is_array() && outputs[i].size() == 1;
       read.push_back(call_test(inputs[i], wrapped ? outputs[i][0] : outputs[i]));
     } else {
       read.push_back(stdio_test(text_of(row, inputs[i]), text_of(row, outputs[i])));

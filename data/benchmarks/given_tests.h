@@ -17,7 +17,8 @@ Json stdio_test(const std::string& input, const std::string& output);
 Json call_test(Json arguments, Json expected);
 
 /// {"inputs", "outputs", "fn_name"?} as APPS, TACO and others have them. Calls where there is
-/// a function, which sets the row's entry point.
+/// a function, which sets the row's entry point. Where every result of a row is a list of one, the
+/// result is what is in it; APPS' own script takes the list as well, which is not done here.
 std::vector<Json> input_output_tests(BenchmarkRow& parsed, RowFields& row, const Json& tests);
 
 /// The entry point for a method of a class Solution in `starter_code`, else the plain function.

@@ -124,6 +124,9 @@ TEST(BenchmarkLoaders, ProgramsAndCallsComeWithTheirTests) {
   EXPECT_EQ(calls.entry_point, "Solution().add");
   EXPECT_EQ(calls.tests.at(0).dump(),
             R"({"args":[1,2],"expected":3,"compare":"lenient_sequences"})");
+  const auto lists = load("taco", R"({"question":"Sort.","input_output":
+      {"inputs":[[[2,1]],[[7]]],"outputs":[[1,2],[7]],"fn_name":"f"},"starter_code":""})");
+  EXPECT_EQ(lists.tests.at(1)["expected"].dump(), "[7]") << "a list of one among others is a list";
   const auto contest = load("codecontests", R"({"name":"1_A","description":"Add.",
       "public_tests":{"input":["1 2"],"output":["3"]},
       "private_tests":{"input":["2 2","3 3"],"output":["4","6"]},
