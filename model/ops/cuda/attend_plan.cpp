@@ -62,7 +62,7 @@ AttendPlan plan_attention(std::span<const int32_t> lengths) {
 }
 
 AttendPlan plan_context(std::span<const ContextRows> spans, int64_t group, int64_t kv_heads) {
-  const int64_t tile_rows = cuda::kTilePairs / group;
+  const int64_t tile_rows = std::max<int64_t>(cuda::kTilePairs / group, 1);
   int64_t work = 0;
   for (const auto& [row, count, start] : spans) {
     if (count > 1) work += divide_up(count, tile_rows) * kv_heads * blocks_of(start);

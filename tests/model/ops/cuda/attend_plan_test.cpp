@@ -164,6 +164,13 @@ TEST(AttendPlan, EveryRowSeesWhatWasThereBeforeOnce) {
   }
 }
 
+// More query heads a key than a tile holds have no tiles, but prompts that nothing came before.
+TEST(AttendPlan, PromptsOfEveryGroupArePlanned) {
+  const AttendPlan plan = plan_context(std::vector<ContextRows>{{0, 20, 0}, {20, 1, 0}}, 71, 1);
+  EXPECT_TRUE(plan.items.empty() && plan.tiles.empty());
+  EXPECT_EQ(plan.first_slot, std::vector<int32_t>(22, 0));
+}
+
 // Each part costs a row's sums, written and read once.
 TEST(AttendPlan, TilesAreCutOnlyWhereTheyAreFew) {
   const auto parts = [](int64_t rows, int64_t start) {
