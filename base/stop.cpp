@@ -2,18 +2,20 @@
 
 #include <signal.h>
 
-#include <atomic>
-
 #include "base/error.h"
 
 namespace weft {
 namespace {
 
 std::atomic<int> g_stop_signal{0};
+std::atomic<bool> g_stop_flag{false};
 
 void on_signal(int number) {
   int none = 0;
-  if (g_stop_signal.compare_exchange_strong(none, number)) return;
+  if (g_stop_signal.compare_exchange_strong(none, number)) {
+    g_stop_flag = true;
+    return;
+  }
   signal(number, SIG_DFL);
   raise(number);
 }
@@ -28,6 +30,10 @@ void install_stop_handlers() {
 }
 
 int stop_signal() { return g_stop_signal.load(); }
+
+std::shared_ptr<const std::atomic<bool>> stop_flag() {
+  return {std::shared_ptr<void>(), &g_stop_flag};
+}
 
 void throw_if_stopped() {
   if (const int number = stop_signal()) throw Interrupted(number);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/stop.h"
 #include "model/checkpoint/finite.h"
 #include "model/checkpoint/new_directory.h"
 #include "model/checkpoint/safetensors.h"
@@ -72,6 +73,7 @@ void copy_weights(const SafetensorsReader& file,
                   const TransformerConfig& config, const std::string& dir) {
   const at::NoGradGuard no_grad;
   for (const auto& [name, view] : views) {
+    throw_if_stopped();
     const at::Tensor stored = file.tensor(name);
     if (stored.sizes() != view.sizes() || !stored.is_floating_point()) {
       throw InputError(dir + ": tensor " + name + ": expected floating point " +

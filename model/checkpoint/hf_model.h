@@ -33,6 +33,7 @@ bool is_read_by_token(const std::string& hugging_face_name, const TransformerCon
 /// Throws InputError naming the file and the tensor that is missing, left over, of the wrong shape
 /// (expected, got) or holds a value that is not finite. Where that is only the input embedding and
 /// no output layer shares it, a warning names it: texts without the tokens concerned are unharmed.
+/// Throws Interrupted after SIGINT or SIGTERM.
 std::unique_ptr<Transformer> load_transformer(const std::string& dir, at::ScalarType dtype);
 
 /// The same for a model that only answers. With int8 weights the rounding follows the reading layer

@@ -97,9 +97,11 @@ at::Tensor& Transformer::lm_head_weight() {
 }
 
 at::Tensor Transformer::forward(const at::Tensor& ids, const Attention& attention,
-                                const Adapters& adapters, const at::Tensor& rows) const {
+                                const Adapters& adapters, const at::Tensor& rows,
+                                const StopCheck& stop) const {
   Residual x{embed(ids), {}, /*may_overwrite=*/true};
   for (int64_t l = 0; l < num_layers(); ++l) {
+    look(stop);
     x = decoder_layer(*this, l, std::move(x), attention, adapters);
   }
   if (rows.defined()) {
@@ -121,12 +123,13 @@ at::Tensor lm_head_logits(const at::Tensor& final_hidden, const at::Tensor& weig
   return ops::linear_f32(final_hidden, weight, out);
 }
 
-at::Tensor Transformer::token_logprobs(const at::Tensor& final_hidden,
-                                       const at::Tensor& targets) const {
+at::Tensor Transformer::token_logprobs(const at::Tensor& final_hidden, const at::Tensor& targets,
+                                       const StopCheck& stop) const {
   const at::NoGradGuard no_grad;
   const int64_t rows = final_hidden.size(0);
   at::Tensor result = at::empty({rows}, final_hidden.options().dtype(at::kFloat));
   for (int64_t first = 0; first < rows; first += kLogitRows) {
+    look(stop);
     const int64_t count = std::min(kLogitRows, rows - first);
     const at::Tensor some = logits(final_hidden.narrow(0, first, count));
     result.narrow(0, first, count)

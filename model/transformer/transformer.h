@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/stop.h"
 #include "model/checkpoint/model_config.h"
 #include "model/ops/cpu/attention.h"
 #include "model/ops/cpu/int8.h"
@@ -112,17 +113,19 @@ class Transformer {
   const at::Tensor& final_norm_weight() const { return final_norm_; }
 
   /// Embedding, all layers, last norm of ids [T] int64: [T, H], or of `rows` [n] int64 alone, [n,
-  /// H], where no gradient is recorded.
+  /// H], where no gradient is recorded. Looks at `stop` before each layer.
   at::Tensor forward(const at::Tensor& ids, const Attention& attention, const Adapters& adapters,
-                     const at::Tensor& rows = {}) const;
+                     const at::Tensor& rows = {}, const StopCheck& stop = {}) const;
 
   /// The same over a packed batch, `lora` as in layer_forward.
   at::Tensor forward_hidden(const at::Tensor& ids, const PackedBatch& batch,
                             const Lora* lora = nullptr) const;
 
   /// Natural-log probabilities in fp32 of `targets` [T] int64 given final hidden states [T, H]:
-  /// log softmax(hidden lm_head^T), in chunks of rows. Records no gradient.
-  at::Tensor token_logprobs(const at::Tensor& final_hidden, const at::Tensor& targets) const;
+  /// log softmax(hidden lm_head^T), in chunks of rows. Records no gradient. Looks at `stop` before
+  /// each chunk.
+  at::Tensor token_logprobs(const at::Tensor& final_hidden, const at::Tensor& targets,
+                            const StopCheck& stop = {}) const;
 
   TransformerLayer& layer(int64_t l) { return layers_[l]; }
   const TransformerLayer& layer(int64_t l) const { return layers_[l]; }

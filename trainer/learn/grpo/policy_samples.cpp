@@ -239,11 +239,11 @@ std::vector<Sample> weighed(std::vector<Sample> samples, const PolicyLossOptions
 }
 
 void set_sequence_ratios(Learner& learner, std::vector<Sample>& samples, bool unchanged,
-                         bool may_stop) {
+                         const StopCheck& stop) {
   const bool known = std::all_of(samples.begin(), samples.end(),
                                  [](const Sample& s) { return !s.old_logp.empty(); });
   if (unchanged && known) return;  // the ratio is 1
-  const auto logps = learner.logprobs(sequences_of(samples), learner.lora(), may_stop);
+  const auto logps = learner.logprobs(sequences_of(samples), learner.lora(), stop);
   for (size_t i = 0; i < samples.size(); ++i) {
     samples[i].sequence_log_ratio = sequence_log_ratio(logps[i], samples[i].behaviour());
   }

@@ -50,7 +50,7 @@ std::vector<Sample> weighed(std::vector<Sample> samples, const PolicyLossOptions
 /// Fills Sample::sequence_log_ratio by a forward pass; with `unchanged` weights, those of old_logp,
 /// where these are known, without one.
 void set_sequence_ratios(Learner& learner, std::vector<Sample>& samples, bool unchanged,
-                         bool may_stop);
+                         const StopCheck& stop);
 
 /// Throws Error naming a tensor of the policy that holds a value that is not finite.
 void require_finite_weights(const Learner& learner);

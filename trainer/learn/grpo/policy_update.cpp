@@ -11,9 +11,12 @@
 namespace weft {
 namespace {
 
+/// Once a batch has changed the weights, it is finished.
+StopCheck stop_before(bool first) { return first ? StopCheck(throw_if_stopped) : StopCheck(); }
+
 /// Masks those of `samples` whose own gradient is not finite in `part`, which holds them; false
 /// where there is none.
-bool mask_bad(Learner& learner, const std::vector<Sample>& samples, bool may_stop,
+bool mask_bad(Learner& learner, const std::vector<Sample>& samples, const StopCheck& stop,
               const PolicyLossOptions& options, std::vector<Sample>& part,
               std::vector<BadEpisode>& bad) {
   require_finite_weights(learner);
@@ -25,7 +28,7 @@ bool mask_bad(Learner& learner, const std::vector<Sample>& samples, bool may_sto
         alone[0] = samples[i];
         return loss.by_microbatch();
       },
-      may_stop);
+      stop);
   for (const size_t i : found) {
     for (Sample& s : part) {
       if (s.index == samples[i].index) s.spoil("its gradient is not finite", bad);
@@ -39,7 +42,7 @@ std::vector<Sample> prepare(Learner& learner, const std::vector<Sample>& part, b
                             const PolicyLossOptions& options) {
   std::vector<Sample> samples = weighed(part, options);
   if (options.ratio == RatioLevel::kSequence && !samples.empty()) {
-    set_sequence_ratios(learner, samples, /*unchanged=*/first, /*may_stop=*/first);
+    set_sequence_ratios(learner, samples, /*unchanged=*/first, stop_before(first));
   }
   return samples;
 }
@@ -58,14 +61,14 @@ void run_update(Learner& learner, std::vector<Sample>& part, double lr,
   const auto attempt = [&] {
     learner.fit([&] {
       SampleLoss loss(samples, options, /*compares=*/first);
-      update = learner.update(sequences_of(samples), loss.by_microbatch(), lr, /*may_stop=*/first);
+      update = learner.update(sequences_of(samples), loss.by_microbatch(), lr, stop_before(first));
       totals = loss.totals();
     });
   };
   attempt();
   if (!update.applied) {
     if (result.non_finite.empty()) result.non_finite = update.non_finite;
-    const bool found = mask_bad(learner, samples, first, options, part, result.bad);
+    const bool found = mask_bad(learner, samples, stop_before(first), options, part, result.bad);
     if (found) samples = prepare(learner, part, first, options);
     if (found && !samples.empty()) attempt();
   }

@@ -220,12 +220,9 @@ class SftRun {
     }
     const std::span<const TrainSequence> sequences = batch.sequences;
     LoggedSum ignored;
-    const auto found = learner_.find_non_finite(
-        sequences,
-        [&](size_t i) {
-          return supervised_loss(total_loss_weight(sequences.subspan(i, 1)), ignored);
-        },
-        /*may_stop=*/true);
+    const auto found = learner_.find_non_finite(sequences, [&](size_t i) {
+      return supervised_loss(total_loss_weight(sequences.subspan(i, 1)), ignored);
+    });
     std::vector<int64_t> bad;
     for (const size_t i : found) {
       const TrainSequence& example = batch.sequences[i];

@@ -79,10 +79,12 @@ bool LayerwiseTrainer::offloads(int64_t layer) const {
 }
 
 std::vector<LayerwiseTrainer::LayerTape> LayerwiseTrainer::forward_layers(
-    const Attention& attention, at::Tensor& hidden, LayerHooks& hooks) const {
+    const Attention& attention, at::Tensor& hidden, LayerHooks& hooks,
+    const StopCheck& stop) const {
   const int64_t num_layers = model_.num_layers();
   std::vector<LayerTape> tapes(num_layers);
   for (int64_t l = 0; l < num_layers; ++l) {
+    look(stop);
     const bool keep = keeps(l);
     at::AutoGradMode grad_mode(keep);
     tapes[l].input = leaf(hidden, l > 0 || trains_model());
@@ -101,7 +103,7 @@ std::vector<LayerwiseTrainer::LayerTape> LayerwiseTrainer::forward_layers(
 
 at::Tensor LayerwiseTrainer::loss_head(const Microbatch& microbatch, const at::Tensor& hidden,
                                        const CoefficientFn& coefficients, ParameterStore& store,
-                                       MicrobatchResult& result) {
+                                       const StopCheck& stop, MicrobatchResult& result) {
   const at::Tensor selected = leaf(hidden.index_select(0, microbatch.rows), true);
   at::Tensor normed;
   {
@@ -113,7 +115,7 @@ at::Tensor LayerwiseTrainer::loss_head(const Microbatch& microbatch, const at::T
                      : nullptr;
   const auto head = linear_cross_entropy(
       normed.detach(), model_.lm_head_weight().detach(), microbatch.targets, coefficients,
-      head_grad, {options_.loss_chunk_tokens, options_.entropy, options_.temperature});
+      head_grad, {options_.loss_chunk_tokens, options_.entropy, options_.temperature, stop});
   result.logp = head.logp;
   result.entropy = head.entropy;
   std::vector<at::Tensor> inputs = {selected};
@@ -153,18 +155,19 @@ at::Tensor LayerwiseTrainer::layer_backward(int64_t layer, LayerTape tape,
 
 MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& on_host,
                                                     const CoefficientFn& coefficients,
-                                                    ParameterStore& store) {
+                                                    ParameterStore& store, const StopCheck& stop) {
   at::NoGradGuard no_grad;
   const Microbatch microbatch = on_host.to(model_.device());
   const size_t globals = layers_.size() - 1;
   store.hooks().gather(globals);
   const PackedAttention attention(model_, microbatch.batch);
   at::Tensor hidden = model_.embed(microbatch.ids);
-  std::vector<LayerTape> tapes = forward_layers(attention, hidden, store.hooks());
+  std::vector<LayerTape> tapes = forward_layers(attention, hidden, store.hooks(), stop);
   MicrobatchResult result;
-  at::Tensor grad = loss_head(microbatch, hidden, coefficients, store, result);
+  at::Tensor grad = loss_head(microbatch, hidden, coefficients, store, stop, result);
   hidden.reset();
   for (int64_t l = model_.num_layers() - 1; l >= 0; --l) {
+    look(stop);
     grad = layer_backward(l, std::move(tapes[l]), grad, attention, store);
   }
   if (trains_model()) {
@@ -177,14 +180,16 @@ MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& on_host,
 }
 
 at::Tensor microbatch_logprobs(const Transformer& model, const Lora* lora,
-                               const Microbatch& on_host, double temperature) {
+                               const Microbatch& on_host, double temperature,
+                               const StopCheck& stop) {
   at::NoGradGuard no_grad;
   const Microbatch microbatch = on_host.to(model.device());
   const at::Tensor normed =
       model.forward(microbatch.ids, PackedAttention(model, microbatch.batch),
-                    adapter_of_all(lora, microbatch.ids.size(0)), microbatch.rows);
+                    adapter_of_all(lora, microbatch.ids.size(0)), microbatch.rows, stop);
   LinearCrossEntropyOptions options;
   options.temperature = temperature;
+  options.stop = stop;
   return linear_cross_entropy(normed, model.lm_head_weight(), microbatch.targets, {}, nullptr,
                               options)
       .logp;

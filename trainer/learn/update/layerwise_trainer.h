@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/stop.h"
 #include "model/transformer/lora.h"
 #include "model/transformer/transformer.h"
 #include "trainer/learn/update/host_activations.h"
@@ -57,9 +58,11 @@ class LayerwiseTrainer {
   /// linear_cross_entropy); adds to the gradients of `store` and calls its hooks around each layer,
   /// notify() from the last layer to the first, then for the parameters outside of layers.
   /// Normalisation belongs into the coefficients, so that the sum over microbatches does not depend
-  /// on how sequences were divided among them.
+  /// on how sequences were divided among them. Looks at `stop` before each layer, forwards and
+  /// backwards, and before each chunk of the head: what it throws leaves no more than a part of the
+  /// gradients in `store`.
   MicrobatchResult forward_backward(const Microbatch& microbatch, const CoefficientFn& coefficients,
-                                    ParameterStore& store);
+                                    ParameterStore& store, const StopCheck& stop = {});
 
  private:
   struct LayerTape {
@@ -67,10 +70,10 @@ class LayerwiseTrainer {
     at::Tensor output;  // [T, H] with its graph; undefined where it is to be recomputed
   };
   std::vector<LayerTape> forward_layers(const Attention& attention, at::Tensor& hidden,
-                                        LayerHooks& hooks) const;
+                                        LayerHooks& hooks, const StopCheck& stop) const;
   at::Tensor loss_head(const Microbatch& microbatch, const at::Tensor& hidden,
                        const CoefficientFn& coefficients, ParameterStore& store,
-                       MicrobatchResult& result);
+                       const StopCheck& stop, MicrobatchResult& result);
   at::Tensor layer_backward(int64_t layer, LayerTape tape, const at::Tensor& output_grad,
                             const Attention& attention, ParameterStore& store);
   bool trains_model() const { return lora_ == nullptr; }
@@ -86,8 +89,9 @@ class LayerwiseTrainer {
 };
 
 /// Forward only: logp [N] of a microbatch's completion tokens under a model and an adapter (null:
-/// none), by the same operations as the trainer's forward pass.
+/// none), by the same operations as the trainer's forward pass. Looks at `stop` as that does.
 at::Tensor microbatch_logprobs(const Transformer& model, const Lora* lora,
-                               const Microbatch& microbatch, double temperature = 1);
+                               const Microbatch& microbatch, double temperature = 1,
+                               const StopCheck& stop = {});
 
 }  // namespace weft

@@ -10,7 +10,6 @@
 #include <optional>
 
 #include "base/error.h"
-#include "base/stop.h"
 #include "model/checkpoint/finite.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/ops/queued_copy.h"
@@ -33,13 +32,12 @@ void check_positive(const char* field, int64_t value) {
 std::vector<std::vector<float>> packed_logprobs(const Transformer& model, const Lora* lora,
                                                 std::span<const TrainSequence> sequences,
                                                 const PackingOptions& packing, double temperature,
-                                                bool may_stop) {
+                                                const StopCheck& stop) {
   std::vector<std::vector<float>> result(sequences.size());
   const std::vector<Microbatch> microbatches = pack(sequences, packing);
   std::vector<at::Tensor> parts;
   for (const Microbatch& microbatch : microbatches) {
-    if (may_stop) throw_if_stopped();
-    parts.push_back(microbatch_logprobs(model, lora, microbatch, temperature));
+    parts.push_back(microbatch_logprobs(model, lora, microbatch, temperature, stop));
   }
   if (parts.empty()) return result;
   const at::Tensor all = at::cat(parts).cpu();
@@ -71,13 +69,16 @@ class UpdateInBackward : public LayerHooks {
   UpdateInBackward& operator=(const UpdateInBackward&) = delete;
 
   void notify(size_t layer) override {
+    has_begun_ = true;
     optimizer_.update_layer(layer);
     store_.release_gradient(layer);
   }
+  bool has_begun() const { return has_begun_; }
 
  private:
   ParameterStore& store_;
   Optimizer& optimizer_;
+  bool has_begun_ = false;
 };
 
 /// Coefficients of one microbatch for supervised_loss().
@@ -166,11 +167,11 @@ Learner::Learner(std::shared_ptr<Transformer> model, std::shared_ptr<Lora> lora,
       in_backward_(options.optimizer.in_backward) {}
 
 UpdateResult Learner::update(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
-                             double lr, bool may_stop) {
+                             double lr, const StopCheck& stop) {
   const int64_t before = optimizer_.num_updates();
   UpdateResult result;
   try {
-    naming_out_of_memory([&] { result = try_update(sequences, loss, lr, may_stop); });
+    naming_out_of_memory([&] { result = try_update(sequences, loss, lr, stop); });
   } catch (const OutOfMemory& error) {
     if (optimizer_.num_updates() == before) throw;
     throw Error(std::string("in an update that has changed weights: ") + error.what());
@@ -204,19 +205,21 @@ void Learner::set_halved_microbatch(int64_t tokens) {
 }
 
 UpdateResult Learner::try_update(std::span<const TrainSequence> sequences,
-                                 const MicrobatchLoss& loss, double lr, bool may_stop) {
+                                 const MicrobatchLoss& loss, double lr, const StopCheck& stop) {
   store_.zero_gradients();
   UpdateResult result;
   const std::vector<Microbatch> microbatches = pack(sequences, packing_);
   std::optional<UpdateInBackward> in_backward;
+  const StopCheck until_begun = [&] {
+    if (!in_backward || !in_backward->has_begun()) look(stop);
+  };
   LoggedSum entropy;
   for (const Microbatch& microbatch : microbatches) {
-    if (may_stop) throw_if_stopped();
     const CoefficientFn coefficients = loss(microbatch);
     if (in_backward_ && &microbatch == &microbatches.back()) {
       in_backward.emplace(store_, optimizer_, lr);
     }
-    const auto pass = trainer_.forward_backward(microbatch, coefficients, store_);
+    const auto pass = trainer_.forward_backward(microbatch, coefficients, store_, until_begun);
     ++result.num_microbatches;
     result.num_tokens += microbatch.num_tokens();
     result.loss_tokens += microbatch.num_loss_tokens();
@@ -233,33 +236,33 @@ UpdateResult Learner::try_update(std::span<const TrainSequence> sequences,
 
 std::vector<std::vector<float>> Learner::fitted_logprobs(const Transformer& model, const Lora* lora,
                                                          std::span<const TrainSequence> sequences,
-                                                         bool may_stop) {
+                                                         const StopCheck& stop) {
   std::vector<std::vector<float>> result;
-  fit([&] { result = packed_logprobs(model, lora, sequences, packing_, temperature_, may_stop); });
+  fit([&] { result = packed_logprobs(model, lora, sequences, packing_, temperature_, stop); });
   return result;
 }
 
 std::vector<std::vector<float>> Learner::logprobs(std::span<const TrainSequence> sequences,
-                                                  const Lora* lora, bool may_stop) {
-  return fitted_logprobs(*model_, lora, sequences, may_stop);
+                                                  const Lora* lora, const StopCheck& stop) {
+  return fitted_logprobs(*model_, lora, sequences, stop);
 }
 
 std::vector<std::vector<float>> Learner::logprobs_of(std::span<const TrainSequence> sequences,
-                                                     const Transformer& model) {
-  return fitted_logprobs(model, nullptr, sequences, /*may_stop=*/true);
+                                                     const Transformer& model,
+                                                     const StopCheck& stop) {
+  return fitted_logprobs(model, nullptr, sequences, stop);
 }
 
 std::vector<size_t> Learner::find_non_finite(std::span<const TrainSequence> sequences,
                                              const std::function<MicrobatchLoss(size_t)>& loss_of,
-                                             bool may_stop) {
+                                             const StopCheck& stop) {
   std::vector<size_t> found;
   for (size_t i = 0; i < sequences.size(); ++i) {
-    if (may_stop) throw_if_stopped();
     fit([&] {
       store_.zero_gradients();
       const MicrobatchLoss loss = loss_of(i);
       for (const Microbatch& microbatch : pack(sequences.subspan(i, 1), packing_)) {
-        trainer_.forward_backward(microbatch, loss(microbatch), store_);
+        trainer_.forward_backward(microbatch, loss(microbatch), store_, stop);
       }
     });
     if (!store_.non_finite_gradient().empty()) found.push_back(i);

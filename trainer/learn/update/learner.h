@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "base/stop.h"
 #include "trainer/learn/update/layerwise_trainer.h"
 #include "trainer/learn/update/logged_sum.h"
 #include "trainer/learn/update/lr_schedule.h"
@@ -98,11 +99,13 @@ class Learner {
 
   /// One update at rate `lr`. On a device the host waits for the gradients' norm (with
   /// optimizer_in_backward for that of each layer) and then for the sum of entropies where it is
-  /// asked for, for nothing else, unless `loss` does. With `may_stop` it looks at the stop flag
-  /// between microbatches and throws Interrupted with weights and optimizer unchanged. Where memory
-  /// runs out it throws OutOfMemory, unchanged likewise; Error where it had begun to change them.
+  /// asked for, for nothing else, unless `loss` does. Looks at `stop` before each layer of each
+  /// pass and each chunk of the head; what that throws leaves weights and optimizer unchanged. What
+  /// the optimizer has begun is finished: with optimizer_in_backward that is the last microbatch's
+  /// backward pass. Where memory runs out it throws OutOfMemory, unchanged likewise; Error where it
+  /// had begun to change them.
   UpdateResult update(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
-                      double lr, bool may_stop = true);
+                      double lr, const StopCheck& stop = throw_if_stopped);
 
   /// Runs `pass`, and where memory runs out in it, once more with half the tokens per microbatch,
   /// which stay halved. Throws OutOfMemory where it runs out again, or had been halved before.
@@ -112,20 +115,22 @@ class Learner {
   std::string take_warning() { return std::exchange(warning_, {}); }
 
   /// Logprobs of the completions, one vector a sequence, under `lora` (null: the base weights) of
-  /// the learner's model. With `may_stop` it looks at the stop flag as update() does. By fit().
+  /// the learner's model. Looks at `stop` as update() does. By fit().
   std::vector<std::vector<float>> logprobs(std::span<const TrainSequence> sequences,
-                                           const Lora* lora, bool may_stop = true);
+                                           const Lora* lora,
+                                           const StopCheck& stop = throw_if_stopped);
 
   /// The same under the weights of another model of the same tokenizer.
   std::vector<std::vector<float>> logprobs_of(std::span<const TrainSequence> sequences,
-                                              const Transformer& model);
+                                              const Transformer& model,
+                                              const StopCheck& stop = throw_if_stopped);
 
   /// Indices of the sequences whose own gradient, each computed alone by the loss that `loss_of`
-  /// gives for it (as sequence 0), holds a value that is not finite. Changes no weight. With
-  /// `may_stop` it looks at the stop flag as update() does. By fit().
+  /// gives for it (as sequence 0), holds a value that is not finite. Changes no weight. Looks at
+  /// `stop` as update() does. By fit().
   std::vector<size_t> find_non_finite(std::span<const TrainSequence> sequences,
                                       const std::function<MicrobatchLoss(size_t)>& loss_of,
-                                      bool may_stop);
+                                      const StopCheck& stop = throw_if_stopped);
 
   /// Name of a trained tensor (with `frozen_too` also of one of the base) that holds a value that
   /// is not finite; empty where none does. One pass over the weights. Those that
@@ -145,10 +150,10 @@ class Learner {
 
  private:
   UpdateResult try_update(std::span<const TrainSequence> sequences, const MicrobatchLoss& loss,
-                          double lr, bool may_stop);
+                          double lr, const StopCheck& stop);
   std::vector<std::vector<float>> fitted_logprobs(const Transformer& model, const Lora* lora,
                                                   std::span<const TrainSequence> sequences,
-                                                  bool may_stop);
+                                                  const StopCheck& stop);
 
   std::shared_ptr<Transformer> model_;
   std::shared_ptr<Lora> lora_;

@@ -48,6 +48,7 @@ LinearCrossEntropyResult linear_cross_entropy(const at::Tensor& hidden, const at
   if (coefficients) result.hidden_grad = at::empty_like(hidden);
   const int64_t chunk = std::min(n, options.chunk_tokens);
   for (int64_t begin = 0; begin < n; begin += chunk) {
+    look(options.stop);
     const int64_t count = std::min(chunk, n - begin);
     const at::Tensor rows = hidden.narrow(0, begin, count);
     const at::Tensor wanted = targets.narrow(0, begin, count);

@@ -7,6 +7,8 @@
 #include <functional>
 #include <span>
 
+#include "base/stop.h"
+
 namespace weft {
 
 /// d(loss)/d(logp) of the tokens [begin, begin + n) given their log probabilities, both [n] f32 and
@@ -24,6 +26,7 @@ struct LinearCrossEntropyOptions {
   int64_t chunk_tokens = 256;  ///< rows of fp32 logits held at a time
   bool entropy = false;        ///< also compute the entropy of each row
   double temperature = 1;      ///< > 0; logits are divided by it
+  StopCheck stop = {};         ///< looked at before each chunk
 };
 
 struct LinearCrossEntropyResult {

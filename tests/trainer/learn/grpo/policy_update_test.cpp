@@ -284,8 +284,8 @@ TEST(Learner, FinishesAnUpdateThatMayNotStop) {
     } catch (const Interrupted&) {
       if (!b.lora->flat(0).equal(before)) return 2;
     }
-    b.learner.logprobs(sequences, b.lora.get(), /*may_stop=*/false);
-    b.learner.update(sequences, supervised_loss(10, loss), 1e-2, /*may_stop=*/false);
+    b.learner.logprobs(sequences, b.lora.get(), {});
+    b.learner.update(sequences, supervised_loss(10, loss), 1e-2, {});
     return b.lora->flat(0).equal(before) ? 3 : 0;
   };
   EXPECT_EXIT(_exit(stopped_updates()), testing::ExitedWithCode(0), "");
