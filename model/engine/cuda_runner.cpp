@@ -246,7 +246,7 @@ std::vector<std::vector<float>> CudaRunner::logprobs(
     const std::vector<LogprobRequest>& requests,
     const std::vector<std::shared_ptr<const Lora>>& adapters) {
   const ops::OneOrder one_order(invariant_);
-  return packed_logprobs(model_, requests, adapters);
+  return packed_logprobs(model_, requests, adapters, throw_if_stopped);
 }
 
 void CudaRunner::rest() {

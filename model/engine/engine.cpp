@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <atomic>
 #include <cmath>
 #include <condition_variable>
 #include <deque>
@@ -108,13 +109,17 @@ struct Engine::Impl {
   EngineStats stats;
   int64_t arriving = 0;  // requests that `stats` does not count yet, beside `incoming`
   int64_t last_job = 0;
-  bool busy = false, stopping = false;
+  bool busy = false;
+  std::atomic<bool> stopping{false};  // written under the mutex
   std::promise<void> started;
   std::thread thread;
 };
 
 void Engine::Impl::start_runner() {
   try {
+    core.runner().set_stop_check([this] {
+      if (stopping || scheduler.all_cancelled()) throw PassDropped();
+    });
     core.runner().start();
     started.set_value();
   } catch (...) {

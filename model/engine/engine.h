@@ -33,7 +33,8 @@ struct LogprobRequest {
 ///
 /// Requests refused: no prompt tokens, ids out of range, prompt + 1 beyond the context or the KV
 /// cache, unknown adapter, sampling parameters out of range, text without a tokenizer. A completion
-/// that meets the context limit ends with FinishReason::kLength. NaN logits give kFailed.
+/// that meets the context limit ends with FinishReason::kLength. NaN logits give kFailed. A pass on
+/// the CPU is dropped between two layers once all requests are cancelled.
 class Engine : public TextModel {
  public:
   /// `tokenizer` may be null: then prompts are ids and texts are empty. `chat_template` likewise.
@@ -63,7 +64,7 @@ class Engine : public TextModel {
   /// log p(ids[i] | prompt, ids[:i]) in fp32, [ids] for each request. On the CPU bitwise equal to
   /// decoding and to the trainer's forward, in whatever batch. Blocks; runs on
   /// the engine's thread between decode passes. Throws InputError on ids or lengths out of range or
-  /// an unknown adapter, Error if a logprob is NaN.
+  /// an unknown adapter, Error if a logprob is NaN, Interrupted after SIGINT or SIGTERM.
   std::vector<std::vector<float>> logprobs(const std::vector<LogprobRequest>& requests);
 
   /// Ids of a request's prompt, as submit computes them. Throws InputError without a tokenizer or

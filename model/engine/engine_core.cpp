@@ -117,6 +117,8 @@ void EngineCore::compute(const std::function<bool()>& may_go_on,
       begun = next_begun;
       applied();
     }
+  } catch (const PassDropped&) {
+    scheduler_.drop(plan_);
   } catch (const std::exception& e) {
     fail(e);
   }

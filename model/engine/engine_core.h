@@ -28,7 +28,8 @@ class EngineCore {
 
   /// Computes what was planned, and learns what it took. While `may_go_on` says so, passes that can
   /// be planned meanwhile follow at once, where the device takes them; `applied` is called between
-  /// them. Where any of it throws, every request ends as failed.
+  /// them. Where any of it throws, every request ends as failed; as cancelled where the runner's
+  /// stop check threw PassDropped.
   void compute(const std::function<bool()>& may_go_on, const std::function<void()>& applied);
 
   /// With what was left to the device.

@@ -133,6 +133,8 @@ void logprob_batch(Engine& engine, const std::vector<Row*>& rows) {
   try {
     auto logprobs = engine.logprobs(requests);
     for (size_t i = 0; i < rows.size(); ++i) rows[i]->given_logprobs = std::move(logprobs[i]);
+  } catch (const Interrupted&) {
+    throw;
   } catch (const Error& e) {
     if (rows.size() == 1) {
       rows[0]->error = rows[0]->where + ": " + e.what();

@@ -47,20 +47,21 @@ LogprobPack make_pack(const std::vector<LogprobRequest>& requests, std::span<con
 }
 
 // log p(targets | text up to the row), [rows] f32 on the CPU.
-at::Tensor logprobs_of_pack(const Transformer& model, const LogprobPack& pack) {
+at::Tensor logprobs_of_pack(const Transformer& model, const LogprobPack& pack,
+                            const StopCheck& stop) {
   const at::Device device = model.device();
   const PackedBatch batch = PackedBatch::from_lengths(pack.lengths);
   const at::Tensor hidden = model.forward(
       index_tensor(pack.ids).to(device), PackedAttention(model, batch),
-      adapter_of_all(pack.lora, std::ssize(pack.ids)), index_tensor(pack.rows).to(device));
-  return model.token_logprobs(hidden, index_tensor(pack.targets).to(device)).cpu();
+      adapter_of_all(pack.lora, std::ssize(pack.ids)), index_tensor(pack.rows).to(device), stop);
+  return model.token_logprobs(hidden, index_tensor(pack.targets).to(device), stop).cpu();
 }
 
 }  // namespace
 
 std::vector<std::vector<float>> packed_logprobs(
     const Transformer& model, const std::vector<LogprobRequest>& requests,
-    const std::vector<std::shared_ptr<const Lora>>& adapters) {
+    const std::vector<std::shared_ptr<const Lora>>& adapters, const StopCheck& stop) {
   const at::NoGradGuard no_grad;
   std::vector<std::vector<float>> result(requests.size());
   std::vector<size_t> order(requests.size());
@@ -76,7 +77,7 @@ std::vector<std::vector<float>> packed_logprobs(
     }
     const auto members = std::span(order).subspan(begin, end - begin);
     const at::Tensor logprobs =
-        logprobs_of_pack(model, make_pack(requests, members, adapters[order[begin]].get()));
+        logprobs_of_pack(model, make_pack(requests, members, adapters[order[begin]].get()), stop);
     const float* at = logprobs.const_data_ptr<float>();
     for (size_t i : members) {
       const size_t n = requests[i].ids.size();

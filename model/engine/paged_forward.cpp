@@ -46,12 +46,12 @@ class PagedAttention : public Attention {
 }  // namespace
 
 at::Tensor paged_forward(const Transformer& model, KvCache& cache,
-                         const std::vector<PassSpan>& spans) {
+                         const std::vector<PassSpan>& spans, const StopCheck& stop) {
   const at::NoGradGuard no_grad;
   const PassRows pass(spans);
   const at::Tensor ids = index_tensor({pass.ids.begin(), pass.ids.end()});
   return model.logits(model.forward(ids, PagedAttention(model, cache, pass),
-                                    RowAdapters(pass.adapters), index_tensor(pass.wanted)));
+                                    RowAdapters(pass.adapters), index_tensor(pass.wanted), stop));
 }
 
 }  // namespace weft

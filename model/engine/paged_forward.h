@@ -25,7 +25,8 @@ struct PassSpan {
 
 /// Runs all spans at once and writes their keys and values to the cache. Returns fp32 logits
 /// [spans that want them, V], in the order of the spans. Spans of one adapter must be adjacent.
+/// Looks at `stop` before each layer.
 at::Tensor paged_forward(const Transformer& model, KvCache& cache,
-                         const std::vector<PassSpan>& spans);
+                         const std::vector<PassSpan>& spans, const StopCheck& stop = {});
 
 }  // namespace weft

@@ -16,6 +16,8 @@ class CpuRunner : public PassRunner {
   CpuRunner(const Transformer& model, KvCache& cache)
       : model_(model), cache_(cache), threads_(at::get_num_threads()) {}
 
+  void set_stop_check(StopCheck stop) override { stop_ = std::move(stop); }
+
   std::string numerics() const override {
     const std::string set = kernels::kernel_table().name;
     if (model_.is_rounded()) return "int8 weights, products of " + set + "; answers only";
@@ -26,7 +28,7 @@ class CpuRunner : public PassRunner {
 
   at::Tensor forward(const std::vector<PassSpan>& spans) override {
     const kernels::UseThreads use(&threads_);
-    return paged_forward(model_, cache_, spans);
+    return paged_forward(model_, cache_, spans, stop_);
   }
 
   void draw(const at::Tensor& logits, std::vector<kernels::SampleArgs> draws,
@@ -46,7 +48,7 @@ class CpuRunner : public PassRunner {
   std::vector<std::vector<float>> logprobs(
       const std::vector<LogprobRequest>& requests,
       const std::vector<std::shared_ptr<const Lora>>& adapters) override {
-    return packed_logprobs(model_, requests, adapters);
+    return packed_logprobs(model_, requests, adapters, throw_if_stopped);
   }
 
  private:
@@ -54,6 +56,7 @@ class CpuRunner : public PassRunner {
   KvCache& cache_;
   ThreadPool threads_;
   std::vector<kernels::SampleResult> drawn_;
+  StopCheck stop_;
 };
 
 }  // namespace

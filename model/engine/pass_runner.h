@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
+#include "base/stop.h"
 #include "model/device.h"
 #include "model/engine/engine.h"
 #include "model/engine/kv_cache.h"
@@ -26,9 +28,19 @@ struct PassLimits {
   bool invariant = false;  ///< EngineOptions::invariant
 };
 
+/// For a stop check: nobody wants the pass any more.
+class PassDropped : public Error {
+ public:
+  PassDropped() : Error("cancelled") {}
+};
+
 class PassRunner {
  public:
   virtual ~PassRunner() = default;
+
+  /// Looked at before each layer of forward() where a pass may take long: on the CPU. To be called
+  /// before the first pass.
+  virtual void set_stop_check(StopCheck /*stop*/) {}
 
   /// Called once, by the thread that makes all other calls, before them: makes it the device's and
   /// records what is replayed later. Nothing is under way when it returns.
@@ -65,7 +77,8 @@ class PassRunner {
     return drawn();
   }
 
-  /// Engine::logprobs; `adapters` one for each request, null for the base.
+  /// Engine::logprobs; `adapters` one for each request, null for the base. Throws Interrupted after
+  /// SIGINT or SIGTERM.
   virtual std::vector<std::vector<float>> logprobs(
       const std::vector<LogprobRequest>& requests,
       const std::vector<std::shared_ptr<const Lora>>& adapters) = 0;

@@ -79,11 +79,28 @@ void Scheduler::apply(const PassPlan& plan, const PassResult& result) {
   update_stats();
 }
 
-void Scheduler::fail(const PassPlan& plan, const std::string& error) {
+// Of a pass that may not have been computed.
+void Scheduler::keep_clears(const PassPlan& plan) {
   for (const BlockEdit& edit : plan.edits) {
     if (edit.from == kZeros) edits_.push_back(edit);
   }
+}
+
+void Scheduler::fail(const PassPlan& plan, const std::string& error) {
+  keep_clears(plan);
   end_all(ResponseStatus::kFailed, error);
+}
+
+bool Scheduler::all_cancelled() const {
+  return std::all_of(groups_.begin(), groups_.end(), [](const auto& entry) {
+    const auto& request = entry.second.request;
+    return !request || (request->request.cancelled && request->request.cancelled->load());
+  });
+}
+
+void Scheduler::drop(const PassPlan& plan) {
+  keep_clears(plan);
+  end_all(ResponseStatus::kCancelled, "cancelled");
 }
 
 void Scheduler::end_all(ResponseStatus status, const std::string& error) {

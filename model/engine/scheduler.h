@@ -68,7 +68,8 @@ class Scheduler {
 
   /// The next pass: has spans where there is work, and at most most_draws(max_batch) draws. Gives
   /// and takes slots and blocks. `costs` decides how the work is cut into passes, never what comes
-  /// of it. Each plan must come back by apply, fail or end_all before the next.
+  /// of it. Each plan must come back by apply, fail, drop or end_all before the
+  /// next.
   PassPlan plan(const PassCosts& costs);
 
   /// The pass behind one that is being computed, where that does not hang on its draws: each of its
@@ -83,6 +84,12 @@ class Scheduler {
 
   /// Ends everything as failed, where the plan's pass could not be computed or only in part.
   void fail(const PassPlan& plan, const std::string& error);
+
+  /// Whether every request has been cancelled, so that nobody wants a pass.
+  bool all_cancelled() const;
+
+  /// Ends everything as cancelled, where the plan's pass was not computed, or only in part.
+  void drop(const PassPlan& plan);
 
   /// Ends everything with this status.
   void end_all(ResponseStatus status, const std::string& error);
@@ -226,6 +233,7 @@ class Scheduler {
   void add_spans(PassPlan& plan, std::vector<Chunk> chunks) const;
   PlannedDraw draw_of(const Group& group, int choice, int64_t position, int64_t row) const;
 
+  void keep_clears(const PassPlan& plan);
   void end_cancelled();
   void take_computed(const PlannedSpan& span);
   void take_sample(const PlannedDraw& draw, const kernels::SampleResult& sample);
