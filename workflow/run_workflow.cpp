@@ -1,9 +1,11 @@
 #include "workflow/run_workflow.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -159,7 +161,7 @@ class WorkflowRunner::Impl {
   void stop() {
     {
       const std::lock_guard lock(mutex_);
-      stopping_ = true;
+      stopping_->store(true);
     }
     host_.reset();
     std::unique_lock lock(mutex_);
@@ -183,11 +185,9 @@ class WorkflowRunner::Impl {
     }
     {
       const std::lock_guard lock(mutex_);  // keeps stop() away from the host
-      if (!stopping_) return start(run);
+      if (!stopping_->load()) return start(run);
     }
-    run->outcome.kind = Outcome::Kind::kInfrastructure;
-    run->outcome.error = "workflows are being stopped";
-    finish(*run);
+    give_up(*run);
   }
 
  private:
@@ -205,7 +205,7 @@ class WorkflowRunner::Impl {
     outcome.error = std::move(result.error);
     if (outcome.kind == Outcome::Kind::kInfrastructure && run->tries <= options_.num_retries) {
       const std::lock_guard lock(mutex_);  // keeps stop() away from the host
-      if (!stopping_) return start(run);
+      if (!stopping_->load()) return start(run);
     }
     if (outcome.kind != Outcome::Kind::kScored) return finish(*run);
     const bool is_code = run->request.task->kind == TaskKind::kCode;
@@ -229,11 +229,19 @@ class WorkflowRunner::Impl {
     }
     const auto& tests = run->request.tests ? *run->request.tests : task.val_tests;
     if (tests.empty()) return finish(*run);
-    judge_.submit(judge_request(task, run->outcome.answer, tests, answer_limits(options_)),
-                  [this, run](Verdict verdict) {
-                    add_verdict(run->outcome, verdict);
-                    finish(*run);
-                  });
+    JudgeRequest request = judge_request(task, run->outcome.answer, tests, answer_limits(options_));
+    request.cancelled = stopping_;
+    judge_.submit(std::move(request), [this, run](Verdict verdict) {
+      if (stopping_->load()) return give_up(*run);
+      add_verdict(run->outcome, verdict);
+      finish(*run);
+    });
+  }
+
+  void give_up(Run& run) {
+    run.outcome.kind = Outcome::Kind::kInfrastructure;
+    run.outcome.error = "workflows are being stopped";
+    finish(run);
   }
 
   void finish(Run& run) {
@@ -250,7 +258,7 @@ class WorkflowRunner::Impl {
   std::mutex mutex_;
   std::condition_variable idle_;
   int in_flight_ = 0;
-  bool stopping_ = false;
+  const std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   std::optional<WorkflowHost> host_;
 };
 

@@ -371,6 +371,28 @@ TEST(WorkflowRunner, ItsEndCancelsTheCallsInFlight) {
   EXPECT_EQ(promise.get_future().get().kind, Kind::kInfrastructure);
 }
 
+TEST(WorkflowRunner, ItsEndCancelsTheScoringInFlight) {
+  ScriptedModel model("def double(n):\n    import time\n    time.sleep(250)\n");
+  const Workflow workflow = checked(io_workflow(TaskKind::kCode));
+  Task task = double_task();
+  task.val_tests = {test_of(777, 1554)};
+  RunnerOptions options;
+  options.judge_cpu_ms = 60000;
+  const int64_t prepared = jail().judge.num_tests_prepared();
+  std::promise<Outcome> promise;
+  const auto start = std::chrono::steady_clock::now();
+  {
+    WorkflowRunner runner(jail().sandbox, jail().judge, model, options);
+    runner.submit({.workflow = &workflow, .task = &task, .seed = 1},
+                  [&promise](Outcome outcome) { promise.set_value(std::move(outcome)); });
+    while (jail().judge.num_tests_prepared() == prepared) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  EXPECT_EQ(promise.get_future().get().kind, Kind::kInfrastructure);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+}
+
 // What the task's prompt defines before the function: exec_code and the score run it first.
 TEST(WorkflowRunner, AnswersAndDraftsFindTheTasksSetup) {
   Task task = double_task();

@@ -35,6 +35,10 @@ class RolloutScorer {
   /// is borrowed until then. `seed` fixes every random choice of the scoring.
   virtual void submit(const Task& task, std::string completion, uint64_t seed,
                       std::function<void(ScoredRollout)> done) = 0;
+
+  /// Nothing more will be scored: what is under way may come back at once as infra_error. Blocks no
+  /// longer than that takes.
+  virtual void stop() {}
 };
 
 }  // namespace weft

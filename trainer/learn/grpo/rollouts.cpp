@@ -174,13 +174,17 @@ std::shared_ptr<Collection> new_collection(RolloutScorer& scorer,
   return collection;
 }
 
-/// On a signal the completions are cancelled and waited for, so that none reaches the scorer later.
+/// On a signal the completions are cancelled and waited for, so that none reaches the scorer later;
+/// what is scored is given up too, since it may need the same engine.
 void wait_until_done(Collection& collection, const CancelFlag& cancelled) {
   std::unique_lock lock(collection.mutex);
   while (!collection.done()) {
     collection.changed.wait_for(lock, std::chrono::milliseconds(100));
     if (stop_signal() == 0) continue;
     cancelled->store(true);
+    lock.unlock();
+    collection.scorer->stop();
+    lock.lock();
     collection.changed.wait(lock, [&] { return collection.pending_completions == 0; });
     throw_if_stopped();
   }

@@ -64,6 +64,8 @@ void WorkflowScorer::submit(const Task& task, std::string completion, uint64_t s
   wake_.notify_all();
 }
 
+void WorkflowScorer::stop() { runner_.stop(); }
+
 void WorkflowScorer::work() {
   for (;;) {
     std::unique_lock lock(mutex_);

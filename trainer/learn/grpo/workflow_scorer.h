@@ -22,6 +22,7 @@ class WorkflowScorer : public RolloutScorer {
   decltype(TextRequest::prompt) prompt(const Task& task) const override;
   void submit(const Task& task, std::string completion, uint64_t seed,
               std::function<void(ScoredRollout)> done) override;
+  void stop() override;  ///< the runner's
 
  private:
   struct Job {

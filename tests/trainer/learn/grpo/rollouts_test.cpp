@@ -2,10 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+#include <csignal>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "base/error.h"
+#include "base/stop.h"
 #include "tests/support/scripted_model.h"
 
 namespace weft {
@@ -42,6 +47,13 @@ class EchoScorer : public RolloutScorer {
 
  private:
   mutable std::mutex mutex_;
+};
+
+/// Is asked for nothing but an end.
+class EndlessScorer : public EchoScorer {
+ public:
+  void stop() override { stopped = true; }
+  std::atomic<bool> stopped{false};
 };
 
 std::vector<Task> make_tasks(const std::vector<std::string>& names) {
@@ -208,6 +220,46 @@ TEST(Rollouts, SayThatAPromptIsRefused) {
                             [](const test::ScriptedPrompt&) { return ResponseStatus::kRefused; });
   EchoScorer scorer;
   EXPECT_THROW(collect(model, scorer, make_tasks({"a"})), InputError);
+}
+
+/// Has room for no answer until the scorer has been stopped: they share an engine.
+class BusyModel : public TextModel {
+ public:
+  explicit BusyModel(const EndlessScorer& scorer) : scorer_(scorer) {}
+  ~BusyModel() override {
+    for (std::thread& thread : threads_) thread.join();
+  }
+  std::string name() const override { return "busy"; }
+  void submit(TextRequest request, std::function<void(TextResponse)> done) override {
+    threads_.emplace_back([this, flag = request.cancelled, done = std::move(done)] {
+      while (!flag->load() || !scorer_.stopped) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      done(TextResponse::unanswered(ResponseStatus::kCancelled, "cancelled"));
+    });
+  }
+
+ private:
+  const EndlessScorer& scorer_;
+  std::vector<std::thread> threads_;
+};
+
+// In a process of its own: the stop flag stays set.
+TEST(Rollouts, AStopEndsWhatIsScoredBeforeItWaitsForCompletions) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto stopped_rollouts = [] {
+    EndlessScorer scorer;
+    BusyModel model(scorer);
+    install_stop_handlers();
+    raise(SIGTERM);
+    try {
+      collect(model, scorer, make_tasks({"a", "b"}));
+    } catch (const Interrupted&) {
+      return 0;
+    }
+    return 1;
+  };
+  EXPECT_EXIT(_exit(stopped_rollouts()), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
