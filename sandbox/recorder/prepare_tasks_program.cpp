@@ -48,13 +48,13 @@ class Preparer {
       : config_(config),
         sandbox_(sandbox_options(config, 0)),
         judge_(sandbox_),
-        recorder_(sandbox_, limits(config)) {
+        recorder_(sandbox_, limits(config), stop_flag()) {
     if (config.augment == 0) return;
     other_sandbox_.emplace(sandbox_options(config, 1));
     other_judge_.emplace(*other_sandbox_);
   }
 
-  // The task's line, or the reason why there is none.
+  // The task's line, or the reason why there is none. Throws Interrupted.
   Json prepare(const BenchmarkRow& row, std::string& problem);
 
  private:
@@ -90,6 +90,7 @@ Recording Preparer::record(const BenchmarkRow& row) const {
   for (ReferenceTask reference : row.references) {
     if (reference.entry_point.empty()) reference.entry_point = whole.entry_point;
     Recording part = recorder_.record(reference);
+    throw_if_stopped();
     if (part.tests.empty() && part.problems.empty()) part.problems.push_back("no test in it");
     if (!part.entry_point.empty()) whole.entry_point = part.entry_point;
     if (whole.tests.empty()) {
@@ -110,6 +111,7 @@ JudgeRequest Preparer::request(const std::string& code, const std::string& entry
   request.entry_point = entry_point;
   request.tests = tests;
   request.limits = limits(config_);
+  request.cancelled = stop_flag();
   return request;
 }
 
@@ -118,10 +120,12 @@ std::vector<Json> Preparer::further_tests(const BenchmarkRow& row, const Recordi
   const uint64_t seed = hash_combine(hash64(row.id), static_cast<uint64_t>(config_.seed));
   const Recording further = recorder_.further_tests(
       recording, row.guarded_code.empty() ? code : row.guarded_code, config_.augment, seed);
+  throw_if_stopped();
   for (const auto& problem : further.problems)
     log::warn("{}: no further tests: {}", row.id, problem);
   if (further.tests.empty()) return {};
   const Verdict verdict = other_judge_->run(request(code, recording.entry_point, further.tests));
+  throw_if_stopped();
   std::vector<Json> kept;
   for (size_t i = 0; i < further.tests.size(); ++i) {
     if (verdict.tests[i].verdict == TestVerdict::kPass) kept.push_back(further.tests[i]);
@@ -138,6 +142,7 @@ Json Preparer::prepare(const BenchmarkRow& row, std::string& problem) {
   auto own = request(row.references[0].code, recording.entry_point, recording.tests);
   own.stop_at_first_failure = true;
   const Verdict verdict = judge_.run(own);
+  throw_if_stopped();
   if (verdict.passed != verdict.declared) {
     problem = "the reference does not pass its own tests: " + verdict.row_verdict();
     return {};
@@ -254,7 +259,8 @@ class PrepareRun {
   void read(const std::string& path, Progress& progress) {
     JsonlReader reader(path);
     int64_t index = 0;
-    for (JsonlLine line; !stop_signal() && reader.next(line); progress.advance()) {
+    for (JsonlLine line; reader.next(line); progress.advance()) {
+      throw_if_stopped();
       std::string problem = line.error;
       try {
         if (problem.empty()) problem = add(line.value, reader.where(line), index);
@@ -367,7 +373,6 @@ void run_prepare_tasks(const PrepareTasksConfig& config) {
   for (const auto& path : paths) num_rows += count_rows(path);
   Progress progress("prepare_tasks", num_rows, "tasks");
   for (const auto& path : paths) run.read(path, progress);
-  throw_if_stopped();
   run.finish();
 }
 

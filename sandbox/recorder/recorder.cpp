@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "sandbox/jail/single_call.h"
 #include "sandbox/jail/slot_pool.h"
 #include "sandbox/recorder/embedded.h"
 
@@ -83,14 +82,16 @@ std::string module_text(const std::string& name, std::string_view source) {
          ", '<" + name + ">', 'exec'), module.__dict__)\nsys.modules['" + name + "'] = module\n";
 }
 
+}  // namespace
+
 // A call of a function that the embedded runtime defines.
-CallResult run_embedded(Sandbox& sandbox, const Limits& limits, uint64_t seed,
-                        const std::string& function, const std::vector<PythonValue>& arguments) {
-  auto lease = sandbox.slots().acquire(SlotPool::Use::kCandidate);
+CallResult Recorder::run_embedded(uint64_t seed, const std::string& function,
+                                  const std::vector<PythonValue>& arguments) const {
+  auto lease = sandbox_.slots().acquire(SlotPool::Use::kCandidate);
   JobSpec spec;
-  spec.memory_mb = limits.memory_mb;
-  spec.scratch_mb = limits.scratch_limit_mb(sandbox.tier());
-  spec.cpu_seconds = limits.cpu_ms / 1000 * 8 + 10;
+  spec.memory_mb = limits_.memory_mb;
+  spec.scratch_mb = limits_.scratch_limit_mb(sandbox_.tier());
+  spec.cpu_seconds = limits_.cpu_ms / 1000 * 8 + 10;
   spec.seed = seed;
   const std::string modules = "import sys, types\n" +
                               module_text("comparisons", comparisons_source()) +
@@ -99,15 +100,14 @@ CallResult run_embedded(Sandbox& sandbox, const Limits& limits, uint64_t seed,
   const auto job =
       PythonValue::tuple({str(is_mutation ? mutator_source() : "from recorder import record"),
                           str(modules), str(function)});
-  return SlotPool::run_retried(lease, [&] {
-    return call_once(lease.zygote(), spec, limits_of(limits, sandbox.time_scale()), job, arguments);
-  });
+  JobLimits limits = limits_of(limits_, sandbox_.time_scale());
+  limits.cancelled = cancelled_.get();
+  return SlotPool::run_retried(
+      lease, [&] { return call_once(lease.zygote(), spec, limits, job, arguments); });
 }
 
-}  // namespace
-
 Recording Recorder::record_part(const ReferenceTask& task, const Json& inputs) const {
-  const auto result = run_embedded(sandbox_, limits_, 0, "record", arguments_of(task, inputs));
+  const auto result = run_embedded(0, "record", arguments_of(task, inputs));
   if (!result.value) return failed(result.failure());
   const auto& parts = result.value->items;
   if (parts.size() != 3) return failed("malformed");
@@ -147,7 +147,7 @@ Recording Recorder::further_tests(const Recording& recording, const std::string&
   }
   if (seeds.empty()) return failed("no test has arguments that are plain data");
   const auto result =
-      run_embedded(sandbox_, limits_, kMutatorSeed, "further_tests",
+      run_embedded(kMutatorSeed, "further_tests",
                    {str(code), str(recording.entry_point), PythonValue::list(std::move(seeds)),
                     PythonValue::integer(count), python_int(std::to_string(seed))});
   if (!result.value) return failed(result.failure());

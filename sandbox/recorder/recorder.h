@@ -1,13 +1,18 @@
 /// Records what a reference solution is tested for as tests that need no trust in a candidate.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
 #include "data/benchmarks/benchmark.h"
 #include "sandbox/jail/limits.h"
 #include "sandbox/jail/sandbox.h"
+#include "sandbox/jail/single_call.h"
 #include "sandbox/value/value.h"
 
 namespace weft {
@@ -29,8 +34,11 @@ struct Recording {
 
 class Recorder {
  public:
-  /// `sandbox` is borrowed. `limits` are those of one whole recording.
-  Recorder(Sandbox& sandbox, Limits limits) : sandbox_(sandbox), limits_(limits) {}
+  /// `sandbox` is borrowed. `limits` are those of one whole recording. Where `cancelled`, which may
+  /// be null, is set, recordings end at once, with that as a problem.
+  Recorder(Sandbox& sandbox, Limits limits,
+           std::shared_ptr<const std::atomic<bool>> cancelled = nullptr)
+      : sandbox_(sandbox), limits_(limits), cancelled_(std::move(cancelled)) {}
 
   /// Runs reference and tests in a slot of the sandbox. What goes wrong there is a problem in the
   /// recording; throws Error when the sandbox fails. Thread-safe.
@@ -45,9 +53,12 @@ class Recorder {
 
  private:
   Recording record_part(const ReferenceTask& task, const Json& inputs) const;
+  CallResult run_embedded(uint64_t seed, const std::string& function,
+                          const std::vector<PythonValue>& arguments) const;
 
   Sandbox& sandbox_;
   Limits limits_;
+  std::shared_ptr<const std::atomic<bool>> cancelled_;
 };
 
 }  // namespace weft

@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <csignal>
 #include <set>
+#include <thread>
 
 #include "base/file.h"
 #include "data/task.h"
@@ -46,6 +49,43 @@ TEST(PrepareTasks, WritesTasksAndReportsRowsWithoutOne) {
   EXPECT_FALSE(tasks[0].contains("setup"));
   EXPECT_NE(run.err.find("T/1"), std::string::npos) << run.err;
   EXPECT_NE(run.err.find(":3"), std::string::npos) << run.err;
+}
+
+Json reference_row(const std::string& id, const std::string& body, const std::string& test) {
+  return {{"task_id", id},
+          {"prompt", "def f(x):\n"},
+          {"canonical_solution", body},
+          {"entry_point", "f"},
+          {"test", "def check(candidate):\n" + test}};
+}
+
+// Of each row something runs for a minute: the recording, the judging of the reference by what was
+// recorded (its name says that it is not the recorder's process), tests on further inputs.
+TEST(PrepareTasks, ASignalDropsTheRowUnderWay) {
+  const std::string wait = "    import time\n    time.sleep(60)\n";
+  const Json good = reference_row("T/0", "    return x\n", "    assert candidate(1) == 1\n");
+  const Json slow = reference_row("T/1", wait + "    return x\n", "    assert candidate(1) == 1\n");
+  const Json judged = reference_row(
+      "T/1",
+      "    import sys\n    if 'recorder' not in sys.modules:\n    " + wait + "    return x\n",
+      "    assert candidate(1) == 1\n");
+  for (const Json& row : {slow, judged}) {
+    const test::TempDir dir;
+    const std::string in = dir / "in.jsonl", out = dir / "out.jsonl";
+    write_file_atomically(in, good.dump() + "\n" + row.dump() + "\n");
+    test::BackgroundProgram program(
+        {test::program("prepare_tasks").string(), "--dataset", "humaneval", "--in", in, "--out",
+         out, "--set", "cpu_ms=60000"},
+        dir / "log");
+    ASSERT_TRUE(test::wait_until([&] { return test::count_lines(out) == 1; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));  // the second row has begun
+    const auto start = std::chrono::steady_clock::now();
+    program.signal(SIGTERM);
+    EXPECT_EQ(program.wait(), 143) << read_file(dir / "log");
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+    EXPECT_EQ(test::count_lines(out), 1);
+    EXPECT_EQ(read_file(dir / "log").find("T/1"), std::string::npos) << read_file(dir / "log");
+  }
 }
 
 Recording recording_of(const std::vector<std::pair<int, Json>>& calls) {
