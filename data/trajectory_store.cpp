@@ -169,6 +169,27 @@ int64_t insert_row(sqlite3* handle, const std::string& path, const Trajectory& t
   return sqlite3_last_insert_rowid(handle);
 }
 
+/// Where the store holds the same workflow, its row's id and whether it has a reward.
+struct Match {
+  int64_t id = 0;
+  bool has_reward = false;
+};
+
+std::optional<Match> find_same(sqlite3* handle, const std::string& path, const Trajectory& t) {
+  Statement query(handle,
+                  "SELECT id, outcome FROM trajectories WHERE task_id = ? AND round = ? AND "
+                  "seed = ? AND origin = ? AND reasoning = ? AND code = ? ORDER BY id",
+                  path);
+  query.bind(t.task_id).bind(int64_t{t.round}).bind(std::to_string(t.seed)).bind(t.origin);
+  query.bind(t.reasoning).bind(t.code);
+  if (!query.step()) return std::nullopt;
+  Match match{query.integer()};
+  Trajectory stored;
+  stored.outcome = query.text();
+  match.has_reward = has_reward(stored);
+  return match;
+}
+
 Trajectory read_row(Statement& row) {
   Trajectory t;
   t.id = row.integer();
@@ -264,6 +285,11 @@ std::vector<Trajectory> best_of_each_task(std::vector<Trajectory> rows, int limi
 
 }  // namespace
 
+bool has_reward(const Trajectory& trajectory) {
+  const std::string& outcome = trajectory.outcome;
+  return outcome != "infrastructure" && outcome != "answered" && outcome != "written";
+}
+
 int64_t place_id(uint64_t search, int64_t round, int64_t place) {
   constexpr int kBits = 13;  // of round and of place; with 37 of the search they fill 63
   constexpr int64_t kLast = (1 << kBits) - 1;
@@ -282,7 +308,8 @@ uint64_t content_hash(const std::vector<Trajectory>& rows) {
   return hash;
 }
 
-TrajectoryStore::TrajectoryStore(const std::filesystem::path& path, StoreAccess access)
+TrajectoryStore::TrajectoryStore(const std::filesystem::path& path, StoreAccess access,
+                                 int lock_wait_ms)
     : database_(std::make_unique<Database>()) {
   database_->path = path.string();
   const bool reads = access == StoreAccess::kRead;
@@ -295,7 +322,7 @@ TrajectoryStore::TrajectoryStore(const std::filesystem::path& path, StoreAccess 
     throw InputError("cannot open the trajectory store " + path.string() + ": " +
                      sqlite3_errmsg(database_->handle));
   }
-  sqlite3_busy_timeout(database_->handle, 10000);
+  sqlite3_busy_timeout(database_->handle, lock_wait_ms);
   const bool is_new = !holds_store(database_->handle, database_->path);
   if (reads && is_new) {
     throw InputError(path.string() + ": expected a trajectory store, got an empty file");
@@ -325,12 +352,32 @@ std::vector<int64_t> TrajectoryStore::insert_all(const std::vector<Trajectory>& 
   return ids;
 }
 
+void TrajectoryStore::insert_missing(const std::vector<Trajectory>& trajectories) {
+  std::lock_guard lock(database_->mutex);
+  sqlite3* handle = database_->handle;
+  const std::string& path = database_->path;
+  Transaction transaction(handle, path);
+  for (const Trajectory& t : trajectories) {
+    const auto same = find_same(handle, path, t);
+    if (same && (same->has_reward || !has_reward(t))) continue;
+    Trajectory row = t;
+    if (same) {
+      Statement(handle, "DELETE FROM trajectories WHERE id = ?", path).bind(same->id).step();
+      row.id = same->id;
+    }
+    insert_row(handle, path, row);
+  }
+  transaction.commit();
+}
+
 std::vector<Trajectory> TrajectoryStore::select(const TrajectoryFilter& filter) const {
   std::string sql = fmt::format("SELECT id, {} FROM trajectories WHERE 1", kColumns);
   if (!filter.task_id.empty()) sql += " AND task_id = ?";
   if (!filter.origin.empty()) sql += " AND origin = ?";
   if (filter.only_valid) sql += " AND valid";
-  if (filter.min_reward) sql += " AND reward >= ?";
+  if (filter.min_reward) {
+    sql += " AND reward >= ? AND outcome NOT IN ('infrastructure', 'answered', 'written')";
+  }
   std::lock_guard lock(database_->mutex);
   Statement query(database_->handle, sql + kContentOrder, database_->path);
   if (!filter.task_id.empty()) query.bind(filter.task_id);

@@ -23,8 +23,10 @@ struct Trajectory {
   std::string reasoning;
   std::string code;
   int num_steps = 0;
-  bool valid = false;   ///< passed the static check
-  std::string outcome;  ///< scored, workflow_error, limit, infrastructure
+  bool valid = false;  ///< passed the static check
+  /// scored, workflow_error, limit, infrastructure; of one that serve wrote also answered (it ran,
+  /// nothing scored its answer) and written (it did not run)
+  std::string outcome;
   double pass_rate = 0;
   double complexity = 0;
   double diversity = 0;
@@ -34,6 +36,9 @@ struct Trajectory {
   std::string model_version;
   int round = 0;
 };
+
+/// Whether `reward` says something of the workflow: not where no run of it was scored.
+bool has_reward(const Trajectory& trajectory);
 
 /// Id of row number `place` of a round of a search: it tells where in its search a row stands, not
 /// when it was stored, and grows with both. `search` is a hash that names the search; 37 bits of it
@@ -48,8 +53,8 @@ struct TrajectoryFilter {
   std::string task_id;  ///< empty: every task
   std::string origin;   ///< empty: every origin
   bool only_valid = false;
-  std::optional<double> min_reward;
-  int max_per_task = 0;  ///< the best by reward, the first of equals; 0: no limit
+  std::optional<double> min_reward;  ///< a row without a reward (has_reward) has none
+  int max_per_task = 0;              ///< the best by reward, the first of equals; 0: no limit
 };
 
 enum class StoreAccess {
@@ -63,8 +68,9 @@ class TrajectoryStore {
  public:
   /// Throws InputError when there is no file to read, and when it holds anything else than a store
   /// of this version; it is then left as it was.
+  /// A write waits up to `lock_wait_ms` for another process that holds the store locked.
   explicit TrajectoryStore(const std::filesystem::path& path,
-                           StoreAccess access = StoreAccess::kReadWrite);
+                           StoreAccess access = StoreAccess::kReadWrite, int lock_wait_ms = 10000);
   ~TrajectoryStore();
 
   /// Stores it under its id or, where that is taken, the next free one; without an id under a new
@@ -73,6 +79,11 @@ class TrajectoryStore {
 
   /// Stores several in one transaction: all or none.
   std::vector<int64_t> insert_all(const std::vector<Trajectory>& trajectories);
+
+  /// Stores, in one transaction, those that are not there: a row of the same task, round, seed,
+  /// origin, reasoning and code is the same workflow. One without a reward gives its place, and its
+  /// id, to one that has it.
+  void insert_missing(const std::vector<Trajectory>& trajectories);
 
   /// Ordered by content, never by arrival: task, round, place in the search (place_id), parents
   /// before what was made from them; rows without a place by code, reasoning, then every other

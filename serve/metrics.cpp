@@ -95,7 +95,8 @@ void ServerMetrics::count_workflow(const std::string& outcome, int64_t worker_ca
 }
 
 std::string ServerMetrics::text(const std::string& model_name, const ModelLoad& load,
-                                int64_t in_flight) const {
+                                int64_t in_flight,
+                                const std::optional<TrajectoryLog::Counts>& kept) const {
   const std::lock_guard lock(mutex_);
   const std::string labels = fmt::format("model_name=\"{}\"", escaped(model_name));
   std::string text;
@@ -123,6 +124,14 @@ std::string ServerMetrics::text(const std::string& model_name, const ModelLoad& 
                    workflows_);
   text += counter("weft:worker_calls_total", "Worker calls of workflows", labels, worker_calls_);
   text += workflow_latency_.text("weft:workflow_latency_seconds", labels);
+  if (kept) {
+    text += counter("weft:workflows_stored_total", "Written workflows in the trajectory store",
+                    labels, kept->stored);
+    text +=
+        gauge("weft:workflows_waiting", "Those that are still to be stored", labels, kept->waiting);
+    text += counter("weft:workflows_lost_total", "Those that the store could not take", labels,
+                    kept->lost);
+  }
   text += metric("http_requests_total", "counter", "HTTP requests by path and status");
   for (const auto& [key, count] : http_) {
     text += fmt::format("http_requests_total{{handler=\"{}\",status=\"{}\"}} {}\n",

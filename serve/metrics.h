@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 
+#include "data/trajectory_log.h"
 #include "model/text_model.h"
 
 namespace weft {
@@ -47,7 +49,9 @@ class ServerMetrics {
   void count_request(const std::vector<TextResponse>& responses, double first_token_s,
                      double total_s);
   void count_workflow(const std::string& outcome, int64_t worker_calls, double total_s);
-  std::string text(const std::string& model_name, const ModelLoad& load, int64_t in_flight) const;
+  /// `kept` is of the store that workflows go to, where there is one.
+  std::string text(const std::string& model_name, const ModelLoad& load, int64_t in_flight,
+                   const std::optional<TrajectoryLog::Counts>& kept = {}) const;
 
  private:
   mutable std::mutex mutex_;

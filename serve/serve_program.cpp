@@ -2,11 +2,13 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "data/provenance.h"
+#include "data/trajectory_log.h"
 #include "data/trajectory_store.h"
 #include "workflow/pool.h"
 
@@ -32,24 +34,41 @@ std::string taught_by(const std::string& dir) {
 /// The sandbox and what stands on it.
 class WorkflowParts {
  public:
-  WorkflowParts(const ServeConfig& config, const ServedName& writer, TextModel& model,
-                TextModel& worker)
+  WorkflowParts(const ServeConfig& config, const ServedModel& served, TextModel& worker)
       : pool_(read_pool(config.store)),
+        log_(config.trajectories.empty()
+                 ? nullptr
+                 : std::make_unique<TrajectoryLog>(config.trajectories, TrajectoryLog::Options{})),
         bench_(config.workbench),
-        service_(model, writer.adapter, writer.id,
-                 make_workflow_backend(bench_, worker, config.workbench.runner,
-                                       pool_ ? &*pool_ : nullptr, config.pool_min_similarity),
-                 config.max_workflow_tokens) {}
+        service_(*served.model, served.names.back().adapter, served.names.back().id,
+                 backend(config, served, worker), config.max_workflow_tokens) {}
 
   const WorkflowService& service() const { return service_; }
 
  private:
+  WorkflowBackend backend(const ServeConfig& config, const ServedModel& served, TextModel& worker) {
+    WorkflowBackend backend =
+        make_workflow_backend(bench_, worker, config.workbench.runner, pool_ ? &*pool_ : nullptr,
+                              config.pool_min_similarity);
+    if (!log_) return backend;
+    const bool adapted = !served.names.back().adapter.empty();
+    const std::string origin = "model:" + (adapted ? served.adapter_dir : served.model->name());
+    backend.keep = [this, origin, worker_name = worker.name()](Trajectory row) {
+      row.origin = origin;
+      row.model_version = worker_name;
+      log_->add({std::move(row)});
+    };
+    backend.kept = [this] { return log_->counts(); };
+    return backend;
+  }
+
   static std::optional<WorkflowPool> read_pool(const std::string& store) {
     if (store.empty()) return std::nullopt;
     return WorkflowPool(TrajectoryStore(store, StoreAccess::kRead).select());
   }
 
   std::optional<WorkflowPool> pool_;
+  std::unique_ptr<TrajectoryLog> log_;
   Workbench bench_;
   WorkflowService service_;
 };
@@ -76,7 +95,7 @@ void run_serve(const ServeConfig& config, ServedModel served, const std::string&
   }
   std::unique_ptr<WorkflowParts> parts;
   if (config.workflows) {
-    parts = std::make_unique<WorkflowParts>(config, served.names.back(), *served.model, worker);
+    parts = std::make_unique<WorkflowParts>(config, served, worker);
   }
   Server server(served, parts ? &parts->service() : nullptr, config.workbench.runner.budget,
                 config.http);

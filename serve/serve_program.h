@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "serve/server.h"
+#include "workflow/pool.h"
 #include "workflow/workbench.h"
 
 namespace weft {
@@ -18,8 +19,9 @@ struct ServeConfig {
   bool workflows = true;                    ///< false: no sandbox is started, no /v1/workflows
   int max_workflow_tokens = 768;            ///< of one written workflow
   std::string store;                        ///< trajectories that may answer near queries
-  double pool_min_similarity = 0.8;         ///< cosine from which a stored workflow is used
-  WorkbenchOptions workbench;               ///< its runner's budget: requests may ask for less
+  double pool_min_similarity = kPoolMinSimilarity;  ///< cosine from which one of them is used
+  std::string trajectories;    ///< store that every written workflow goes to; empty: none
+  WorkbenchOptions workbench;  ///< its runner's budget: requests may ask for less
 
   template <class V>
   void visit(V& v) {
@@ -31,6 +33,8 @@ struct ServeConfig {
     v("max_workflow_tokens", max_workflow_tokens, "most tokens of one written workflow");
     v("store", store, "trajectory store that answers near queries; empty: none");
     v("pool_min_similarity", pool_min_similarity, "cosine from which a stored workflow is used");
+    v("trajectories", trajectories,
+      "trajectory store that every written workflow goes to; empty: none");
     workbench.visit(v);
   }
   void validate() const;  ///< throws InputError

@@ -53,9 +53,8 @@ void send_error(httplib::Response& response, const ApiError& error) {
 /// What httplib itself refuses, in OpenAI's shape.
 ApiError error_of_status(const httplib::Request& request, int status, int64_t max_body_kb) {
   if (status == 404) return {404, fmt::format("no such path: {} {}", request.method, request.path)};
-  if (status == 413) {
+  if (status == 413)
     return {413, fmt::format("request body: expected at most {} KiB", max_body_kb)};
-  }
   return {status, fmt::format("HTTP error {}", status)};
 }
 
@@ -258,8 +257,10 @@ void Server::Impl::add_routes() {
                     true));
   http.Get("/metrics", guarded([this](const Request&, Response& response) {
              const ModelLoad load = served.load ? served.load() : ModelLoad{};
-             response.set_content(metrics.text(served.names.front().id, load, admissions.count()),
-                                  "text/plain; version=0.0.4");
+             const auto kept = workflows ? workflows->kept() : std::nullopt;
+             response.set_content(
+                 metrics.text(served.names.front().id, load, admissions.count(), kept),
+                 "text/plain; version=0.0.4");
            }));
   http.Get(R"(/v1/models(/.+)?)", guarded([this](const Request& request, Response& response) {
              models(request, response);

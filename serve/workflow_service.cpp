@@ -159,6 +159,13 @@ Json workflow_fields(const Workflow& workflow, const std::string& source) {
   return json;
 }
 
+/// Trajectory::outcome of what a request had written.
+std::string outcome_word(const Workflow& workflow, const Outcome* outcome) {
+  if (!workflow.valid) return outcome_name(Outcome::Kind::kWorkflowError);
+  if (!outcome) return "written";
+  return outcome->kind == Outcome::Kind::kScored ? "answered" : outcome_name(outcome->kind);
+}
+
 Json usage_json(const TextUsage& meta, const WorkflowUsage& worker) {
   const AnswerUsage sum{meta.prompt_tokens + worker.prompt_tokens,
                         meta.completion_tokens + worker.completion_tokens};
@@ -224,6 +231,7 @@ struct WorkflowService::Written {
   Workflow workflow;
   std::string source;
   TextUsage usage;
+  std::string query;  ///< what the meta-agent was asked; empty where it was not
 };
 
 WorkflowService::WorkflowService(TextModel& model, std::string adapter, std::string name,
@@ -237,10 +245,12 @@ WorkflowService::WorkflowService(TextModel& model, std::string adapter, std::str
 WorkflowService::Written WorkflowService::write(const WorkflowCall& call, const EventSink& on_event,
                                                 CancelFlag cancelled) const {
   if (backend_.pooled) {
-    if (auto found = backend_.pooled(call.task)) return {std::move(*found), "pool", {}};
+    if (auto found = backend_.pooled(call.task)) return {std::move(*found), "pool", {}, ""};
   }
+  std::vector<ChatMessage> messages = backend_.prompt(call.task);
+  std::string query = messages.back().content;
   TextRequest request;
-  request.prompt = backend_.prompt(call.task);
+  request.prompt = std::move(messages);
   request.sampling = call.sampling;
   if (request.sampling.max_tokens == 0) request.sampling.max_tokens = max_tokens_;
   request.adapter = adapter_;
@@ -257,12 +267,42 @@ WorkflowService::Written WorkflowService::write(const WorkflowCall& call, const 
     throw ApiError(502, "meta-agent: " + response.error);
   }
   const std::string text = response.choices[0].text_with_reasoning();
-  Written written{backend_.parse(text), "meta", response.usage};
+  Written written{backend_.parse(text), "meta", response.usage, std::move(query)};
   if (!written.workflow.valid && response.choices[0].finish == FinishReason::kLength) {
     written.workflow.problem += " (cut at max_tokens)";
   }
   if (written.workflow.code.empty()) written.workflow.reasoning = text;
   return written;
+}
+
+std::optional<TrajectoryLog::Counts> WorkflowService::kept() const {
+  if (!backend_.kept) return std::nullopt;
+  return backend_.kept();
+}
+
+/// `outcome` is null where the workflow was not run.
+void WorkflowService::keep(const WorkflowCall& call, const Written& written,
+                           const Outcome* outcome) const {
+  if (!backend_.keep || written.source == "pool") return;
+  const Workflow& workflow = written.workflow;
+  Trajectory row;
+  row.task_id = call.task.id;
+  row.kind = "served";
+  row.prompt = written.query;
+  row.reasoning = workflow.reasoning;
+  row.code = workflow.code;
+  row.num_steps = workflow.num_steps;
+  row.valid = workflow.valid;
+  row.outcome = outcome_word(workflow, outcome);
+  row.usage = usage_to_json(outcome ? outcome->usage : WorkflowUsage{});
+  const std::string& error = outcome ? outcome->error : workflow.problem;
+  if (!error.empty()) row.usage["error"] = error;
+  row.usage["generator_calls"] = 1;
+  row.usage["generator_prompt_tokens"] = written.usage.prompt_tokens;
+  row.usage["generator_completion_tokens"] = written.usage.completion_tokens;
+  row.usage["generator_usd"] = written.usage.usd;
+  row.seed = call.sampling.seed;
+  backend_.keep(std::move(row));
 }
 
 Json WorkflowService::handle(const WorkflowCall& given, const EventSink& on_event,
@@ -283,6 +323,7 @@ Json WorkflowService::handle(const WorkflowCall& given, const EventSink& on_even
   if (call.execute && written.workflow.valid) {
     const Outcome outcome = backend_.run(
         {written.workflow, call.task, call.sampling.seed, call.budget, on_event, cancelled});
+    keep(call, written, &outcome);
     if (cancelled->load()) throw ApiError(499, "request cancelled");
     answer["outcome"] = outcome_name(outcome.kind);
     if (outcome.kind == Outcome::Kind::kScored) {
@@ -292,6 +333,8 @@ Json WorkflowService::handle(const WorkflowCall& given, const EventSink& on_even
     }
     answer["trace"] = outcome.trace;
     spent = outcome.usage;
+  } else {
+    keep(call, written, nullptr);
   }
   answer["usage"] = usage_json(written.usage, spent);
   return answer;

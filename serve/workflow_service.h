@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "data/task.h"
+#include "data/trajectory_log.h"
 #include "model/text_model.h"
 #include "serve/request.h"
 #include "workflow/pool.h"
@@ -54,6 +55,10 @@ struct WorkflowBackend {
   /// Stored workflow of a near query; may be empty, and may find none.
   std::function<std::optional<Workflow>(const Task&)> pooled;
   std::function<Outcome(const WorkflowRun&)> run;  ///< blocks
+  /// Takes each workflow that was written, run or not, as a row without origin and model_version;
+  /// may be empty. Does not block.
+  std::function<void(Trajectory)> keep;
+  std::function<TrajectoryLog::Counts()> kept;  ///< with `keep`: what became of them
 };
 
 /// Runs each workflow over an own WorkflowRunner, so that budget, events and cancellation are the
@@ -76,9 +81,13 @@ class WorkflowService {
   /// failed, 499 cancelled).
   Json handle(const WorkflowCall& call, const EventSink& on_event, CancelFlag cancelled) const;
 
+  /// What became of the workflows that are to be stored; nothing where none are.
+  std::optional<TrajectoryLog::Counts> kept() const;
+
  private:
   struct Written;
   Written write(const WorkflowCall& call, const EventSink& on_event, CancelFlag cancelled) const;
+  void keep(const WorkflowCall& call, const Written& written, const Outcome* outcome) const;
 
   TextModel& model_;
   std::string adapter_, name_;

@@ -36,7 +36,7 @@ double dot(const std::map<std::string, double>& a, const std::map<std::string, d
 WorkflowPool::WorkflowPool(const std::vector<Trajectory>& trajectories, double min_reward) {
   std::map<std::string, size_t> entry_of_task;
   for (const auto& trajectory : trajectories) {
-    if (!trajectory.valid || trajectory.outcome == "infrastructure") continue;
+    if (!trajectory.valid || !has_reward(trajectory)) continue;
     if (trajectory.reward < min_reward) continue;
     const auto [found, is_new] = entry_of_task.emplace(trajectory.task_id, entries_.size());
     if (is_new) {

@@ -12,6 +12,9 @@
 
 namespace weft {
 
+/// Cosine from which a stored workflow answers another query: serving and evaluation.
+constexpr double kPoolMinSimilarity = 0.8;
+
 /// Routing by cosine over tf-idf of words (runs of ASCII letters, digits and _, case folded):
 /// tf = 1 + ln(count), idf = ln((1 + N) / (1 + df)) + 1. Immutable after construction; any thread.
 class WorkflowPool {

@@ -86,6 +86,15 @@ void add_usage(WorkflowUsage& total, const WorkflowUsage& usage) {
   total.clock_decisions += usage.clock_decisions;
 }
 
+Json usage_to_json(const WorkflowUsage& usage) {
+  return {{"calls", usage.calls},
+          {"execs", usage.execs},
+          {"prompt_tokens", usage.prompt_tokens},
+          {"completion_tokens", usage.completion_tokens},
+          {"usd", usage.usd},
+          {"clock_decisions", usage.clock_decisions}};
+}
+
 JudgeRequest judge_request(const Task& task, std::string answer, const std::vector<Json>& tests,
                            const Limits& limits) {
   WEFT_ASSERT(!tests.empty());

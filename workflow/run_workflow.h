@@ -88,6 +88,10 @@ void add_verdict(Outcome& outcome, const Verdict& verdict);
 
 void add_usage(WorkflowUsage& total, const WorkflowUsage& usage);
 
+/// {"calls","execs","prompt_tokens","completion_tokens","usd","clock_decisions"}, as stores and
+/// rollouts hold it.
+Json usage_to_json(const WorkflowUsage& usage);
+
 /// Runs workflows. Thread-safe; borrows sandbox, judge and model, which must outlive it. The
 /// destructor is a stop().
 class WorkflowRunner {

@@ -144,6 +144,43 @@ TEST(TrajectoryStore, PlacesInASearchOrderItsRowsAndOthersIdsStayBelowThem) {
   EXPECT_EQ(store.insert(make("a", 1)), 1);
 }
 
+TEST(TrajectoryStore, StoresTheSameWorkflowOnceAndTheRewardThatCameLater) {
+  test::TempDir dir;
+  TrajectoryStore store(dir / "s.sqlite");
+  std::vector<Trajectory> rows(4, make("a", 0.5));
+  rows[1].seed = 1;
+  rows[2].round = 3;
+  rows[3].code = "class Workflow: other";
+  for (Trajectory& row : rows) row.outcome = "scored";
+  rows[1].outcome = "infrastructure";
+  store.insert_missing(rows);
+  ASSERT_EQ(store.count(), 4);
+  rows[0].reward = rows[1].reward = 0.9;
+  rows[1].outcome = "scored";
+  rows.push_back(make("b", 1));
+  store.insert_missing(rows);
+  EXPECT_EQ(store.count(), 5);
+  for (const Trajectory& row : store.select()) {
+    if (row.task_id != "a") continue;
+    EXPECT_EQ(row.outcome, "scored");
+    EXPECT_EQ(row.reward, row.seed == 1 ? 0.9 : 0.5);
+  }
+}
+
+TEST(TrajectoryStore, HasNoLeastRewardForWhatNothingScored) {
+  test::TempDir dir;
+  TrajectoryStore store(dir / "s.sqlite");
+  for (const char* outcome : {"scored", "limit", "infrastructure", "answered", "written"}) {
+    Trajectory row = make("a", 0);
+    row.outcome = outcome;
+    store.insert(row);
+  }
+  TrajectoryFilter filter;
+  EXPECT_EQ(store.select(filter).size(), 5u);
+  filter.min_reward = 0;
+  EXPECT_EQ(store.select(filter).size(), 2u);
+}
+
 TEST(TrajectoryStore, CommitsRowsAndProgressTogether) {
   test::TempDir dir;
   TrajectoryStore store(dir / "s.sqlite");

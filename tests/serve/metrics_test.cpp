@@ -27,6 +27,15 @@ TEST(ServerMetrics, CountsTokensAndFinishReasons) {
   EXPECT_THAT(text, HasSubstr("vllm:num_preemptions_total{model_name=\"m\"} 5\n"));
 }
 
+TEST(ServerMetrics, TellWhatBecameOfWorkflowsThatAreToBeStored) {
+  ServerMetrics metrics;
+  EXPECT_EQ(metrics.text("m", {}, 0).find("weft:workflows_stored"), std::string::npos);
+  const std::string text = metrics.text("m", {}, 0, TrajectoryLog::Counts{5, 3, 2});
+  EXPECT_THAT(text, HasSubstr("weft:workflows_stored_total{model_name=\"m\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("weft:workflows_waiting{model_name=\"m\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr("weft:workflows_lost_total{model_name=\"m\"} 2\n"));
+}
+
 TEST(ServerMetrics, HistogramIsCumulative) {
   Histogram histogram;
   for (double value : {0.002, 0.02, 400.0}) histogram.add(value);

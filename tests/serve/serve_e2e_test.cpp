@@ -9,11 +9,14 @@
 #include <fstream>
 #include <future>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <thread>
 
 #include "base/json.h"
+#include "data/trajectory_store.h"
 #include "tests/serve/support.h"
+#include "tests/support/locked_database.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -150,6 +153,40 @@ TEST_F(ServeProgram, WorkflowOfAnUntrainedModelIsShownAsNotValid) {
   EXPECT_EQ(json["valid"], false);
   EXPECT_FALSE(json.contains("answer"));
   EXPECT_GT(json["usage"]["completion_tokens"].get<int>(), 0);
+}
+
+TEST_F(ServeProgram, WrittenWorkflowsAreInItsStoreAlsoAfterSomebodyHeldItLocked) {
+  const auto path = dir_ / "served.sqlite";
+  TrajectoryStore(path).count();
+  start({"trajectories=" + path.string()});
+  const Json body = {{"query", "Add two numbers."}, {"max_tokens", 20}, {"seed", 1}};
+  std::optional<test::LockedDatabase> locked(path);
+  for (int i = 0; i < 2; ++i) {
+    const auto reply = post(*client_, "/v1/workflows", body);
+    ASSERT_TRUE(reply);
+    EXPECT_EQ(reply->status, 200) << reply->body;
+  }
+  EXPECT_THAT(client_->Get("/metrics")->body,
+              HasSubstr("weft:workflows_waiting{model_name=\"tiny_llama\"} 2"));
+  ASSERT_TRUE(test::wait_until(
+      [this] { return text_of(log()).find("could not be stored") != std::string::npos; }));
+  locked.reset();
+  client_->stop();
+  process_->signal(SIGTERM);
+  EXPECT_EQ(process_->wait(), 128 + SIGTERM);
+  const auto rows = TrajectoryStore(path, StoreAccess::kRead).select();
+  ASSERT_EQ(rows.size(), 2u);  // the same text twice: both were sampled
+  EXPECT_EQ(rows[0].outcome, "workflow_error");
+  EXPECT_EQ(rows[0].seed, 1u);
+  EXPECT_EQ(rows[0].origin, "model:" + test::fixture("tiny_llama").string());
+  EXPECT_THAT(rows[0].prompt, HasSubstr("Add two numbers."));
+}
+
+TEST_F(ServeProgram, AFileThatIsNoStoreIsExit2) {
+  std::ofstream(dir_ / "notes") << "text";
+  const auto run = test::run_program(command({"trajectories=" + (dir_ / "notes").string()}));
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_THAT(run.err, HasSubstr("not a trajectory store"));
 }
 
 TEST_F(ServeProgram, PortInUseIsOneLineAndExit1) {

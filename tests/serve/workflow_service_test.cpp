@@ -95,6 +95,52 @@ TEST_F(WorkflowRequests, PoolIsAskedFirst) {
   EXPECT_TRUE(model_.inner().requests().empty());
 }
 
+TEST_F(WorkflowRequests, EachThatIsWrittenIsKeptWithWhatCameOfIt) {
+  std::vector<Trajectory> kept;
+  WorkflowBackend backend = scripted_backend();
+  backend.keep = [&](Trajectory row) { kept.push_back(std::move(row)); };
+  const WorkflowService service(model_, "", "weft", backend);
+  service.handle(call_of({{"query", "q"}, {"seed", 7}}), {}, cancelled_);
+  service.handle(call_of({{"query", "q"}, {"execute", false}}), {}, cancelled_);
+  text_ = "broken";
+  service.handle(call_of({{"query", "q"}}), {}, cancelled_);
+  ASSERT_EQ(kept.size(), 3u);
+  EXPECT_EQ(kept[0].outcome, "answered");
+  EXPECT_EQ(kept[1].outcome, "written");
+  EXPECT_EQ(kept[2].outcome, "workflow_error");
+  EXPECT_FALSE(kept[2].valid);
+  EXPECT_EQ(kept[2].usage["error"], "no code block");
+  EXPECT_EQ(kept[0].code, "# Step 1: x\n");
+  EXPECT_EQ(kept[0].prompt, "write for q");
+  EXPECT_EQ(kept[0].task_id, task_of_query("q", "").id);
+  EXPECT_EQ(kept[0].seed, 7u);
+  EXPECT_EQ(kept[0].usage["calls"], 2);
+  EXPECT_GT(kept[0].usage["generator_completion_tokens"], 0);
+}
+
+TEST_F(WorkflowRequests, OneThatIsCancelledWhileItRunsIsKeptAndOneOfThePoolIsNot) {
+  std::vector<Trajectory> kept;
+  WorkflowBackend backend = scripted_backend();
+  backend.keep = [&](Trajectory row) { kept.push_back(std::move(row)); };
+  backend.run = [this](const WorkflowRun&) {
+    cancelled_->store(true);
+    return Outcome{};
+  };
+  const WorkflowService service(model_, "", "weft", backend);
+  EXPECT_THROW(service.handle(call_of({{"query", "q"}}), {}, cancelled_), ApiError);
+  ASSERT_EQ(kept.size(), 1u);
+  EXPECT_EQ(kept[0].outcome, "infrastructure");
+  cancelled_->store(false);
+  backend.run = scripted_backend().run;
+  backend.pooled = [](const Task&) {
+    Workflow workflow;
+    workflow.valid = true;
+    return std::optional<Workflow>(workflow);
+  };
+  WorkflowService(model_, "", "weft", backend).handle(call_of({{"query", "q"}}), {}, cancelled_);
+  EXPECT_EQ(kept.size(), 1u);
+}
+
 TEST_F(WorkflowRequests, CancelledRequestIsAnApiError) {
   cancelled_->store(true);
   EXPECT_THROW(service_.handle(call_of({{"query", "q"}}), {}, cancelled_), ApiError);

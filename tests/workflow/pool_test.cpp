@@ -49,8 +49,8 @@ TEST(Pool, RoutesNowhereWithoutASharedWord) {
 
 TEST(Pool, IgnoresWhatNeverRan) {
   auto rows = stored();
-  for (auto& row : rows) row.outcome = "infrastructure";
-  rows[0].outcome = "scored";
+  const char* outcomes[] = {"scored", "infrastructure", "answered", "written", "infrastructure"};
+  for (size_t i = 0; i < rows.size(); ++i) rows[i].outcome = outcomes[i];
   rows[0].valid = false;
   EXPECT_TRUE(WorkflowPool(rows).entries().empty());
 }

@@ -6,7 +6,6 @@
 
 #include "data/score.h"
 #include "data/trajectory_store.h"
-#include "workflow/pool.h"
 
 namespace weft {
 

@@ -11,6 +11,7 @@
 #include "sandbox/judge/judge.h"
 #include "trainer/evaluate/methods.h"
 #include "workflow/meta_agent.h"
+#include "workflow/pool.h"
 #include "workflow/run_workflow.h"
 #include "workflow/workflow.h"
 
@@ -50,7 +51,7 @@ struct BackendParts {
   Judge& judge;
   WorkflowRunner* runner = nullptr;  ///< null where no method runs workflows
   Limits answer_limits;              ///< of one test of an answer that is there already
-  double pool_min_similarity = 0.5;
+  double pool_min_similarity = kPoolMinSimilarity;
 };
 
 /// `meta_model` is the caller's; pools are read from the hybrid methods' stores.

@@ -35,7 +35,9 @@ ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& pla
                          const ProgramArgs& args, const RunModels& models) {
   ResumeRules rules{kMayChange, models.inputs, config.resume.allow, args.defaults};
   rules.inputs.files("tasks", {config.tasks});
+  bool asks_a_pool = false;
   for (const Method& method : plan.methods) {
+    asks_a_pool = asks_a_pool || method.kind == MethodKind::kHybrid;
     const std::string name = "methods." + method.name;
     if (method.kind == MethodKind::kFixed || method.kind == MethodKind::kSamples) {
       rules.inputs.files(name, {method.source});
@@ -48,6 +50,7 @@ ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& pla
       rules.inputs.content(name + ".store", content_hash(rows), method.store);
     }
   }
+  if (!asks_a_pool) rules.may_change.push_back("pool_min_similarity");
   return rules;
 }
 

@@ -15,6 +15,7 @@
 #include "trainer/evaluate/samples.h"
 #include "trainer/evaluate/scoring.h"
 #include "workflow/baselines.h"
+#include "workflow/pool.h"
 
 namespace weft {
 
@@ -29,8 +30,8 @@ struct EvaluationOptions {
   double meta_temperature = 0.7;  ///< of the meta-agent's sampling; 0 writes one workflow a query
   double meta_top_p = 1.0;        ///< in (0, 1]
   int meta_max_tokens = 768;      ///< longest workflow with its reasoning
-  double pool_min_similarity = 0.5;  ///< hybrid: nearest stored query to be used
-  int max_in_flight = 64;            ///< workflow runs handed to the runner at a time
+  double pool_min_similarity = kPoolMinSimilarity;  ///< hybrid: nearest stored query to be used
+  int max_in_flight = 64;  ///< workflow runs handed to the runner at a time
 
   template <class V>
   void visit(V& v) {

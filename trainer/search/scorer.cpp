@@ -85,13 +85,7 @@ Evaluation evaluation_of(const Totals& totals) {
                                         : Outcome::Kind::kWorkflowError;
   evaluation.outcome = outcome_name(kind);
   evaluation.num_infra = totals.infra;
-  const auto& usage = totals.usage;
-  evaluation.usage = {{"calls", usage.calls},
-                      {"execs", usage.execs},
-                      {"prompt_tokens", usage.prompt_tokens},
-                      {"completion_tokens", usage.completion_tokens},
-                      {"usd", usage.usd},
-                      {"clock_decisions", usage.clock_decisions}};
+  evaluation.usage = usage_to_json(totals.usage);
   return evaluation;
 }
 

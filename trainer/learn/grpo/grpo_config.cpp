@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/machine.h"
+#include "data/trajectory_log.h"
 #include "model/checkpoint/hf_model.h"
 #include "sandbox/jail/sandbox.h"
 #include "trainer/learn/run/start.h"
@@ -112,6 +113,11 @@ void GrpoConfig::check_start(StartCheck& check) const {
   if (tasks.empty()) check.add("tasks: expected task files, got none");
   for (const auto& file : tasks) check.file("tasks", file);
   for (const auto& file : validation.tasks) check.file("validation.tasks", file);
+  check.without_error([this] {
+    if (!trajectories.empty()) {
+      const TrajectoryLog log(trajectories, {});
+    }
+  });
   if (worker.kind == ModelKind::kRemote) {
     check.environment("worker.remote.api_key_env", worker.remote.api_key_env);
   } else if (!worker.model.empty()) {

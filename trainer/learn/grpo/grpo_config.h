@@ -58,6 +58,7 @@ struct GrpoConfig {
   int64_t threads = 0;  ///< CPU threads, 0: all cores
   uint64_t seed = 0;
   std::string out;
+  std::string trajectories;        ///< store that rollouts go to; empty: store.sqlite in `out`
   std::vector<std::string> tasks;  ///< task files to train on
   int64_t steps = 100;
   int64_t prompts_per_step = 8;
@@ -103,6 +104,8 @@ struct GrpoConfig {
     v("threads", threads, "CPU threads, 0: all cores");
     v("seed", seed, "of prompts, samples and workflow runs");
     v("out", out, "run directory");
+    v("trajectories", trajectories,
+      "trajectory store that rollouts go to; empty: store.sqlite in out");
     v("tasks", tasks, "task files to train on");
     v("steps", steps, "batches of rollouts");
     v("prompts_per_step", prompts_per_step, "prompts of a batch");

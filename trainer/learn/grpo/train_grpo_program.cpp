@@ -20,6 +20,7 @@
 #include "data/task_tests.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/ops/threads.h"
+#include "trainer/learn/grpo/rollout_store.h"
 #include "trainer/learn/grpo/workflow_scorer.h"
 #include "trainer/learn/run/policy.h"
 #include "trainer/learn/run/step_log.h"
@@ -41,8 +42,8 @@ std::vector<Task> load_all(const std::vector<std::string>& files) {
 
 /// More steps are the same run only where the rate does not depend on their number.
 ResumeRules resume_rules(const GrpoConfig& config) {
-  ResumeRules rules{{"out", "plan", "checkpoint", "lost_rollouts", "max_bad_rollouts",
-                     "worker.remote.base_url", "worker.remote.more_base_urls"},
+  ResumeRules rules{{"out", "trajectories", "plan", "checkpoint", "lost_rollouts",
+                     "max_bad_rollouts", "worker.remote.base_url", "worker.remote.more_base_urls"},
                     {},
                     config.resume.allow,
                     config_to_json(GrpoConfig{})};
@@ -142,7 +143,12 @@ class GrpoRun {
         meta_agent_(analyser_, config.meta_agent),
         runner_(sandbox_, judge_, models_.worker(), config.runner),
         scorer_(meta_agent_, runner_, config.reward),
-        trainer_(config, *models_.engine, learner_, scorer_, tasks_, models_.reference()) {
+        trainer_(config, *models_.engine, learner_, scorer_, tasks_, models_.reference()),
+        store_(
+            config.trajectories.empty() ? dir_.file("store.sqlite") : fs::path(config.trajectories),
+            {"model:" + config.out, models_.worker().name(),
+             [this](const Task& task) { return meta_agent_.query(task); }},
+            tasks_) {
     const auto wanted = static_cast<size_t>(config.validation.num_prompts);
     if (validation_tasks_.size() > wanted) validation_tasks_.resize(wanted);
     if (const auto latest = checkpoints_.latest()) {
@@ -170,6 +176,7 @@ class GrpoRun {
     move_later_steps_aside(validation_file(), first);
     StepLog log(dir_.path(), "rollouts.jsonl", first, unwritten_);
     unwritten_ = nullptr;  // is written now
+    store_.add_missing(dir_.file("rollouts.jsonl"), first);
     const auto train = [&] {
       validate_before();
       validate_between();  // that of the last step, where something cut it short
@@ -194,6 +201,7 @@ class GrpoRun {
     validate_after();
     Json summary = trainer_.state().to_json();
     summary["clock"] = clock();
+    summary["rollouts_not_stored"] = store_.num_missing();
     write_file_atomically(dir_.file("summary.json"), dump_json_pretty(summary));
     return trainer_.state();
   }
@@ -216,6 +224,7 @@ class GrpoRun {
     std::vector<Json> rows;
     for (const Episode& e : step.episodes) rows.push_back(episode_to_json(number, e));
     log.write(number, step.metrics, rows);
+    store_.add(number, rows);
     if (!step.warning.empty()) log::warn("step {}: {}", number, step.warning);
     report_bad_rollouts(number, step);
     if (!step.out_of_memory.empty()) {
@@ -382,6 +391,7 @@ class GrpoRun {
   WorkflowRunner runner_;
   WorkflowScorer scorer_;
   GrpoTrainer trainer_;
+  RolloutStore store_;
   Json unwritten_;
   int64_t saved_step_ = 0;
   bool saving_ = false;  ///< or the saving failed

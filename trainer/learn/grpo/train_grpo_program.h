@@ -8,7 +8,8 @@ namespace weft {
 
 /// Loads, trains, and leaves in config.out: checkpoints, `final/`, metrics, `rollouts.jsonl` (one
 /// line for each rollout), `summary.json` (with "clock": base/clock_report.h), `usage.json` (tokens
-/// of its engines), and with validation `before_after.json` ({"before","after"}, each
+/// of its engines), store.sqlite (the rollouts, unless config.trajectories names another store),
+/// and with validation `before_after.json` ({"before","after"}, each
 /// {"reward","valid","pass","n","tasks":[{"id","rewards":[..]}]}) and `validation.jsonl`.
 ///
 /// With `resume` it goes on from the newest checkpoint: weights, optimizer, order of prompts and

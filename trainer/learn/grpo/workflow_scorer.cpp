@@ -16,12 +16,7 @@ ScoredRollout score(const Outcome& outcome, const Workflow& workflow,
   result.problem = workflow.valid ? outcome.error : workflow.problem;
   result.worker_calls = outcome.usage.calls;
   result.worker_tokens = outcome.usage.prompt_tokens + outcome.usage.completion_tokens;
-  result.usage = {{"calls", outcome.usage.calls},
-                  {"execs", outcome.usage.execs},
-                  {"prompt_tokens", outcome.usage.prompt_tokens},
-                  {"completion_tokens", outcome.usage.completion_tokens},
-                  {"usd", outcome.usage.usd},
-                  {"clock_decisions", outcome.usage.clock_decisions}};
+  result.usage = usage_to_json(outcome.usage);
   result.infra_error = outcome.kind == Outcome::Kind::kInfrastructure;
   if (!result.infra_error) result.reward = reward(outcome, workflow, options);
   return result;

@@ -8,9 +8,11 @@
 #include <csignal>
 #include <limits>
 
+#include "data/trajectory_store.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/checkpoint/safetensors.h"
 #include "tests/model/remote/faulty_server.h"
+#include "tests/support/locked_database.h"
 #include "tests/trainer/learn/grpo/train_grpo_support.h"
 #include "tests/trainer/learn/run/dated_model.h"
 
@@ -70,6 +72,38 @@ TEST_F(GrpoFaults, AWorkerThatIsAwayForAWhileChangesNothing) {
   EXPECT_THAT(flaky.err, HasSubstr("HTTP 503"));
   EXPECT_THAT(flaky.err, HasSubstr("again in"));
   expect_same_run("straight", "flaky");
+}
+
+TEST_F(GrpoFaults, AStoreThatIsLockedCostsNoStepAndAResumeFillsIt) {
+  const fs::path store = dir_ / "shared.sqlite";
+  const std::string set = "trajectories=" + store.string();
+  TrajectoryStore(store).count();
+  {
+    const LockedDatabase locked(store);
+    const auto alone = run(remote("run", {set, "steps=2", "learn.schedule.decay=constant"}));
+    ASSERT_EQ(alone.exit_code, 0) << alone.err;
+    EXPECT_THAT(alone.err, HasSubstr("12 workflows could not be stored"));
+    EXPECT_THAT(alone.err, HasSubstr("24 workflows are not in the store"));
+  }
+  EXPECT_EQ(read_json_file(dir_ / "run" / "summary.json")["rollouts_not_stored"], 24);
+  EXPECT_EQ(TrajectoryStore(store).count(), 0);
+  const auto resumed = run(remote("run", {set, "steps=3", "learn.schedule.decay=constant"}));
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(read_json_file(dir_ / "run" / "summary.json")["rollouts_not_stored"], 0);
+  const auto rows = TrajectoryStore(store).select();
+  ASSERT_EQ(rows.size(), 36u);
+  int valid = 0;
+  for (const Trajectory& row : rows) {
+    EXPECT_EQ(row.origin, "model:" + (dir_ / "run").string());
+    EXPECT_EQ(row.model_version, "any");
+    EXPECT_THAT(row.prompt, HasSubstr(row.task_id));
+    EXPECT_TRUE(row.usage.contains("calls") && row.round >= 1 && row.round <= 3);
+    valid += row.valid;
+    if (!row.valid) continue;
+    EXPECT_THAT(row.code, HasSubstr("class Workflow"));
+    EXPECT_EQ(row.num_steps, 1);
+  }
+  EXPECT_GT(valid, 0);
 }
 
 TEST_F(GrpoFaults, AWorkerThatStaysAwayEndsTheRunWithWhatAResumeNeeds) {

@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "base/rng.h"
+#include "data/trajectory_store.h"
 #include "tests/trainer/learn/grpo/train_grpo_support.h"
 
 namespace weft {
@@ -17,6 +18,14 @@ using namespace test;
 
 class GrpoResume : public GrpoProgram {
  protected:
+  /// Content of a run's store, each of its rollouts once.
+  uint64_t stored(const std::string& out) const {
+    auto rows = TrajectoryStore(dir_ / out / "store.sqlite", StoreAccess::kRead).select();
+    EXPECT_EQ(static_cast<int64_t>(rows.size()), count_lines(dir_ / out / "rollouts.jsonl"));
+    for (Trajectory& row : rows) row.origin.clear();  // names the folder
+    return content_hash(rows);
+  }
+
   /// Everything but times.
   void expect_same_run(const std::string& a, const std::string& b) const {
     EXPECT_EQ(read_file(dir_ / a / "final" / kAdapter), read_file(dir_ / b / "final" / kAdapter));
@@ -35,6 +44,7 @@ class GrpoResume : public GrpoProgram {
     ASSERT_EQ(rollouts.size(), again.size());
     for (size_t i = 0; i < rollouts.size(); ++i)
       EXPECT_EQ(rollouts[i], again[i]) << "rollout " << i;
+    EXPECT_EQ(stored(a), stored(b));
     for (const char* file : {"summary.json", "before_after.json"}) {
       EXPECT_EQ(read_json_file(dir_ / a / file), read_json_file(dir_ / b / file)) << file;
     }
