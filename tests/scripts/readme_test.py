@@ -4,23 +4,28 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(os.environ["WEFT_PROGRAM_DIR"])
 SHOWN_PROGRAMS = "build/release/bin"
-TEXT = {"text": "Hello"}
-PROMPT = {"id": "a", "prompt": "Hello", "max_tokens": 4}
-CANDIDATE = {
-    "id": "a",
-    "code": "def f(x): return 2 * x",
-    "entry_point": "f",
-    "mode": "call",
-    "tests": [{"args": [2], "expected": 4}],
-}
+MODEL = "models/SmolLM2-135M-Instruct"
+CONTEXT = 8192  # of the tiny model that stands in for it: prompts of workers are long
+LISTENING = "listening on http://"
+
+
+def write_model(folder):
+    """A tiny model under the name that the lines give, so that they take seconds."""
+    shutil.copytree(ROOT / "tests/fixtures/tiny_llama", folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["max_position_embeddings"] = CONTEXT
+    (folder / "config.json").write_text(json.dumps(config))
 
 
 def shell_lines():
@@ -37,22 +42,54 @@ class Readme(unittest.TestCase):
 
     def test_its_shell_lines_run(self):
         lines = shell_lines()
-        self.assertGreaterEqual(len(lines), 5)
+        self.assertGreaterEqual(len(lines), 10)
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
-            for name in ("models", "configs"):
+            for name in ("configs", "examples"):
                 (place / name).symlink_to(ROOT / name)
-            (place / "texts.jsonl").write_text(json.dumps(TEXT) + "\n")
-            (place / "prompts.jsonl").write_text(json.dumps(PROMPT) + "\n")
-            (place / "candidates.jsonl").write_text(json.dumps(CANDIDATE) + "\n")
+            write_model(place / MODEL)
             for line in lines:
                 command = line.replace(SHOWN_PROGRAMS, str(PROGRAMS))
+                if "/serve " in line:
+                    self.serve(command, place)
+                    continue
                 done = subprocess.run(
                     command, shell=True, cwd=place, capture_output=True, text=True, timeout=120
                 )
                 self.assertEqual(done.returncode, 0, f"{line}\n{done.stderr}")
-            verdict = json.loads((place / "verdicts.jsonl").read_text())
-            self.assertEqual(verdict["verdict"], "PASS")
+            self.check_answers(place)
+
+    def serve(self, command, place):
+        """A server runs until it is stopped."""
+        log = place / "serve.log"
+        with log.open("w") as file:
+            program = subprocess.Popen([*shlex.split(command), "--set", "port=0"], cwd=place,
+                                       stdout=file, stderr=file)  # fmt: skip
+        try:
+            while LISTENING not in log.read_text() and program.poll() is None:
+                time.sleep(0.1)
+        finally:
+            program.terminate()
+        self.assertEqual(program.wait(60), 143, log.read_text())
+
+    def check_answers(self, place):
+        def rows(name):
+            return [json.loads(line) for line in (place / name).read_text().splitlines()]
+
+        self.assertEqual([row["verdict"] for row in rows("verdicts.jsonl")],
+                         ["PASS", "PASS", "WRONG"])  # fmt: skip
+        self.assertEqual([len(row["choices"]) for row in rows("completions.jsonl")], [1, 2])
+        self.assertEqual([row["kind"] for row in rows("tasks.jsonl")], ["qa", "math", "choice"])
+        self.assertEqual(rows("intervals.jsonl")[0]["n"], 8)
+        report = json.loads((place / "runs/examples/evaluate/report.json").read_text())
+        scores = {method["name"]: method["score"] for method in report["methods"]}
+        self.assertEqual(list(scores), ["io_greedy", "reviewed", "given"])
+        self.assertEqual(scores["given"], 0.5)
+
+    def test_each_example_is_in_a_line_of_it_or_in_the_config(self):
+        words = "\n".join(shell_lines()) + (ROOT / "examples/config.json").read_text()
+        for path in (ROOT / "examples").iterdir():
+            self.assertIn(f"examples/{path.name}", words)
 
     def test_the_line_of_each_big_model_resolves(self):
         line = ("collect_traces", "sample_workflows", "train_sft", "train_grpo", "evaluate", "serve")
