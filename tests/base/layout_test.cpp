@@ -250,6 +250,36 @@ TEST(Layout, OneTypeHasAName) {
   EXPECT_TRUE(where.contains("weft::Task") && where.contains("weft::test::fake::FakeGpu"));
 }
 
+// A test lies in the folder of what it tests, fuzzers in one below it; one that has the name of a
+// header lies in that header's folder.
+TEST(Layout, TestsMirrorTheRooms) {
+  std::map<std::string, std::set<std::string>> folders_of;  // by a header's name without ".h"
+  for (const char* room :
+       {"base", "bench", "data", "sandbox", "model", "workflow", "trainer", "serve"}) {
+    for (const auto& entry : fs::recursive_directory_iterator(test::source_dir() / room)) {
+      if (entry.path().extension() != ".h") continue;
+      const fs::path file = fs::relative(entry.path(), test::source_dir());
+      folders_of[file.stem().string()].insert(file.parent_path().string());
+    }
+  }
+  const std::string ending = "_test.cpp";
+  int num_tests = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(test::source_dir() / "tests")) {
+    const std::string name = entry.path().filename().string();
+    if (!name.ends_with(ending)) continue;
+    ++num_tests;
+    fs::path folder = fs::relative(entry.path().parent_path(), test::source_dir() / "tests");
+    if (folder == "support") continue;  // of the tests' own tools
+    if (folder.filename() == "fuzz") folder = folder.parent_path();
+    EXPECT_TRUE(fs::is_directory(test::source_dir() / folder)) << entry.path();
+    const auto header = folders_of.find(name.substr(0, name.size() - ending.size()));
+    if (header == folders_of.end()) continue;
+    EXPECT_TRUE(header->second.contains(folder.string()))
+        << entry.path() << " is named as a header of " << *header->second.begin();
+  }
+  EXPECT_GT(num_tests, 100);
+}
+
 // The lists are JSON: nobody else may take them by their names either.
 TEST(Layout, FinalScoresAreNamedByEvaluationAndPreparationAlone) {
   for (const char* folder : {"trainer/search", "trainer/learn", "workflow", "serve", "model"}) {
