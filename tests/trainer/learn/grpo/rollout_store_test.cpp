@@ -90,7 +90,7 @@ TEST_F(RolloutStores, HoldSamplesThatAreAlikeAndNoRolloutTwice) {
   const auto rows = lines(1, {episode(0, kText), episode(0, kText), episode(1, kText)});
   for (int i = 0; i < 2; ++i) open()->add(1, rows);
   EXPECT_EQ(stored().size(), 3u);
-  open()->add(1, lines(1, {episode(0, kText), episode(0, kText + " ")}));
+  open()->add(1, lines(1, {episode(0, kText), episode(0, "So " + kText)}));
   EXPECT_EQ(stored().size(), 4u);
 }
 
