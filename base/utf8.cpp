@@ -1,6 +1,9 @@
 #include "base/utf8.h"
 
+#include <utf8proc.h>
+
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 
@@ -72,6 +75,12 @@ size_t incomplete_utf8_suffix(std::string_view text) {
     return may_complete ? back : 0;
   }
   return 0;
+}
+
+void append_utf8(std::string& out, char32_t code) {
+  std::array<utf8proc_uint8_t, 4> bytes;
+  const auto n = utf8proc_encode_char(static_cast<utf8proc_int32_t>(code), bytes.data());
+  out.append(reinterpret_cast<const char*>(bytes.data()), static_cast<size_t>(n));
 }
 
 }  // namespace weft

@@ -19,6 +19,9 @@ struct Utf8Char {
 /// The character at `position` < text.size().
 Utf8Char decode_utf8(std::string_view text, size_t position);
 
+/// `code` is a scalar value of Unicode.
+void append_utf8(std::string& out, char32_t code);
+
 bool is_valid_utf8(std::string_view text);
 
 /// Each maximal invalid sequence becomes one U+FFFD (as Rust's from_utf8_lossy and browsers do).

@@ -188,12 +188,6 @@ size_t leading_space(std::string_view text) {
   return end;
 }
 
-void append_utf8(std::string& out, char32_t code) {
-  std::array<utf8proc_uint8_t, 4> bytes;
-  const auto n = utf8proc_encode_char(static_cast<utf8proc_int32_t>(code), bytes.data());
-  out.append(reinterpret_cast<const char*>(bytes.data()), static_cast<size_t>(n));
-}
-
 CharClass char_class(char32_t code) {
   static const auto ascii = [] {
     std::array<CharClass, 128> table;

@@ -10,8 +10,6 @@
 
 namespace weft {
 
-void append_utf8(std::string& out, char32_t code);
-
 enum class CharClass : unsigned char { kLetter, kNumber, kSpace, kOther };
 
 /// \p{L}, \p{N}, \s (the property White_Space) or none of them.

@@ -2,14 +2,16 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/python_string.h"
 #include "base/utf8.h"
 #include "model/tokenizer/jinja/builtins.h"
 #include "model/tokenizer/jinja/number.h"
 #include "model/tokenizer/jinja/objects.h"
 #include "model/tokenizer/jinja/print.h"
-#include "model/tokenizer/jinja/python_text.h"
 
 namespace weft::jinja {
+
+using namespace python;
 namespace {
 
 // Public attributes of Python's types; those that change a value are withheld by the sandbox.

@@ -2,13 +2,15 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/python_string.h"
 #include "model/tokenizer/jinja/arguments.h"
 #include "model/tokenizer/jinja/builtins.h"
 #include "model/tokenizer/jinja/number.h"
 #include "model/tokenizer/jinja/print.h"
-#include "model/tokenizer/jinja/python_text.h"
 
 namespace weft::jinja {
+
+using namespace python;
 namespace {
 
 std::string without_arguments(Context& context, const char* of, const Value& value,

@@ -3,14 +3,16 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/python_string.h"
 #include "base/utf8.h"
 #include "model/tokenizer/jinja/arguments.h"
 #include "model/tokenizer/jinja/builtins.h"
 #include "model/tokenizer/jinja/number.h"
 #include "model/tokenizer/jinja/print.h"
-#include "model/tokenizer/jinja/python_text.h"
 
 namespace weft::jinja {
+
+using namespace python;
 namespace {
 
 constexpr int kMaxWidth = 10000;

@@ -5,11 +5,13 @@
 #include <cctype>
 
 #include "base/error.h"
+#include "base/python_string.h"
 #include "base/utf8.h"
-#include "model/tokenizer/jinja/python_text.h"
 #include "model/tokenizer/jinja/string_literal.h"
 
 namespace weft::jinja {
+
+using namespace python;
 namespace {
 
 constexpr std::array<std::string_view, 25> kOperators = {

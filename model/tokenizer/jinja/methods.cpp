@@ -3,13 +3,15 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/python_string.h"
 #include "base/utf8.h"
 #include "model/tokenizer/jinja/arguments.h"
 #include "model/tokenizer/jinja/builtins.h"
 #include "model/tokenizer/jinja/print.h"
-#include "model/tokenizer/jinja/python_text.h"
 
 namespace weft::jinja {
+
+using namespace python;
 namespace {
 
 using Method = Value (*)(Context&, const Value&, const Arguments&);

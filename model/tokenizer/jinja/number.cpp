@@ -7,9 +7,11 @@
 #include <cstdlib>
 
 #include "base/error.h"
-#include "model/tokenizer/jinja/python_text.h"
+#include "base/python_string.h"
 
 namespace weft::jinja {
+
+using namespace python;
 namespace {
 
 constexpr Int kExact = Int{1} << 53;

@@ -5,12 +5,14 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "base/python_string.h"
 #include "base/utf8.h"
 #include "model/tokenizer/jinja/number.h"
 #include "model/tokenizer/jinja/objects.h"
-#include "model/tokenizer/jinja/python_text.h"
 
 namespace weft::jinja {
+
+using namespace python;
 namespace {
 
 void append_hex(std::string& out, const char* format, unsigned code) {

@@ -1,13 +1,15 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/python_string.h"
 #include "model/tokenizer/jinja/arguments.h"
 #include "model/tokenizer/jinja/builtins.h"
 #include "model/tokenizer/jinja/number.h"
 #include "model/tokenizer/jinja/print.h"
-#include "model/tokenizer/jinja/python_text.h"
 
 namespace weft::jinja {
+
+using namespace python;
 namespace {
 
 const Value& require(const Arguments& arguments, size_t index, const char* of) {

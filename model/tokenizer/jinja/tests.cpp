@@ -1,11 +1,13 @@
 #include "base/error.h"
+#include "base/python_string.h"
 #include "model/tokenizer/jinja/arguments.h"
 #include "model/tokenizer/jinja/builtins.h"
 #include "model/tokenizer/jinja/number.h"
 #include "model/tokenizer/jinja/print.h"
-#include "model/tokenizer/jinja/python_text.h"
 
 namespace weft::jinja {
+
+using namespace python;
 namespace {
 
 // Of one argument or none; the second value is the argument.

@@ -3,12 +3,14 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/python_string.h"
 #include "base/utf8.h"
 #include "model/tokenizer/jinja/number.h"
 #include "model/tokenizer/jinja/print.h"
-#include "model/tokenizer/jinja/python_text.h"
 
 namespace weft::jinja {
+
+using namespace python;
 namespace {
 
 constexpr int kMaxValueDepth = 256;

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <iterator>
 
-#include "model/tokenizer/jinja/python_text.h"
+#include "base/python_string.h"
 
 // Unicode's SpecialCasing.txt, the mappings without conditions, as Python 3.11 has them.
-namespace weft::jinja {
+namespace weft::python {
 namespace {
 
 struct SpecialCase {
@@ -83,4 +83,4 @@ std::string_view special_case(char32_t code, Case to) {
   return to == Case::kUpper ? found->upper : found->title;
 }
 
-}  // namespace weft::jinja
+}  // namespace weft::python

@@ -1,4 +1,4 @@
-#include "model/tokenizer/jinja/python_text.h"
+#include "base/python_string.h"
 
 #include <utf8proc.h>
 
@@ -7,9 +7,9 @@
 #include <iterator>
 
 #include "base/error.h"
-#include "model/tokenizer/unicode.h"
+#include "base/utf8.h"
 
-namespace weft::jinja {
+namespace weft::python {
 namespace {
 
 template <class Visit>
@@ -287,4 +287,4 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends)
   return lines;
 }
 
-}  // namespace weft::jinja
+}  // namespace weft::python

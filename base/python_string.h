@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace weft::jinja {
+namespace weft::python {
 
 std::vector<std::string_view> characters(std::string_view text);
 size_t count_characters(std::string_view text);
@@ -46,4 +46,4 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends 
 /// The mapping of one character where it is more than one character; empty else.
 std::string_view special_case(char32_t code, Case to);
 
-}  // namespace weft::jinja
+}  // namespace weft::python
