@@ -1,5 +1,5 @@
 #include "data/benchmarks/loaders.h"
-#include "data/score.h"
+#include "data/scorers/math_value.h"
 
 namespace weft {
 namespace {

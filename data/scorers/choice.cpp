@@ -1,5 +1,6 @@
 #include "data/regex.h"
-#include "data/score.h"
+#include "data/scorers/score.h"
+#include "data/scorers/words.h"
 
 namespace weft {
 namespace {
@@ -58,6 +59,20 @@ std::optional<char> chosen_letter(std::string_view text) {
   }
   if (const auto letter = last_of(kAlone, text)) return letter;
   return last_of(kLone, text);
+}
+
+std::optional<char> option_by_text(std::string_view prompt, std::string_view answer) {
+  static const Regex kOption(R"((?m)^\(?([A-J])[.):]\s+(.+)$)");
+  const std::string wanted = squad_form(answer);
+  if (wanted.empty()) return std::nullopt;
+  const auto letters = kOption.find_groups(prompt, 1), texts = kOption.find_groups(prompt, 2);
+  std::optional<char> found;
+  for (size_t i = 0; i < letters.size(); ++i) {
+    if (squad_form(texts[i]) != wanted) continue;
+    if (found && *found != letters[i].front()) return std::nullopt;
+    found = letters[i].front();
+  }
+  return found;
 }
 
 }  // namespace weft

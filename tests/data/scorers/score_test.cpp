@@ -1,6 +1,8 @@
-#include "data/score.h"
+#include "data/scorers/score.h"
 
 #include <gtest/gtest.h>
+
+#include "base/error.h"
 
 namespace weft {
 namespace {
@@ -18,7 +20,12 @@ double score_of(TaskKind kind, const std::string& answer, const std::string& gol
   task.kind = kind;
   task.answer = gold;
   task.dataset = dataset;
-  return score_answer(task, answer);
+  return score_answer(task, answer).score;
+}
+
+/// What text alone says.
+bool math_equal(std::string_view prediction, std::string_view gold) {
+  return score_math(prediction, gold).score == 1;
 }
 
 std::string repeated(const std::string& text, size_t bytes) {
@@ -33,6 +40,8 @@ TEST(Score, BoxedAnswersAreFoundByCountingBraces) {
   EXPECT_EQ(boxed(R"(\boxed{\left\{1,2\right.})"), R"(\left\{1,2\right.)");
   EXPECT_EQ(boxed(R"(\boxed{a\\})"), R"(a\\)");
   EXPECT_EQ(boxed("none"), "(none)");
+  EXPECT_EQ(boxed(R"(\fbox{3} not \boxedx{4})"), "3");
+  EXPECT_EQ(boxed(R"($\boxed 5$ or so)"), "5");
 }
 
 TEST(Score, AnAnswerCutOffInItsLastBoxIsNoAnswer) {
@@ -65,6 +74,7 @@ TEST(Score, NumbersHaveNoToleranceBeyondRounding) {
   EXPECT_FALSE(math_equal("0.0000001", "0.0000002"));
   EXPECT_FALSE(math_equal("0.333", R"(\frac{1}{3})"));
   EXPECT_TRUE(math_equal("0.30000000000000004", "0.3"));
+  EXPECT_TRUE(math_equal("0.3333333333333333", "0.333")) << "as exact as gold is written";
   EXPECT_FALSE(math_equal("12345678901234567890", "12345678901234567891"));
   EXPECT_FALSE(math_equal("10000000001", "10000000002"));
   EXPECT_TRUE(math_equal("007.00", "7"));
@@ -213,6 +223,15 @@ TEST(Score, ReadsWhateverAModelRepeatsInLinearTime) {
     const std::string text = repeated(unit, kBytes);
     for (const std::string& answer : {"answer is" + text + "x", "\\boxed{" + text}) {
       EXPECT_EQ(score_of(TaskKind::kMath, answer, "77"), 0) << unit;
+      EXPECT_EQ(score_of(TaskKind::kMath, answer, "77", "gsm8k"), 0) << unit;
+      EXPECT_EQ(score_of(TaskKind::kQa, answer, "seventy|seven", "drop"), 0) << unit;
+      EXPECT_EQ(score_of(TaskKind::kQa, answer, "seventy", "hotpotqa"), 0) << unit;
+      Task aflow;
+      aflow.answer = "77";
+      for (const TaskKind kind : {TaskKind::kMath, TaskKind::kQa, TaskKind::kChoice}) {
+        aflow.kind = kind;
+        EXPECT_EQ(score_answer(aflow, answer, Scorer::kAflow).score, 0) << unit;
+      }
       EXPECT_EQ(score_of(TaskKind::kQa, answer, "seventy|seven"), 0) << unit;
       score_of(TaskKind::kChoice, answer, "A");
       EXPECT_FALSE(math_equal(answer, "77")) << unit;  // linear without the cap, too
@@ -244,10 +263,16 @@ TEST(Score, DispatchesByKind) {
   Task task;
   task.kind = TaskKind::kChoice;
   task.answer = "B";
-  EXPECT_EQ(score_answer(task, "Answer: B"), 1);
-  EXPECT_EQ(score_answer(task, "Answer: A"), 0);
+  EXPECT_EQ(score_answer(task, "Answer: B").score, 1);
+  EXPECT_EQ(score_answer(task, "Answer: A").score, 0);
   task.kind = TaskKind::kCode;
   EXPECT_THROW(score_answer(task, ""), std::logic_error);
+}
+
+TEST(Score, ScorersHaveNames) {
+  EXPECT_EQ(parse_scorer("aflow"), Scorer::kAflow);
+  EXPECT_EQ(parse_scorer(to_string(Scorer::kOfficial)), Scorer::kOfficial);
+  EXPECT_THROW(parse_scorer("oficial"), InputError);
 }
 
 }  // namespace

@@ -1,0 +1,46 @@
+/// Rows of tests/fixtures/scorer_rows.jsonl, written by hand: an answer, a prediction, and what
+/// that is worth.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/jsonl.h"
+#include "data/scorers/score.h"
+#include "tests/support/support.h"
+
+namespace weft::test {
+
+struct ScorerRow {
+  Task task;
+  std::string prediction;
+  Scorer scorer = Scorer::kOfficial;
+  double score = 0;
+  std::string text;  ///< of the row, for messages
+};
+
+inline std::vector<ScorerRow> scorer_rows() {
+  std::vector<ScorerRow> rows;
+  JsonlReader reader(fixture("scorer_rows.jsonl"));
+  JsonlLine line;
+  while (reader.next(line)) {
+    ScorerRow row;
+    row.text = dump_json(line.value);
+    row.task.id = std::to_string(rows.size());
+    row.task.dataset = line.value.at("dataset");
+    const std::string& dataset = row.task.dataset;
+    row.task.kind = dataset == "hotpotqa" || dataset == "drop" ? TaskKind::kQa
+                    : dataset == "mmlu" || dataset == "gpqa"   ? TaskKind::kChoice
+                                                               : TaskKind::kMath;
+    row.task.prompt = line.value.value("prompt", "");
+    row.task.answer = line.value.at("answer");
+    row.prediction = line.value.at("prediction");
+    row.scorer = parse_scorer(line.value.value("scorer", "official"));
+    row.score = line.value.at("score");
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace weft::test
