@@ -16,6 +16,9 @@ constexpr const char* kStdModules =
 constexpr const char* kNumpyModules =
     "math,cmath,re,string,collections,itertools,functools,operator,heapq,bisect,random,typing,copy,"
     "datetime,json,enum,dataclasses,threading,ast,fractions,decimal,numpy,numpy.random";
+constexpr const char* kSympyModules =
+    "math,cmath,re,string,collections,itertools,functools,operator,heapq,bisect,random,typing,copy,"
+    "datetime,json,enum,dataclasses,threading,ast,fractions,decimal,sympy";
 
 bool is_listed(std::string_view list, std::string_view name) {
   return (',' + std::string(list) + ',').find(',' + std::string(name) + ',') != std::string::npos;
@@ -34,6 +37,8 @@ std::string_view first_name(std::string_view text) {
 
 class ImportScan {
  public:
+  explicit ImportScan(const Packages& packages) : packages_(packages) {}
+
   void take_line(std::string_view line) {
     line = trimmed(line);
     if (line.starts_with("from ")) return take(first_name(line.substr(5)));
@@ -50,13 +55,15 @@ class ImportScan {
 
  private:
   void take(std::string_view name) {
-    if (name == "numpy") flavour_ = Flavour::kNumpy;
+    if (name == "numpy" && packages_.numpy) flavour_ = std::max(flavour_, Flavour::kNumpy);
+    if (name == "sympy" && packages_.sympy) flavour_ = Flavour::kSympy;
     if (flavour_ == Flavour::kMin && !is_listed(kMinModules, name) &&
         !is_listed(kBuiltinModules, name)) {
       flavour_ = Flavour::kStd;
     }
   }
 
+  const Packages packages_;
   Flavour flavour_ = Flavour::kMin;
 };
 
@@ -70,12 +77,14 @@ const char* modules_of(Flavour flavour) {
       return kStdModules;
     case Flavour::kNumpy:
       return kNumpyModules;
+    case Flavour::kSympy:
+      return kSympyModules;
   }
   return kStdModules;
 }
 
-Flavour flavour_for(std::initializer_list<std::string_view> sources, bool has_numpy) {
-  ImportScan scan;
+Flavour flavour_for(std::initializer_list<std::string_view> sources, const Packages& packages) {
+  ImportScan scan(packages);
   for (const std::string_view source : sources) {
     for (size_t start = 0; start < source.size();) {
       const size_t end = std::min(source.find('\n', start), source.size());
@@ -83,7 +92,7 @@ Flavour flavour_for(std::initializer_list<std::string_view> sources, bool has_nu
       start = end + 1;
     }
   }
-  return scan.flavour() == Flavour::kNumpy && !has_numpy ? Flavour::kStd : scan.flavour();
+  return scan.flavour();
 }
 
 }  // namespace weft

@@ -15,7 +15,9 @@ Sandbox::Sandbox(SandboxOptions options) : options_(std::move(options)) {
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
   self_test_ms_ = took.count();
   slots_->set_time_scale(measure_time_scale(lease.zygote()));
-  if (slots_->has_numpy()) lease.choose(Flavour::kNumpy);  // one that cannot start is found now
+  // One that cannot start is found now.
+  if (slots_->packages().numpy) lease.choose(Flavour::kNumpy);
+  if (slots_->packages().sympy) lease.choose(Flavour::kSympy);
 }
 
 Sandbox::~Sandbox() = default;

@@ -24,8 +24,8 @@ struct SandboxOptions {
   bool allow_inproc = false;   ///< admit Mode::kInproc, whose verdicts are forgeable
   std::string zygote_path;     ///< default: beside this program, else ../libexec/weft_zygote
   /// Folder whose modules candidates may import beside the standard library, as made by `pip
-  /// install
-  /// --target`; with numpy in it, code that imports numpy finds it loaded. Empty: none.
+  /// install --target`; with numpy or sympy in it, code that imports them finds them loaded. Empty:
+  /// none.
   std::string packages;
   /// Uid and gid on the host of what runs in the jails, when started by root. The kernel counts no
   /// processes of uid 0: the self-test then refuses to serve.

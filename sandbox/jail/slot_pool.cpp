@@ -67,7 +67,8 @@ SlotPool::SlotPool(const SandboxOptions& options) : options_(options) {
   options_.zygote_path = find_zygote(options.zygote_path);
   if (!options.packages.empty()) {
     options_.packages = std::filesystem::absolute(options.packages).string();
-    has_numpy_ = std::filesystem::exists(options.packages + "/numpy/__init__.py");
+    packages_.numpy = std::filesystem::exists(options.packages + "/numpy/__init__.py");
+    packages_.sympy = std::filesystem::exists(options.packages + "/sympy/__init__.py");
   }
   for (auto& group : groups_) group = std::make_unique<Group>();
   start_best_tier();

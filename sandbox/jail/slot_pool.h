@@ -71,7 +71,7 @@ class SlotPool {
   /// Blocks until a slot is free. Throws Error when its zygote cannot be started.
   Lease acquire(Use use, Flavour flavour = Flavour::kStd);
 
-  bool has_numpy() const { return has_numpy_; }
+  const Packages& packages() const { return packages_; }
 
   /// A zygote for many workflows at a time, ready; the caller owns it.
   std::unique_ptr<ZygoteProcess> make_workflow_zygote() const;
@@ -88,7 +88,7 @@ class SlotPool {
   void start_candidates();
 
   SandboxOptions options_;
-  bool has_numpy_ = false;
+  Packages packages_;
   std::string tier_;
   std::string description_;
   double time_scale_ = 1;

@@ -111,11 +111,11 @@ struct Judge::Impl {
 };
 
 // What the candidate will import, by its text and that of test code beside it.
-Flavour flavour_of(const JudgeRequest& request, bool has_numpy) {
-  Flavour flavour = flavour_for({request.setup, request.code}, has_numpy);
+Flavour flavour_of(const JudgeRequest& request, const Packages& packages) {
+  Flavour flavour = flavour_for({request.setup, request.code}, packages);
   for (const auto& test : request.tests) {
     if (request.mode != Mode::kInproc) break;
-    flavour = std::max(flavour, flavour_for({test.at("code").get<std::string>()}, has_numpy));
+    flavour = std::max(flavour, flavour_for({test.at("code").get<std::string>()}, packages));
   }
   return flavour;
 }
@@ -132,7 +132,7 @@ Verdict Judge::Impl::empty_verdict(const JudgeRequest& request) const {
 
 void Judge::Impl::run_once(const PreparedRequest& prepared, SlotPool::Lease& lease,
                            Verdict& verdict) {
-  lease.choose(flavour_of(prepared.request, sandbox.slots().has_numpy()));
+  lease.choose(flavour_of(prepared.request, sandbox.slots().packages()));
   switch (prepared.request.mode) {
     case Mode::kCall:
     case Mode::kInproc:

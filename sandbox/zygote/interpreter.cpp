@@ -81,6 +81,10 @@ void add_module(const char* name, std::string_view source) {
   Py_DECREF(module);
 }
 
+bool has_module(const std::string& modules, const std::string& name) {
+  return (',' + modules + ',').find(',' + name + ',') != std::string::npos;
+}
+
 constexpr const char* kBeforeImports = R"(
 import os, sys
 _register = getattr(os, 'register_at_fork')
@@ -116,6 +120,7 @@ void start_interpreter(const JailOptions& options, const std::string& modules) {
     add_module("_weft_rules", rules_source());
     add_module("_weft_helpers", helpers_source());
   }
+  if (has_module(modules, "sympy")) add_module("_weft_math", math_source());
   if (options.workflows) add_module("weft", workflow_source());
   run_trusted(kAfterImports, "after imports");
 }

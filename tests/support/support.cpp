@@ -70,6 +70,16 @@ fs::path reference_data() {
   return path ? fs::canonical(path) : fs::path();
 }
 
+std::filesystem::path test_packages(const std::string& name) {
+  const auto libraries = source_dir() / ".venv-test" / "lib";
+  if (!std::filesystem::exists(libraries)) return {};
+  for (const auto& python : std::filesystem::directory_iterator(libraries)) {
+    const auto packages = python.path() / "site-packages";
+    if (std::filesystem::exists(packages / name)) return packages;
+  }
+  return {};
+}
+
 TempDir::TempDir() {
   std::string name = (fs::temp_directory_path() / "weft-test-XXXXXX").string();
   if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp failed: " + name);

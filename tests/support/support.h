@@ -23,6 +23,10 @@ std::filesystem::path program(const std::string& name);
 /// say so.
 std::filesystem::path reference_data();
 
+/// The site-packages of .venv-test, where they hold a package of this name; else an empty path.
+/// Tests that need it skip and say so.
+std::filesystem::path test_packages(const std::string& name);
+
 /// A folder that is removed with everything in it at the end of the object's life.
 class TempDir {
  public:

@@ -9,8 +9,8 @@
 namespace weft {
 namespace {
 
-Flavour flavour(std::string_view source, bool has_numpy = true) {
-  return flavour_for({source}, has_numpy);
+Flavour flavour(std::string_view source, bool has_packages = true) {
+  return flavour_for({source}, {has_packages, has_packages});
 }
 
 TEST(Flavour, IsTheLeastThatHasTheImports) {
@@ -22,7 +22,9 @@ TEST(Flavour, IsTheLeastThatHasTheImports) {
   EXPECT_EQ(flavour("import os; from numpy import array"), Flavour::kStd);
   EXPECT_EQ(flavour("import math as m, numpy as np"), Flavour::kNumpy);
   EXPECT_EQ(flavour("import numpy", false), Flavour::kStd);
-  EXPECT_EQ(flavour_for({"import math", "import json"}, true), Flavour::kStd);
+  EXPECT_EQ(flavour("import numpy as np\nfrom sympy import symbols"), Flavour::kSympy);
+  EXPECT_EQ(flavour("from sympy import symbols", false), Flavour::kStd);
+  EXPECT_EQ(flavour_for({"import math", "import json"}, {true, true}), Flavour::kStd);
   EXPECT_EQ(flavour(""), Flavour::kMin);
   EXPECT_EQ(flavour("import "), Flavour::kMin);
 }
@@ -81,20 +83,9 @@ TEST(Flavour, EveryJobSeedsNumpysGenerator) {
   }
 }
 
-// The site-packages of .venv-test, or an empty path.
-std::filesystem::path real_packages() {
-  const auto libraries = test::source_dir() / ".venv-test" / "lib";
-  if (!std::filesystem::exists(libraries)) return {};
-  for (const auto& python : std::filesystem::directory_iterator(libraries)) {
-    const auto packages = python.path() / "site-packages";
-    if (std::filesystem::exists(packages / "numpy")) return packages;
-  }
-  return {};
-}
-
 TEST(Flavour, RealNumpyComputesInTheJail) {
   auto options = test::sandbox_options();
-  options.packages = real_packages();
+  options.packages = test::test_packages("numpy");
   if (options.packages.empty()) {
     GTEST_SKIP() << "no .venv-test with the package numpy; scripts/bootstrap.sh --tests makes it";
   }
@@ -119,7 +110,7 @@ TEST(Flavour, RealNumpyComputesInTheJail) {
 
 TEST(Flavour, NumpysNumbersAndArraysCountAsWhatTheyHold) {
   auto options = test::sandbox_options();
-  options.packages = real_packages();
+  options.packages = test::test_packages("numpy");
   if (options.packages.empty()) {
     GTEST_SKIP() << "no .venv-test with the package numpy; scripts/bootstrap.sh --tests makes it";
   }
