@@ -14,7 +14,6 @@
 #include "base/error.h"
 #include "base/machine.h"
 #include "data/regex.h"
-#include "data/score.h"
 #include "data/task_tests.h"
 
 namespace weft {
@@ -132,6 +131,19 @@ void add_verdict(Outcome& outcome, const Verdict& verdict) {
   }
 }
 
+void add_verdict(Outcome& outcome, const AnswerVerdict& verdict) {
+  outcome.declared = 1;
+  outcome.passed = verdict.score >= 1 ? 1 : 0;
+  outcome.pass_rate = verdict.score;
+  outcome.exact_match = verdict.exact_match;
+  outcome.rule = verdict.rule;
+  outcome.usage.clock_decisions += verdict.met_limit;
+  if (verdict.infra.empty()) return;
+  outcome.kind = Outcome::Kind::kInfrastructure;
+  outcome.pass_rate = 0;
+  outcome.error = "the scorer: " + verdict.infra;
+}
+
 std::string code_of_answer(const std::string& answer) {
   static const Regex kBlock(R"((?s)```[ \t]*+[\w+-]*+[ \t]*+\r?\n(.*?)(?:```|\z))");
   const auto blocks = kBlock.find_groups(answer, 1);
@@ -152,6 +164,7 @@ void RunnerOptions::validate() const {
   require_memory_mb("memory_mb", budget.memory_mb);
   require_at_least("max_concurrent", max_concurrent, 1);
   require_at_least("num_retries", num_retries, 0);
+  parse_scorer(scorer);
   require_at_least("judge_cpu_ms", judge_cpu_ms, 1);
   require_at_least("judge_memory_mb", judge_memory_mb, 1);
   require_memory_mb("judge_memory_mb", judge_memory_mb);
@@ -162,6 +175,7 @@ class WorkflowRunner::Impl {
   Impl(Sandbox& sandbox, Judge& judge, TextModel& model, RunnerOptions options)
       : judge_(judge), options_(std::move(options)), worker_(model, options_.worker) {
     options_.validate();
+    scorer_.emplace(sandbox, parse_scorer(options_.scorer));
     host_.emplace(sandbox, judge, worker_, options_.max_concurrent);
   }
 
@@ -231,10 +245,10 @@ class WorkflowRunner::Impl {
   void score(const std::shared_ptr<Run>& run) {
     const Task& task = *run->request.task;
     if (task.kind != TaskKind::kCode) {
-      run->outcome.pass_rate = score_answer(task, run->outcome.answer);
-      run->outcome.declared = 1;
-      run->outcome.passed = run->outcome.pass_rate >= 1 ? 1 : 0;
-      return finish(*run);
+      return scorer_->submit(task, run->outcome.answer, [this, run](const AnswerVerdict& verdict) {
+        add_verdict(run->outcome, verdict);
+        finish(*run);
+      });
     }
     const auto& tests = run->request.tests ? *run->request.tests : task.val_tests;
     if (tests.empty()) return finish(*run);
@@ -262,6 +276,7 @@ class WorkflowRunner::Impl {
   }
 
   Judge& judge_;
+  std::optional<AnswerScorer> scorer_;
   const RunnerOptions options_;
   ModelWorker worker_;
   std::mutex mutex_;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "sandbox/jail/sandbox.h"
 #include "sandbox/judge/judge.h"
 #include "sandbox/workflow/workflow_process.h"
+#include "workflow/answer_scorer.h"
 #include "workflow/model_worker.h"
 #include "workflow/workflow.h"
 
@@ -29,10 +31,12 @@ struct Outcome {
   Kind kind = Kind::kInfrastructure;
   double pass_rate = 0;  ///< passed / declared tests, or the scorer's value; in [0, 1]
   int passed = 0, declared = 0;
-  std::vector<bool> test_passed;  ///< of a judged answer, by test in the tests' order
-  std::string answer;             ///< as scored: code is taken out of its fence
-  std::string error;              ///< one short text for the three other kinds
-  WorkflowUsage usage;            ///< of every try
+  std::vector<bool> test_passed;      ///< of a judged answer, by test in the tests' order
+  std::optional<double> exact_match;  ///< of a qa task, 0 or 1
+  std::string rule;                   ///< by which an answer without tests was scored
+  std::string answer;                 ///< as scored: code is taken out of its fence
+  std::string error;                  ///< one short text for the three other kinds
+  WorkflowUsage usage;                ///< of every try
   Json trace = Json::array();
   int64_t wall_ms = 0;
 };
@@ -55,6 +59,7 @@ struct RunnerOptions {
   int num_retries = 1;          ///< further runs after one that failed by infrastructure
   int64_t judge_cpu_ms = 2000;  ///< per test
   int64_t judge_memory_mb = 256;
+  std::string scorer = "official";  ///< as parse_scorer; a key of WorkbenchOptions
 
   template <class V>
   void visit(V& v) {
@@ -86,6 +91,9 @@ Limits answer_limits(const RunnerOptions& options);
 /// Fills an outcome's score from the verdict on its answer; kInfrastructure where the judge failed.
 void add_verdict(Outcome& outcome, const Verdict& verdict);
 
+/// The same of an answer without tests.
+void add_verdict(Outcome& outcome, const AnswerVerdict& verdict);
+
 void add_usage(WorkflowUsage& total, const WorkflowUsage& usage);
 
 /// {"calls","execs","prompt_tokens","completion_tokens","usd","clock_decisions"}, as stores and
@@ -101,7 +109,7 @@ class WorkflowRunner {
 
   /// Returns at once; `done` is called exactly once, on a thread of the sandbox (on the caller's
   /// for a workflow that is not valid), and must not block. A code task is scored by the judge on
-  /// its val tests (or request.tests); math, qa and choice by data/score.h. A workflow that is not
+  /// its val tests (or request.tests); math, qa and choice by data/scorers. A workflow that is not
   /// valid is not run: kWorkflowError at once.
   void submit(RunRequest request, std::function<void(Outcome)> done);
 

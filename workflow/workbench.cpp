@@ -14,6 +14,7 @@ SandboxOptions sandbox_options(const WorkbenchOptions& options) {
   SandboxOptions sandbox;
   sandbox.num_slots = static_cast<int>(options.sandbox_slots);
   sandbox.min_tier = options.min_tier;
+  sandbox.packages = options.packages;
   return sandbox;
 }
 

@@ -18,6 +18,7 @@ namespace weft {
 struct WorkbenchOptions {
   int64_t sandbox_slots = 2;   ///< >= 1; more than cores only adds latency
   std::string min_tier = "B";  ///< "A" or "B"; a machine that offers less is refused
+  std::string packages;        ///< as SandboxOptions::packages
   MetaAgentOptions meta_agent;
   RunnerOptions runner;
 
@@ -25,6 +26,12 @@ struct WorkbenchOptions {
   void visit(V& v) {
     v("sandbox_slots", sandbox_slots, "jobs in the sandbox at a time; about one per core");
     v("min_tier", min_tier, "least isolation accepted, A or B");
+    v("packages", packages,
+      "folder of modules that Python in the sandbox may import, as scripts/sandbox_packages.sh "
+      "makes "
+      "it; or empty");
+    v("scorer", runner.scorer,
+      "answers that no tests judge: official, by the benchmark's own rules, or aflow");
     v("meta_agent", meta_agent, "prompt style and the static check's caps");
     v("runner", runner, "budget of one workflow and its scoring");
   }

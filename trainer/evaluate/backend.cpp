@@ -4,7 +4,6 @@
 #include <memory>
 #include <utility>
 
-#include "data/score.h"
 #include "data/trajectory_store.h"
 
 namespace weft {
@@ -12,16 +11,18 @@ namespace weft {
 namespace {
 
 /// An answer as an outcome that no workflow was run for.
-void score_given(Judge& judge, const Limits& limits, GivenAnswer request,
+void score_given(Judge& judge, AnswerScorer& scorer, const Limits& limits, GivenAnswer request,
                  std::function<void(Outcome)> done) {
   auto outcome = std::make_shared<Outcome>();
   outcome->kind = Outcome::Kind::kScored;
   outcome->answer = std::move(request.answer);
   if (!request.tests) {
-    outcome->pass_rate = score_answer(*request.task, outcome->answer);
-    outcome->declared = 1;
-    outcome->passed = outcome->pass_rate >= 1 ? 1 : 0;
-    return done(std::move(*outcome));
+    const std::string answer = outcome->answer;
+    return scorer.submit(*request.task, answer,
+                         [outcome, done = std::move(done)](const AnswerVerdict& verdict) {
+                           add_verdict(*outcome, verdict);
+                           done(std::move(*outcome));
+                         });
   }
   JudgeRequest judged = judge_request(*request.task, outcome->answer, *request.tests, limits);
   judged.setup.clear();
@@ -51,9 +52,9 @@ EvaluationBackend make_backend(const BackendParts& parts, const std::vector<Meth
   backend.run = [runner = parts.runner](RunRequest request, std::function<void(Outcome)> done) {
     runner->submit(request, std::move(done));
   };
-  backend.score = [&judge = parts.judge, limits = parts.answer_limits](
+  backend.score = [&judge = parts.judge, &scorer = parts.scorer, limits = parts.answer_limits](
                       GivenAnswer request, std::function<void(Outcome)> done) {
-    score_given(judge, limits, std::move(request), std::move(done));
+    score_given(judge, scorer, limits, std::move(request), std::move(done));
   };
   backend.meta_model = std::move(meta_model);
   backend.pooled_code = [&agent, pools, near = parts.pool_min_similarity](const Method& method,

@@ -10,6 +10,7 @@
 #include "model/text_model.h"
 #include "sandbox/judge/judge.h"
 #include "trainer/evaluate/methods.h"
+#include "workflow/answer_scorer.h"
 #include "workflow/meta_agent.h"
 #include "workflow/pool.h"
 #include "workflow/run_workflow.h"
@@ -49,6 +50,7 @@ struct EvaluationBackend {
 struct BackendParts {
   const MetaAgent& agent;
   Judge& judge;
+  AnswerScorer& scorer;
   WorkflowRunner* runner = nullptr;  ///< null where no method runs workflows
   Limits answer_limits;              ///< of one test of an answer that is there already
   double pool_min_similarity = kPoolMinSimilarity;

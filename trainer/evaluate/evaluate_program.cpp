@@ -146,7 +146,8 @@ ReportOptions report_options(const EvaluateConfig& config, const EvaluationPlan&
   options.num_examples = config.num_examples;
   options.samples_per_task = config.evaluation.samples_per_task;
   options.seed = config.seed;
-  options.scoring = summarise_scoring(plan.tasks, plan.scoring);
+  options.scoring =
+      summarise_scoring(plan.tasks, plan.scoring, parse_scorer(config.workbench.runner.scorer));
   options.settings = args.config;
   return options;
 }
@@ -227,6 +228,7 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   check_before_start(config, plan, args, worker, models);
   Workbench bench(config.workbench);
   check_code_tests(bench.judge(), plan);
+  require_symbols(bench.sandbox(), plan.tasks);
   load_plan_samples(config, bench, plan);
   EvaluationOptions options = config.evaluation;
   options.seed = config.seed;
@@ -236,11 +238,13 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   RowLog row_log(run.file("results.jsonl"));
 
   const RunnerOptions& runner_options = config.workbench.runner;
+  AnswerScorer scorer(bench.sandbox(), parse_scorer(runner_options.scorer));
   std::optional<WorkflowRunner> runner;
   if (worker) runner.emplace(bench.sandbox(), bench.judge(), *worker, runner_options);
-  const auto backend = make_backend({bench.meta_agent(), bench.judge(), runner ? &*runner : nullptr,
-                                     answer_limits(runner_options), options.pool_min_similarity},
-                                    plan.methods, models.weights);
+  const auto backend =
+      make_backend({bench.meta_agent(), bench.judge(), scorer, runner ? &*runner : nullptr,
+                    answer_limits(runner_options), options.pool_min_similarity},
+                   plan.methods, models.weights);
   const auto rows = evaluate(plan, options, backend, finished,
                              [&row_log](const ResultRow& row) { row_log.append(row); });
   Json report =

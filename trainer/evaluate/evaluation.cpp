@@ -386,6 +386,8 @@ void Run::take_outcome(const UnitPtr& unit, const Outcome& outcome) {
   row.pass_rate = score.pass_rate;
   row.passed = score.passed;
   row.declared = score.declared;
+  row.rule = outcome.rule;
+  row.exact_match = outcome.exact_match;
   row.worker_tokens = outcome.usage.prompt_tokens + outcome.usage.completion_tokens;
   row.calls = outcome.usage.calls;
   row.usd += outcome.usage.usd;

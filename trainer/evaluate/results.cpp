@@ -41,26 +41,29 @@ RowStatus parse_status(const std::string& text, const std::string& where) {
 }  // namespace
 
 Json to_json(const ResultRow& row) {
-  return {{"method", row.method},
-          {"task", row.task},
-          {"sample", row.sample},
-          {"status", status_name(row.status)},
-          {"score", row.score},
-          {"pass_rate", row.pass_rate},
-          {"passed", row.passed},
-          {"declared", row.declared},
-          {"worker_tokens", row.worker_tokens},
-          {"meta_tokens", row.meta_tokens},
-          {"calls", row.calls},
-          {"usd", row.usd},
-          {"wall_ms", row.wall_ms},
-          {"clock_decisions", row.clock_decisions},
-          {"origin", row.origin},
-          {"fingerprint", row.fingerprint},
-          {"error", row.error},
-          {"answer", row.answer},
-          {"reasoning", row.reasoning},
-          {"workflow", row.workflow}};
+  Json json = {{"method", row.method},
+               {"task", row.task},
+               {"sample", row.sample},
+               {"status", status_name(row.status)},
+               {"score", row.score},
+               {"pass_rate", row.pass_rate},
+               {"passed", row.passed},
+               {"declared", row.declared},
+               {"worker_tokens", row.worker_tokens},
+               {"meta_tokens", row.meta_tokens},
+               {"calls", row.calls},
+               {"usd", row.usd},
+               {"wall_ms", row.wall_ms},
+               {"clock_decisions", row.clock_decisions},
+               {"origin", row.origin},
+               {"fingerprint", row.fingerprint},
+               {"error", row.error},
+               {"answer", row.answer},
+               {"reasoning", row.reasoning},
+               {"workflow", row.workflow}};
+  if (!row.rule.empty()) json["rule"] = row.rule;
+  if (row.exact_match) json["exact_match"] = *row.exact_match;
+  return json;
 }
 
 ResultRow parse_row(const Json& json, const std::string& where) {
@@ -73,6 +76,8 @@ ResultRow parse_row(const Json& json, const std::string& where) {
   row.pass_rate = get_field_or(json, "pass_rate", std::numeric_limits<double>::quiet_NaN(), where);
   row.passed = get_field<int>(json, "passed", where);
   row.declared = get_field<int>(json, "declared", where);
+  row.rule = get_field_or<std::string>(json, "rule", "", where);
+  if (json.contains("exact_match")) row.exact_match = get_field<double>(json, "exact_match", where);
   row.worker_tokens = get_field<int64_t>(json, "worker_tokens", where);
   row.meta_tokens = get_field<int64_t>(json, "meta_tokens", where);
   row.calls = get_field<int>(json, "calls", where);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,9 +26,11 @@ struct ResultRow {
   RowStatus status = RowStatus::kInfrastructure;
   double score = 0;      ///< by the run's rule, in [0, 1]; meaningless for kInfrastructure
   double pass_rate = 0;  ///< share of hidden tests passed, NaN without any; or the scorer's value
-  int passed = 0, declared = 0;  ///< of the tests that decide the score
-  int64_t worker_tokens = 0;     ///< prompts and responses of every call
-  int64_t meta_tokens = 0;       ///< prompt and completion of the meta-agent
+  int passed = 0, declared = 0;       ///< of the tests that decide the score
+  std::string rule;                   ///< by which an answer without tests was scored
+  std::optional<double> exact_match;  ///< of an answer to a qa task, 0 or 1
+  int64_t worker_tokens = 0;          ///< prompts and responses of every call
+  int64_t meta_tokens = 0;            ///< prompt and completion of the meta-agent
   int calls = 0;
   double usd = 0;
   int64_t wall_ms = 0;

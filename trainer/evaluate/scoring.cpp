@@ -44,7 +44,11 @@ std::string words_of(const Json& part) {
   std::string text =
       fmt::format("Score ({}, {} task{} of {}): ", rule, tasks, tasks == 1 ? "" : "s",
                   fmt::join(part["datasets"].get<std::vector<std::string>>(), ", "));
-  if (rule == "scorer") return text + "what the scorer of the task's kind gives.";
+  if (rule == "scorer") {
+    return text + (part.value("scorer", "official") == "aflow"
+                       ? "by the rules of AFlow's code."
+                       : "by the rules of the dataset, or of the task's kind.");
+  }
   const char* what = rule == "official"
                          ? "share of answers that pass the benchmark's whole test set"
                      : rule == "hidden" ? "share of answers that pass every hidden test"
@@ -116,7 +120,7 @@ AnswerScore score_tests(const TaskScoring& scoring, const std::vector<bool>& pas
 }
 
 Json summarise_scoring(const std::vector<Task>& tasks,
-                       const std::map<std::string, TaskScoring>& scoring) {
+                       const std::map<std::string, TaskScoring>& scoring, Scorer scorer) {
   struct Part {
     std::set<std::string> datasets;
     int64_t tasks = 0, tests = 0;
@@ -135,7 +139,11 @@ Json summarise_scoring(const std::vector<Task>& tasks,
   Json list = Json::array();
   for (const auto& [key, part] : parts) {
     Json json = {{"rule", key.first}, {"datasets", part.datasets}, {"tasks", part.tasks}};
-    if (key.first != "scorer") json["tests"] = part.tests;
+    if (key.first == "scorer") {
+      json["scorer"] = to_string(scorer);
+    } else {
+      json["tests"] = part.tests;
+    }
     json["all_or_nothing"] = key.second;
     list.push_back(std::move(json));
   }

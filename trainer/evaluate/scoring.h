@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "data/hidden_tests.h"
+#include "data/scorers/score.h"
 #include "data/task.h"
 
 namespace weft {
@@ -47,10 +48,10 @@ struct AnswerScore {
 /// `passed` as Outcome::test_passed: one for each of scoring.tests.
 AnswerScore score_tests(const TaskScoring& scoring, const std::vector<bool>& passed);
 
-/// A report's "scoring": [{"rule", "datasets": [..], "tasks", "tests"?, "all_or_nothing"}], where
-/// the rule of tasks that are no code is "scorer".
+/// A report's "scoring": [{"rule", "scorer"?, "datasets": [..], "tasks", "tests"?,
+/// "all_or_nothing"}], where the rule of tasks that are no code is "scorer", which "scorer" names.
 Json summarise_scoring(const std::vector<Task>& tasks,
-                       const std::map<std::string, TaskScoring>& scoring);
+                       const std::map<std::string, TaskScoring>& scoring, Scorer scorer);
 
 /// The same in words.
 std::string describe_scoring(const Json& summary);

@@ -63,6 +63,7 @@ class OpenRun {
         worker_name_(worker.name()),
         clock_reasons_(models.clock_reasons ? models.clock_reasons() : std::vector<std::string>()) {
     require_judgeable(bench_.judge(), tasks);
+    require_symbols(bench_.sandbox(), tasks);
   }
 
   SearchTools tools() {

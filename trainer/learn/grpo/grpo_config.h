@@ -85,6 +85,7 @@ struct GrpoConfig {
   RunnerOptions runner;
   RewardOptions reward;
   int64_t sandbox_slots = 2;
+  std::string packages;  ///< as SandboxOptions::packages
   /// Behind call_llm. A local worker without a name, or of the policy's own directory, is the
   /// policy's base with the adapter off, in the same engine, unless its dtype differs; with full
   /// weights it must be a model of its own. Not a PEFT adapter.
@@ -130,6 +131,12 @@ struct GrpoConfig {
     v("learn", learn, "what is trained, and how");
     v("engine", engine, "rollout engine");
     v("meta_agent", meta_agent, "form of prompt and answer");
+    v("packages", packages,
+      "folder of modules that Python in the sandbox may import, as scripts/sandbox_packages.sh "
+      "makes "
+      "it; or empty");
+    v("scorer", runner.scorer,
+      "answers that no tests judge: official, by the benchmark's own rules, or aflow");
     v("runner", runner, "budget of a workflow");
     v("reward", reward, "weights of the reward's terms");
     v("sandbox_slots", sandbox_slots, "jails at a time");

@@ -57,6 +57,7 @@ ResumeRules resume_rules(const GrpoConfig& config) {
 SandboxOptions sandbox_options(const GrpoConfig& config) {
   SandboxOptions options;
   options.num_slots = static_cast<int>(config.sandbox_slots);
+  options.packages = config.packages;
   return options;
 }
 
@@ -167,6 +168,8 @@ class GrpoRun {
     saved_step_ = trainer_.state().step;
     require_judgeable(judge_, tasks_);
     require_judgeable(judge_, validation_tasks_);
+    require_symbols(sandbox_, tasks_);
+    require_symbols(sandbox_, validation_tasks_);
     for (const Task& task : tasks_) check_prompt(task);
     for (const Task& task : validation_tasks_) check_prompt(task);
   }
