@@ -21,9 +21,13 @@ struct Task {
   std::string dataset;
   TaskKind kind = TaskKind::kCode;
   std::string prompt;
-  std::string entry_point;         ///< name of the function; code tasks only
-  std::string setup;               ///< Python run before an answer's; code tasks only
-  std::string answer;              ///< gold answer; other tasks only
+  std::string entry_point;  ///< name of the function; code tasks only
+  std::string setup;        ///< Python run before an answer's; code tasks only
+  std::string answer;       ///< gold answer; other tasks only
+  /// Trusted Python that scores an answer, or empty. Code tasks: check(candidate, test) -> bool,
+  /// for each test, which may be any object. Others: check(answer, task) -> bool or a number in [0,
+  /// 1].
+  std::string checker;
   std::vector<Json> public_tests;  ///< may be shown to a workflow
   std::vector<Json> val_tests;     ///< give rewards
 };

@@ -19,20 +19,37 @@ struct AnswerVerdict {
   std::optional<double> exact_match;  ///< 0 or 1; of qa tasks
   std::string rule;                   ///< which rule decided
   bool met_limit = false;             ///< the symbols took too long: not equal
-  std::string infra;  ///< why the sandbox failed, twice; the score says nothing then
+  /// Why the sandbox failed, twice, or the user's scorer did; the score says nothing then.
+  std::string infra;
 };
+
+/// What scores answers without tests.
+struct ScorerChoice {
+  Scorer rules = Scorer::kOfficial;
+  /// Of scorer=file:FILE: a Python file that defines score(answer, task), which gives True, False
+  /// or a number in [0, 1]; `task` is {"id", "dataset", "kind", "prompt", "answer"}. Else empty.
+  std::string file;
+
+  std::string name() const;  ///< as the config has it
+};
+
+/// "official", "aflow" or "file:FILE"; throws InputError naming the choices.
+ScorerChoice parse_scorer_choice(const std::string& text);
 
 /// Thread-safe. Borrows the sandbox, which must outlive it.
 class AnswerScorer {
  public:
-  AnswerScorer(Sandbox& sandbox, Scorer scorer);
+  /// Throws InputError where the scorer's file cannot be read. A fault in it is found when it is
+  /// called; see require_working_scorer.
+  AnswerScorer(Sandbox& sandbox, const ScorerChoice& scorer);
   /// Waits for what was submitted.
   ~AnswerScorer();
   AnswerScorer(const AnswerScorer&) = delete;
   AnswerScorer& operator=(const AnswerScorer&) = delete;
 
-  /// Scores an answer to a math, qa or choice task. `done` is called exactly once: on this thread
-  /// where the text alone tells, else on one of the scorer's own, and must not block.
+  /// Scores an answer to a math, qa or choice task: by its checker, where it has one. `done` is
+  /// called exactly once: on this thread where the text alone tells, else on one of the scorer's
+  /// own, and must not block.
   void submit(const Task& task, const std::string& answer, std::function<void(AnswerVerdict)> done);
 
  private:
@@ -40,8 +57,11 @@ class AnswerScorer {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Throws InputError with the remedy where a benchmark of formulas (math, math500) is to be scored
-/// and the sandbox has no SymPy. Formulas of rows of one's own are then compared as texts.
-void require_symbols(Sandbox& sandbox, const std::vector<Task>& tasks);
+/// Asks before anything is paid for: throws InputError with the remedy where a benchmark of
+/// formulas (math, math500) is to be scored by rules and the sandbox has no SymPy (formulas of rows
+/// of one's own are then compared as texts), and where the file's function, or a checker, fails on
+/// the gold answer of the first task that it is to score.
+void require_working_scorer(Sandbox& sandbox, const ScorerChoice& choice,
+                            const std::vector<Task>& tasks);
 
 }  // namespace weft

@@ -39,6 +39,7 @@ WorkflowJob job_of(const RunRequest& request, const WorkflowBudget& budget) {
   job.problem = request.task->prompt;
   job.entry_point = request.task->entry_point;
   job.setup = request.task->setup;
+  job.checker = request.task->checker;
   job.dataset = request.task->dataset;
   job.public_tests = request.task->public_tests;
   job.budget = budget;
@@ -94,6 +95,11 @@ Json usage_to_json(const WorkflowUsage& usage) {
           {"clock_decisions", usage.clock_decisions}};
 }
 
+Mode answer_mode(const Task& task, const std::vector<Json>& tests) {
+  if (!task.checker.empty()) return Mode::kJudge;
+  return are_stdio_tests(tests) ? Mode::kStdio : Mode::kCall;
+}
+
 JudgeRequest judge_request(const Task& task, std::string answer, const std::vector<Json>& tests,
                            const Limits& limits) {
   WEFT_ASSERT(!tests.empty());
@@ -101,7 +107,8 @@ JudgeRequest judge_request(const Task& task, std::string answer, const std::vect
   request.code = std::move(answer);
   request.entry_point = task.entry_point;
   request.setup = task.setup;
-  request.mode = are_stdio_tests(tests) ? Mode::kStdio : Mode::kCall;
+  request.checker = task.checker;
+  request.mode = answer_mode(task, tests);
   request.tests = tests;
   request.limits = limits;
   return request;
@@ -164,7 +171,7 @@ void RunnerOptions::validate() const {
   require_memory_mb("memory_mb", budget.memory_mb);
   require_at_least("max_concurrent", max_concurrent, 1);
   require_at_least("num_retries", num_retries, 0);
-  parse_scorer(scorer);
+  parse_scorer_choice(scorer);
   require_at_least("judge_cpu_ms", judge_cpu_ms, 1);
   require_at_least("judge_memory_mb", judge_memory_mb, 1);
   require_memory_mb("judge_memory_mb", judge_memory_mb);
@@ -175,7 +182,7 @@ class WorkflowRunner::Impl {
   Impl(Sandbox& sandbox, Judge& judge, TextModel& model, RunnerOptions options)
       : judge_(judge), options_(std::move(options)), worker_(model, options_.worker) {
     options_.validate();
-    scorer_.emplace(sandbox, parse_scorer(options_.scorer));
+    scorer_.emplace(sandbox, parse_scorer_choice(options_.scorer));
     host_.emplace(sandbox, judge, worker_, options_.max_concurrent);
   }
 

@@ -59,7 +59,7 @@ struct RunnerOptions {
   int num_retries = 1;          ///< further runs after one that failed by infrastructure
   int64_t judge_cpu_ms = 2000;  ///< per test
   int64_t judge_memory_mb = 256;
-  std::string scorer = "official";  ///< as parse_scorer; a key of WorkbenchOptions
+  std::string scorer = "official";  ///< as parse_scorer_choice; a key of WorkbenchOptions
 
   template <class V>
   void visit(V& v) {
@@ -80,8 +80,12 @@ struct RunnerOptions {
   void validate() const;  ///< throws InputError
 };
 
-/// An answer to a code task, after the task's setup, with the tests it is to pass: those with an
-/// "input" are run as a program, others by calls of the entry point. `tests` must not be empty.
+/// How an answer to a code task is run: by its checker where it has one, as a program where the
+/// tests have an "input", else by calls of its entry point.
+Mode answer_mode(const Task& task, const std::vector<Json>& tests);
+
+/// An answer to a code task, after the task's setup, with the tests it is to pass, which must not
+/// be empty.
 JudgeRequest judge_request(const Task& task, std::string answer, const std::vector<Json>& tests,
                            const Limits& limits = {});
 

@@ -19,7 +19,7 @@ void require_judgeable(const Task& task, const std::vector<Json>& tests, const c
                        const std::string& where) {
   if (task.kind != TaskKind::kCode) return;
   try {
-    check_tests(tests, are_stdio_tests(tests) ? Mode::kStdio : Mode::kCall);
+    check_tests(tests, answer_mode(task, tests));
   } catch (const InputError& error) {
     throw InputError(where + ": " + place_of(task, split) + error.what());
   }

@@ -31,7 +31,8 @@ struct WorkbenchOptions {
       "makes "
       "it; or empty");
     v("scorer", runner.scorer,
-      "answers that no tests judge: official, by the benchmark's own rules, or aflow");
+      "answers that no tests judge: official, by the benchmark's own rules, aflow, or "
+      "file:FILE, Python that defines score(answer, task)");
     v("meta_agent", meta_agent, "prompt style and the static check's caps");
     v("runner", runner, "budget of one workflow and its scoring");
   }

@@ -28,13 +28,6 @@ TextScore score_choice(const Task& task, std::string_view answer) {
 
 const char* to_string(Scorer scorer) { return scorer == Scorer::kOfficial ? "official" : "aflow"; }
 
-Scorer parse_scorer(const std::string& name) {
-  for (const Scorer scorer : {Scorer::kOfficial, Scorer::kAflow}) {
-    if (name == to_string(scorer)) return scorer;
-  }
-  throw InputError("scorer: expected official or aflow, got \"" + name + "\"");
-}
-
 TextScore score_answer(const Task& task, const std::string& answer, Scorer scorer) {
   const std::string_view read = answer_end(answer);
   if (scorer == Scorer::kAflow && task.kind != TaskKind::kCode) return score_as_aflow(task, read);

@@ -19,8 +19,7 @@ enum class Scorer {
   kAflow,     ///< the released code of AFlow (arXiv:2410.10762), with its traps
 };
 
-/// "official" or "aflow"; throws InputError naming the choices.
-Scorer parse_scorer(const std::string& name);
+/// "official" or "aflow".
 const char* to_string(Scorer scorer);
 
 /// Bytes of an answer that are read: its end, since all rules below take the last of what they look

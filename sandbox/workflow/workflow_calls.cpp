@@ -129,6 +129,10 @@ void WorkflowLoop::exec_code(Flow& flow, uint32_t id, const FlowRequest& request
   auto judged = exec_request(request.solution, declared.empty() ? request.entry_point : declared,
                              flow.job.public_tests);
   judged.setup = flow.job.setup;
+  if (!flow.job.checker.empty() && !flow.job.public_tests.empty()) {
+    judged.mode = Mode::kJudge;
+    judged.checker = flow.job.checker;
+  }
   flow.exec = {id, std::make_shared<std::atomic<bool>>(false)};
   judged.cancelled = flow.exec->cancelled;
   ++num_execs_;

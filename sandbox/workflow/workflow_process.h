@@ -46,6 +46,7 @@ struct WorkflowJob {
   std::string problem;
   std::string entry_point;         ///< empty: only for a `__call__` that cannot do without
   std::string setup;               ///< Python that exec_code runs before a solution
+  std::string checker;             ///< that judges a solution on the public tests; may be empty
   std::string dataset;             ///< passed as DatasetType
   std::vector<Json> public_tests;  ///< what exec_code runs; none: see exec_request
   WorkflowBudget budget;

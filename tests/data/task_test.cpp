@@ -68,8 +68,19 @@ TEST(Task, RefusesUnknownFieldsAndThoseThatNobodyReads) {
   EXPECT_EQ(error("checker", nullptr), "no error");
   EXPECT_EQ(error("files", Json::object()), "no error");
   EXPECT_EQ(error("anwser", "2"), "t:1: unknown key \"anwser\" (did you mean \"answer\"?)");
-  EXPECT_EQ(error("checker", "def check(f, t): return True"),
-            "t:1: field \"checker\": answers cannot be judged with it, expected none");
+  EXPECT_EQ(error("checker", "def check(f, t): return True"), "no error");
+  EXPECT_EQ(error("checker", 1), "t:1: field \"checker\": expected Python text, got 1");
+  EXPECT_EQ(error("files", {{"a.txt", "1"}}),
+            "t:1: field \"files\": answers cannot be judged with it, expected none");
+}
+
+TEST(Task, ACheckerOfCodeNeedsTheNameOfWhatItCalls) {
+  Json json = parse_json(kGood, "t");
+  json["checker"] = "def check(candidate, test): return candidate(1) == 1";
+  json.erase("entry_point");
+  EXPECT_EQ(test::input_error([&] { parse_task(json, "t:1"); }),
+            "t:1: field \"checker\": expected an \"entry_point\" beside it, which "
+            "check(candidate, test) calls");
 }
 
 TEST(Task, NamesFileLineAndFieldOfABrokenTask) {

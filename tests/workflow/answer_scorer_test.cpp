@@ -6,6 +6,7 @@
 #include <future>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "sandbox/facts/symbolic_equality.h"
 #include "tests/data/scorers/rows.h"
 #include "tests/workflow/jail.h"
@@ -47,7 +48,7 @@ class Symbols : public testing::Test {
 };
 
 TEST_F(Symbols, EveryRowHasItsScore) {
-  AnswerScorer official(*sandbox_, Scorer::kOfficial), aflow(*sandbox_, Scorer::kAflow);
+  AnswerScorer official(*sandbox_, {}), aflow(*sandbox_, {Scorer::kAflow, ""});
   for (const auto& row : test::scorer_rows()) {
     AnswerScorer& scorer = row.scorer == Scorer::kAflow ? aflow : official;
     const AnswerVerdict verdict = verdict_of(scorer, row.task, row.prediction);
@@ -57,7 +58,7 @@ TEST_F(Symbols, EveryRowHasItsScore) {
 }
 
 TEST_F(Symbols, AreAskedForManyAnswersAtATime) {
-  AnswerScorer scorer(*sandbox_, Scorer::kOfficial);
+  AnswerScorer scorer(*sandbox_, {});
   const Task task = math_task("(x+1)^2");
   std::vector<std::promise<double>> scores(40);
   for (size_t i = 0; i < scores.size(); ++i) {
@@ -72,7 +73,7 @@ TEST_F(Symbols, AreAskedForManyAnswersAtATime) {
 }
 
 TEST_F(Symbols, AHostileFormulaIsNotEqualAndHarmsNoOther) {
-  AnswerScorer official(*sandbox_, Scorer::kOfficial), aflow(*sandbox_, Scorer::kAflow);
+  AnswerScorer official(*sandbox_, {}), aflow(*sandbox_, {Scorer::kAflow, ""});
   std::string nested;
   for (int i = 0; i < 400; ++i) nested += "\\frac{1}{1+";
   for (const std::string& formula :
@@ -93,7 +94,7 @@ TEST_F(Symbols, AHostileFormulaIsNotEqualAndHarmsNoOther) {
 }
 
 TEST(AnswerScorer, ComparesFormulasAsTextsWithoutSymbols) {
-  AnswerScorer scorer(test::jail().sandbox, Scorer::kOfficial);
+  AnswerScorer scorer(test::jail().sandbox, {});
   EXPECT_EQ(verdict_of(scorer, math_task("x+y"), "\\boxed{x + y}").score, 1);
   EXPECT_EQ(verdict_of(scorer, math_task("x+y"), "\\boxed{y+x}").score, 0);
   EXPECT_FALSE(has_symbols(test::jail().sandbox));
@@ -102,7 +103,7 @@ TEST(AnswerScorer, ComparesFormulasAsTextsWithoutSymbols) {
 TEST(AnswerScorer, SaysWhichCommandBringsTheSymbols) {
   const std::vector<Task> tasks = {math_task("1")};
   try {
-    require_symbols(test::jail().sandbox, tasks);
+    require_working_scorer(test::jail().sandbox, {}, tasks);
     FAIL() << "a benchmark of formulas needs SymPy";
   } catch (const InputError& error) {
     EXPECT_THAT(error.what(), HasSubstr("scripts/sandbox_packages.sh DIR"));
@@ -110,7 +111,88 @@ TEST(AnswerScorer, SaysWhichCommandBringsTheSymbols) {
   }
   Task own = math_task("1");
   own.dataset = "jsonl";
-  EXPECT_NO_THROW(require_symbols(test::jail().sandbox, {own}));
+  EXPECT_NO_THROW(require_working_scorer(test::jail().sandbox, {}, {own}));
+}
+
+/// A scorer of one's own, in a file.
+class FileScorer : public testing::Test {
+ protected:
+  AnswerVerdict score(const std::string& source, const std::string& answer) {
+    write_file_atomically(file_, source);
+    AnswerScorer scorer(test::jail().sandbox, choice());
+    return verdict_of(scorer, math_task("42"), answer);
+  }
+
+  ScorerChoice choice() const { return parse_scorer_choice("file:" + file_.string()); }
+
+  test::TempDir folder_;
+  const std::filesystem::path file_ = folder_ / "my_scorer.py";
+};
+
+TEST_F(FileScorer, GivesTheScoreThatItsFunctionReturns) {
+  const std::string source =
+      "import re\n"
+      "def score(answer, task):\n"
+      "    if answer == task['answer']:\n"
+      "        return True\n"
+      "    return 0.25 if re.search(r'\\d', answer) and task['kind'] == 'math' else False\n";
+  EXPECT_EQ(score(source, "42").score, 1);
+  EXPECT_EQ(score(source, "41").score, 0.25);
+  EXPECT_EQ(score(source, "none").score, 0);
+  EXPECT_EQ(score(source, "none").infra, "");
+  EXPECT_EQ(score(source, "none").rule, "file");
+}
+
+TEST_F(FileScorer, AFaultInItIsNoScore) {
+  const std::pair<const char*, const char*> faults[] = {
+      {"def score(answer, task):\n    return 1 / 0\n", "ERROR(ZeroDivisionError)"},
+      {"def score(answer, task):\n    return float('nan')\n", "gave nan, expected"},
+      {"def score(answer, task):\n    return 2\n", "gave 2, expected"},
+      {"def score(answer, task):\n    return 'yes'\n", "expected True, False or a number"},
+      {"def score(answer, task):\n    return object()\n", "UNSERIALISABLE"},
+      {"def score(answer):\n    return True\n", "ERROR(TypeError)"},
+      {"def scroe(answer, task):\n    return True\n", "it defines no function score"},
+      {"def score(answer, task)\n    return True\n", "ERROR(SyntaxError)"},
+      {"import no_such_module\n", "ERROR(ModuleNotFoundError)"},
+      {"def score(answer, task):\n    return b'' * len(bytearray(1 << 32))\n", "MEMORY"},
+      {"import os\ndef score(answer, task):\n    os._exit(0)\n", "EXIT(0)"}};
+  for (const auto& [source, said] : faults) {
+    const AnswerVerdict verdict = score(source, "42");
+    EXPECT_EQ(verdict.score, 0) << source;
+    EXPECT_THAT(verdict.infra, HasSubstr(said)) << source;
+    EXPECT_THAT(verdict.infra, HasSubstr("my_scorer.py")) << source;
+    try {
+      require_working_scorer(test::jail().sandbox, choice(), {math_task("42")});
+      FAIL() << source;
+    } catch (const InputError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(said)) << source;
+    }
+  }
+  EXPECT_THAT(score(faults[0].first, "42").infra, HasSubstr("line 2"));
+}
+
+TEST(AnswerScorer, ATasksOwnCheckerScoresItsAnswers) {
+  AnswerScorer scorer(test::jail().sandbox, {});
+  Task task = math_task("7");
+  task.checker =
+      "def check(answer, task):\n    return abs(float(answer) - float(task['answer'])) < 0.5\n";
+  EXPECT_EQ(verdict_of(scorer, task, "7.4").score, 1);
+  EXPECT_EQ(verdict_of(scorer, task, "8").score, 0);
+  EXPECT_EQ(verdict_of(scorer, task, "7.4").rule, "checker");
+  EXPECT_THAT(verdict_of(scorer, task, "seven").infra, HasSubstr("ERROR(ValueError)"));
+  EXPECT_NO_THROW(require_working_scorer(test::jail().sandbox, {}, {task}));
+  task.checker = "def chekc(answer, task):\n    return True\n";
+  EXPECT_THROW(require_working_scorer(test::jail().sandbox, {}, {task}), InputError);
+}
+
+TEST_F(FileScorer, IsNamedInTheConfigByItsFile) {
+  EXPECT_EQ(parse_scorer_choice("aflow").name(), "aflow");
+  EXPECT_EQ(choice().name(), "file:" + file_.string());
+  for (const char* wrong : {"", "oficial", "file:", "my_scorer.py"}) {
+    EXPECT_THROW(parse_scorer_choice(wrong), InputError) << wrong;
+  }
+  EXPECT_THROW(AnswerScorer(test::jail().sandbox, parse_scorer_choice("file:/nowhere/x.py")),
+               InputError);
 }
 
 }  // namespace

@@ -410,6 +410,27 @@ TEST(WorkflowRunner, AnswersAndDraftsFindTheTasksSetup) {
   EXPECT_EQ(repeated.pass_rate, 1.0) << repeated.error;
 }
 
+// Of several right answers: any number above its argument.
+TEST(WorkflowRunner, ATasksCheckerJudgesAnswersAndDrafts) {
+  Task task = double_task();
+  task.checker = "def check(candidate, test):\n    return candidate(test['of']) > test['of']\n";
+  task.public_tests = {Json{{"of", 3}}};
+  task.val_tests = {Json{{"of", 5}}, Json{{"of", -4}}};
+  ScriptedModel model([](const ScriptedPrompt& prompt) {
+    return prompt.choice == 1 ? "def double(n):\n    return n + 1\n"
+                              : "def double(n):\n    return n - 1\n";
+  });
+  const Outcome outcome = run_on(model, first_passing_of(3), task);
+  EXPECT_EQ(outcome.pass_rate, 1.0) << outcome.error;
+  EXPECT_EQ(outcome.usage.execs, 2);
+  ScriptedModel squares(kWrong);  // 25 > 5 and 16 > -4
+  EXPECT_EQ(run_on(squares, first_passing_of(1), task).passed, 2);
+  ScriptedModel less("def double(n):\n    return n - 1\n");
+  const Outcome wrong = run_on(less, first_passing_of(1), task);
+  EXPECT_EQ(wrong.passed, 0);
+  EXPECT_EQ(wrong.kind, Kind::kScored) << wrong.error;
+}
+
 TEST(JudgeRequest, TestsWithAnInputAreRunAsAProgram) {
   Task task = double_task();
   task.setup = "import math";

@@ -36,6 +36,8 @@ ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& pla
   ResumeRules rules{kMayChange, models.inputs, config.resume.allow, args.defaults};
   rules.inputs.files("tasks", {config.tasks});
   bool asks_a_pool = false;
+  const auto scorer = parse_scorer_choice(config.workbench.runner.scorer);
+  if (!scorer.file.empty()) rules.inputs.files("scorer", {scorer.file});
   for (const Method& method : plan.methods) {
     asks_a_pool = asks_a_pool || method.kind == MethodKind::kHybrid;
     const std::string name = "methods." + method.name;
@@ -146,8 +148,7 @@ ReportOptions report_options(const EvaluateConfig& config, const EvaluationPlan&
   options.num_examples = config.num_examples;
   options.samples_per_task = config.evaluation.samples_per_task;
   options.seed = config.seed;
-  options.scoring =
-      summarise_scoring(plan.tasks, plan.scoring, parse_scorer(config.workbench.runner.scorer));
+  options.scoring = summarise_scoring(plan.tasks, plan.scoring, config.workbench.runner.scorer);
   options.settings = args.config;
   return options;
 }
@@ -228,7 +229,8 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   check_before_start(config, plan, args, worker, models);
   Workbench bench(config.workbench);
   check_code_tests(bench.judge(), plan);
-  require_symbols(bench.sandbox(), plan.tasks);
+  const ScorerChoice scorer_choice = parse_scorer_choice(config.workbench.runner.scorer);
+  require_working_scorer(bench.sandbox(), scorer_choice, plan.tasks);
   load_plan_samples(config, bench, plan);
   EvaluationOptions options = config.evaluation;
   options.seed = config.seed;
@@ -238,7 +240,7 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   RowLog row_log(run.file("results.jsonl"));
 
   const RunnerOptions& runner_options = config.workbench.runner;
-  AnswerScorer scorer(bench.sandbox(), parse_scorer(runner_options.scorer));
+  AnswerScorer scorer(bench.sandbox(), scorer_choice);
   std::optional<WorkflowRunner> runner;
   if (worker) runner.emplace(bench.sandbox(), bench.judge(), *worker, runner_options);
   const auto backend =

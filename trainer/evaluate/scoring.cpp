@@ -45,9 +45,9 @@ std::string words_of(const Json& part) {
       fmt::format("Score ({}, {} task{} of {}): ", rule, tasks, tasks == 1 ? "" : "s",
                   fmt::join(part["datasets"].get<std::vector<std::string>>(), ", "));
   if (rule == "scorer") {
-    return text + (part.value("scorer", "official") == "aflow"
-                       ? "by the rules of AFlow's code."
-                       : "by the rules of the dataset, or of the task's kind.");
+    const std::string scorer = part.value("scorer", "official");
+    if (scorer == "official") return text + "by the rules of the dataset, or of the task's kind.";
+    return text + (scorer == "aflow" ? "by the rules of AFlow's code." : "by " + scorer + ".");
   }
   const char* what = rule == "official"
                          ? "share of answers that pass the benchmark's whole test set"
@@ -120,7 +120,8 @@ AnswerScore score_tests(const TaskScoring& scoring, const std::vector<bool>& pas
 }
 
 Json summarise_scoring(const std::vector<Task>& tasks,
-                       const std::map<std::string, TaskScoring>& scoring, Scorer scorer) {
+                       const std::map<std::string, TaskScoring>& scoring,
+                       const std::string& scorer) {
   struct Part {
     std::set<std::string> datasets;
     int64_t tasks = 0, tests = 0;
@@ -140,7 +141,7 @@ Json summarise_scoring(const std::vector<Task>& tasks,
   for (const auto& [key, part] : parts) {
     Json json = {{"rule", key.first}, {"datasets", part.datasets}, {"tasks", part.tasks}};
     if (key.first == "scorer") {
-      json["scorer"] = to_string(scorer);
+      json["scorer"] = scorer;
     } else {
       json["tests"] = part.tests;
     }

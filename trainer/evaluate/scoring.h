@@ -8,7 +8,6 @@
 
 #include "base/json.h"
 #include "data/hidden_tests.h"
-#include "data/scorers/score.h"
 #include "data/task.h"
 
 namespace weft {
@@ -51,7 +50,8 @@ AnswerScore score_tests(const TaskScoring& scoring, const std::vector<bool>& pas
 /// A report's "scoring": [{"rule", "scorer"?, "datasets": [..], "tasks", "tests"?,
 /// "all_or_nothing"}], where the rule of tasks that are no code is "scorer", which "scorer" names.
 Json summarise_scoring(const std::vector<Task>& tasks,
-                       const std::map<std::string, TaskScoring>& scoring, Scorer scorer);
+                       const std::map<std::string, TaskScoring>& scoring,
+                       const std::string& scorer);
 
 /// The same in words.
 std::string describe_scoring(const Json& summary);

@@ -63,7 +63,8 @@ class OpenRun {
         worker_name_(worker.name()),
         clock_reasons_(models.clock_reasons ? models.clock_reasons() : std::vector<std::string>()) {
     require_judgeable(bench_.judge(), tasks);
-    require_symbols(bench_.sandbox(), tasks);
+    require_working_scorer(bench_.sandbox(), parse_scorer_choice(config.workbench.runner.scorer),
+                           tasks);
   }
 
   SearchTools tools() {

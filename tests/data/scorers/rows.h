@@ -36,7 +36,7 @@ inline std::vector<ScorerRow> scorer_rows() {
     row.task.prompt = line.value.value("prompt", "");
     row.task.answer = line.value.at("answer");
     row.prediction = line.value.at("prediction");
-    row.scorer = parse_scorer(line.value.value("scorer", "official"));
+    row.scorer = line.value.contains("scorer") ? Scorer::kAflow : Scorer::kOfficial;
     row.score = line.value.at("score");
     rows.push_back(std::move(row));
   }

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "base/error.h"
-
 namespace weft {
 namespace {
 
@@ -267,12 +265,6 @@ TEST(Score, DispatchesByKind) {
   EXPECT_EQ(score_answer(task, "Answer: A").score, 0);
   task.kind = TaskKind::kCode;
   EXPECT_THROW(score_answer(task, ""), std::logic_error);
-}
-
-TEST(Score, ScorersHaveNames) {
-  EXPECT_EQ(parse_scorer("aflow"), Scorer::kAflow);
-  EXPECT_EQ(parse_scorer(to_string(Scorer::kOfficial)), Scorer::kOfficial);
-  EXPECT_THROW(parse_scorer("oficial"), InputError);
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ TEST(Scoring, SummaryCountsTasksAndTestsOfEachRule) {
   own.id = "b";
   const std::vector<Task> tasks = {task_of("humaneval"), own, qa};
   const auto scoring = choose_scoring(tasks, {{"t", kBoth}, {"b", kBoth}}, std::nullopt);
-  const Json summary = summarise_scoring(tasks, scoring, Scorer::kOfficial);
+  const Json summary = summarise_scoring(tasks, scoring, "official");
   ASSERT_EQ(summary.size(), 3u);
   EXPECT_EQ(summary[0]["rule"], "hidden");
   EXPECT_EQ(summary[0]["tests"], 1);

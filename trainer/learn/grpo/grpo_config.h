@@ -136,7 +136,8 @@ struct GrpoConfig {
       "makes "
       "it; or empty");
     v("scorer", runner.scorer,
-      "answers that no tests judge: official, by the benchmark's own rules, or aflow");
+      "answers that no tests judge: official, by the benchmark's own rules, aflow, or "
+      "file:FILE, Python that defines score(answer, task)");
     v("runner", runner, "budget of a workflow");
     v("reward", reward, "weights of the reward's terms");
     v("sandbox_slots", sandbox_slots, "jails at a time");

@@ -49,6 +49,8 @@ ResumeRules resume_rules(const GrpoConfig& config) {
                     config_to_json(GrpoConfig{})};
   if (config.learn.schedule.decay == LrDecay::kConstant) rules.may_change.push_back("steps");
   rules.inputs.model("model", config.model).model("init_adapter", config.learn.init_adapter);
+  const auto scorer = parse_scorer_choice(config.runner.scorer);
+  if (!scorer.file.empty()) rules.inputs.files("scorer", {scorer.file});
   rules.inputs.files("tasks", config.tasks).files("validation", config.validation.tasks);
   if (!config.shares_worker()) add_inputs(rules.inputs, "worker", config.worker);
   return rules;
@@ -168,8 +170,9 @@ class GrpoRun {
     saved_step_ = trainer_.state().step;
     require_judgeable(judge_, tasks_);
     require_judgeable(judge_, validation_tasks_);
-    require_symbols(sandbox_, tasks_);
-    require_symbols(sandbox_, validation_tasks_);
+    const ScorerChoice scorer = parse_scorer_choice(config_.runner.scorer);
+    require_working_scorer(sandbox_, scorer, tasks_);
+    require_working_scorer(sandbox_, scorer, validation_tasks_);
     for (const Task& task : tasks_) check_prompt(task);
     for (const Task& task : validation_tasks_) check_prompt(task);
   }

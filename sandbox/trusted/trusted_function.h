@@ -1,0 +1,37 @@
+/// A function of a user's Python file, run in the sandbox as their own code: trusted to say the
+/// truth, held to limits all the same.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sandbox/jail/limits.h"
+#include "sandbox/jail/sandbox.h"
+#include "sandbox/value/value.h"
+
+namespace weft {
+
+/// Thread-safe; borrows the sandbox, which must outlive it.
+class TrustedFunction {
+ public:
+  /// `source` is the file's text, which may import what the sandbox has; `name` the function's.
+  TrustedFunction(Sandbox& sandbox, std::string source, std::string name, Limits limits);
+
+  struct Reply {
+    std::optional<PythonValue> value;
+    std::string
+        fault;  ///< without a value: the exception with its lines, the limit, what is no data
+  };
+
+  /// Loads the file and calls the function, in a process of its own: no call sees another's state.
+  /// Blocks for a free slot and the run. Throws Error where the sandbox fails, twice.
+  Reply call(const std::vector<PythonValue>& arguments) const;
+
+ private:
+  Sandbox& sandbox_;
+  const std::string source_, name_;
+  const Limits limits_;
+};
+
+}  // namespace weft
