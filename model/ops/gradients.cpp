@@ -4,6 +4,8 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "model/ops/saved_activations.h"
+
 namespace weft::ops::gradients {
 namespace {
 
@@ -16,24 +18,24 @@ struct RmsNorm : Function<RmsNorm> {
                             double eps) {
     const at::Tensor rstd = at::empty({x.size(0)}, x.options().dtype(at::kFloat));
     at::Tensor y = forms_for(x).add_rms_norm(x, {}, w, eps, rstd);
-    ctx->save_for_backward({x, w, rstd});
+    save(ctx, {x, rstd}, {w});
     return y;
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& g) {
-    const auto saved = ctx->get_saved_variables();
-    auto [gx, gw] = forms_for(g[0]).rms_norm_backward(g[0].contiguous(), saved[0], saved[1],
-                                                      saved[2], ctx->needs_input_grad(1));
+    const auto saved = take_saved(ctx);
+    auto [gx, gw] = forms_for(g[0]).rms_norm_backward(g[0].contiguous(), saved[0], saved[2],
+                                                      saved[1], ctx->needs_input_grad(1));
     return {gx, gw, at::Tensor()};
   }
 };
 
 struct SiluMul : Function<SiluMul> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate_up) {
-    ctx->save_for_backward({gate_up});
+    save(ctx, {gate_up}, {});
     return forms_for(gate_up).silu_mul(gate_up);
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& g) {
-    return {forms_for(g[0]).silu_mul_backward(g[0].contiguous(), ctx->get_saved_variables()[0])};
+    return {forms_for(g[0]).silu_mul_backward(g[0].contiguous(), take_saved(ctx)[0])};
   }
 };
 
@@ -41,7 +43,7 @@ struct RotaryAttention : Function<RotaryAttention> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const PackedPlanPtr& plan,
                             const at::Tensor& rope_table, kernels::HeadShape shape) {
     const auto result = forms_for(qkv).rotary_attention(qkv, *plan, rope_table, shape);
-    ctx->save_for_backward({result.out, result.rotated, result.lse, rope_table});
+    save(ctx, {result.out, result.rotated, result.lse}, {rope_table});
     ctx->saved_data["plan"] = c10::IValue::make_capsule(plan);
     ctx->saved_data["heads"] = shape.heads;
     ctx->saved_data["kv_heads"] = shape.kv_heads;
@@ -49,7 +51,7 @@ struct RotaryAttention : Function<RotaryAttention> {
     return result.out;
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& g) {
-    const auto saved = ctx->get_saved_variables();
+    const auto saved = take_saved(ctx);
     const auto plan = ctx->saved_data["plan"].toCapsule();
     const kernels::HeadShape shape{ctx->saved_data["heads"].toInt(),
                                    ctx->saved_data["kv_heads"].toInt(),
@@ -70,12 +72,12 @@ variable_list product_gradients(const at::Tensor& g, const at::Tensor& x, const 
 struct Linear : Function<Linear> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& w,
                             const std::optional<at::Tensor>& bias) {
-    ctx->save_for_backward({x, w});
+    save(ctx, {x}, {w});
     ctx->saved_data["has_bias"] = bias.has_value();
     return forms_for(x).linear(x, w, bias.value_or(at::Tensor()));
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& g) {
-    const auto saved = ctx->get_saved_variables();
+    const auto saved = take_saved(ctx);
     auto gradients = product_gradients(g[0], saved[0], saved[1], ctx->needs_input_grad(0),
                                        ctx->needs_input_grad(1));
     const bool want_gb = ctx->saved_data["has_bias"].toBool() && ctx->needs_input_grad(2);
@@ -87,13 +89,13 @@ struct Linear : Function<Linear> {
 struct AddLinear : Function<AddLinear> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& y, const at::Tensor& x,
                             const at::Tensor& w) {
-    ctx->save_for_backward({x, w});
+    save(ctx, {x}, {w});
     at::Tensor out = at::empty_like(y);
     forms_for(x).add_linear(y, x, w, out);
     return out;
   }
   static variable_list backward(AutogradContext* ctx, const variable_list& g) {
-    const auto saved = ctx->get_saved_variables();
+    const auto saved = take_saved(ctx);
     auto gradients = product_gradients(g[0], saved[0], saved[1], ctx->needs_input_grad(1),
                                        ctx->needs_input_grad(2));
     gradients.insert(gradients.begin(), g[0]);

@@ -7,10 +7,13 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "model/ops/device_ops.h"
+#include "model/ops/saved_activations.h"
 
 namespace weft {
 namespace {
@@ -47,24 +50,24 @@ struct AddUpdate : torch::autograd::Function<AddUpdate> {
     const at::Tensor low = device.linear(x, constants[0], {});
     at::Tensor out = at::empty_like(y);
     device.add_linear(y, low, constants[1], out);
-    variable_list saved = {x, low};
-    saved.insert(saved.end(), constants.begin(), constants.end());
-    if (shape->has_gain) saved.push_back(out);
-    ctx->save_for_backward(saved);
+    variable_list activations = {x, low};
+    if (shape->has_gain) activations.push_back(out);
+    ops::save(ctx, std::move(activations), constants.vec());
     ctx->saved_data["shape"] = c10::IValue::make_capsule(shape);
     return shape->has_gain ? scaled(out, constants[4], constants[2]) : out;
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
-    const auto saved = ctx->get_saved_variables();
+    const auto saved = ops::take_saved(ctx);
     const auto capsule = ctx->saved_data["shape"].toCapsule();
     const auto& shape = static_cast<const UpdateShape&>(*capsule);
-    const at::Tensor &x = saved[0], &low = saved[1], &a = saved[2], &b = saved[3];
+    const auto constants = std::span(saved).subspan(shape.has_gain ? 3 : 2);
+    const at::Tensor &x = saved[0], &low = saved[1], &a = constants[0], &b = constants[1];
     at::Tensor g = gradients[0], g_magnitude;
     if (shape.has_gain) {
-      const at::Tensor wide = g.to(at::kFloat), before = without_bias(saved[7], saved[6]);
-      g_magnitude = (wide * before).sum(0) / saved[5];
-      g = (wide * saved[4]).to(g.scalar_type());
+      const at::Tensor wide = g.to(at::kFloat), before = without_bias(saved[2], constants[4]);
+      g_magnitude = (wide * before).sum(0) / constants[3];
+      g = (wide * constants[2]).to(g.scalar_type());
     }
     const at::Tensor g_low = g.mm(b);
     variable_list result = {g, ctx->needs_input_grad(1) ? g_low.mm(a) : at::Tensor()};

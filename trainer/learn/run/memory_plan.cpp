@@ -57,9 +57,12 @@ class PassPlan {
     for (int64_t l = 0; l < count; ++l) {
       const bool keeps = layers.keeps(l, count), held = l > 0 && layers.keeps(l - 1, count);
       const bool offloaded = in_.learn.offload_activations && !keeps && !held;
-      result.kept += (offloaded ? 0 : state) + (keeps ? tokens_ * graph() : 0);
-      // Its backward pass, when those above it are done; of two inputs one is on its way.
-      const int64_t again = keeps ? 0 : tokens_ * graph() + (offloaded ? 2 * state : 0);
+      const bool stays = keeps && !goes_away(l);
+      result.kept += (offloaded ? 0 : state) + (stays ? tokens_ * graph() : 0);
+      // Its backward pass, when those above it are done; of two inputs one is on its way, and so
+      // is what the layer below saved.
+      const int64_t again = (stays ? 0 : tokens_ * graph()) + (offloaded ? 2 * state : 0) +
+                            (goes_away(l - 1) ? tokens_ * graph() : 0);
       result.peak = std::max(result.peak, result.kept + again + layer_backward());
     }
     result.peak = std::max(result.peak, result.kept + head());
@@ -67,6 +70,13 @@ class PassPlan {
   }
 
  private:
+  /// Whether what a kept layer saves waits on the host.
+  bool goes_away(int64_t l) const {
+    const int64_t count = in_.shape.num_layers;
+    return in_.learn.offload_kept_layers && l >= 0 && l + 1 < count &&
+           in_.learn.layerwise().keeps(l, count);
+  }
+
   /// What a layer saves for backward beside its input and output, bytes of a token: both norms'
   /// results, queries, keys and values after the rotation, attention's result, the middle sum,
   /// gate and up, their product.

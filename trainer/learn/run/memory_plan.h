@@ -32,10 +32,10 @@ int64_t num_trained_parameters(const TransformerConfig& shape, const LearnOption
 /// microbatches.
 ///
 /// Activations are those of one microbatch at the end of its forward pass: the input of every layer
-/// that is not offloaded, and what the kept layers save for backward. Temporaries are what a step's
-/// peak, in the loss, in the backward pass of a layer or in the update, has beside these and a
-/// chunk of logits. The total is within 10 % of what LibTorch's tensors take at the peak; it leaves
-/// out the process itself and gaps between blocks.
+/// that is not offloaded, and what the kept layers save for backward where that stays. Temporaries
+/// are what a step's peak, in the loss, in the backward pass of a layer or in the update, has
+/// beside these and a chunk of logits. The total is within 10 % of what LibTorch's tensors take at
+/// the peak; it leaves out the process itself and gaps between blocks.
 Json memory_plan(const MemoryPlanInput& input);
 
 /// Shape of `model_shape` (a config.json or a folder with one; no weights needed) or, if that is

@@ -17,31 +17,47 @@ c10::Stream HostActivations::current() const {
   return c10::impl::VirtualGuardImpl(device_.type()).getStream(device_);
 }
 
-HostActivations::Slot& HostActivations::slot(size_t index) {
-  if (index >= slots_.size()) slots_.resize(index + 1);
-  return slots_[index];
+void HostActivations::wait_for(const c10::Stream& first, const c10::Stream& waiting) const {
+  c10::Event done(device_.type());
+  done.record(first);
+  done.block(waiting);
 }
 
-void HostActivations::put(size_t index, const at::Tensor& values) {
-  Slot& s = slot(index);
-  if (!s.buffer.defined() || s.buffer.numel() < values.numel()) {
+void HostActivations::begin_pass() {
+  wait_for(copies_, current());
+  leaving_.clear();
+  for (Slot& s : slots_) s.device.reset();
+  num_put_ = 0;
+}
+
+size_t HostActivations::put(const at::Tensor& values) {
+  const size_t index = num_put_++;
+  if (index == slots_.size()) slots_.emplace_back();
+  Slot& s = slots_[index];
+  if (!s.buffer.defined() || s.buffer.numel() < values.numel() ||
+      s.buffer.scalar_type() != values.scalar_type()) {
     s.buffer = at::empty({values.numel()}, values.options().device(at::kCPU).pinned_memory(true));
   }
   s.host = s.buffer.narrow(0, 0, values.numel()).view(values.sizes());
-  s.device.reset();
-  c10::Event computed(device_.type());
-  computed.record(current());
-  computed.block(copies_);
+  wait_for(current(), copies_);
   const c10::StreamGuard guard(copies_);
   s.host.copy_(values, /*non_blocking=*/true);
-  values.record_stream(copies_);
+  leaving_.push_back(values);
+  return index;
+}
+
+void HostActivations::settle() {
+  if (leaving_.empty()) return;
+  wait_for(copies_, current());
+  leaving_.clear();
 }
 
 void HostActivations::fetch(size_t index) {
-  Slot& s = slot(index);
+  Slot& s = slots_[index];
   if (s.device.defined()) return;
-  const c10::StreamGuard guard(copies_);
   s.device = at::empty_like(s.host, s.host.options().device(device_).pinned_memory(false));
+  wait_for(current(), copies_);
+  const c10::StreamGuard guard(copies_);
   s.device.copy_(s.host, /*non_blocking=*/true);
   s.arrived.emplace(device_.type());
   s.arrived->record(copies_);
@@ -49,9 +65,8 @@ void HostActivations::fetch(size_t index) {
 
 at::Tensor HostActivations::take(size_t index) {
   fetch(index);
-  Slot& s = slot(index);
+  Slot& s = slots_[index];
   s.arrived->block(current());
-  s.device.record_stream(current());
   return std::exchange(s.device, {});
 }
 

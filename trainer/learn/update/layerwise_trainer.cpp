@@ -6,6 +6,8 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <utility>
+
 #include "base/error.h"
 #include "model/ops/queued_copy.h"
 #include "model/transformer/decoder_layer.h"
@@ -63,7 +65,7 @@ LayerwiseTrainer::LayerwiseTrainer(Transformer& model, Lora* lora, const Layerwi
   for (auto& layer : layers_) {
     for (auto& p : layer) p.tensor->set_requires_grad(true);
   }
-  if (options.offload_activations && !model.device().is_cpu()) {
+  if ((options.offload_activations || options.offload_kept_layers) && !model.device().is_cpu()) {
     on_host_ = std::make_unique<HostActivations>(model.device());
   }
 }
@@ -74,8 +76,29 @@ bool LayerwiseOptions::keeps(int64_t l, int64_t num_layers) const {
 }
 
 /// A layer that keeps its activations holds its output too, which is the next one's input.
-bool LayerwiseTrainer::offloads(int64_t layer) const {
-  return on_host_ && !keeps(layer) && (layer == 0 || !keeps(layer - 1));
+bool LayerwiseTrainer::offloads_input(int64_t layer) const {
+  return on_host_ && options_.offload_activations && !keeps(layer) &&
+         (layer == 0 || !keeps(layer - 1));
+}
+
+bool LayerwiseTrainer::offloads_saved(int64_t layer) const {
+  return on_host_ && options_.offload_kept_layers && keeps(layer) &&
+         layer + 1 < model_.num_layers();
+}
+
+void LayerwiseTrainer::send_away(LayerTape& tape,
+                                 const std::vector<ops::SavedActivations::Place>& places) const {
+  for (const auto& place : places) {
+    tape.slots.push_back(on_host_->put(*place));
+    tape.away.push_back(place);
+    place->reset();
+  }
+}
+
+void LayerwiseTrainer::bring_back(int64_t layer, LayerTape& tape) const {
+  for (size_t i = 0; i < tape.away.size(); ++i) *tape.away[i] = on_host_->take(tape.slots[i]);
+  if (!tape.input.defined()) tape.input = leaf(*tape.away.front(), layer > 0 || trains_model());
+  tape.away.clear();
 }
 
 std::vector<LayerwiseTrainer::LayerTape> LayerwiseTrainer::forward_layers(
@@ -83,21 +106,32 @@ std::vector<LayerwiseTrainer::LayerTape> LayerwiseTrainer::forward_layers(
     const StopCheck& stop) const {
   const int64_t num_layers = model_.num_layers();
   std::vector<LayerTape> tapes(num_layers);
+  if (on_host_) on_host_->begin_pass();
   for (int64_t l = 0; l < num_layers; ++l) {
     look(stop);
     const bool keep = keeps(l);
     at::AutoGradMode grad_mode(keep);
-    tapes[l].input = leaf(hidden, l > 0 || trains_model());
+    LayerTape& tape = tapes[l];
+    tape.input = leaf(hidden, l > 0 || trains_model());
+    ops::SavedActivations saved;
     hooks.gather(static_cast<size_t>(l));
-    const at::Tensor output = model_.layer_forward(l, tapes[l].input, attention, lora_);
-    hooks.release(static_cast<size_t>(l));
-    if (keep) tapes[l].output = output;
-    hidden = output.detach();
-    if (offloads(l)) {
-      on_host_->put(static_cast<size_t>(l), tapes[l].input);
-      tapes[l].input.reset();
+    {
+      const ops::SavedActivations::Scope scope(offloads_saved(l) ? &saved : nullptr);
+      tape.output = model_.layer_forward(l, tape.input, attention, lora_);
     }
+    hooks.release(static_cast<size_t>(l));
+    hidden = tape.output.detach();
+    if (!keep) tape.output.reset();
+    if (!on_host_) continue;
+    on_host_->settle();  // what the layer before has put was copied beside this one's work
+    if (offloads_input(l)) {
+      send_away(tape, {std::make_shared<at::Tensor>(std::exchange(tape.input, {}))});
+    }
+    std::vector<ops::SavedActivations::Place> places = saved.places();
+    std::erase_if(places, [&](const auto& p) { return p->is_alias_of(tape.input); });
+    send_away(tape, places);
   }
+  if (on_host_) on_host_->settle();
   return tapes;
 }
 
@@ -131,13 +165,18 @@ at::Tensor LayerwiseTrainer::loss_head(const Microbatch& microbatch, const at::T
   return sums.to(hidden.scalar_type());
 }
 
-at::Tensor LayerwiseTrainer::layer_backward(int64_t layer, LayerTape tape,
+at::Tensor LayerwiseTrainer::layer_backward(int64_t layer, std::vector<LayerTape>& tapes,
                                             const at::Tensor& output_grad,
                                             const Attention& attention, ParameterStore& store) {
   const auto l = static_cast<size_t>(layer);
+  LayerTape tape = std::exchange(tapes[l], {});
   store.hooks().gather(l);
-  if (layer > 0 && offloads(layer - 1)) on_host_->fetch(l - 1);
-  if (offloads(layer)) tape.input = leaf(on_host_->take(l), layer > 0 || trains_model());
+  if (on_host_) {
+    bring_back(layer, tape);
+    if (layer > 0) {
+      for (const size_t slot : tapes[l - 1].slots) on_host_->fetch(slot);
+    }
+  }
   if (!tape.output.defined()) {
     at::AutoGradMode grad_mode(true);
     tape.output = model_.layer_forward(layer, tape.input, attention, lora_);
@@ -168,7 +207,7 @@ MicrobatchResult LayerwiseTrainer::forward_backward(const Microbatch& on_host,
   hidden.reset();
   for (int64_t l = model_.num_layers() - 1; l >= 0; --l) {
     look(stop);
-    grad = layer_backward(l, std::move(tapes[l]), grad, attention, store);
+    grad = layer_backward(l, tapes, grad, attention, store);
   }
   if (trains_model()) {
     add_rows(store.gradient(globals, static_cast<size_t>(embedding_index_)), on_host.ids,

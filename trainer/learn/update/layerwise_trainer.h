@@ -4,11 +4,13 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "base/stop.h"
+#include "model/ops/saved_activations.h"
 #include "model/transformer/lora.h"
 #include "model/transformer/transformer.h"
 #include "trainer/learn/update/host_activations.h"
@@ -27,9 +29,13 @@ struct LayerwiseOptions {
   double temperature = 1;              ///< of the distribution whose logprobs the loss is of
   int64_t keep_activations_every = 0;  ///< beside those, each so manyth layer keeps it; 0: none
   /// On a device, inputs of layers that are computed again wait for that in pinned memory of the
-  /// host. What stays: the input of a layer behind one that is kept, which is part of what that one
-  /// keeps; all that kept layers save; the last layer's output. On the CPU everything does.
+  /// host. What stays: the input of a layer behind one that is kept, which is that one's output,
+  /// and the last layer's output. On the CPU everything does.
   bool offload_activations = false;
+  /// Likewise what kept layers save, but for the last layer's, which is needed at once, and for
+  /// their inputs and outputs. Dearer than computing a layer again wherever its copies, out and
+  /// back, take longer than its forward pass.
+  bool offload_kept_layers = false;
 
   /// Whether layer `l` of `num_layers` keeps what its backward needs.
   bool keeps(int64_t l, int64_t num_layers) const;
@@ -66,19 +72,25 @@ class LayerwiseTrainer {
 
  private:
   struct LayerTape {
-    at::Tensor input;   // [T, H]
+    at::Tensor input;   // [T, H]; undefined while it is away
     at::Tensor output;  // [T, H] with its graph; undefined where it is to be recomputed
+    std::vector<ops::SavedActivations::Place> away;  // on the host
+    std::vector<size_t> slots;                       // there, of each
   };
   std::vector<LayerTape> forward_layers(const Attention& attention, at::Tensor& hidden,
                                         LayerHooks& hooks, const StopCheck& stop) const;
+  void send_away(LayerTape& tape, const std::vector<ops::SavedActivations::Place>& places) const;
+  void bring_back(int64_t layer, LayerTape& tape) const;
   at::Tensor loss_head(const Microbatch& microbatch, const at::Tensor& hidden,
                        const CoefficientFn& coefficients, ParameterStore& store,
                        const StopCheck& stop, MicrobatchResult& result);
-  at::Tensor layer_backward(int64_t layer, LayerTape tape, const at::Tensor& output_grad,
-                            const Attention& attention, ParameterStore& store);
+  at::Tensor layer_backward(int64_t layer, std::vector<LayerTape>& tapes,
+                            const at::Tensor& output_grad, const Attention& attention,
+                            ParameterStore& store);
   bool trains_model() const { return lora_ == nullptr; }
   bool keeps(int64_t layer) const { return options_.keeps(layer, model_.num_layers()); }
-  bool offloads(int64_t layer) const;
+  bool offloads_input(int64_t layer) const;
+  bool offloads_saved(int64_t layer) const;
 
   Transformer& model_;
   Lora* lora_;

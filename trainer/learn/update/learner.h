@@ -34,9 +34,10 @@ struct LearnOptions {
   int64_t keep_activations_layers = -1;  ///< layers not recomputed in backward, -1: all
   int64_t keep_activations_every = 0;    ///< beside these each so manyth layer, 0: none
   /// On a GPU, the input of a layer that is computed again waits in pinned memory of the host,
-  /// unless it is the output of a kept layer. What kept layers save for backward is not offloaded.
+  /// unless it is the output of a kept layer.
   bool offload_activations = false;
-  int64_t loss_chunk_tokens = 256;  ///< rows of fp32 logits held at a time
+  bool offload_kept_layers = false;  ///< likewise what kept layers save for backward
+  int64_t loss_chunk_tokens = 256;   ///< rows of fp32 logits held at a time
 
   template <class V>
   void visit(V& v) {
@@ -61,15 +62,18 @@ struct LearnOptions {
     v("keep_activations_every", keep_activations_every,
       "beside these each so manyth layer's activations are kept, 0: none");
     v("offload_activations", offload_activations,
-      "on a GPU, inputs of the other layers wait in the host's memory for the backward pass; what "
-      "kept layers save stays");
+      "on a GPU, inputs of the other layers wait in the host's memory for the backward pass");
+    v("offload_kept_layers", offload_kept_layers,
+      "on a GPU, what kept layers save waits there too; dearer than computing them again where the "
+      "copies take longer than that");
     v("loss_chunk_tokens", loss_chunk_tokens, "rows of fp32 logits held at a time");
   }
   /// Throws InputError naming the field.
   void validate() const;
   LayerwiseOptions layerwise(bool entropy = false, double temperature = 1) const {
-    return {keep_activations_layers, loss_chunk_tokens,  entropy, temperature,
-            keep_activations_every,  offload_activations};
+    return {
+        keep_activations_layers, loss_chunk_tokens,  entropy, temperature, keep_activations_every,
+        offload_activations,     offload_kept_layers};
   }
 };
 

@@ -106,15 +106,18 @@ int64_t measured(const Setting& run) {
   return weights + peak - before;
 }
 
-void expect_within_a_tenth(const Setting& run, const std::string& what) {
+/// Of the measured peak, which is returned.
+int64_t expect_within_a_tenth(const Setting& run, const std::string& what) {
   MemoryPlanInput in;
   in.shape = run.shape;
   in.weight_bytes = run.dtype == at::kFloat ? 4 : 2;
   in.learn = run.learn;
   in.entropy = run.grpo;
   const Json plan = memory_plan(in);
-  const auto got = static_cast<double>(measured(run)), planned = plan["total"].get<double>();
+  const int64_t peak = measured(run);
+  const auto got = static_cast<double>(peak), planned = plan["total"].get<double>();
   EXPECT_NEAR(planned, got, 0.1 * got) << what << " " << plan.dump();
+  return peak;
 }
 
 class MemoryPeak : public testing::TestWithParam<bool> {
@@ -173,6 +176,29 @@ TEST_P(MemoryPeak, IsPlannedForEveryKthLayerAndInputsOnTheHost) {
       r.learn.offload_activations = offload;
       expect_within_a_tenth(r, std::to_string(every) + (offload ? " offloaded" : ""));
     }
+  }
+}
+
+// Of an adapter, whose weights and states do not hide the activations. Two layers' worth is on the
+// device at a time, of five.
+TEST_P(MemoryPeak, FallsByWhatKeptLayersSaveWhereThatWaitsOnTheHost) {
+  for (const bool every : {false, true}) {
+    Setting r = run(/*middle=*/true);
+    r.learn.full_weights = false;
+    r.learn.keep_activations_layers = every ? 1 : -1;
+    r.learn.keep_activations_every = every ? 2 : 0;
+    const std::string what = every ? "every second" : "all";
+    const int64_t kept = expect_within_a_tenth(r, what);
+    r.learn.keep_activations_layers = r.learn.keep_activations_every = 0;
+    const int64_t recomputed = expect_within_a_tenth(r, "none");
+    if (!GetParam()) continue;  // on the CPU they stay where they are
+    r.learn.keep_activations_layers = every ? 1 : -1;
+    r.learn.keep_activations_every = every ? 2 : 0;
+    r.learn.offload_kept_layers = true;
+    const int64_t away = expect_within_a_tenth(r, what + " on the host");
+    const int64_t of_a_layer = (kept - recomputed) / (every ? 2 : 4);
+    EXPECT_LT(away, recomputed + 3 * of_a_layer / 2) << what;
+    EXPECT_LT(away, kept - of_a_layer / 2) << what;
   }
 }
 

@@ -78,6 +78,22 @@ TEST(MemoryPlan, GrowsWithKeptLayersAndMicrobatch) {
   EXPECT_NEAR(gb(memory_plan(in), "activations"), 2 * kept, 1e-3 * kept);
 }
 
+// But for the last layer's; at the peak a layer's and that on its way back for the next.
+TEST(MemoryPlan, LeavesOutWhatKeptLayersSaveOnTheHost) {
+  MemoryPlanInput in = full_7b();
+  in.learn.full_weights = false;  // the peak is in a layer's backward pass, not in the loss
+  in.learn.keep_activations_layers = 1;
+  const Json one = memory_plan(in);
+  in.learn.keep_activations_layers = -1;
+  in.learn.offload_kept_layers = true;
+  const Json away = memory_plan(in);
+  EXPECT_EQ(away["activations"], one["activations"]);
+  in.learn.keep_activations_layers = 0;
+  const auto of_a_layer =
+      one["activations"].get<int64_t>() - memory_plan(in)["activations"].get<int64_t>();
+  EXPECT_EQ(away["total"].get<int64_t>(), one["total"].get<int64_t>() + of_a_layer);
+}
+
 TEST(MemoryPlan, CountsTheAdaptersParametersAsTheyAre) {
   const TransformerConfig shape = test::tiny_config();
   LearnOptions options;

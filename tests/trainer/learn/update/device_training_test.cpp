@@ -26,6 +26,8 @@ struct Case {
   double temperature = 1;
   int64_t keep_activations_every = 0;
   bool offload_activations = false;
+  bool offload_kept_layers = false;
+  bool dora = false;
 };
 
 struct Gradients {
@@ -34,14 +36,17 @@ struct Gradients {
   std::vector<float> logprobs;
 };
 
-std::shared_ptr<Lora> random_lora(const TransformerConfig& config) {
+std::shared_ptr<Lora> random_lora(const Transformer& model, bool dora) {
   Rng rng(21);
-  auto lora = std::make_shared<Lora>(config, LoraConfig{4, 8}, rng);
+  LoraConfig config{4, 8};
+  config.use_dora = dora;
+  auto lora = std::make_shared<Lora>(model.config(), config, rng);
   for (auto& p : lora->parameters()) {
     if (!p.name.ends_with("lora_B")) continue;
     p.tensor->copy_(test::random_tensor(p.tensor->sizes().vec(), rng, 0.1));
   }
   lora->weights_changed();
+  if (dora) lora->take_magnitudes(model);
   return lora;
 }
 
@@ -58,14 +63,16 @@ std::shared_ptr<Transformer> random_model(at::ScalarType dtype, bool in_fp32) {
 
 Gradients gradients_on(at::Device device, const Case& c, bool in_fp32 = false) {
   const auto model = random_model(c.dtype, in_fp32);
-  const auto lora = c.lora ? random_lora(model->config()) : nullptr;
+  const auto lora = c.lora ? random_lora(*model, c.dora) : nullptr;
   model->to(device);
   if (lora) lora->to(device);
+  if (lora) lora->bind(*model);
   LayerwiseOptions options;
   options.keep_activations_layers = c.keep_activations_layers;
   options.temperature = c.temperature;
   options.keep_activations_every = c.keep_activations_every;
   options.offload_activations = c.offload_activations;
+  options.offload_kept_layers = c.offload_kept_layers;
   LayerwiseTrainer trainer(*model, lora.get(), options);
   ParameterStore store(trainer.layers());
   const auto sequences = test::random_sequences(12, 77, 3);
@@ -175,6 +182,28 @@ TEST_F(TrainingOnDevice, EveryKthLayerKeptAndInputsOnTheHostChangeNoBit) {
           const Gradients got = with(on, last, every, offload);
           EXPECT_EQ(got.loss, expected.loss) << last << " " << every;
           EXPECT_TRUE(got.flat.equal(expected.flat)) << last << " " << every << " " << offload;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(TrainingOnDevice, WhatKeptLayersSaveComesBackFromTheHostWithItsBits) {
+  const at::Device device = tensor_device(test::the_gpu().device);
+  for (const bool dora : {false, true}) {
+    for (const bool lora : {dora, true}) {
+      Case c{at::kBFloat16, lora};
+      c.dora = dora;
+      const Gradients expected = gradients_on(device, c);
+      for (const auto& [last, every] : {std::pair<int64_t, int64_t>{-1, 0}, {2, 0}, {0, 2}}) {
+        for (const bool inputs : {false, true}) {
+          c.keep_activations_layers = last;
+          c.keep_activations_every = every;
+          c.offload_activations = inputs;
+          c.offload_kept_layers = true;
+          const Gradients got = gradients_on(device, c);
+          EXPECT_EQ(got.loss, expected.loss) << last << " " << every;
+          EXPECT_TRUE(got.flat.equal(expected.flat)) << last << " " << every << " " << inputs;
         }
       }
     }
