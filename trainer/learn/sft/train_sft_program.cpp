@@ -202,8 +202,7 @@ class SftRun {
       attempt.update = learner_.update(batch, supervised_loss(weight, loss_sum), lr);
       attempt.loss = loss_sum.value() / weight;
     });
-    const std::string warning = learner_.take_warning();
-    if (!warning.empty()) log::warn("step {}: {}", summary_.steps + 1, warning);
+    warn_of_memory();
     if (!attempt.update.applied) {
       log::warn("{}", keep_non_finite_batch(dir_.path(), summary_.steps + 1,
                                             attempt.update.non_finite, batch, *policy_.tokenizer));
@@ -223,6 +222,7 @@ class SftRun {
     const auto found = learner_.find_non_finite(sequences, [&](size_t i) {
       return supervised_loss(total_loss_weight(sequences.subspan(i, 1)), ignored);
     });
+    warn_of_memory();
     std::vector<int64_t> bad;
     for (const size_t i : found) {
       const TrainSequence& example = batch.sequences[i];
@@ -242,6 +242,11 @@ class SftRun {
                 summary_.steps + 1, number, where);
     }
     return bad;
+  }
+
+  void warn_of_memory() {
+    const std::string warning = learner_.take_warning();
+    if (!warning.empty()) log::warn("step {}: {}", summary_.steps + 1, warning);
   }
 
   void count_skipped(bool applied) {

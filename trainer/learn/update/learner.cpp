@@ -258,29 +258,35 @@ std::vector<size_t> Learner::find_non_finite(std::span<const TrainSequence> sequ
                                              const StopCheck& stop) {
   std::vector<size_t> found;
   for (size_t i = 0; i < sequences.size(); ++i) {
+    bool finite = true;
     fit([&] {
       store_.zero_gradients();
       const MicrobatchLoss loss = loss_of(i);
       for (const Microbatch& microbatch : pack(sequences.subspan(i, 1), packing_)) {
         trainer_.forward_backward(microbatch, loss(microbatch), store_, stop);
       }
+      finite = store_.non_finite_gradient().empty();
     });
-    if (!store_.non_finite_gradient().empty()) found.push_back(i);
+    if (!finite) found.push_back(i);
   }
   return found;
 }
 
 std::string Learner::non_finite_weight(bool frozen_too) const {
-  if (lora_) {
-    for (const NamedParameter& p : lora_->parameters()) {
-      if (!all_finite(*p.tensor)) return "adapter " + p.name;
+  std::string found;
+  const auto look = [&](const std::string& name, const at::Tensor& tensor) {
+    if (found.empty() && !all_finite(tensor)) found = name;
+  };
+  naming_out_of_memory([&] {
+    if (lora_) {
+      for (const NamedParameter& p : lora_->parameters()) look("adapter " + p.name, *p.tensor);
+      if (!frozen_too) return;
     }
-    if (!frozen_too) return "";
-  }
-  for (const auto& [name, tensor] : model_->hugging_face_views()) {
-    if (!is_read_by_token(name, model_->config()) && !all_finite(tensor)) return name;
-  }
-  return "";
+    for (const auto& [name, tensor] : model_->hugging_face_views()) {
+      if (!is_read_by_token(name, model_->config())) look(name, tensor);
+    }
+  });
+  return found;
 }
 
 MicrobatchLoss supervised_loss(double total_weight, LoggedSum& loss_sum) {

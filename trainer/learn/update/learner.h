@@ -138,7 +138,7 @@ class Learner {
 
   /// Name of a trained tensor (with `frozen_too` also of one of the base) that holds a value that
   /// is not finite; empty where none does. One pass over the weights. Those that
-  /// is_read_by_token() are no matter of the model's, but of a sequence's.
+  /// is_read_by_token() are no matter of the model's, but of a sequence's. Throws OutOfMemory.
   std::string non_finite_weight(bool frozen_too) const;
 
   int64_t tokens_per_microbatch() const { return packing_.tokens_per_microbatch; }

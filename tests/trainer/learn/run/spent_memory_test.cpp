@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
+#include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -66,13 +70,14 @@ class OutOfMemoryInAStep : public testing::TestWithParam<bool> {
     ops::install_cuda_forms(test::the_gpu().device);
   }
 
-  Learner learner(int64_t tokens, bool in_backward = false) const {
+  Learner learner(int64_t tokens, bool in_backward = false, bool offload = false) const {
     const std::shared_ptr<Transformer> model = test::tiny_model();
     model->to(memory_.device());
     LearnOptions options;
     options.full_weights = true;
     options.tokens_per_microbatch = tokens;
     options.optimizer.in_backward = in_backward;
+    options.offload_kept_layers = offload;
     if (in_backward) options.optimizer.adamw.max_grad_norm = 0;
     return Learner(model, nullptr, options);
   }
@@ -99,21 +104,24 @@ int64_t needs(const Memory& memory, Learner l, const std::vector<TrainSequence>&
 }
 
 TEST_P(OutOfMemoryInAStep, HalvesTheMicrobatchOnceAndGoesOn) {
-  const int64_t whole = needs(memory_, learner(128), sequences_);
-  const int64_t half = needs(memory_, learner(64), sequences_);
-  ASSERT_LT(half, whole);
-  Learner expected = learner(64), l = learner(128);
-  train(expected, sequences_);
-  memory_.set_limit(memory_.live() + (half + whole) / 2);
-  train(l, sequences_);
-  EXPECT_EQ(l.halved_microbatch(), 64);
-  EXPECT_THAT(l.take_warning(), AllOf(HasSubstr("out of memory"), HasSubstr("128 tokens"),
-                                      HasSubstr("half as many from now on")));
-  EXPECT_EQ(l.take_warning(), "");
-  train(l, sequences_);
-  memory_.set_limit(0);
-  train(expected, sequences_);
-  EXPECT_TRUE(weights_of(l).equal(weights_of(expected)));
+  for (const bool offload : {false, true}) {
+    const auto with = [&](int64_t tokens) { return learner(tokens, false, offload); };
+    const int64_t whole = needs(memory_, with(128), sequences_);
+    const int64_t half = needs(memory_, with(64), sequences_);
+    ASSERT_LT(half, whole);
+    Learner expected = with(64), l = with(128);
+    train(expected, sequences_);
+    memory_.set_limit(memory_.live() + (half + whole) / 2);
+    train(l, sequences_);
+    EXPECT_EQ(l.halved_microbatch(), 64);
+    EXPECT_THAT(l.take_warning(), AllOf(HasSubstr("out of memory"), HasSubstr("128 tokens"),
+                                        HasSubstr("half as many from now on")));
+    EXPECT_EQ(l.take_warning(), "");
+    train(l, sequences_);
+    memory_.set_limit(0);
+    train(expected, sequences_);
+    EXPECT_TRUE(weights_of(l).equal(weights_of(expected)));
+  }
 }
 
 TEST_P(OutOfMemoryInAStep, ChangesNothingWhereHalfIsTooMuch) {
@@ -154,12 +162,48 @@ TEST_P(OutOfMemoryInAStep, LogprobsAreComputedWithHalfTheMicrobatchToo) {
   }
 }
 
+// A sequence is never divided: half a microbatch does not help.
+TEST_P(OutOfMemoryInAStep, WhileItLooksForWhatIsNotFiniteNothingIsLost) {
+  constexpr size_t kBad = 2, kNever = 1000;
+  Learner l = learner(128);
+  train(l, sequences_);
+  const at::Tensor before = weights_of(l);
+  LoggedSum ignored;
+  const auto look = [&](size_t runs_out_at) {
+    return l.find_non_finite(sequences_, [&](size_t i) {
+      if (i == runs_out_at) memory_.set_limit(memory_.live() + 1024);
+      return supervised_loss(i == kBad ? std::nan("") : 10, ignored);
+    });
+  };
+  EXPECT_EQ(look(kNever), std::vector<size_t>{kBad});
+  for (const size_t at : {size_t{0}, kBad, size_t{7}}) {
+    try {
+      look(at);
+      FAIL() << "there was enough";
+    } catch (const OutOfMemory& error) {
+      EXPECT_THAT(error.what(), AllOf(HasSubstr("out of memory"), testing::Not(HasSubstr("\n"))));
+    }
+    memory_.set_limit(0);
+    EXPECT_TRUE(weights_of(l).equal(before));
+    EXPECT_EQ(look(kNever), std::vector<size_t>{kBad});
+  }
+  EXPECT_EQ(l.optimizer().num_updates(), 1);
+  train(l, sequences_);
+  EXPECT_EQ(l.optimizer().num_updates(), 2);
+}
+
 // Two groups of short completions, then two of long ones, which half a microbatch does not hold
 // either: two updates, of which the second needs more memory.
 class PolicyOutOfMemory : public OutOfMemoryInAStep {
  protected:
-  Learner policy() const {
-    const std::shared_ptr<Transformer> model = test::tiny_model();
+  /// With `spoilt`, no sequence that holds kRare can be learnt from.
+  Learner policy(bool spoilt = false) const {
+    const std::shared_ptr<Transformer> model = test::tiny_model(/*tied=*/!spoilt);
+    for (const NamedParameter& p : model->global_parameters()) {
+      if (spoilt && p.name == "embed.weight") {
+        p.tensor->detach().select(0, test::Bench::kRare).fill_(std::nan(""));
+      }
+    }
     const auto lora = test::fresh_lora(model->config());
     model->to(memory_.device());
     lora->to(memory_.device());
@@ -172,6 +216,9 @@ class PolicyOutOfMemory : public OutOfMemoryInAStep {
     std::vector<TrainSequence> sequences;
     for (int i = 0; i < 8; ++i) {
       sequences.push_back({test::random_ids(rng, 4), test::random_ids(rng, i < 4 ? 8 : 120)});
+      for (auto* ids : {&sequences.back().prompt_ids, &sequences.back().completion_ids}) {
+        std::replace(ids->begin(), ids->end(), test::Bench::kRare, int32_t{3});
+      }
     }
     const auto logps = l.logprobs(sequences, l.lora());
     std::vector<Episode> result(sequences.size());
@@ -237,6 +284,39 @@ TEST_P(PolicyOutOfMemory, InTheFirstUpdateABatchChangesNothing) {
   EXPECT_EQ(l.optimizer().num_updates(), 1);
 }
 
+// The first look at a tensor is that for the gradient's name.
+TEST_P(PolicyOutOfMemory, WhileItLooksForABadEpisodeABatchCountsAsFarAsItCame) {
+  for (const size_t bad : {1, 5}) {  // in the first update, and in the second
+    Learner l = policy(/*spoilt=*/true), expected = policy(/*spoilt=*/true);
+    std::vector<Episode> all = episodes(l), first(all.begin(), all.begin() + 4);
+    all[bad].completion_ids[0] = test::Bench::kRare;
+    const bool later = bad >= 4;
+    if (later) update(expected, first, 1);
+    {
+      bool looked = false;
+      const test::OperatorWatch watch([&](std::string_view name) {
+        if (name != "aten::aminmax" || std::exchange(looked, true)) return;
+        memory_.set_limit(memory_.live() + (16 << 10));
+      });
+      if (later) {
+        const PolicyUpdateResult cut = update(l, all, 2);
+        EXPECT_EQ(cut.num_updates, 1);
+        EXPECT_THAT(cut.out_of_memory, HasSubstr("out of memory"));
+        EXPECT_TRUE(cut.bad.empty());
+      } else {
+        EXPECT_THROW(update(l, all, 2), OutOfMemory);
+      }
+      EXPECT_TRUE(looked);
+    }
+    memory_.set_limit(0);
+    EXPECT_TRUE(adapter_of(l).equal(adapter_of(expected)));
+    const PolicyUpdateResult again = update(l, all, 2);
+    EXPECT_EQ(again.num_updates, 2);
+    ASSERT_EQ(again.bad.size(), 1u);
+    EXPECT_EQ(again.bad[0].index, bad);
+  }
+}
+
 // The long sequence is a microbatch of its own, which half the tokens do not make smaller.
 class SftOutOfMemory : public OutOfMemoryInAStep {
  protected:
@@ -300,7 +380,7 @@ TEST_P(SftOutOfMemory, SavesWhatIsLearntAndEndsAndIsResumed) {
   EXPECT_EQ(model_of("cut"), model_of("straight"));
 }
 
-// Memory runs out after the bad example was found and before the step is done.
+// Memory runs out before the bad example is found, and after, before the step is done.
 TEST_P(SftOutOfMemory, ABadExampleOfAStepThatIsCutShortIsFoundAgainAndNamed) {
   write_data(/*lines=*/9, /*long_line=*/-1);
   std::ofstream(dir_ / "data.jsonl", std::ios::app)
@@ -314,35 +394,42 @@ TEST_P(SftOutOfMemory, ABadExampleOfAStepThatIsCutShortIsFoundAgainAndNamed) {
     return c;
   };
   test::copy_with_a_nan_row(test::fixture("tiny_mistral"), dir_ / "model", "~");
-  int64_t looks = 0, last_look = 0;  // at whether a tensor is finite; the last before the update
-  int64_t looks_before = -1;         // the update before
+  int64_t looks = 0;                      // at whether a tensor is finite
+  int64_t first_look = 0, last_look = 0;  // between the updates before and after the bad one
+  int64_t looks_before = -1;              // the update before
   {
     const test::OperatorWatch watch([&](std::string_view name) {
       looks += name == "aten::aminmax" ? 1 : 0;
       if (name != "aten::_fused_adamw_" || last_look > 0) return;
-      if (looks_before >= 0 && looks > looks_before) last_look = looks;
+      if (looks_before >= 0 && looks > looks_before) {
+        first_look = looks_before + 1;
+        last_look = looks;
+      }
       looks_before = looks;
     });
     run(on_bad("straight"), false);
   }
-  ASSERT_GT(last_look, 0) << "the bad example is not in the first step";
-  looks = 0;
-  {
-    const test::OperatorWatch watch([&](std::string_view name) {
-      looks += name == "aten::aminmax" ? 1 : 0;
-      if (name == "aten::aminmax" && looks == last_look) {
-        memory_.set_limit(memory_.live() + (16 << 10));
-      }
-    });
-    EXPECT_THROW(run(on_bad("cut"), false), Error);
-  }
-  memory_.set_limit(0);
-  EXPECT_GT(steps_of("cut"), 0u);
-  EXPECT_LT(steps_of("cut"), 5u);
-  EXPECT_FALSE(fs::exists(dir_ / "cut" / "skipped_examples.jsonl"));
-  run(on_bad("cut"), true);
-  for (const char* file : {"skipped_examples.jsonl", "final/adapter_model.safetensors"}) {
-    EXPECT_EQ(read_file(dir_ / "cut" / file), read_file(dir_ / "straight" / file)) << file;
+  ASSERT_GT(last_look, first_look) << "the bad example is not in the first step";
+  for (const int64_t at : {first_look, last_look}) {
+    const std::string out = "cut_" + std::to_string(at);
+    looks = 0;
+    {
+      const test::OperatorWatch watch([&](std::string_view name) {
+        looks += name == "aten::aminmax" ? 1 : 0;
+        if (name == "aten::aminmax" && looks == at) {
+          memory_.set_limit(memory_.live() + (16 << 10));
+        }
+      });
+      EXPECT_THROW(run(on_bad(out), false), Error);
+    }
+    memory_.set_limit(0);
+    EXPECT_GT(steps_of(out), 0u);
+    EXPECT_LT(steps_of(out), 5u);
+    EXPECT_FALSE(fs::exists(dir_ / out / "skipped_examples.jsonl"));
+    run(on_bad(out), true);
+    for (const char* file : {"skipped_examples.jsonl", "final/adapter_model.safetensors"}) {
+      EXPECT_EQ(read_file(dir_ / out / file), read_file(dir_ / "straight" / file)) << file;
+    }
   }
 }
 
