@@ -10,6 +10,7 @@
 #include "data/trajectory_log.h"
 #include "model/checkpoint/hf_model.h"
 #include "sandbox/jail/sandbox.h"
+#include "trainer/learn/run/policy.h"
 #include "trainer/learn/run/start.h"
 
 namespace weft {
@@ -135,6 +136,7 @@ Json GrpoConfig::memory_plan() const {
   input.shape = plan_shape(model, model_shape);
   input.weight_bytes = plan_weight_bytes(dtype);
   input.learn = learn;
+  input.learn.lora = adapter_shape(learn);
   input.entropy = true;
   input.kv_cache_bytes = kv_bytes(*this, input.shape, input.weight_bytes);
   const bool frozen_reference = learn.full_weights && update.loss.kl_coefficient > 0;

@@ -1,11 +1,17 @@
 #include "trainer/learn/run/policy.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/config.h"
 #include "base/error.h"
 #include "base/rng.h"
 #include "model/checkpoint/adapter_base.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/ops/cuda/cuda_ops.h"
 #include "model/ops/tensor_device.h"
+#include "model/transformer/adapter_config.h"
 
 namespace weft {
 namespace {
@@ -16,6 +22,12 @@ bool has_chat_template(const std::filesystem::path& dir) {
   if (std::filesystem::exists(dir / "chat_template.jinja")) return true;
   const auto config = dir / "tokenizer_config.json";
   return std::filesystem::exists(config) && read_json_file(config).contains("chat_template");
+}
+
+/// Targets in one order.
+Json fields_of(LoraConfig config) {
+  std::sort(config.targets.begin(), config.targets.end());
+  return config_to_json(config);
 }
 
 std::shared_ptr<Transformer> load_on_device(const std::string& dir, const ModelSource& source) {
@@ -33,6 +45,20 @@ std::shared_ptr<Transformer> load_on_device(const std::string& dir, const ModelS
 
 }  // namespace
 
+LoraConfig adapter_shape(const LearnOptions& options) {
+  const std::filesystem::path file =
+      std::filesystem::path(options.init_adapter) / "adapter_config.json";
+  if (options.init_adapter.empty() || !std::filesystem::exists(file)) return options.lora;
+  const LoraConfig own = read_adapter_config(file.string());
+  const Json asked = fields_of(options.lora), has = fields_of(own), unset = fields_of({});
+  for (const auto& [field, value] : asked.items()) {
+    if (value == unset[field] || value == has[field]) continue;
+    throw InputError(fmt::format("learn.lora.{}: expected that of init_adapter, {} in {}, got {}",
+                                 field, dump_json(has[field]), file.string(), dump_json(value)));
+  }
+  return own;
+}
+
 std::shared_ptr<Transformer> open_frozen_model(const ModelSource& source) {
   return load_on_device(source.dir, source);
 }
@@ -48,6 +74,7 @@ Policy open_policy(const ModelSource& source, const LearnOptions& options, uint6
   const TransformerConfig& shape = policy.model->config();
   if (!options.full_weights && !options.init_adapter.empty()) {
     require_same_base(options.init_adapter, source.dir);
+    if (!checkpoint) adapter_shape(options);
     policy.lora = Lora::load(options.init_adapter, shape);
   } else if (!options.full_weights) {
     Rng rng(seed, kAdapterStream);

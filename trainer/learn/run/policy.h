@@ -29,9 +29,13 @@ struct Policy {
   std::shared_ptr<const ChatTemplate> chat_template;  ///< null if the model has none
 };
 
+/// The shape of the run's adapter: that of init_adapter where its folder is there, else learn.lora.
+/// Throws InputError where learn.lora asks for what init_adapter has otherwise.
+LoraConfig adapter_shape(const LearnOptions& options);
+
 /// Loads the model and makes or loads the adapter, on the device. A run of full weights that is
-/// resumed takes its weights from `checkpoint`. Throws InputError naming what is wrong with a file
-/// or option.
+/// resumed takes its weights from `checkpoint`. A run that begins has the adapter of
+/// adapter_shape(). Throws InputError naming what is wrong with a file or option.
 Policy open_policy(const ModelSource& source, const LearnOptions& options, uint64_t seed,
                    const std::optional<std::filesystem::path>& checkpoint);
 

@@ -40,6 +40,7 @@ Json SftConfig::memory_plan() const {
   input.shape = plan_shape(model, model_shape);
   input.weight_bytes = plan_weight_bytes(dtype);
   input.learn = learn;
+  input.learn.lora = adapter_shape(learn);
   return fitted_plan(input, plan);
 }
 

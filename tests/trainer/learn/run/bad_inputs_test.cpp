@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "tests/support/json_lines.h"
 #include "tests/support/support.h"
 
 namespace weft {
@@ -79,6 +80,108 @@ TEST_F(BadInputs, AnOptimizerStateOfAnotherShapeIsRefusedAndTheRunGoesOnWithItsO
   write_file_atomically(dir_ / "run" / state, own);
   ASSERT_EQ(sft("run", {}).exit_code, 0);
   EXPECT_EQ(adapter_of("run"), adapter_of("straight"));
+}
+
+TEST_F(BadInputs, AnOptimizerStateOfAnotherKindIsRefusedAndTheRunGoesOnWithItsOwn) {
+  ASSERT_EQ(sft("straight", {}).exit_code, 0);
+  ASSERT_EQ(sft("run", {"max_steps=4"}).exit_code, 0);
+  ASSERT_EQ(sft("short", {"max_steps=4", "learn.optimizer=adamw_8bit"}).exit_code, 0);
+  const std::string state = "checkpoints/step_4/trainer/optimizer.safetensors";
+  const std::string own = read_file(dir_ / "run" / state);
+  write_file_atomically(dir_ / "run" / state, read_file(dir_ / "short" / state));
+  const auto refused = sft("run", {});
+  EXPECT_EQ(refused.exit_code, 2) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr((dir_ / "run" / state).string()));
+  EXPECT_THAT(refused.err,
+              HasSubstr("of learn.optimizer = \"adamw_8bit\", this run's is \"adamw\""));
+  write_file_atomically(dir_ / "run" / state, own);
+  ASSERT_EQ(sft("run", {}).exit_code, 0);
+  EXPECT_EQ(adapter_of("run"), adapter_of("straight"));
+}
+
+TEST_F(BadInputs, NumbersThatAreNoneInWhatAResumeReadsAreSaidOrPutAside) {
+  ASSERT_EQ(sft("straight", {}).exit_code, 0);
+  ASSERT_EQ(sft("run", {"max_steps=4"}).exit_code, 0);
+  std::ofstream(dir_ / "run" / "metrics.jsonl", std::ios::app) << "{\"step\": 4, \"loss\": NaN}\n";
+  const fs::path state = dir_ / "run/checkpoints/step_4/trainer/state.json";
+  const std::string own = read_file(state), key = "\"last_loss\": ";
+  const size_t value = own.find(key) + key.size();
+  std::string spoilt = own;
+  spoilt.replace(value, own.find_first_of(",\n", value) - value, "NaN");
+  write_file_atomically(state, spoilt);
+  const auto refused = sft("run", {});
+  EXPECT_EQ(refused.exit_code, 2) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr(state.string()));
+  EXPECT_THAT(refused.err, HasSubstr("without the folder"));
+  write_file_atomically(state, own);
+  ASSERT_EQ(sft("run", {}).exit_code, 0);
+  EXPECT_EQ(adapter_of("run"), adapter_of("straight"));
+  EXPECT_EQ(test::read_json_lines(dir_ / "run" / "metrics.jsonl").size(), 8u);
+  EXPECT_THAT(read_file(dir_ / "run" / "metrics.jsonl.aside"), HasSubstr("NaN"));
+}
+
+TEST_F(BadInputs, AnAdapterOfAnotherShapeThanAskedForIsRefused) {
+  ASSERT_EQ(sft("first", {"max_steps=2", "learn.lora.rank=4"}).exit_code, 0);
+  const std::string init = "init_adapter=" + (dir_ / "first" / "final").string();
+  const std::string config = (dir_ / "first" / "final" / "adapter_config.json").string();
+  const struct {
+    const char* set;
+    std::string expected;
+  } cases[] = {
+      {"learn.lora.rank=8",
+       "learn.lora.rank: expected that of init_adapter, 4 in " + config + ", got 8"},
+      {"learn.lora.alpha=16", "learn.lora.alpha: expected that of init_adapter, 32.0"},
+      {"learn.lora.targets=[\"q_proj\"]", "learn.lora.targets: expected that of init_adapter"},
+      {"learn.lora.use_dora=true", "learn.lora.use_dora: expected that of init_adapter, false"},
+  };
+  for (const auto& c : cases) {
+    expect_refused(sft("other", {init, c.set}), c.expected);
+    fs::remove_all(dir_ / "other");
+  }
+  EXPECT_EQ(sft("same", {init, "max_steps=2", "learn.lora.rank=4"}).exit_code, 0);
+  EXPECT_EQ(sft("unsaid", {init, "max_steps=2"}).exit_code, 0);
+}
+
+TEST_F(BadInputs, APlanCountsTheAdapterThatARunBeginsWith) {
+  ASSERT_EQ(sft("first", {"max_steps=2", "learn.lora.rank=4"}).exit_code, 0);
+  const auto trained = [&](const char* program, const std::string& set) {
+    const auto run = test::run_program({test::program(program), "--dry-run", "--set",
+                                        "model=" + (dir_ / "model").string(), "--set",
+                                        "plan.gpu=h200", "--set", set});
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    return parse_json(run.out, "plan")["memory_plan"]["trained_parameters"].get<int64_t>();
+  };
+  for (const char* program : {"train_sft", "train_grpo"}) {
+    const int64_t own = trained(program, "init_adapter=" + (dir_ / "first" / "final").string());
+    EXPECT_EQ(own, trained(program, "learn.lora.rank=4"));
+    EXPECT_LT(own, trained(program, "learn.lora.rank=16"));
+  }
+}
+
+TEST_F(BadInputs, AFileWithNothingToTrainIsRefused) {
+  const std::string turns = R"({"messages":[{"role":"user","content":"a"},)";
+  const struct {
+    std::string text;
+    const char* expected;
+  } cases[] = {
+      {"", "expected at least one example, got none"},
+      {"\n\n", "expected at least one example, got none"},
+      {turns + R"({"role":"assistant","content":"b","train":false}]})" + "\n",
+       "expected a turn of the assistant to train, got none"},
+      {R"({"prompt":"a","completion":"b","weight":0})"
+       "\n",
+       "expected at least one example, got none"},
+      {R"({"prompt":"a","completion":""})"
+       "\n",
+       "expected text to train"},
+  };
+  for (const auto& c : cases) {
+    write_file_atomically(dir_ / "data.jsonl", c.text);
+    const auto run = sft("run", {});
+    expect_refused(run, c.expected);
+    EXPECT_THAT(run.err, HasSubstr((dir_ / "data.jsonl").string()));
+    fs::remove_all(dir_ / "run");
+  }
 }
 
 TEST_F(BadInputs, MistakesOfUnitAndSpellingAreNamedWithWhatIsExpected) {
