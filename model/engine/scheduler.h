@@ -68,8 +68,8 @@ class Scheduler {
 
   /// The next pass: has spans where there is work, and at most most_draws(max_batch) draws. Gives
   /// and takes slots and blocks. `costs` decides how the work is cut into passes, never what comes
-  /// of it. Each plan must come back by apply, fail, drop or end_all before the
-  /// next.
+  /// of it. Each plan must come back by apply, fail, drop or end_all before
+  /// the next.
   PassPlan plan(const PassCosts& costs);
 
   /// The pass behind one that is being computed, where that does not hang on its draws: each of its

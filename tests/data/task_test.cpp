@@ -69,7 +69,8 @@ TEST(Task, RefusesUnknownFieldsAndThoseThatNobodyReads) {
   EXPECT_EQ(error("files", Json::object()), "no error");
   EXPECT_EQ(error("anwser", "2"), "t:1: unknown key \"anwser\" (did you mean \"answer\"?)");
   EXPECT_EQ(error("checker", "def check(f, t): return True"), "no error");
-  EXPECT_EQ(error("checker", 1), "t:1: field \"checker\": expected Python text, got 1");
+  EXPECT_EQ(error("checker", 1),
+            "t:1: field \"checker\": expected Python text, got an integer (1)");
   EXPECT_EQ(error("files", {{"a.txt", "1"}}),
             "t:1: field \"files\": answers cannot be judged with it, expected none");
 }
