@@ -3,19 +3,57 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/spelling.h"
 
 namespace weft {
 namespace config_detail {
-void throw_unknown_key(const std::string& path, const std::string& key,
-                       const std::vector<std::string>& known) {
+namespace {
+
+/// A key path as what may be meant by an unknown key.
+struct Candidate {
+  std::string parent, name;
+  bool is_sibling = false;  ///< in the object where the unknown key is
+  bool is_below = false;    ///< that object or one in it
+  size_t distance = 0;      ///< edits between the names
+
+  Candidate(const std::string& path, const UnknownKey& unknown) {
+    const size_t dot = path.rfind('.');
+    parent = dot == std::string::npos ? "" : path.substr(0, dot);
+    name = path.substr(dot + 1);
+    is_sibling = parent == unknown.path;
+    is_below = unknown.path.empty() || (parent + ".").starts_with(unknown.path + ".");
+    distance = edit_distance(name, unknown.key);
+  }
+
+  /// Elsewhere only a name that is nearly the same says anything.
+  bool is_meant(const std::string& key) const {
+    return is_sibling || distance <= (key.size() < 5 ? 0U : key.size() < 7 ? 1U : 2U);
+  }
+  auto rank() const {
+    const auto depth = std::count(parent.begin(), parent.end(), '.');
+    return std::tuple(distance, !is_sibling, !is_below, depth);
+  }
+};
+
+}  // namespace
+
+void throw_unknown_key(const UnknownKey& unknown, const std::vector<std::string>& all_paths) {
+  const auto& [path, key] = unknown;
   std::string message =
       fmt::format("config: unknown key \"{}\"", path.empty() ? key : path + "." + key);
-  const auto nearest = std::min_element(known.begin(), known.end(), [&](auto& a, auto& b) {
-    return edit_distance(a, key) < edit_distance(b, key);
-  });
-  if (nearest != known.end()) message += fmt::format(" (did you mean \"{}\"?)", *nearest);
+  std::optional<Candidate> best;
+  for (const std::string& known : all_paths) {
+    const Candidate candidate(known, unknown);
+    if (!candidate.is_meant(key)) continue;
+    if (!best || candidate.rank() < best->rank()) best = candidate;
+  }
+  if (best) {
+    const bool is_short = best->is_sibling || best->parent.empty();
+    message += fmt::format(" (did you mean \"{}\"?)",
+                           is_short ? best->name : best->parent + "." + best->name);
+  }
   throw InputError(message);
 }
 

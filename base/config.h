@@ -9,10 +9,12 @@
 ///
 /// and that list reads it, writes it and documents it. Fields may be bool, int, int64_t, uint64_t,
 /// double, std::string, Json, std::vector or std::optional of those, enums with an enum_table
-/// function found by argument-dependent lookup, and further such structs.
+/// function found by argument-dependent lookup, and further such structs. An int64_t is at most
+/// 10^11; what holds memory, threads or processes has a bound of the machine's (base/machine.h).
 #pragma once
 
 #include <concepts>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -50,10 +52,17 @@ concept Optional = requires {
 }
 &&std::same_as<T, std::optional<typename T::value_type>>;
 
-[[noreturn]] void throw_unknown_key(const std::string& path, const std::string& key,
-                                    const std::vector<std::string>& known);
+/// A key that the object at `path` has not; load_config says which was likely meant.
+struct UnknownKey {
+  std::string path, key;
+};
+[[noreturn]] void throw_unknown_key(const UnknownKey& unknown,
+                                    const std::vector<std::string>& all_paths);
 [[noreturn]] void throw_value_error(const std::string& path, const std::string& expected,
                                     const Json& got);
+
+/// No count, size or time in a config is larger: what is, is a slip. Seeds are uint64_t.
+constexpr int64_t kMostOfAnything = 100'000'000'000;
 
 template <class T>
 void read_value(const Json& json, const std::string& path, T& out);
@@ -76,7 +85,7 @@ class Reader {
     for (const auto& [key, value] : json_.items()) {
       bool found = false;
       for (const auto& name : known_) found = found || name == key;
-      if (!found) throw_unknown_key(path_, key, known_);
+      if (!found) throw UnknownKey{path_, key};
     }
   }
 
@@ -126,10 +135,21 @@ void read_value(const Json& json, const std::string& path, T& out) {
   } else if constexpr (std::is_enum_v<T>) {
     read_enum(json, path, out);
   } else {
+    if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+      if (json.is_string()) {
+        out = {json.get<std::string>()};
+        return;
+      }
+    }
     if (!detail::JsonKind<T>::matches(json)) {
       throw_value_error(path, detail::JsonKind<T>::kName, json);
     }
     out = json.template get<T>();
+    if constexpr (std::is_same_v<T, int64_t>) {
+      if (out > kMostOfAnything) {
+        throw_value_error(path, "at most " + std::to_string(kMostOfAnything), json);
+      }
+    }
   }
 }
 
@@ -163,6 +183,22 @@ Json write_value(T& value) {
   }
 }
 
+/// Key paths of a config, "learn" and "learn.schedule.lr" among them.
+struct PathLister {
+  std::vector<std::string> paths;
+  std::string prefix;
+
+  template <class T>
+  void operator()(const char* key, T& value, const char*) {
+    paths.push_back(prefix + key);
+    if constexpr (Struct<T>) {
+      const std::string outer = std::exchange(prefix, paths.back() + ".");
+      value.visit(*this);
+      prefix = outer;
+    }
+  }
+};
+
 /// Lists "key  default  comment" lines, nested structs indented under their key.
 struct Describer {
   std::string text;
@@ -185,11 +221,19 @@ struct Describer {
 }  // namespace config_detail
 
 /// Fills a config from JSON; what the JSON leaves out keeps its default. Throws InputError with the
-/// key path on unknown keys (with the nearest known one), wrong types and failed validation.
+/// key path on unknown keys (with the one that was likely meant, at whatever place), wrong types
+/// and failed validation. A vector of strings may be given as one string.
 template <class T>
 T load_config(const Json& json) {
   T config{};
-  config_detail::read_struct(json, "", config);
+  try {
+    config_detail::read_struct(json, "", config);
+  } catch (const config_detail::UnknownKey& unknown) {
+    T any{};
+    config_detail::PathLister lister;
+    any.visit(lister);
+    config_detail::throw_unknown_key(unknown, lister.paths);
+  }
   return config;
 }
 

@@ -72,7 +72,7 @@ Json read_config(const std::string& path, const char* program, const std::string
 }
 
 /// Config file, then flags, then --set. A flag's text stays text where the config wants a string:
-/// --out 3 names a folder "3".
+/// --out 3 names a folder "3", and where it wants a list of strings, so does one that is no list.
 Json collect_overrides(const CommandLine& line, const char* program, const Json& defaults) {
   if (!line.section.empty() && line.config_file.empty()) {
     throw InputError("--section: expected a --config FILE that holds it, got none");
@@ -82,7 +82,9 @@ Json collect_overrides(const CommandLine& line, const char* program, const Json&
   for (const auto& [key, text] : line.aliases) {
     if (text.empty()) continue;
     const auto found = defaults.find(key);
-    if (found != defaults.end() && found->is_string()) {
+    const bool is_text = found != defaults.end() &&
+                         (found->is_string() || (found->is_array() && !text.starts_with('[')));
+    if (is_text) {
       json[key] = text;
     } else {
       apply_override(json, key + "=" + text);

@@ -32,6 +32,14 @@ const Json* find(const Json& object, const std::string& key) {
 
 std::string text_of(const Json* value) { return value ? dump_json(*value) : "none"; }
 
+/// One string and a list of it alone are the same value.
+bool is_same(const Json& a, const Json& b) {
+  const auto holds = [](const Json& list, const Json& text) {
+    return list.is_array() && list.size() == 1 && text.is_string() && list[0] == text;
+  };
+  return a == b || holds(a, b) || holds(b, a);
+}
+
 /// The first key path at which two configs differ; null: none there. What `before` lacks is as in
 /// `defaults`.
 Difference first_difference(const Json* now, const Json* before, const Json* defaults,
@@ -39,7 +47,7 @@ Difference first_difference(const Json* now, const Json* before, const Json* def
   if (is_in(ignored, path)) return {};
   if (!before) before = defaults;
   if (!now || !before || !now->is_object() || !before->is_object()) {
-    const bool same = now && before && *now == *before;
+    const bool same = now && before && is_same(*now, *before);
     return same ? Difference{} : Difference{path, text_of(now), text_of(before)};
   }
   std::set<std::string> keys;

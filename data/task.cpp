@@ -105,6 +105,23 @@ std::vector<Task> load_tasks(const std::filesystem::path& path) {
   return tasks;
 }
 
+std::vector<Task> load_task_files(
+    const std::vector<std::string>& files,
+    const std::function<std::vector<Task>(const std::string&)>& load) {
+  if (files.empty()) throw InputError("tasks: expected a task file, got nothing");
+  std::vector<Task> all;
+  std::set<std::string> ids;
+  for (const std::string& file : files) {
+    for (Task& task : load(file)) {
+      if (!ids.insert(task.id).second) {
+        throw InputError(fmt::format("{}: id \"{}\" is another file's", file, task.id));
+      }
+      all.push_back(std::move(task));
+    }
+  }
+  return all;
+}
+
 Task task_of_query(const std::string& query, const std::string& entry_point) {
   Task task;
   task.id = "query-" + hex64(hash64(query));

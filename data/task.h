@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,11 @@ Task parse_task(const Json& json, const std::string& where);
 /// Reads a task file. Throws InputError naming file and line on the first bad task, on a repeated
 /// id and on an empty file.
 std::vector<Task> load_tasks(const std::filesystem::path& path);
+
+/// The tasks of several files, each read by `load`, in the order of the files. Throws InputError
+/// naming file and id where one repeats an id of another, and where there is no file.
+std::vector<Task> load_task_files(const std::vector<std::string>& files,
+                                  const std::function<std::vector<Task>(const std::string&)>& load);
 
 /// A task for a query that nobody has tests for (serving). Without an entry point it is a qa task.
 Task task_of_query(const std::string& query, const std::string& entry_point);

@@ -70,6 +70,32 @@ TEST(Config, RefusesUnknownKeysWithTheNearestKnownOne) {
             "config: unknown key \"inner.rnak\" (did you mean \"rank\"?)");
 }
 
+TEST(Config, FindsKeysThatStandInAnotherObject) {
+  // In an object inside, in the one around; a short name only where it is the same.
+  EXPECT_EQ(error_of(R"({"rank": 3})"),
+            "config: unknown key \"rank\" (did you mean \"inner.rank\"?)");
+  EXPECT_EQ(error_of(R"({"aplha": 3})"),
+            "config: unknown key \"aplha\" (did you mean \"inner.alpha\"?)");
+  EXPECT_EQ(error_of(R"({"inner": {"shape": "round"}})"),
+            "config: unknown key \"inner.shape\" (did you mean \"shape\"?)");
+  EXPECT_EQ(error_of(R"({"inner": {"lr": 1}})"),
+            "config: unknown key \"inner.lr\" (did you mean \"lr\"?)");
+  EXPECT_EQ(error_of(R"({"inner": {"ln": 1}})"),
+            "config: unknown key \"inner.ln\" (did you mean \"rank\"?)");
+}
+
+TEST(Config, TakesOneStringForAListOfThem) {
+  const auto config = load_config<Outer>({{"words", "b"}});
+  EXPECT_EQ(config.words, std::vector<std::string>{"b"});
+  EXPECT_EQ(error_of(R"({"words": 1})"), "config: \"words\": expected an array, got 1");
+}
+
+TEST(Config, RefusesCountsThatNobodyMeans) {
+  EXPECT_EQ(load_config<Outer>({{"inner", {{"rank", 100000000000}}}}).inner.rank, 100000000000);
+  EXPECT_EQ(error_of(R"({"inner": {"rank": 100000000001}})"),
+            "config: \"inner.rank\": expected at most 100000000000, got 100000000001");
+}
+
 TEST(Config, NamesThePathOfAWrongType) {
   EXPECT_EQ(error_of(R"({"inner": {"rank": 1.5}})"),
             "config: \"inner.rank\": expected an integer, got 1.5");

@@ -65,6 +65,16 @@ TEST(RunDir, RefusesToResumeWithAnotherConfig) {
   RunDir again(dir / "r", true, {{"train", {{"lr", 1}}}, {"jobs", 2}}, {"jobs"});
 }
 
+TEST(RunDir, OneFileAndAListOfItAreTheSame) {
+  test::TempDir dir;
+  const Json text = {{"tasks", "a.jsonl"}}, list = {{"tasks", {"a.jsonl"}}};
+  make_run(dir / "r", text);
+  EXPECT_NO_THROW(RunDir(dir / "r", true, list));
+  EXPECT_NO_THROW(RunDir(dir / "r", true, text));
+  const Json more = {{"tasks", {"a.jsonl", "b.jsonl"}}};
+  EXPECT_THROW(RunDir(dir / "r", true, more), InputError);
+}
+
 /// Config keys as they are now, by default.
 const Json kDefaults = {{"engine", {{"batch", 8}, {"mixed", 0}}}, {"body", Json::object()}};
 

@@ -103,6 +103,26 @@ TEST(Task, RefusesARepeatedIdAndAnEmptyFile) {
   EXPECT_NE(error_of("\n").find("holds no task"), std::string::npos);
 }
 
+TEST(Task, SeveralFilesAreReadInTheirOrderAndShareNoId) {
+  test::TempDir dir;
+  std::string other = kGood;
+  other.replace(other.find("\"a\""), 3, "\"b\"");
+  std::ofstream(dir / "a.jsonl") << kGood << "\n";
+  std::ofstream(dir / "b.jsonl") << other << "\n";
+  const std::string a = dir / "a.jsonl", b = dir / "b.jsonl";
+  const auto load = [](const std::string& file) { return load_tasks(file); };
+  const auto tasks = load_task_files({b, a}, load);
+  ASSERT_EQ(tasks.size(), 2u);
+  EXPECT_EQ(tasks[0].id, "b");
+  EXPECT_EQ(tasks[1].id, "a");
+  EXPECT_EQ(test::input_error([&] {
+              load_task_files({a, b, a}, load);
+            }),
+            a + ": id \"a\" is another file's");
+  EXPECT_EQ(test::input_error([&] { load_task_files({}, load); }),
+            "tasks: expected a task file, got nothing");
+}
+
 TEST(Task, AQueryBecomesATaskWithAStableId) {
   EXPECT_EQ(task_of_query("q", "").id, task_of_query("q", "").id);
   EXPECT_EQ(task_of_query("q", "").kind, TaskKind::kQa);

@@ -1,8 +1,10 @@
 #include "trainer/evaluate/evaluate_program.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -34,7 +36,7 @@ const std::vector<std::string> kMayChange = {
 ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& plan,
                          const ProgramArgs& args, const RunModels& models) {
   ResumeRules rules{kMayChange, models.inputs, config.resume.allow, args.defaults};
-  rules.inputs.files("tasks", {config.tasks});
+  rules.inputs.files("tasks", config.tasks);
   bool asks_a_pool = false;
   const auto scorer = parse_scorer_choice(config.workbench.runner.scorer);
   if (!scorer.file.empty()) rules.inputs.files("scorer", {scorer.file});
@@ -56,20 +58,26 @@ ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& pla
   return rules;
 }
 
+std::vector<Task> read_tasks(const EvaluateConfig& config) {
+  return load_task_files(config.tasks, [](const std::string& file) { return load_tasks(file); });
+}
+
 EvaluationPlan make_plan(const EvaluateConfig& config) {
   EvaluationPlan plan;
   plan.methods = parse_methods(config.methods);
-  plan.tasks = load_tasks(config.tasks);
+  plan.tasks = read_tasks(config);
   if (config.max_tasks > 0 && plan.tasks.size() > static_cast<size_t>(config.max_tasks)) {
     plan.tasks.resize(static_cast<size_t>(config.max_tasks));
   }
-  plan.scoring = choose_scoring(plan.tasks, load_final_tests(config.tasks),
-                                parse_score_rule(config.evaluation.score));
-  require_judgeable(plan.tasks, config.tasks);
+  std::map<std::string, FinalTests> final_tests;
+  for (const std::string& file : config.tasks) final_tests.merge(load_final_tests(file));
+  plan.scoring = choose_scoring(plan.tasks, final_tests, parse_score_rule(config.evaluation.score));
+  const std::string files = fmt::format("{}", fmt::join(config.tasks, ", "));
+  require_judgeable(plan.tasks, files);
   for (const Task& task : plan.tasks) {
     const auto scoring = plan.scoring.find(task.id);
     if (scoring == plan.scoring.end()) continue;
-    require_judgeable(task, scoring->second.tests, "final", config.tasks);
+    require_judgeable(task, scoring->second.tests, "final", files);
   }
   return plan;
 }
@@ -93,7 +101,7 @@ void load_plan_samples(const EvaluateConfig& config, Workbench& bench, Evaluatio
   for (const Method& method : plan.methods) {
     if (method.kind != MethodKind::kSamples) continue;
     Samples& samples = plan.samples[method.name] =
-        load_samples(method.source, load_tasks(config.tasks), continues);
+        load_samples(method.source, read_tasks(config), continues);
     const auto held = std::count_if(plan.tasks.begin(), plan.tasks.end(),
                                     [&](const Task& task) { return samples.count(task.id) > 0; });
     if (held == 0) {
@@ -216,9 +224,10 @@ void EvaluateConfig::validate() const {
 
 Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
                   const EvaluateModels& models) {
-  if (config.tasks.empty()) throw InputError("tasks: expected a task file, got nothing");
-  if (config.tasks == "-") {
-    throw InputError("tasks: expected a file, which is read twice, got standard input");
+  for (const std::string& file : config.tasks) {
+    if (file == "-") {
+      throw InputError("tasks: expected a file, which is read twice, got standard input");
+    }
   }
   if (config.out.empty()) throw InputError("out: expected a folder for the run, got nothing");
   EvaluationPlan plan = make_plan(config);

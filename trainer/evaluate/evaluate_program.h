@@ -17,7 +17,7 @@ namespace weft {
 
 /// Config of evaluate but for its models.
 struct EvaluateConfig {
-  std::string tasks;
+  std::vector<std::string> tasks;  ///< files
   std::string out;
   uint64_t seed = 0;
   std::vector<std::string> methods = {"io", "io_greedy", "cot", "cot_sc"};
@@ -34,7 +34,7 @@ struct EvaluateConfig {
 
   template <class V>
   void visit(V& v) {
-    v("tasks", tasks, "task file, JSON lines");
+    v("tasks", tasks, "task file, JSON lines, or a list of them");
     v("out", out, "folder of the run");
     v("seed", seed, "of workflows, runs, controls and examples");
     v("methods", methods,

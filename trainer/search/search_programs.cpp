@@ -32,17 +32,18 @@ std::unique_ptr<StepGenerator> make_generator(const GeneratorOptions& options, T
 }
 
 std::vector<Task> read_tasks(const SearchProgramConfig& config) {
-  if (config.tasks.empty()) throw InputError("tasks: expected a task file, got nothing");
   if (config.out.empty()) throw InputError("out: expected a folder for the run, got nothing");
-  auto tasks = load_tasks_with_rewards(config.tasks);
-  require_judgeable(tasks, config.tasks);
-  return tasks;
+  return load_task_files(config.tasks, [](const std::string& file) {
+    auto tasks = load_tasks_with_rewards(file);
+    require_judgeable(tasks, file);
+    return tasks;
+  });
 }
 
 ResumeRules resume_rules(const SearchProgramConfig& config, const ProgramArgs& args,
                          const RunModels& models) {
   ResumeRules rules{kMayChange, models.inputs, config.resume.allow, args.defaults};
-  rules.inputs.files("tasks", {config.tasks});
+  rules.inputs.files("tasks", config.tasks);
   return rules;
 }
 

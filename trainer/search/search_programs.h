@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/config.h"
 #include "base/program.h"
@@ -37,7 +38,7 @@ struct GeneratorOptions {
 
 /// What both programs' configs have in common.
 struct SearchProgramConfig {
-  std::string tasks;
+  std::vector<std::string> tasks;  ///< files
   std::string out;
   WorkbenchOptions workbench;
   RewardOptions reward;
@@ -45,7 +46,7 @@ struct SearchProgramConfig {
 
   template <class V>
   void visit(V& v) {
-    v("tasks", tasks, "task file, JSON lines");
+    v("tasks", tasks, "task file, JSON lines, or a list of them");
     v("out", out, "folder of the run");
     workbench.visit(v);
     v("reward", reward, "weights of the reward's terms");
