@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/machine.h"
 #include "data/provenance.h"
 #include "data/trajectory_log.h"
 #include "data/trajectory_store.h"
@@ -79,6 +80,7 @@ void ServeConfig::validate() const {
   http.validate();
   workbench.validate();
   require_at_least("max_workflow_tokens", max_workflow_tokens, 1);
+  require_room("max_workflow_tokens", max_workflow_tokens, kTokenBytes);
   require_share("pool_min_similarity", pool_min_similarity);
 }
 

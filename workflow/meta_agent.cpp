@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/machine.h"
 #include "workflow/completion_form.h"
 #include "workflow/steps.h"
 
@@ -52,6 +53,7 @@ void MetaAgentOptions::validate() const {
         fmt::format("max_code_bytes, max_nodes, max_steps: expected >= 1, got {}, {}, {}",
                     max_code_bytes, max_nodes, max_steps));
   }
+  require_room("max_code_bytes", max_code_bytes, 1);
 }
 
 MetaAgent::MetaAgent(PythonAnalyser& analyser, MetaAgentOptions options)

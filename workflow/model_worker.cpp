@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/machine.h"
 
 namespace weft {
 namespace {
@@ -51,10 +52,12 @@ WorkerReply reply_of(TextResponse response, int num_responses, bool limited) {
 
 void ModelWorkerOptions::validate() const {
   require_at_least("max_tokens", max_tokens, 1);
+  require_room("max_tokens", max_tokens, kTokenBytes);
   require_above("top_p", top_p, 0);
   require_share("top_p", top_p);
   require_at_least("max_temperature", max_temperature, 0);
   require_at_least("max_prompt_bytes", max_prompt_bytes, 64);
+  require_room("max_prompt_bytes", max_prompt_bytes, 1);
 }
 
 std::vector<ChatMessage> worker_messages(const WorkerRequest& request, int64_t max_prompt_bytes) {

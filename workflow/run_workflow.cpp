@@ -169,7 +169,7 @@ void RunnerOptions::validate() const {
   require_at_least("cpu_ms", budget.cpu_ms, 1);
   require_at_least("memory_mb", budget.memory_mb, 1);
   require_memory_mb("memory_mb", budget.memory_mb);
-  require_at_least("max_concurrent", max_concurrent, 1);
+  require_concurrent("max_concurrent", max_concurrent);
   require_at_least("num_retries", num_retries, 0);
   parse_scorer_choice(scorer);
   require_at_least("judge_cpu_ms", judge_cpu_ms, 1);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/machine.h"
 
 namespace weft {
 
@@ -15,6 +16,10 @@ void EngineOptions::validate() const {
   check(prefill_tokens >= 1, "prefill_tokens", "at least 1, got " + std::to_string(prefill_tokens));
   check(mixed_tokens >= 0, "mixed_tokens", "at least 0, got " + std::to_string(mixed_tokens));
   check(max_context >= 0, "max_context", "at least 0, got " + std::to_string(max_context));
+  require_room("max_batch", max_batch, kSequenceBytes);
+  require_room("prefill_tokens", prefill_tokens, kTokenBytes);
+  require_room("mixed_tokens", mixed_tokens, kTokenBytes);
+  require_room("max_context", max_context, kTokenBytes);
   check(kv_mb >= 0, "kv_mb", "at least 0, got " + std::to_string(kv_mb));
   check(prefix_fraction >= 0 && prefix_fraction <= 1, "prefix_fraction",
         "a number in [0, 1], got " + std::to_string(prefix_fraction));

@@ -1,6 +1,7 @@
 #include "model/remote/remote_options.h"
 
 #include "base/error.h"
+#include "base/machine.h"
 
 namespace weft {
 
@@ -40,7 +41,7 @@ void RemoteModelOptions::validate() const {
           "max_tokens_field: expected max_tokens or max_completion_tokens");
   require(connect_timeout_s > 0, "connect_timeout_s: expected a number > 0");
   require(timeout_s > 0, "timeout_s: expected a number > 0");
-  require(max_concurrent > 0, "max_concurrent: expected an integer > 0");
+  require_concurrent("max_concurrent", max_concurrent);
   require(max_requests_per_minute >= 0, "max_requests_per_minute: expected an integer >= 0");
   require(max_retries >= 0, "max_retries: expected an integer >= 0");
   require(backoff_base_s >= 0 && backoff_cap_s >= 0, "backoff: expected numbers >= 0");

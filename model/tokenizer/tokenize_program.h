@@ -1,10 +1,12 @@
 /// The program `tokenize`: JSON lines through a tokenizer.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/error.h"
 #include "base/jsonl.h"
+#include "base/machine.h"
 #include "model/tokenizer/tokenizer.h"
 
 namespace weft {
@@ -13,14 +15,18 @@ struct TokenizeOptions {
   std::string model;        ///< folder, tokenizer.json or FILE.model
   bool decode = false;      ///< {"ids"} to {"text"} instead of {"text"} to {"ids"}
   bool no_special = false;  ///< add no special tokens; with decode, skip them
+  int64_t threads = 0;      ///< most CPU threads, 0: all cores; it works on one
+
   template <class V>
   void visit(V& v) {
     v("model", model, "model folder, tokenizer.json or sentencepiece .model");
     v("decode", decode, "ids to text");
     v("no_special", no_special, "add no special tokens, or skip them");
+    v("threads", threads, "most CPU threads, 0: all cores; it works on one");
   }
   void validate() const {
     if (model.empty()) throw InputError("model: expected a folder or file, got nothing");
+    require_threads("threads", threads);
   }
 };
 

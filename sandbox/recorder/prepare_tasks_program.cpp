@@ -8,11 +8,13 @@
 #include <set>
 #include <sstream>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/jsonl.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/progress.h"
 #include "base/stop.h"
 #include "data/benchmarks/aflow_splits.h"
@@ -117,7 +119,7 @@ JudgeRequest Preparer::request(const std::string& code, const std::string& entry
 
 std::vector<Json> Preparer::further_tests(const BenchmarkRow& row, const Recording& recording) {
   const std::string& code = row.references[0].code;
-  const uint64_t seed = hash_combine(hash64(row.id), static_cast<uint64_t>(config_.seed));
+  const uint64_t seed = hash_combine(hash64(row.id), config_.seed);
   const Recording further = recorder_.further_tests(
       recording, row.guarded_code.empty() ? code : row.guarded_code, config_.augment, seed);
   throw_if_stopped();
@@ -346,7 +348,10 @@ void PrepareTasksConfig::validate() const {
   if (augment < 0 || augment > 1000) {
     throw InputError("augment: expected 0 to 1000, got " + std::to_string(augment));
   }
-  if (cpu_ms < 1) throw InputError("cpu_ms: expected at least 1, got " + std::to_string(cpu_ms));
+  require_threads("threads", threads);
+  require_at_least("cpu_ms", cpu_ms, 1);
+  require_at_least("memory_mb", memory_mb, 1);
+  require_memory_mb("memory_mb", memory_mb);
 }
 
 Json split_tests(const Recording& recording, const std::vector<Json>& further) {

@@ -14,7 +14,8 @@ struct PrepareTasksConfig {
   std::string out = "-";
   std::string split = "all";
   int64_t augment = 0;
-  int64_t seed = 0;
+  int64_t threads = 0;
+  uint64_t seed = 0;
   int64_t cpu_ms = 20000;
   int64_t memory_mb = 1024;
   std::string min_tier = "B";
@@ -29,6 +30,7 @@ struct PrepareTasksConfig {
     v("split", split,
       "all, or aflow_validation or aflow_test: the rows that AFlow and its followers use as such");
     v("augment", augment, "most tests on mutated inputs that are added to a task's val; 0: none");
+    v("threads", threads, "most CPU threads, 0: all cores; rows are taken one at a time");
     v("seed", seed, "of the mutations, with the task's id");
     v("cpu_ms", cpu_ms, "CPU time of one reference with all its tests, and again of each test");
     v("memory_mb", memory_mb, "memory of the same");

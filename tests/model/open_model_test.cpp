@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "model/checkpoint/adapter_base.h"
+#include "tests/support/config_sizes.h"
 #include "tests/support/input_error.h"
 #include "tests/support/support.h"
 
@@ -162,6 +163,13 @@ TEST(OpenModels, AnAdapterNeedsItsBase) {
   OpenModels models(options);
   EXPECT_THROW(models.open(local(kAdapter)), InputError);
   EXPECT_THROW(models.open(local(kAdapter)), InputError) << "also when asked again";
+}
+
+TEST(ModelOptions, EverySizeIsBounded) {
+  test::expect_bounded_sizes<LocalOptions>(Json::object(),
+                                           {"threads", "engine.max_batch", "engine.prefill_tokens",
+                                            "engine.mixed_tokens", "engine.max_context"});
+  test::expect_bounded_sizes<ModelOptions>(Json::object(), {"remote.max_concurrent"});
 }
 
 }  // namespace

@@ -7,7 +7,9 @@
 #include <future>
 
 #include "base/error.h"
+#include "serve/serve_program.h"
 #include "tests/serve/support.h"
+#include "tests/support/config_sizes.h"
 
 namespace weft {
 namespace {
@@ -288,6 +290,12 @@ TEST_F(HttpServer, StopLetsRunningRequestsEnd) {
   }
   server_->stop();
   EXPECT_EQ(running.get(), 200);
+}
+
+TEST(Server, EverySizeOfTheProgramsConfigIsBounded) {
+  test::expect_bounded_sizes<ServeConfig>(
+      Json::object(), {"max_requests", "max_choices", "default_max_tokens", "max_workflow_tokens",
+                       "sandbox_slots", "runner.max_concurrent"});
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "base/known_fields.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/stop.h"
 #include "trainer/evaluate/headlines.h"
 
@@ -80,6 +81,7 @@ void EstimateOptions::validate() const {
   if (in.empty()) throw InputError("in: expected a file, got nothing");
   if (out.empty()) throw InputError("out: expected a file, got nothing");
   bootstrap.validate();
+  require_threads("threads", threads);
 }
 
 Json estimate_row(const Json& row, const BootstrapOptions& options, const std::string& where) {

@@ -2,6 +2,7 @@
 /// whoever pools runs computes them as the reports do.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/error.h"
@@ -14,12 +15,14 @@ struct EstimateOptions {
   std::string in;
   std::string out;
   BootstrapOptions bootstrap;
+  int64_t threads = 0;  ///< most CPU threads, 0: all cores; it works on one
 
   template <class V>
   void visit(V& v) {
     v("in", in, "JSON lines, - for standard input");
     v("out", out, "answers, - for standard output");
     v("bootstrap", bootstrap, "the intervals");
+    v("threads", threads, "most CPU threads, 0: all cores; it works on one");
   }
   void validate() const;  ///< throws InputError
 };

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/machine.h"
 #include "base/progress.h"
 #include "base/stop.h"
 
@@ -421,18 +422,21 @@ std::string fixed_workflow_code(const Method& method, const Task& task,
 
 void EvaluationOptions::validate() const {
   require_at_least("samples_per_task", samples_per_task, 1);
+  require_room("samples_per_task", samples_per_task, kRecordBytes);
   parse_score_rule(score);
   require_at_least("io_temperature", io_temperature, 0);
   require_at_least("cot_temperature", cot_temperature, 0);
   require_at_least("cot_sc_samples", cot_sc_samples, 1);
+  require_room("cot_sc_samples", cot_sc_samples, kRecordBytes);
   if (cot_sc_samples > 1) require_above("cot_sc_temperature", cot_sc_temperature, 0);
   require_at_least("cot_sc_temperature", cot_sc_temperature, 0);
   require_at_least("meta_temperature", meta_temperature, 0);
   require_above("meta_top_p", meta_top_p, 0);
   require_share("meta_top_p", meta_top_p);
   require_at_least("meta_max_tokens", meta_max_tokens, 1);
+  require_room("meta_max_tokens", meta_max_tokens, kTokenBytes);
   require_share("pool_min_similarity", pool_min_similarity);
-  require_at_least("max_in_flight", max_in_flight, 1);
+  require_concurrent("max_in_flight", max_in_flight);
 }
 
 std::vector<ResultRow> evaluate(const EvaluationPlan& plan, const EvaluationOptions& options,

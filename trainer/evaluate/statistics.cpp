@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/machine.h"
 #include "base/rng.h"
 #include "base/stop.h"
 
@@ -284,6 +285,7 @@ Pairs present_pairs(const TaskValues& a, const TaskValues& b, Interval bounds) {
 
 void BootstrapOptions::validate() const {
   require_at_least("resamples", resamples, 1000);
+  require_room("resamples", resamples, sizeof(double));
   if (!(confidence > 0 && confidence < 1)) {
     throw InputError(fmt::format("confidence: expected between 0 and 1, got {}", confidence));
   }

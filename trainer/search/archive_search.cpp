@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/machine.h"
 #include "workflow/baselines.h"
 
 namespace weft {
@@ -186,6 +187,7 @@ RoundReport AflowSearch::run_round() {
 void AdasOptions::validate() const {
   require_at_least("generations", generations, 0);
   require_at_least("max_archive_bytes", max_archive_bytes, 0);
+  require_room("max_archive_bytes", max_archive_bytes, 1);
 }
 
 AdasSearch::AdasSearch(const AdasOptions& options, Evaluator& evaluator)
@@ -235,6 +237,7 @@ RoundReport AdasSearch::run_round() {
 void RandomOptions::validate() const {
   require_at_least("workflows", workflows, 1);
   require_at_least("batch", batch, 1);
+  require_room("batch", batch, kRecordBytes);
 }
 
 RandomSearch::RandomSearch(const RandomOptions& options, Evaluator& evaluator)

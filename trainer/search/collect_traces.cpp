@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/progress.h"
 #include "base/reasons.h"
 #include "base/stop.h"
@@ -203,7 +204,8 @@ void TraceOptions::validate() const {
   require_at_least("rounds", rounds, 1);
   require_at_least("max_tasks", max_tasks, 0);
   require_at_least("traces_per_task", traces_per_task, 1);
-  require_at_least("concurrent_queries", concurrent_queries, 1);
+  require_room("traces_per_task", traces_per_task, kRecordBytes);
+  require_concurrent("concurrent_queries", concurrent_queries);
   require_at_least("max_failures", max_failures, 1);
 }
 

@@ -5,12 +5,14 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "workflow/steps.h"
 
 namespace weft {
 
 void EvaluatorOptions::validate() const {
   require_at_least("repeats", repeats, 1);
+  require_room("repeats", repeats, kRecordBytes);
   require_at_least("max_corrections", max_corrections, 0);
 }
 

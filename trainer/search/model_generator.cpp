@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/machine.h"
 #include "trainer/search/collector.h"
 #include "trainer/search/generator.h"
 #include "workflow/meta_agent.h"
@@ -128,6 +129,7 @@ void ModelGeneratorOptions::validate() const {
   require_above("top_p", top_p, 0);
   require_share("top_p", top_p);
   require_at_least("max_tokens", max_tokens, 1);
+  require_room("max_tokens", max_tokens, kTokenBytes);
 }
 
 ModelGenerator::ModelGenerator(TextModel& model, std::string origin, ModelGeneratorOptions options)

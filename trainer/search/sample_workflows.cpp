@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/progress.h"
 #include "trainer/search/final_choice.h"
 #include "trainer/search/search_report.h"
@@ -172,13 +173,14 @@ Json choose_best(const SampleOptions& options, const std::vector<const Task*>& t
 void FinalOptions::validate() const {
   require_at_least("candidates", candidates, 0);
   require_at_least("repeats", repeats, 1);
+  require_room("repeats", repeats, kRecordBytes);
   require_at_least("tasks", tasks, 0);
 }
 
 void SampleOptions::validate() const {
   require_at_least("max_tasks", max_tasks, 0);
   require_at_least("reward_tasks", reward_tasks, 0);
-  require_at_least("concurrent_searches", concurrent_searches, 1);
+  require_concurrent("concurrent_searches", concurrent_searches);
 }
 
 std::vector<SearchTarget> make_targets(const SampleOptions& options, const std::vector<Task>& tasks,

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/machine.h"
 
 namespace weft {
 
@@ -11,6 +12,10 @@ void SmcOptions::validate() const {
   require_at_least("rounds", rounds, 1);
   require_at_least("completions", completions, 1);
   require_at_least("refiner_candidates", refiner_candidates, 1);
+  require_room("particles", particles, kRecordBytes);
+  require_room("refined", refined, kRecordBytes);
+  require_room("completions", completions, kRecordBytes);
+  require_room("refiner_candidates", refiner_candidates, kRecordBytes);
   require_above("refiner_temperature", refiner_temperature, 0);
   if (!std::isfinite(beta)) throw InputError("beta: expected a finite number");
 }

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "model/engine/generate_program.h"
+#include "tests/support/config_sizes.h"
 #include "tests/support/json_lines.h"
 #include "tests/support/support.h"
 
@@ -136,6 +137,11 @@ TEST(Generate, BrokenModelIsAnInputError) {
                          (dir / "in.jsonl").string(), "--out", (dir / "out.jsonl").string()});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_NE(result.err.find("config.json"), std::string::npos) << result.err;
+}
+
+TEST(Generate, EverySizeOfItsConfigIsBounded) {
+  test::expect_bounded_sizes<GenerateOptions>({{"model", "m"}, {"in", "-"}, {"out", "-"}},
+                                              {"threads", "engine.max_batch"});
 }
 
 }  // namespace

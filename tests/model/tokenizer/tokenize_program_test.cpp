@@ -1,7 +1,10 @@
+#include "model/tokenizer/tokenize_program.h"
+
 #include <gtest/gtest.h>
 
 #include "base/file.h"
 #include "tests/model/tokenizer/tiny_tokenizer.h"
+#include "tests/support/config_sizes.h"
 
 namespace weft {
 namespace {
@@ -55,6 +58,10 @@ TEST_F(TokenizeProgram, RefusesAMissingModel) {
       test::run_program({test::program("tokenize").string(), "--model", "/nonexistent"}, "");
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_NE(result.err.find("/nonexistent"), std::string::npos);
+}
+
+TEST(TokenizeProgram, EverySizeOfItsConfigIsBounded) {
+  test::expect_bounded_sizes<TokenizeOptions>({{"model", "m"}}, {"threads"});
 }
 
 }  // namespace

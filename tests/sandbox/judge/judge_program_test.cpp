@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "tests/support/config_sizes.h"
 #include "tests/support/json_lines.h"
 #include "tests/support/support.h"
 
@@ -180,6 +181,10 @@ TEST(JudgeProgram, RefusesRowsWithUnknownFieldsAndTheRestGoOn) {
                            ":3: limits: unknown key \"cpu_m\" (did you mean \"cpu_ms\"?)"}) {
     EXPECT_NE(run.err.find(said), std::string::npos) << said << "\n" << run.err;
   }
+}
+
+TEST(JudgeProgram, EverySizeOfItsConfigIsBounded) {
+  test::expect_bounded_sizes<JudgeConfig>(Json::object(), {"threads", "jobs"});
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "data/task.h"
 #include "sandbox/recorder/prepare_tasks_program.h"
 #include "tests/sandbox/jail_support.h"
+#include "tests/support/config_sizes.h"
 #include "tests/support/json_lines.h"
 #include "tests/support/support.h"
 
@@ -426,6 +427,11 @@ TEST(PrepareTasks, ASplitOfAflowsIsWholeOrRefused) {
   EXPECT_EQ(run_of("drop", "aflow_test").exit_code, 2);
   EXPECT_EQ(run_of("mmlu", "aflow_validation").exit_code, 2);
   EXPECT_EQ(run_of("gsm8k", "train").exit_code, 2);
+}
+
+TEST(PrepareTasks, EverySizeOfItsConfigIsBounded) {
+  test::expect_bounded_sizes<PrepareTasksConfig>({{"dataset", "humaneval"}},
+                                                 {"threads", "memory_mb"});
 }
 
 }  // namespace

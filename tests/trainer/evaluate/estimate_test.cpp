@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "tests/support/config_sizes.h"
 #include "tests/support/input_error.h"
 #include "tests/support/support.h"
 #include "trainer/evaluate/estimate_program.h"
@@ -78,6 +79,10 @@ TEST(EstimateProgram, BadLinesAreCountedAndTheRestGoesOn) {
   std::vector<std::string> ids;
   while (out.next(line)) ids.push_back(line.value["id"]);
   EXPECT_EQ(ids, (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(Estimate, EverySizeOfItsConfigIsBounded) {
+  test::expect_bounded_sizes<EstimateOptions>({{"in", "-"}, {"out", "-"}}, {"threads"});
 }
 
 }  // namespace

@@ -7,7 +7,9 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "tests/support/config_sizes.h"
 #include "tests/support/scripted_model.h"
+#include "trainer/evaluate/evaluate_program.h"
 
 namespace weft {
 namespace {
@@ -278,6 +280,13 @@ TEST_F(Evaluate, KeepsLimitsAndWorkflowErrorsApart) {
   EXPECT_EQ(rows[0].status, RowStatus::kLimit);
   EXPECT_EQ(rows[1].status, RowStatus::kWorkflowError);
   EXPECT_EQ(rows[1].error, "why");
+}
+
+TEST(Evaluation, EverySizeOfTheProgramsConfigIsBounded) {
+  test::expect_bounded_sizes<EvaluateConfig>(
+      Json::object(), {"samples_per_task", "cot_sc_samples", "meta_max_tokens", "max_in_flight",
+                       "sandbox_slots", "runner.max_concurrent", "runner.memory_mb",
+                       "runner.judge_memory_mb", "runner.worker.max_tokens"});
 }
 
 }  // namespace

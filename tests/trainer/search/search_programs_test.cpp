@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "tests/support/config_sizes.h"
 #include "tests/support/scripted_model.h"
 #include "tests/support/support.h"
 #include "workflow/scripted_teacher.h"
@@ -285,6 +286,16 @@ TEST(CollectTracesProgram, FeedsBackWhatThePublicTestsShowed) {
   }
   EXPECT_THAT(feedback, testing::HasSubstr("passed 0 %"));
   EXPECT_THAT(feedback, testing::HasSubstr("WRONG, got None"));
+}
+
+TEST(SearchPrograms, EverySizeOfTheirConfigsIsBounded) {
+  test::expect_bounded_sizes<SampleWorkflowsConfig>(
+      Json::object(),
+      {"concurrent_searches", "final.repeats", "generator.max_tokens", "runner.max_concurrent",
+       "sandbox_slots", "search.smc.particles", "search.smc.refined", "search.smc.completions",
+       "search.smc.refiner_candidates", "search.random.batch", "search.evaluation.repeats"});
+  test::expect_bounded_sizes<CollectTracesConfig>(
+      Json::object(), {"concurrent_queries", "traces_per_task", "teacher.max_tokens"});
 }
 
 }  // namespace

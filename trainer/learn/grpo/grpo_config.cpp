@@ -37,6 +37,7 @@ int64_t kv_bytes(const GrpoConfig& config, const TransformerConfig& shape, int64
 void GrpoValidationOptions::validate() const {
   check_at_least("num_prompts", num_prompts, 1);
   check_at_least("samples", samples, 1);
+  require_room("samples", samples, kRecordBytes);
   check_at_least("every_steps", every_steps, 0);
 }
 
@@ -73,6 +74,7 @@ void GrpoConfig::validate() const {
                     kMostRollouts, prompts_per_step, samples_per_prompt));
   }
   check_at_least("max_completion_tokens", max_completion_tokens, 1);
+  require_room("max_completion_tokens", max_completion_tokens, kTokenBytes);
   check_at_least("max_bad_rollouts", max_bad_rollouts, 0);
   check_at_least("refill_rounds", refill_rounds, 0);
   check_method(method, update);

@@ -28,6 +28,7 @@ void SftConfig::validate() const {
   require_threads("threads", threads);
   check_at_least("epochs", epochs, 1);
   check_at_least("sequences_per_step", sequences_per_step, 1);
+  require_room("sequences_per_step", sequences_per_step, kRecordBytes);
   check_at_least("max_steps", max_steps, 0);
   check_at_least("max_skipped_examples", max_skipped_examples, 0);
   if (learn.full_weights && !learn.init_adapter.empty()) {

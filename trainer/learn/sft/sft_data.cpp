@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/line_file.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/progress.h"
 #include "base/stop.h"
 #include "data/task.h"
@@ -174,6 +175,7 @@ void SftDataOptions::validate() const {
   if (!store.empty() && !jsonl.empty()) {
     throw InputError("expected one of \"store\" and \"jsonl\", got both");
   }
+  require_room("max_tokens", max_tokens, kTokenBytes);
 }
 
 void SftDataOptions::require_source() const {

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/machine.h"
 #include "model/checkpoint/finite.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/ops/queued_copy.h"
@@ -131,6 +132,8 @@ LearnOptions seeded(LearnOptions options, uint64_t seed) {
 void LearnOptions::validate() const {
   check_positive("tokens_per_microbatch", tokens_per_microbatch);
   check_positive("loss_chunk_tokens", loss_chunk_tokens);
+  require_room("tokens_per_microbatch", tokens_per_microbatch, kTokenBytes);
+  require_room("loss_chunk_tokens", loss_chunk_tokens, kTokenBytes);
   optimizer.validate();
   if (optimizer.kind == OptimizerKind::kMuon && !full_weights) {
     throw InputError(

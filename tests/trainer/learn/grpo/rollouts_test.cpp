@@ -11,7 +11,9 @@
 
 #include "base/error.h"
 #include "base/stop.h"
+#include "tests/support/config_sizes.h"
 #include "tests/support/scripted_model.h"
+#include "trainer/learn/grpo/grpo_config.h"
 
 namespace weft {
 namespace {
@@ -260,6 +262,14 @@ TEST(Rollouts, AStopEndsWhatIsScoredBeforeItWaitsForCompletions) {
     return 1;
   };
   EXPECT_EXIT(_exit(stopped_rollouts()), testing::ExitedWithCode(0), "");
+}
+
+TEST(GrpoConfig, EverySizeIsBounded) {
+  test::expect_bounded_sizes<GrpoConfig>(
+      {{"worker", {{"model", ""}}}},
+      {"threads", "sandbox_slots", "max_completion_tokens", "validation.samples",
+       "engine.max_batch", "learn.tokens_per_microbatch", "runner.max_concurrent",
+       "worker.remote.max_concurrent"});
 }
 
 }  // namespace

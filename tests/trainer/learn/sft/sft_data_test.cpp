@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "data/trajectory_store.h"
 #include "sandbox/jail/sandbox.h"
+#include "tests/support/config_sizes.h"
 #include "tests/support/input_error.h"
 #include "tests/support/support.h"
 #include "trainer/learn/sft/sft_batches.h"
@@ -274,6 +275,12 @@ TEST(SftData, ReadsAByteOrderMarkAndLinesOfWindows) {
   const auto sequences = sequences_of(data);
   ASSERT_EQ(sequences.size(), 2u);
   EXPECT_EQ(sequences[0].completion_ids, sequences[1].completion_ids);
+}
+
+TEST(SftConfig, EverySizeIsBounded) {
+  test::expect_bounded_sizes<SftConfig>(Json::object(),
+                                        {"threads", "sequences_per_step", "data.max_tokens",
+                                         "learn.tokens_per_microbatch", "learn.loss_chunk_tokens"});
 }
 
 }  // namespace
