@@ -65,11 +65,16 @@ concept HasDataPlan = requires(const Config c) {
 
 /// A config with `void check_start(StartCheck&) const` answers by --dry-run whether a run would
 /// start: it ends with exit code 2 and every problem where not, with an Error of memory_plan or
-/// data_plan among them. With `bool plans_for_a_card() const` true it is a plan for another
-/// machine: what is missing here is listed under "missing" and only the plans decide.
+/// data_plan among them.
 template <class Config>
 concept HasStartCheck = requires(const Config c, StartCheck& check) {
   c.check_start(check);
+};
+
+/// With `bool plans_for_a_card() const` true, --dry-run plans for another machine: what is missing
+/// here is listed under "missing" and only the plans decide.
+template <class Config>
+concept MayPlanForACard = requires(const Config c) {
   { c.plans_for_a_card() } -> std::convertible_to<bool>;
 };
 
@@ -95,6 +100,8 @@ int run_program(int argc, char** argv, const ProgramSpec& spec, Body body) {
     hooks.check_start = [](const Json& json, StartCheck& check) {
       load_config<Config>(json).check_start(check);
     };
+  }
+  if constexpr (MayPlanForACard<Config>) {
     hooks.plans_for_a_card = [](const Json& json) {
       return load_config<Config>(json).plans_for_a_card();
     };

@@ -1,5 +1,7 @@
 #include "base/start_check.h"
 
+#include <netdb.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,6 +50,13 @@ std::string missing_folder(const std::string& key, const std::string& path, cons
   return text + "; where that is a name on the Hub: hf download " + path + " --local-dir DIR";
 }
 
+// Why this user cannot make or change what lies in `folder`; empty where he can.
+std::string why_not_writable(const fs::path& folder) {
+  if (!is_folder(folder)) return "cannot be made, " + folder.string() + " is a file";
+  if (can(folder, W_OK | X_OK)) return "";
+  return "cannot be written, this user may not write in " + folder.string();
+}
+
 // Of a path that is to be made: the folder that there is, under which.
 fs::path nearest_folder(const fs::path& path) {
   fs::path at = fs::absolute(path).lexically_normal();
@@ -92,6 +101,45 @@ void StartCheck::adapter_folder(const std::string& key, const std::string& path)
   add(std::move(problem));
 }
 
+void StartCheck::checkpoint_folder(const std::string& key, const std::string& path) {
+  const fs::path folder = path;
+  if (is_folder(path) && !is_there(folder / "config.json")) return adapter_folder(key, path);
+  model_folder(key, path);
+}
+
+void StartCheck::output_file(const std::string& key, const std::string& path) {
+  if (path == "-") return;
+  if (path.empty()) return add(key + ": expected a file to write, got nothing");
+  if (is_folder(path)) return add(key + ": expected a file, got " + path + ", which is a folder");
+  if (is_there(path)) {
+    if (!can(path, W_OK)) add(key + ": " + path + " cannot be written by this user");
+    return;
+  }
+  const fs::path folder = fs::absolute(path).parent_path();
+  const std::string why = is_there(folder) ? why_not_writable(folder)
+                                           : "cannot be made, there is no " + folder.string();
+  if (!why.empty()) add(key + ": " + path + " " + why);
+}
+
+void StartCheck::port(const std::string& key, const std::string& host, int port) {
+  addrinfo wanted = {};
+  wanted.ai_socktype = SOCK_STREAM;
+  wanted.ai_flags = AI_PASSIVE;
+  addrinfo* found = nullptr;
+  const std::string where = host + ":" + std::to_string(port);
+  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &wanted, &found) != 0) {
+    return add(key + ": expected an address of this machine, got " + where);
+  }
+  const int made = socket(found->ai_family, found->ai_socktype, found->ai_protocol);
+  const int yes = 1;
+  bool is_free = made >= 0;
+  if (is_free) setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  is_free = is_free && bind(made, found->ai_addr, found->ai_addrlen) == 0 && listen(made, 1) == 0;
+  if (!is_free) add(key + ": " + with_errno("cannot listen on " + where));
+  if (made >= 0) ::close(made);
+  freeaddrinfo(found);
+}
+
 void StartCheck::run_folder(const std::string& key, const std::string& path) {
   if (path.empty())
     return add(key + ": expected a folder for the run, got nothing; give --out DIR");
@@ -101,13 +149,8 @@ void StartCheck::run_folder(const std::string& key, const std::string& path) {
                " holds a run: continue it with --resume, or choose another --out");
   }
   if (!holds_run && resume_) return add(key + ": " + path + " holds no run to resume");
-  const fs::path folder = nearest_folder(path);
-  if (!is_folder(folder)) {
-    return add(key + ": " + path + " cannot be made, " + folder.string() + " is a file");
-  }
-  if (!can(folder, W_OK | X_OK)) {
-    add(key + ": " + path + " cannot be written, this user may not write in " + folder.string());
-  }
+  const std::string why = why_not_writable(nearest_folder(path));
+  if (!why.empty()) add(key + ": " + path + " " + why);
 }
 
 void StartCheck::environment(const std::string& key, const std::string& name) {
@@ -116,6 +159,11 @@ void StartCheck::environment(const std::string& key, const std::string& name) {
   if (!value || !*value) {
     add(key + ": expected the environment variable " + name + " to be set, it is not");
   }
+}
+
+void StartCheck::add(std::string problem) {
+  if (std::find(problems_.begin(), problems_.end(), problem) != problems_.end()) return;
+  problems_.push_back(std::move(problem));
 }
 
 void StartCheck::without_error(const std::function<void()>& check) {

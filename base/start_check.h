@@ -22,6 +22,15 @@ class StartCheck {
   /// A folder with a PEFT adapter.
   void adapter_folder(const std::string& key, const std::string& path);
 
+  /// A folder with either.
+  void checkpoint_folder(const std::string& key, const std::string& path);
+
+  /// A file that can be written, or standard output ("-"). Nothing is made.
+  void output_file(const std::string& key, const std::string& path);
+
+  /// An address and a port that nobody listens on; 0: a free one.
+  void port(const std::string& key, const std::string& host, int port);
+
   /// A folder that a run can be written to: one that can be made or holds no run, or with `resume`
   /// one that holds a run. Nothing is made.
   void run_folder(const std::string& key, const std::string& path);
@@ -32,7 +41,8 @@ class StartCheck {
   /// What `check` throws, but for what has nothing to do with input or machine, is a problem.
   void without_error(const std::function<void()>& check);
 
-  void add(std::string problem) { problems_.push_back(std::move(problem)); }
+  /// A problem that is there already is not added again.
+  void add(std::string problem);
   const std::vector<std::string>& problems() const { return problems_; }
 
  private:

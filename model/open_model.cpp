@@ -37,8 +37,26 @@ void ModelOptions::validate() const {
   if (!dtype.empty()) resolve_inference_dtype(dtype);
 }
 
+void ModelOptions::check_start(const std::string& key, const LocalOptions& local,
+                               StartCheck& check) const {
+  if (kind == ModelKind::kRemote) return remote.check_start(key + ".remote", check);
+  local.check_checkpoint(key + ".model", model, check);
+}
+
+void LocalOptions::check_start(StartCheck& check) const {
+  check.without_error([this] { resolve_device(device); });
+  if (!model.empty()) check.model_folder("model", model);
+}
+
+void LocalOptions::check_checkpoint(const std::string& key, const std::string& dir,
+                                    StartCheck& check) const {
+  if (!dir.empty()) check.checkpoint_folder(key, dir);
+  const bool is_adapter = fs::exists(fs::path(dir) / "adapter_config.json");
+  if (dir.empty() || is_adapter) check.model_folder("model", model);
+}
+
 void LocalOptions::validate() const {
-  resolve_device(device);
+  check_device_name(device);
   resolve_inference_dtype(dtype);
   require_threads("threads", threads);
   engine.validate();

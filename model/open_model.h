@@ -12,6 +12,7 @@
 
 #include "base/config.h"
 #include "base/run_inputs.h"
+#include "base/start_check.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/engine/engine.h"
 #include "model/remote/remote_model.h"
@@ -26,6 +27,8 @@ enum class ModelKind {
 inline EnumTable<ModelKind> enum_table(ModelKind) {
   return {{ModelKind::kLocal, "local"}, {ModelKind::kRemote, "remote"}};
 }
+
+struct LocalOptions;
 
 /// One model of a config, e.g. "worker".
 struct ModelOptions {
@@ -44,6 +47,8 @@ struct ModelOptions {
     v("remote", remote, "remote: the server");
   }
   void validate() const;  ///< throws InputError
+  /// What would keep OpenModels(local) from opening it; `key` is its place in the config.
+  void check_start(const std::string& key, const LocalOptions& local, StartCheck& check) const;
 };
 
 /// The part of a program's config that models need.
@@ -63,6 +68,10 @@ struct LocalOptions {
     v("engine", engine, "batch and cache of local engines");
   }
   void validate() const;  ///< throws InputError
+  /// What would keep models from being opened: the device, and the base where one is named.
+  void check_start(StartCheck& check) const;
+  /// The same of a checkpoint, the config's `key`; where `dir` is empty or an adapter, of the base.
+  void check_checkpoint(const std::string& key, const std::string& dir, StartCheck& check) const;
 };
 
 /// Why the answers of an engine on `dir` to the same requests may differ in another run: a template
@@ -120,7 +129,7 @@ class OpenModels {
 };
 
 /// A program's config with the models it opens: the fields of `Base` and of LocalOptions, and
-/// "worker".
+/// "worker", which a run opens where Base::needs_worker().
 template <class Base>
 struct WithModels : Base {
   LocalOptions local;
@@ -135,6 +144,13 @@ struct WithModels : Base {
   void validate() const {
     Base::validate();
     local.validate();
+  }
+  void check_start(StartCheck& check) const {
+    Base::check_start(check);
+    local.check_start(check);
+    check.without_error([&] {
+      if (Base::needs_worker()) worker.check_start("worker", local, check);
+    });
   }
   /// What a run is told of base and worker.
   RunModels run_models(const OpenModels& models) const {

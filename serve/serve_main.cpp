@@ -17,6 +17,10 @@ struct Config : weft::WithModels<weft::ServeConfig> {
     v("adapter", adapter,
       "checkpoint that writes workflows, PEFT or Hugging Face; empty: the base");
   }
+  void check_start(weft::StartCheck& check) const {
+    WithModels::check_start(check);
+    local.check_checkpoint("adapter", adapter, check);
+  }
 };
 
 weft::ServedModel served_by(weft::Engine& engine, int64_t max_context) {

@@ -84,6 +84,13 @@ void ServeConfig::validate() const {
   require_share("pool_min_similarity", pool_min_similarity);
 }
 
+void ServeConfig::check_start(StartCheck& check) const {
+  http.check_start(check);
+  if (!workflows) return;
+  if (!store.empty()) check.file("store", store);
+  workbench.check_start(check);
+}
+
 void run_serve(const ServeConfig& config, ServedModel served, const std::string& adapter,
                TextModel& worker) {
   served.names = {

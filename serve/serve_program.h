@@ -38,6 +38,8 @@ struct ServeConfig {
     workbench.visit(v);
   }
   void validate() const;  ///< throws InputError
+  void check_start(StartCheck& check) const;
+  bool needs_worker() const { return workflows; }
 };
 
 /// Serves until SIGINT or SIGTERM, then throws Interrupted. `served` needs no names: they are the

@@ -11,10 +11,8 @@
 #include <thread>
 #include <utility>
 
-#include "base/check.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "base/machine.h"
 #include "base/stop.h"
 #include "serve/admissions.h"
 #include "serve/api_error.h"
@@ -79,20 +77,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 }  // namespace
-
-void HttpOptions::validate() const {
-  if (port < 0 || port > 65535) {
-    throw InputError(fmt::format("port: expected 0 to 65535, got {}", port));
-  }
-  require_concurrent("max_requests", max_requests);
-  require_at_least("max_choices", max_choices, 1);
-  require_room("max_choices", max_choices, kRecordBytes);
-  require_at_least("max_body_kb", max_body_kb, 1);
-  require_room("max_body_kb", max_body_kb, 1024);
-  require_at_least("default_max_tokens", default_max_tokens, 0);
-  require_room("default_max_tokens", default_max_tokens, kTokenBytes);
-  require_at_least("drain_s", drain_s, 0);
-}
 
 struct Server::Impl {
   Impl(ServedModel served_model, const WorkflowService* service, WorkflowBudget most,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/start_check.h"
 #include "model/text_model.h"
 #include "model/tokenizer/chat_template.h"
 #include "model/tokenizer/tokenizer.h"
@@ -40,6 +41,7 @@ struct HttpOptions {
     v("drain_s", drain_s, "seconds that running requests get after SIGTERM");
   }
   void validate() const;  ///< throws InputError
+  void check_start(StartCheck& check) const;
 };
 
 /// A name that clients may give as `model`.

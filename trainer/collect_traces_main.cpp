@@ -17,6 +17,11 @@ struct Config : weft::WithModels<weft::CollectTracesConfig> {
     WithModels::visit(v);
     v("teacher_model", teacher_model, "model that teaches, with teacher.kind=model");
   }
+  void check_start(weft::StartCheck& check) const {
+    WithModels::check_start(check);
+    const bool writes = teacher.kind == weft::GeneratorKind::kModel;
+    if (writes) teacher_model.check_start("teacher_model", local, check);
+  }
 };
 
 }  // namespace

@@ -16,6 +16,11 @@ struct Config : weft::WithModels<weft::SampleWorkflowsConfig> {
     WithModels::visit(v);
     v("generator_model", generator_model, "model that writes, with generator.kind=model");
   }
+  void check_start(weft::StartCheck& check) const {
+    WithModels::check_start(check);
+    const bool writes = generator.kind == weft::GeneratorKind::kModel;
+    if (writes) generator_model.check_start("generator_model", local, check);
+  }
 };
 
 }  // namespace

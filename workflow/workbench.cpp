@@ -28,6 +28,10 @@ void WorkbenchOptions::validate() const {
   }
 }
 
+void WorkbenchOptions::check_start(StartCheck& check) const {
+  check_sandbox(sandbox_options(*this), check);
+}
+
 Workbench::Workbench(const WorkbenchOptions& options)
     : sandbox_(sandbox_options(options)),
       judge_(sandbox_),

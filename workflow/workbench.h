@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/config.h"
+#include "base/start_check.h"
 #include "sandbox/facts/static_facts.h"
 #include "sandbox/jail/sandbox.h"
 #include "sandbox/judge/judge.h"
@@ -37,6 +38,8 @@ struct WorkbenchOptions {
     v("runner", runner, "budget of one workflow and its scoring");
   }
   void validate() const;  ///< throws InputError
+  /// What would keep a Workbench from starting.
+  void check_start(StartCheck& check) const;
 };
 
 /// A sandbox with its judge and the meta-agent that reads Python in it. What it hands out may be

@@ -210,6 +210,14 @@ void GenerateOptions::validate() const {
   engine.validate();
 }
 
+void GenerateOptions::check_start(StartCheck& check) const {
+  check.without_error([this] { resolve_device(device); });
+  check.model_folder("model", model);
+  if (!adapter.empty()) check.adapter_folder("adapter", adapter);
+  check.file("in", in);
+  check.output_file("out", out);
+}
+
 int64_t generate_rows(Engine& engine, JsonlReader& in, JsonlWriter& out,
                       const GenerateOptions& options) {
   std::vector<Row> rows = read_rows(in, options);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/jsonl.h"
+#include "base/start_check.h"
 #include "model/engine/engine.h"
 
 namespace weft {
@@ -32,6 +33,7 @@ struct GenerateOptions {
     v("engine", engine, "batching and cache");
   }
   void validate() const;
+  void check_start(StartCheck& check) const;
 };
 
 /// Answers every row of `in` in input order. A bad or failed row is logged with its line number and

@@ -26,6 +26,12 @@ std::string origin_of(const std::string& url) {
   return host == std::string::npos ? "" : url.substr(0, url.find_first_of("/?#", host + 3));
 }
 
+void RemoteModelOptions::check_start(const std::string& key, StartCheck& check) const {
+  if (!replay.empty()) return check.file(key + ".replay", replay);
+  check.environment(key + ".api_key_env", api_key_env);
+  if (!record.empty()) check.output_file(key + ".record", record);
+}
+
 void RemoteModelOptions::validate() const {
   const auto require = [](bool holds, const char* what) {
     if (!holds) throw InputError(what);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/start_check.h"
 
 namespace weft {
 
@@ -64,6 +65,8 @@ struct RemoteModelOptions {
   }
   /// Throws InputError naming the field.
   void validate() const;
+  /// What would keep a model of these options, which are the config's `key`, from being asked.
+  void check_start(const std::string& key, StartCheck& check) const;
 };
 
 /// Base URLs of all servers, without a slash at the end.

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/jsonl.h"
 #include "base/machine.h"
+#include "base/start_check.h"
 #include "model/tokenizer/tokenizer.h"
 
 namespace weft {
@@ -27,6 +28,9 @@ struct TokenizeOptions {
   void validate() const {
     if (model.empty()) throw InputError("model: expected a folder or file, got nothing");
     require_threads("threads", threads);
+  }
+  void check_start(StartCheck& check) const {
+    check.without_error([this] { Tokenizer::load(model); });
   }
 };
 

@@ -35,6 +35,11 @@ std::string Sandbox::description() const {
   return "tier " + tier() + ", " + locks + ", no memory cgroup";
 }
 
+void check_sandbox(SandboxOptions options, StartCheck& check) {
+  options.num_slots = 1;
+  check.without_error([&] { Sandbox sandbox(options); });
+}
+
 double Sandbox::time_scale() const { return slots_->time_scale(); }
 
 }  // namespace weft

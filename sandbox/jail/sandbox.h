@@ -13,6 +13,8 @@
 #include <memory>
 #include <string>
 
+#include "base/start_check.h"
+
 namespace weft {
 
 class SlotPool;
@@ -66,5 +68,8 @@ class Sandbox {
   std::unique_ptr<SlotPool> slots_;
   double self_test_ms_ = 0;
 };
+
+/// Starts a sandbox of these options with one slot, and ends it: adds what keeps it from starting.
+void check_sandbox(SandboxOptions options, StartCheck& check);
 
 }  // namespace weft

@@ -189,6 +189,16 @@ class OrderedOutput {
   RowCounts counts_;
 };
 
+SandboxOptions sandbox_options(const JudgeConfig& config) {
+  SandboxOptions options;
+  const int64_t slots = config.threads > 0 ? std::min(config.jobs, config.threads) : config.jobs;
+  options.num_slots = static_cast<int>(slots);
+  options.min_tier = config.min_tier;
+  options.packages = config.packages;
+  options.allow_inproc = config.allow_inproc;
+  return options;
+}
+
 void throw_if_failed(const RowCounts& counts) {
   if (counts.bad > 0) throw Error("judge: " + std::to_string(counts.bad) + " bad lines, see above");
   if (counts.infra > 0) {
@@ -211,6 +221,12 @@ void JudgeConfig::validate() const {
   require_at_least("jobs", jobs, 1);
   require_threads("jobs", jobs);
   require_threads("threads", threads);
+}
+
+void JudgeConfig::check_start(StartCheck& check) const {
+  check.file("in", in);
+  check.output_file("out", out);
+  check_sandbox(sandbox_options(*this), check);
 }
 
 JudgeRequest parse_judge_row(const Json& row, const std::string& where) {
@@ -247,12 +263,7 @@ JudgeRequest parse_judge_row(const Json& row, const std::string& where) {
 }
 
 void run_judge(const JudgeConfig& config, bool resume) {
-  SandboxOptions options;
-  const int64_t slots = config.threads > 0 ? std::min(config.jobs, config.threads) : config.jobs;
-  options.num_slots = static_cast<int>(slots);
-  options.min_tier = config.min_tier;
-  options.packages = config.packages;
-  options.allow_inproc = config.allow_inproc;
+  const SandboxOptions options = sandbox_options(config);
   JsonlReader reader(config.in);
   const auto finished = resume ? finished_rows(config.out) : FinishedRows{};
   const auto& allow = config.resume.allow;

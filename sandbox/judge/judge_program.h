@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/run_inputs.h"
+#include "base/start_check.h"
 #include "sandbox/judge/judge.h"
 
 namespace weft {
@@ -31,6 +32,7 @@ struct JudgeConfig {
     v("resume", resume, "what may differ when a run goes on: \"rows\"");
   }
   void validate() const;
+  void check_start(StartCheck& check) const;
 };
 
 /// A row of `judge`'s input. Throws InputError opened by `where`.

@@ -43,6 +43,15 @@ void add_tests(Recording& whole, Recording part) {
   std::move(part.problems.begin(), part.problems.end(), std::back_inserter(whole.problems));
 }
 
+SandboxOptions sandbox_options(const PrepareTasksConfig& config, unsigned hash_seed) {
+  SandboxOptions options;
+  options.num_slots = 1;
+  options.min_tier = config.min_tier;
+  options.packages = config.packages;
+  options.hash_seed = hash_seed;
+  return options;
+}
+
 // Everything of a run that a row needs.
 class Preparer {
  public:
@@ -60,14 +69,6 @@ class Preparer {
   Json prepare(const BenchmarkRow& row, std::string& problem);
 
  private:
-  static SandboxOptions sandbox_options(const PrepareTasksConfig& config, unsigned hash_seed) {
-    SandboxOptions options;
-    options.num_slots = 1;
-    options.min_tier = config.min_tier;
-    options.packages = config.packages;
-    options.hash_seed = hash_seed;
-    return options;
-  }
   static Limits limits(const PrepareTasksConfig& config) {
     Limits limits;
     limits.cpu_ms = config.cpu_ms;
@@ -352,6 +353,12 @@ void PrepareTasksConfig::validate() const {
   require_at_least("cpu_ms", cpu_ms, 1);
   require_at_least("memory_mb", memory_mb, 1);
   require_memory_mb("memory_mb", memory_mb);
+}
+
+void PrepareTasksConfig::check_start(StartCheck& check) const {
+  for (const std::string& path : split_at_commas(in)) check.file("in", path);
+  check.output_file("out", out);
+  if (augment > 0) check_sandbox(sandbox_options(*this, 0), check);
 }
 
 Json split_tests(const Recording& recording, const std::vector<Json>& further) {

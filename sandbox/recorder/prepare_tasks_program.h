@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/start_check.h"
 #include "sandbox/recorder/recorder.h"
 
 namespace weft {
@@ -38,6 +39,8 @@ struct PrepareTasksConfig {
     v("packages", packages, "folder of modules that references may import, e.g. numpy; or empty");
   }
   void validate() const;
+  /// The sandbox, which not every benchmark needs, is looked at where tests are to be added.
+  void check_start(StartCheck& check) const;
 };
 
 /// {"public":[..],"val":[..],"hidden":[..]} of the distinct tests (by TestInput::identity): the

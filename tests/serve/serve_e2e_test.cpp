@@ -72,6 +72,25 @@ class ServeProgram : public ::testing::Test {
   int port_ = 0;
 };
 
+TEST_F(ServeProgram, DryRunNamesEverythingThatKeepsItFromStarting) {
+  start();
+  auto words = command({"port=" + std::to_string(port_), "model=no/model", "adapter=no_adapter",
+                        "api_key_env=WEFT_TEST_NO_SUCH_KEY", "store=no.sqlite"});
+  words.push_back("--dry-run");
+  const auto run = test::run_program(words);
+  EXPECT_EQ(run.exit_code, 2);
+  for (const char* problem :
+       {"port: cannot listen on 127.0.0.1:", "model: expected a model folder, got no/model",
+        "adapter: expected a model folder, got no_adapter", "variable WEFT_TEST_NO_SUCH_KEY",
+        "store: expected a file, got no.sqlite"}) {
+    EXPECT_THAT(run.err, HasSubstr(problem));
+  }
+  auto fine = command({"port=0"});
+  fine.push_back("--dry-run");
+  const auto would_start = test::run_program(fine);
+  EXPECT_EQ(would_start.exit_code, 0) << would_start.err;
+}
+
 TEST_F(ServeProgram, StockOpenAiClientWorks) {
   const auto python = test::source_dir() / ".venv-test" / "bin" / "python";
   if (!std::filesystem::exists(python)) {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/jsonl.h"
+#include "base/start_check.h"
 #include "trainer/evaluate/statistics.h"
 
 namespace weft {
@@ -25,6 +26,10 @@ struct EstimateOptions {
     v("threads", threads, "most CPU threads, 0: all cores; it works on one");
   }
   void validate() const;  ///< throws InputError
+  void check_start(StartCheck& check) const {
+    check.file("in", in);
+    check.output_file("out", out);
+  }
 };
 
 /// One answer to {"id", "values", "minus"?, "minus_strongest"?, "bounds"?, "meta"?}.

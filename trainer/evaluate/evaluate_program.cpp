@@ -222,6 +222,29 @@ void EvaluateConfig::validate() const {
   require_at_least("num_examples", num_examples, 0);
 }
 
+bool EvaluateConfig::needs_worker() const {
+  return std::any_of(methods.begin(), methods.end(), [](const std::string& method) {
+    return parse_method(method).kind != MethodKind::kSamples;
+  });
+}
+
+void EvaluateConfig::check_start(StartCheck& check) const {
+  if (tasks.empty()) check.file("tasks", "");
+  for (const std::string& file : tasks) check.file("tasks", file);
+  check.run_folder("out", out);
+  std::vector<Method> parsed;
+  check.without_error([&] { parsed = parse_methods(methods); });
+  for (const Method& method : parsed) {
+    const std::string key = "methods." + method.name;
+    const bool is_file = method.kind == MethodKind::kFixed || method.kind == MethodKind::kSamples;
+    const bool is_written = method.kind == MethodKind::kMeta || method.kind == MethodKind::kHybrid;
+    if (is_file && !method.source.empty()) check.file(key, method.source);
+    if (is_written) check.checkpoint_folder(key, method.source);
+    if (!method.store.empty()) check.file(key, method.store);
+  }
+  workbench.check_start(check);
+}
+
 Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
                   const EvaluateModels& models) {
   for (const std::string& file : config.tasks) {
@@ -231,10 +254,7 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   }
   if (config.out.empty()) throw InputError("out: expected a folder for the run, got nothing");
   EvaluationPlan plan = make_plan(config);
-  const bool runs_workflows =
-      std::any_of(plan.methods.begin(), plan.methods.end(),
-                  [](const Method& method) { return method.kind != MethodKind::kSamples; });
-  TextModel* worker = runs_workflows ? &models.worker() : nullptr;
+  TextModel* worker = config.needs_worker() ? &models.worker() : nullptr;
   check_before_start(config, plan, args, worker, models);
   Workbench bench(config.workbench);
   check_code_tests(bench.judge(), plan);

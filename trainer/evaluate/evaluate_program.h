@@ -9,6 +9,7 @@
 #include "base/config.h"
 #include "base/program.h"
 #include "base/run_inputs.h"
+#include "base/start_check.h"
 #include "trainer/evaluate/evaluation.h"
 #include "trainer/evaluate/statistics.h"
 #include "workflow/workbench.h"
@@ -52,6 +53,8 @@ struct EvaluateConfig {
     v("resume", resume, "what may differ when a run goes on");
   }
   void validate() const;  ///< throws InputError
+  void check_start(StartCheck& check) const;
+  bool needs_worker() const;  ///< some method runs workflows
 };
 
 /// The models of an evaluation. Each function is called on the calling thread, and only where a

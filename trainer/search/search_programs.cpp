@@ -96,6 +96,13 @@ class OpenRun {
 
 }  // namespace
 
+void SearchProgramConfig::check_start(StartCheck& check) const {
+  if (tasks.empty()) check.file("tasks", "");
+  for (const std::string& file : tasks) check.file("tasks", file);
+  check.run_folder("out", out);
+  workbench.check_start(check);
+}
+
 void SampleWorkflowsConfig::validate() const {
   sample.validate();
   workbench.validate();

@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "base/program.h"
 #include "base/run_inputs.h"
+#include "base/start_check.h"
 #include "trainer/search/collect_traces.h"
 #include "trainer/search/sample_workflows.h"
 #include "workflow/reward.h"
@@ -52,6 +53,8 @@ struct SearchProgramConfig {
     v("reward", reward, "weights of the reward's terms");
     v("resume", resume, "what may differ when a run goes on");
   }
+  void check_start(StartCheck& check) const;
+  bool needs_worker() const { return true; }
 };
 
 /// Config of sample_workflows but for its models.

@@ -139,6 +139,19 @@ TEST(Generate, BrokenModelIsAnInputError) {
   EXPECT_NE(result.err.find("config.json"), std::string::npos) << result.err;
 }
 
+TEST(Generate, DryRunNamesEverythingThatKeepsItFromStarting) {
+  const auto run = test::run_program({test::program("generate"), "--dry-run", "--model", "no/model",
+                                      "--in", "no.jsonl", "--out", "no_folder/out", "--adapter",
+                                      "no_adapter", "--set", "device=cuda:7"});
+  EXPECT_EQ(run.exit_code, 2);
+  for (const char* problem :
+       {"model: expected a model folder, got no/model", "in: expected a file, got no.jsonl",
+        "out: no_folder/out cannot be made", "adapter: expected a PEFT folder, got no_adapter",
+        "cuda:7"}) {
+    EXPECT_NE(run.err.find(problem), std::string::npos) << problem << "\n" << run.err;
+  }
+}
+
 TEST(Generate, EverySizeOfItsConfigIsBounded) {
   test::expect_bounded_sizes<GenerateOptions>({{"model", "m"}, {"in", "-"}, {"out", "-"}},
                                               {"threads", "engine.max_batch"});

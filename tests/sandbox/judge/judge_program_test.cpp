@@ -183,6 +183,14 @@ TEST(JudgeProgram, RefusesRowsWithUnknownFieldsAndTheRestGoOn) {
   }
 }
 
+TEST(JudgeProgram, DryRunNamesEverythingThatKeepsItFromStarting) {
+  const auto run = judge({"--dry-run", "--in", "no.jsonl", "--out", "no_folder/out"});
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_NE(run.err.find("in: expected a file, got no.jsonl"), std::string::npos) << run.err;
+  EXPECT_NE(run.err.find("out: no_folder/out cannot be made"), std::string::npos) << run.err;
+  EXPECT_EQ(judge({"--dry-run"}).exit_code, 0);
+}
+
 TEST(JudgeProgram, EverySizeOfItsConfigIsBounded) {
   test::expect_bounded_sizes<JudgeConfig>(Json::object(), {"threads", "jobs"});
 }

@@ -429,6 +429,18 @@ TEST(PrepareTasks, ASplitOfAflowsIsWholeOrRefused) {
   EXPECT_EQ(run_of("gsm8k", "train").exit_code, 2);
 }
 
+TEST(PrepareTasks, DryRunNamesEverythingThatKeepsItFromStarting) {
+  const auto run =
+      test::run_program({test::program("prepare_tasks"), "--dry-run", "--dataset", "gsm8k", "--in",
+                         "a.jsonl,b.jsonl", "--out", "no_folder/out"});
+  EXPECT_EQ(run.exit_code, 2);
+  for (const char* problem :
+       {"in: expected a file, got a.jsonl", "in: expected a file, got b.jsonl",
+        "out: no_folder/out cannot be made"}) {
+    EXPECT_NE(run.err.find(problem), std::string::npos) << problem << "\n" << run.err;
+  }
+}
+
 TEST(PrepareTasks, EverySizeOfItsConfigIsBounded) {
   test::expect_bounded_sizes<PrepareTasksConfig>({{"dataset", "humaneval"}},
                                                  {"threads", "memory_mb"});

@@ -73,6 +73,36 @@ TEST_F(EvaluateProgram, LeavesReportsWithEveryMethod) {
   EXPECT_THAT(text("report.md"), HasSubstr("| shuffled_m |"));
 }
 
+TEST_F(EvaluateProgram, DryRunNamesEverythingThatKeepsARunFromStarting) {
+  auto words = command(
+      {"tasks=[\"nowhere.jsonl\",\"gone.jsonl\"]", "device=cuda:7", "worker.kind=remote",
+       "worker.remote.api_key_env=WEFT_TEST_NO_SUCH_KEY",
+       "methods=[\"io\",\"w=workflow:no.py\",\"m=meta:no_folder\",\"s=samples:no.jsonl\"]"});
+  words.push_back("--dry-run");
+  const auto run = test::run_program(words);
+  EXPECT_EQ(run.exit_code, 2);
+  for (const char* problem :
+       {"tasks: expected a file, got nowhere.jsonl, which is not there",
+        "tasks: expected a file, got gone.jsonl", "methods.w: expected a file, got no.py",
+        "methods.m: expected a model folder, got no_folder", "methods.s: expected a file, got no.",
+        "environment variable WEFT_TEST_NO_SUCH_KEY", "cuda:7"}) {
+    EXPECT_THAT(run.err, HasSubstr(problem));
+  }
+  auto fine = command();
+  fine.push_back("--dry-run");
+  EXPECT_EQ(test::run_program(fine).exit_code, 0);
+  EXPECT_FALSE(std::filesystem::exists(out()));
+}
+
+TEST_F(EvaluateProgram, TakesTasksOfSeveralFiles) {
+  const std::string builtin = (test::source_dir() / "data/builtin/").string();
+  const auto run = test::run_program(
+      command({"tasks=[\"" + builtin + "validation.jsonl\",\"" + builtin + "test.jsonl\"]",
+               "methods=io", "samples_per_task=1", "max_tasks=2"}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(num_rows(), 2);
+}
+
 // tests/fixtures/old_run/evaluate: a run of a version without the setting engine.mixed_tokens, and
 // with other defaults, which are given here.
 TEST(EvaluateOldRun, GoesOnWithTheRowsThatItHas) {

@@ -41,6 +41,32 @@ class SearchOnTinyModel : public testing::Test {
   test::TempDir dir_;
 };
 
+TEST_F(SearchOnTinyModel, DryRunNamesEverythingThatKeepsARunFromStarting) {
+  for (const auto& [program, writer] :
+       {std::pair{"sample_workflows", "generator"}, std::pair{"collect_traces", "teacher"}}) {
+    const std::string of = writer;
+    Words words = command(program);
+    for (const std::string& set :
+         {std::string("tasks=nowhere.jsonl"), std::string("model=no/model"), of + ".kind=model",
+          of + "_model.kind=remote", of + "_model.remote.api_key_env=WEFT_TEST_NO_SUCH_KEY"}) {
+      words.insert(words.end(), {"--set", set});
+    }
+    words.push_back("--dry-run");
+    const auto run = test::run_program(words);
+    EXPECT_EQ(run.exit_code, 2);
+    for (const std::string& problem :
+         {std::string("tasks: expected a file, got nowhere.jsonl"),
+          std::string("model: expected a model folder, got no/model"),
+          of + "_model.remote.api_key_env: expected the environment variable"}) {
+      EXPECT_THAT(run.err, testing::HasSubstr(problem));
+    }
+    Words fine = command(program);
+    fine.push_back("--dry-run");
+    EXPECT_EQ(test::run_program(fine).exit_code, 0);
+    EXPECT_FALSE(fs::exists(dir_ / "run"));
+  }
+}
+
 TEST_F(SearchOnTinyModel, SampleWorkflowsLeavesWhatContractsPromise) {
   const auto run = test::run_program(
       command("sample_workflows", {"search.smc.particles=2", "search.smc.refined=1",

@@ -111,7 +111,8 @@ void GrpoConfig::validate() const {
 }
 
 void GrpoConfig::check_start(StartCheck& check) const {
-  check_trainer_start({model, learn.init_adapter, device, out, [this] { return memory_plan(); }},
+  check_trainer_start({model, learn.init_adapter, device, out, plans_for_a_card(),
+                       [this] { return memory_plan(); }},
                       check);
   if (tasks.empty()) check.add("tasks: expected task files, got none");
   for (const auto& file : tasks) check.file("tasks", file);
@@ -122,15 +123,11 @@ void GrpoConfig::check_start(StartCheck& check) const {
     }
   });
   if (worker.kind == ModelKind::kRemote) {
-    check.environment("worker.remote.api_key_env", worker.remote.api_key_env);
+    worker.remote.check_start("worker.remote", check);
   } else if (!worker.model.empty()) {
     check.model_folder("worker.model", worker.model);
   }
-  check.without_error([] {
-    SandboxOptions options;
-    options.num_slots = 1;
-    const Sandbox sandbox(options);
-  });
+  check_sandbox({}, check);
 }
 
 Json GrpoConfig::memory_plan() const {

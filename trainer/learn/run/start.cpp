@@ -28,6 +28,7 @@ void check_trainer_start(const TrainerParts& parts, StartCheck& check) {
   check.run_folder("out", parts.out);
   bool on_cpu = false;
   check.without_error([&] { on_cpu = resolve_device(parts.device).library == nullptr; });
+  if (parts.for_a_card) return;
   const int64_t planned = on_cpu ? planned_bytes(parts.memory_plan) : 0;
   if (planned <= memory_limit()) return;
   check.add(fmt::format("memory: the run needs {:.1f} GB, this machine has {:.1f} GB",

@@ -12,6 +12,7 @@ namespace weft {
 /// What every trainer's config names.
 struct TrainerParts {
   std::string model, init_adapter, device, out;
+  bool for_a_card = false;            ///< the memory of this machine is of no account
   std::function<Json()> memory_plan;  ///< may throw InputError
 };
 

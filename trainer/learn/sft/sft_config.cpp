@@ -46,7 +46,8 @@ Json SftConfig::memory_plan() const {
 }
 
 void SftConfig::check_start(StartCheck& check) const {
-  check_trainer_start({model, learn.init_adapter, device, out, [this] { return memory_plan(); }},
+  check_trainer_start({model, learn.init_adapter, device, out, plans_for_a_card(),
+                       [this] { return memory_plan(); }},
                       check);
   check.without_error([this] { data.require_source(); });
   if (!data.jsonl.empty()) check.file("data.jsonl", data.jsonl);

@@ -197,6 +197,8 @@ TEST_F(TrainGrpo, DryRunPlansTheMemoryOfTheNamedShapes) {
   EXPECT_NEAR(plan["weights"].get<double>(), 15.2e9, .1e9);
   EXPECT_EQ(plan["kv_cache"].get<int64_t>(), int64_t{8192} << 20);
   EXPECT_EQ(plan["frozen_copies"], 0);
+  // This machine's memory is of no account.
+  EXPECT_EQ(run.out.find("memory: the run needs"), std::string::npos) << run.out;
 }
 
 }  // namespace
