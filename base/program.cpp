@@ -35,7 +35,7 @@ void declare_flags(CLI::App& app, const ProgramSpec& spec, const Json& defaults,
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_flag("--dry-run", line.dry_run,
-               "print the resolved config and the memory plan, do no work");
+               "print the resolved config and what would keep it from starting, do no work");
   if (defaults.contains("out")) {
     app.add_option("--out", line.aliases["out"], "what the results go to; key \"out\"");
   }

@@ -1,12 +1,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "base/error.h"
 #include "base/machine.h"
 #include "model/checkpoint/hf_model.h"
+#include "model/ops/threads.h"
 #include "trainer/learn/run/policy.h"
+#include "trainer/learn/run/rough_time.h"
 #include "trainer/learn/run/start.h"
 #include "trainer/learn/sft/train_sft_program.h"
 
@@ -19,6 +22,23 @@ void check_at_least(const char* field, int64_t value, int64_t least) {
   if (value < least) {
     throw InputError(fmt::format("{}: expected >= {}, got {}", field, least, value));
   }
+}
+
+bool on_this_cpu(const SftConfig& config) {
+  return config.plan.gpu.empty() && (config.device == "cpu" || config.device == "auto");
+}
+
+/// Of a run over the examples that `counts` tells of.
+Json time_plan(const SftConfig& config, const TransformerConfig& shape, const Json& counts) {
+  use_threads(config.threads);
+  const auto examples = counts.at("examples").get<double>();
+  double passes = static_cast<double>(config.epochs);
+  if (config.max_steps > 0 && examples > 0) {
+    const double taken = double(config.max_steps) * double(config.sequences_per_step);
+    passes = std::min(passes, taken / examples);
+  }
+  const double tokens = passes * counts.at("tokens").get<double>();
+  return rough_time(shape, config.learn, resolve_dtype(config.dtype), std::llround(tokens));
 }
 
 }  // namespace
@@ -69,8 +89,10 @@ Json SftConfig::data_plan() const {
   const auto chat_template = find_chat_template(model);
   SftDataOptions options = data;
   options.max_tokens = std::min(options.max_tokens, shape.max_positions);
-  return plan_jsonl_examples(
+  Json shown = plan_jsonl_examples(
       options, ExampleEncoder(*tokenizer, chat_template.get(), shape.eos_ids), kDryRunLines);
+  if (on_this_cpu(*this)) shown["time"] = time_plan(*this, shape, shown);
+  return shown;
 }
 
 }  // namespace weft

@@ -62,8 +62,9 @@ struct SftConfig {
   /// Bytes by purpose; see memory_plan.h.
   Json memory_plan() const;
   /// What --dry-run says of the examples: their counts (plan_jsonl_examples; of a store their
-  /// number alone), {"not_read": why} where data or tokenizer cannot be had, or null where no data
-  /// is named. Throws InputError on a line that is no example.
+  /// number alone), with "time" (run/rough_time.h) where they are learnt on this machine's CPU;
+  /// {"not_read": why} where data or tokenizer cannot be had, or null where no data is named.
+  /// Throws InputError on a line that is no example.
   Json data_plan() const;
   /// What would keep a run from starting on this machine; with plan.gpu it is of no account.
   void check_start(StartCheck& check) const;

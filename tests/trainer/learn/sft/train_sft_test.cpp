@@ -482,6 +482,8 @@ TEST_F(TrainSft, DryRunCountsTheExamplesThatARunWouldTake) {
   EXPECT_EQ(data["too_long"], 1);
   EXPECT_EQ(data["further_fields"], (Json{{"source", 1}}));
   EXPECT_GT(data["tokens"].get<int64_t>(), data["trained_tokens"].get<int64_t>());
+  EXPECT_EQ(data["time"]["tokens"].get<int64_t>(), 4 * data["tokens"].get<int64_t>());
+  EXPECT_GT(data["time"]["tokens_per_s"].get<double>(), 0);
   std::ofstream(dir_ / "data.jsonl", std::ios::app) << "{\n";
   const auto refused = test::run_program(words);
   EXPECT_EQ(refused.exit_code, 2);
