@@ -88,8 +88,9 @@ class Readme(unittest.TestCase):
 
     def test_each_example_is_in_a_line_of_it_or_in_the_config(self):
         words = "\n".join(shell_lines()) + (ROOT / "examples/config.json").read_text()
-        for path in (ROOT / "examples").iterdir():
-            self.assertIn(f"examples/{path.name}", words)
+        words += (ROOT / "docs/your_own.md").read_text()
+        for path in (ROOT / "examples").rglob("*.*"):
+            self.assertIn(str(path.relative_to(ROOT)), words)
 
     def test_the_line_of_each_big_model_resolves(self):
         line = ("collect_traces", "sample_workflows", "train_sft", "train_grpo", "evaluate", "serve")

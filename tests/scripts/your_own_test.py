@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Runs the shell lines of docs/your_own.md against the built programs and looks at the scores."""
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = Path(os.environ["WEFT_PROGRAM_DIR"])
+
+
+def shell_lines():
+    text = (ROOT / "docs/your_own.md").read_text()
+    return "\n".join(re.findall(r"```sh\n(.*?)```", text, re.S)).splitlines()
+
+
+def run(line, place):
+    command = line.replace("build/release/bin", str(PROGRAMS))
+    return subprocess.run(command, shell=True, cwd=place, capture_output=True, text=True, timeout=120)
+
+
+class YourOwn(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.place = Path(folder.name)
+        (self.place / "examples").symlink_to(ROOT / "examples")
+
+    def test_the_page_runs_and_scores_as_its_files_say(self):
+        lines = shell_lines()
+        self.assertEqual(len(lines), 1)
+        done = run(lines[0], self.place)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        results = self.place / "runs/examples/own/results.jsonl"
+        rows = [json.loads(line) for line in results.read_text().splitlines()]
+        scores = {}
+        for row in rows:
+            scores.setdefault((row["task"], row.get("rule", "")), []).append(row["score"])
+        self.assertEqual(scores[("own/prime", "checker")], [1, 0])
+        self.assertEqual(scores[("own/by_size", "")], [1, 0])
+        venus, both = scores[("own/planets", "file")]
+        self.assertAlmostEqual(venus, 1 / 3)
+        self.assertEqual(both, 1)
+        report = json.loads((self.place / "runs/examples/own/report.json").read_text())
+        named = [part["scorer"] for part in report["scoring"] if "scorer" in part]
+        self.assertEqual(named, ["file:examples/own/scorer.py"])
+
+    def test_a_fault_is_said_before_anything_runs(self):
+        (self.place / "broken.py").write_text("def score(answer, task):\n    return answer.size\n")
+        line = shell_lines()[0].replace("file:examples/own/scorer.py", "file:broken.py")
+        done = run(line, self.place)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("ERROR(AttributeError)", done.stderr)
+        self.assertIn("line 2, in score", done.stderr)
+        self.assertFalse((self.place / "runs/examples/own/results.jsonl").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
