@@ -251,15 +251,16 @@ TEST(Layout, OneTypeHasAName) {
 }
 
 // A test lies in the folder of what it tests, fuzzers in one below it; one that has the name of a
-// header lies in that header's folder.
+// header of its room lies in that header's folder.
 TEST(Layout, TestsMirrorTheRooms) {
-  std::map<std::string, std::set<std::string>> folders_of;  // by a header's name without ".h"
+  std::map<std::string, std::set<std::string>> folders_of;  // by room and a header's name
   for (const char* room :
        {"base", "bench", "data", "sandbox", "model", "workflow", "trainer", "serve"}) {
     for (const auto& entry : fs::recursive_directory_iterator(test::source_dir() / room)) {
       if (entry.path().extension() != ".h") continue;
       const fs::path file = fs::relative(entry.path(), test::source_dir());
-      folders_of[file.stem().string()].insert(file.parent_path().string());
+      folders_of[std::string(room) + "/" + file.stem().string()].insert(
+          file.parent_path().string());
     }
   }
   const std::string ending = "_test.cpp";
@@ -272,7 +273,8 @@ TEST(Layout, TestsMirrorTheRooms) {
     if (folder == "support") continue;  // of the tests' own tools
     if (folder.filename() == "fuzz") folder = folder.parent_path();
     EXPECT_TRUE(fs::is_directory(test::source_dir() / folder)) << entry.path();
-    const auto header = folders_of.find(name.substr(0, name.size() - ending.size()));
+    const auto header = folders_of.find(room_of(folder.string()) + "/" +
+                                        name.substr(0, name.size() - ending.size()));
     if (header == folders_of.end()) continue;
     EXPECT_TRUE(header->second.contains(folder.string()))
         << entry.path() << " is named as a header of " << *header->second.begin();

@@ -19,10 +19,11 @@ MADE = ("build", "models", "runs", "tasks")  # folders that are not in the tree
 OTHERS = {"--build", "--install", "--prefix", "--preset"}  # CMake's
 # Modules of Python that a page speaks of.
 PYTHON = ("re", "os", "string", "sys", "typing", "threading", "ctypes", "asyncio", "gc", "types")
-# Dotted names and paths of something else: a stand-in, tensors, replies, Linux' settings, a checkpoint.
+# Dotted names and paths of something else: a stand-in, what --dry-run prints, tensors, replies, Linux'
+# settings, a checkpoint.
 NO_KEYS = {
-    "a.b", "exp_avg.layers", "usage.prompt_tokens_details.cached_tokens", "user.max_user_namespaces",
-    "kernel.pid_max",
+    "a.b", "data.time", "exp_avg.layers", "usage.prompt_tokens_details.cached_tokens",
+    "user.max_user_namespaces", "kernel.pid_max",
 }  # fmt: skip
 NO_PATHS = {"trainer/state.json", "trainer/optimizer.safetensors"}
 FILES = r"\.(json|jsonl|md|sh|py|cpp|cu|h|txt|sqlite|html|safetensors|so|aside|model|jinja)\b"
