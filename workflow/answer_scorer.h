@@ -33,7 +33,7 @@ struct ScorerChoice {
   std::string name() const;  ///< as the config has it
 };
 
-/// "official", "aflow" or "file:FILE"; throws InputError naming the choices.
+/// From official, aflow or file:FILE; throws InputError naming the choices.
 ScorerChoice parse_scorer_choice(const std::string& text);
 
 /// Thread-safe. Borrows the sandbox, which must outlive it.

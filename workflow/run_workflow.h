@@ -59,7 +59,8 @@ struct RunnerOptions {
   int num_retries = 1;          ///< further runs after one that failed by infrastructure
   int64_t judge_cpu_ms = 2000;  ///< per test
   int64_t judge_memory_mb = 256;
-  std::string scorer = "official";  ///< as parse_scorer_choice; a key of WorkbenchOptions
+  /// As parse_scorer_choice; a key of WorkbenchOptions.
+  std::string scorer = to_string(Scorer::kOfficial);
 
   template <class V>
   void visit(V& v) {

@@ -146,6 +146,7 @@ const std::map<std::string, std::map<std::string, std::set<std::string>>> kParts
       {"judge", {"value", "zygote/protocol.h", "jail", "judge"}},
       {"facts", {"value", "jail", "facts"}},
       {"recorder", {"value", "jail", "judge", "recorder"}},
+      {"trusted", {"value", "jail", "trusted"}},
       {"workflow", {"value", "zygote/protocol.h", "jail", "judge", "workflow"}}}}};
 
 bool part_may_include(const std::string& file, const std::string& target) {
