@@ -60,16 +60,17 @@ Json reference_row(const std::string& id, const std::string& body, const std::st
           {"test", "def check(candidate):\n" + test}};
 }
 
-// Of each row something runs for a minute: the recording, the judging of the reference by what was
-// recorded (its name says that it is not the recorder's process), tests on further inputs.
+// Something of the second row runs for a minute: the recording, or the judging of the reference,
+// whose process has no module called recorder.
 TEST(PrepareTasks, ASignalDropsTheRowUnderWay) {
-  const std::string wait = "    import time\n    time.sleep(60)\n";
-  const Json good = reference_row("T/0", "    return x\n", "    assert candidate(1) == 1\n");
-  const Json slow = reference_row("T/1", wait + "    return x\n", "    assert candidate(1) == 1\n");
-  const Json judged = reference_row(
-      "T/1",
-      "    import sys\n    if 'recorder' not in sys.modules:\n    " + wait + "    return x\n",
-      "    assert candidate(1) == 1\n");
+  const std::string check = "    assert candidate(1) == 1\n", end = "    return x\n";
+  const Json good = reference_row("T/0", end, check);
+  const Json slow = reference_row("T/1", "    import time\n    time.sleep(60)\n" + end, check);
+  const Json judged = reference_row("T/1",
+                                    "    import sys, time\n"
+                                    "    if 'recorder' not in sys.modules: time.sleep(60)\n" +
+                                        end,
+                                    check);
   for (const Json& row : {slow, judged}) {
     const test::TempDir dir;
     const std::string in = dir / "in.jsonl", out = dir / "out.jsonl";
