@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <memory>
 
 #include "base/error.h"
 #include "tests/trainer/learn/update/learn_support.h"
@@ -83,17 +84,12 @@ class TinyRun {
   const std::vector<TrainSequence> sequences_ = two_sequences();
 };
 
-/// Throws at the `at`th look.
-class StopAt {
- public:
-  explicit StopAt(int64_t at) : at_(at) {}
-  void operator()() {
-    if (++looks_ == at_) throw Interrupted(SIGTERM);
-  }
-
- private:
-  int64_t at_, looks_ = 0;
-};
+/// Throws at the `at`th look, copies' looks included.
+StopCheck stop_at(int64_t at) {
+  return [at, looks = std::make_shared<int64_t>(0)] {
+    if (++*looks == at) throw Interrupted(SIGTERM);
+  };
+}
 
 int64_t count_looks(const std::function<void(const StopCheck&)>& work) {
   int64_t looks = 0;
@@ -121,7 +117,7 @@ TEST_P(StoppedUpdate, LeavesNothingAndTheNextGivesTheBitsOfAStraightRun) {
     TinyRun run(setting);
     run.update({});
     const auto before = run.state();
-    EXPECT_THROW(run.update(StopAt(at)), Interrupted);
+    EXPECT_THROW(run.update(stop_at(at)), Interrupted);
     expect_equal(run.state(), before);
     run.update({});
     expect_equal(run.state(), expected);
@@ -143,7 +139,7 @@ TEST(StoppedLogprobs, CanBeAskedForAgain) {
   const int64_t looks = count_looks([&](const StopCheck& stop) { run.logprobs(stop); });
   EXPECT_GE(looks, 2 * (3 + 1));  // layers and a chunk of each microbatch
   for (int64_t at = 1; at <= looks; ++at) {
-    EXPECT_THROW(run.logprobs(StopAt(at)), Interrupted);
+    EXPECT_THROW(run.logprobs(stop_at(at)), Interrupted);
     EXPECT_EQ(run.logprobs({}), expected);
   }
 }
