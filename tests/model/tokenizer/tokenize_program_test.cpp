@@ -60,7 +60,7 @@ TEST_F(TokenizeProgram, RefusesAMissingModel) {
   EXPECT_NE(result.err.find("/nonexistent"), std::string::npos);
 }
 
-TEST(TokenizeProgram, EverySizeOfItsConfigIsBounded) {
+TEST_F(TokenizeProgram, EverySizeOfItsConfigIsBounded) {
   test::expect_bounded_sizes<TokenizeOptions>({{"model", "m"}}, {"threads"});
 }
 
