@@ -1,6 +1,6 @@
-// struck_train_sft CALL ARGUMENTS...: train_sft, which gets SIGTERM at the CALLth of LibTorch's
-// operators that its thread runs; 0: never. Ends with a line of JSON on standard output:
-// {"operators": how many there were, "updated": those before the signal that update a layer}.
+// struck_train_sft CALL ARGUMENTS...: train_sft, which gets SIGTERM when it scatters gradients to
+// rows for the CALLth time; 0: never. The first time in a microbatch is between its head and the
+// backward passes of its layers. Ends with the number of times on standard output.
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -13,10 +13,9 @@
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
   const int64_t call = std::atoll(argv[1]);
-  int64_t operators = 0, updated = 0;
+  int64_t calls = 0;
   const weft::test::OperatorWatch watch([&](std::string_view name) {
-    if (++operators == call) raise(SIGTERM);
-    if (call == 0 || operators < call) updated += name == "aten::_fused_adamw_";
+    if (name == "aten::index_add_" && ++calls == call) raise(SIGTERM);
   });
   argv[1] = argv[0];
   const weft::ProgramSpec spec = {"train_sft", "struck", {}, /*resumable=*/true};
@@ -24,6 +23,6 @@ int main(int argc, char** argv) {
       argc - 1, argv + 1, spec, [](const weft::SftConfig& config, const weft::ProgramArgs& args) {
         weft::run_train_sft(config, args.resume, args.config, {});
       });
-  std::printf("{\"operators\": %ld, \"updated\": %ld}\n", operators, updated);
+  std::printf("%ld\n", calls);
   return code;
 }
