@@ -21,7 +21,8 @@ class Bootstrap(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.place = Path(folder.name)
         (self.place / "scripts").mkdir()
-        shutil.copy(ROOT / "scripts" / "bootstrap.sh", self.place / "scripts")
+        for script in ("bootstrap.sh", "sandbox_packages.sh"):
+            shutil.copy(ROOT / "scripts" / script, self.place / "scripts")
         # The model is there, as far as this machine knows.
         (self.place / "scripts" / "fetch_default_model.py").write_text("")
 
