@@ -13,12 +13,8 @@ constexpr const char* kStdModules =
     "math,cmath,re,string,collections,itertools,functools,operator,heapq,bisect,random,typing,copy,"
     "datetime,json,enum,dataclasses,threading,ast,fractions,decimal";
 // numpy 2 loads its generator at first use, too late to be seeded.
-constexpr const char* kNumpyModules =
-    "math,cmath,re,string,collections,itertools,functools,operator,heapq,bisect,random,typing,copy,"
-    "datetime,json,enum,dataclasses,threading,ast,fractions,decimal,numpy,numpy.random";
-constexpr const char* kSympyModules =
-    "math,cmath,re,string,collections,itertools,functools,operator,heapq,bisect,random,typing,copy,"
-    "datetime,json,enum,dataclasses,threading,ast,fractions,decimal,sympy";
+constexpr const char* kNumpyModules = ",numpy,numpy.random";
+constexpr const char* kSympyModules = ",sympy";
 
 bool is_listed(std::string_view list, std::string_view name) {
   return (',' + std::string(list) + ',').find(',' + std::string(name) + ',') != std::string::npos;
@@ -70,15 +66,17 @@ class ImportScan {
 }  // namespace
 
 const char* modules_of(Flavour flavour) {
+  static const std::string numpy = std::string(kStdModules) + kNumpyModules;
+  static const std::string sympy = std::string(kStdModules) + kSympyModules;
   switch (flavour) {
     case Flavour::kMin:
       return kMinModules.data();
     case Flavour::kStd:
       return kStdModules;
     case Flavour::kNumpy:
-      return kNumpyModules;
+      return numpy.c_str();
     case Flavour::kSympy:
-      return kSympyModules;
+      return sympy.c_str();
   }
   return kStdModules;
 }
