@@ -136,9 +136,9 @@ size_t closing_brace(std::string_view text, size_t start) {
 /// "5 \text{ cm}^2" and "5 square units" without their unit; "5 percent" with its sign.
 std::string without_unit(const std::string& text) {
   static const Regex kGroup(
-      R"((?s)^(.*[0-9}\)\]a-zA-Z%$.])(?:\\[,;:! ]|[\s~])*\\(?:text|textrm|textbf|mathrm|mbox|hbox)\s*\{([^{}]*)\}\s*(?:\^\{?[0-9]\}?)?[\s$.]*$)");
+      R"((?s)^(.*[0-9}\)\]a-zA-Z%$.])(?:\\[,;:! ]|[\s~])*\\(?:text|textrm|textbf|mathrm|mbox|hbox)\s*\{([^{}]*)\}\s*+(?:\^\{?[0-9]\}?)?[\s$.]*+$)");
   static const Regex kWords(
-      R"((?s)^([-+]?\\?\$?\s*(?:[0-9][0-9,.]*(?:/[0-9]+)?|\\[dt]?frac\s*\{[0-9]+\}\s*\{[0-9]+\}|[0-9.]*\\pi|[0-9]*\\sqrt\{[0-9]+\})\$?)\s+([A-Za-z]{2,}[A-Za-z .]*)(?:\^\{?[23]\}?|[²³])?\.?$)");
+      R"((?s)^([-+]?\\?\$?\s*(?:[0-9][0-9,.]*(?:/[0-9]+)?|\\[dt]?frac\s*\{[0-9]+\}\s*\{[0-9]+\}|[0-9.]*\\pi|[0-9]*\\sqrt\{[0-9]+\})\$?)\s+([A-Za-z]{2}[A-Za-z .]*+)(?:\^\{?[23]\}?|[²³])?\.?$)");
   static const Regex kNoUnit(R"((?i)(?:^|[^a-z])(?:or|and|to|by|mod|base|if|for|mod)(?:$|[^a-z]))");
   static const Regex kPercent(R"((?i)^\s*(?:percent|per cent|pct)\s*\.?$)");
   const auto stripped = [&](const std::string& value, const std::string& unit) {

@@ -16,11 +16,7 @@ constexpr size_t kMaxParts = 64;  // of a list: any order is compared pair by pa
 
 using Kind = MathValue::Kind;
 
-std::string_view trimmed(std::string_view text) {
-  const size_t first = text.find_first_not_of(' ');
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(' ') - first + 1);
-}
+std::string_view trimmed(std::string_view text) { return python::strip(text, " ", true, true); }
 
 /// Without the point, comma or colon that ends or opens a phrase.
 std::string_view without_marks(std::string_view text) {

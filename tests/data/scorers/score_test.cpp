@@ -239,6 +239,17 @@ TEST(Score, ReadsWhateverAModelRepeatsInLinearTime) {
   }
 }
 
+// What units and numbers are told apart by must not be tried at every place of a long text.
+TEST(Score, AValueBeforeAnEndlessUnitIsReadAsItIs) {
+  for (const std::string unit :
+       {" ", "a", "a ", "1 ", "1 a ", "\\text{a} ", "\\text{a}^2 ", "{", "$ ", ".  "}) {
+    const std::string text = "5 \\text{a}" + repeated(unit, kMaxMathValueBytes - 100) + "!";
+    EXPECT_NO_THROW(EXPECT_EQ(score_math("\\boxed{" + text + "}", "7").score, 0)) << unit;
+    EXPECT_NO_THROW(EXPECT_EQ(score_math("5 " + text, "7").score, 0)) << unit;
+    EXPECT_EQ(score_math(text, text).score, 1) << unit;
+  }
+}
+
 TEST(Score, TheEndOfALongAnswerIsRead) {
   const std::string long_text = repeated("word ", kMaxAnswerBytes);
   EXPECT_EQ(score_of(TaskKind::kMath, long_text + "so it is 12", "12"), 1);
