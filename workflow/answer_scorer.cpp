@@ -106,7 +106,14 @@ class AnswerScorer::Impl {
       return wait_for([this, task, answer] { return ask_own(*of_file_, task, answer); },
                       std::move(done));
     }
-    TextScore score = score_answer(task, answer, scorer_.rules);
+    TextScore score;
+    try {
+      score = score_answer(task, answer, scorer_.rules);
+    } catch (const Error& error) {  // a regular expression that gave up on the text
+      AnswerVerdict verdict;
+      verdict.infra = error.what();
+      return done(std::move(verdict));
+    }
     if (!score.question || !has_symbols_) return done(verdict_of(score));
     wait_for([this, score = std::move(score)] { return ask(score); }, std::move(done));
   }

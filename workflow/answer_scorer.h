@@ -33,6 +33,18 @@ struct ScorerChoice {
   std::string name() const;  ///< as the config has it
 };
 
+/// The keys of every program that scores answers; `scorer` as parse_scorer_choice, `packages` as
+/// SandboxOptions::packages.
+template <class V>
+void visit_scorer(V& v, std::string& scorer, std::string& packages) {
+  v("packages", packages,
+    "folder of modules that Python in the sandbox may import, as made by sandbox_packages.sh; or "
+    "empty");
+  v("scorer", scorer,
+    "answers that no tests judge: official, by the benchmark's own rules, aflow, or file:FILE, "
+    "Python that defines score(answer, task)");
+}
+
 /// From official, aflow or file:FILE; throws InputError naming the choices.
 ScorerChoice parse_scorer_choice(const std::string& text);
 

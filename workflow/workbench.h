@@ -27,13 +27,7 @@ struct WorkbenchOptions {
   void visit(V& v) {
     v("sandbox_slots", sandbox_slots, "jobs in the sandbox at a time; about one per core");
     v("min_tier", min_tier, "least isolation accepted, A or B");
-    v("packages", packages,
-      "folder of modules that Python in the sandbox may import, as scripts/sandbox_packages.sh "
-      "makes "
-      "it; or empty");
-    v("scorer", runner.scorer,
-      "answers that no tests judge: official, by the benchmark's own rules, aflow, or "
-      "file:FILE, Python that defines score(answer, task)");
+    visit_scorer(v, runner.scorer, packages);
     v("meta_agent", meta_agent, "prompt style and the static check's caps");
     v("runner", runner, "budget of one workflow and its scoring");
   }

@@ -131,13 +131,7 @@ struct GrpoConfig {
     v("learn", learn, "what is trained, and how");
     v("engine", engine, "rollout engine");
     v("meta_agent", meta_agent, "form of prompt and answer");
-    v("packages", packages,
-      "folder of modules that Python in the sandbox may import, as scripts/sandbox_packages.sh "
-      "makes "
-      "it; or empty");
-    v("scorer", runner.scorer,
-      "answers that no tests judge: official, by the benchmark's own rules, aflow, or "
-      "file:FILE, Python that defines score(answer, task)");
+    visit_scorer(v, runner.scorer, packages);
     v("runner", runner, "budget of a workflow");
     v("reward", reward, "weights of the reward's terms");
     v("sandbox_slots", sandbox_slots, "jails at a time");
