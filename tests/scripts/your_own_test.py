@@ -58,6 +58,19 @@ class YourOwn(unittest.TestCase):
         self.assertIn("line 2, in score", done.stderr)
         self.assertFalse((self.place / "runs/examples/own/results.jsonl").exists())
 
+    def test_a_run_goes_on_with_its_own_scorer_alone(self):
+        scorer = self.place / "mine.py"
+        scorer.write_text("def score(answer, task):\n    return answer == task['answer']\n")
+        line = shell_lines()[0].replace("file:examples/own/scorer.py", "file:mine.py")
+        done = run(line, self.place)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        again = run(line + " --resume", self.place)
+        self.assertEqual(again.returncode, 0, again.stderr)
+        scorer.write_text("def score(answer, task):\n    return True\n")
+        other = run(line + " --resume", self.place)
+        self.assertEqual(other.returncode, 2, other.stderr)
+        self.assertIn("scorer", other.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()
