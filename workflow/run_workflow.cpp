@@ -171,7 +171,6 @@ void RunnerOptions::validate() const {
   require_memory_mb("memory_mb", budget.memory_mb);
   require_concurrent("max_concurrent", max_concurrent);
   require_at_least("num_retries", num_retries, 0);
-  parse_scorer_choice(scorer);
   require_at_least("judge_cpu_ms", judge_cpu_ms, 1);
   require_at_least("judge_memory_mb", judge_memory_mb, 1);
   require_memory_mb("judge_memory_mb", judge_memory_mb);

@@ -23,6 +23,7 @@ SandboxOptions sandbox_options(const WorkbenchOptions& options) {
 void WorkbenchOptions::validate() const {
   require_at_least("sandbox_slots", sandbox_slots, 1);
   require_threads("sandbox_slots", sandbox_slots);
+  parse_scorer_choice(runner.scorer);
   if (min_tier != "A" && min_tier != "B") {
     throw InputError(fmt::format("min_tier: expected A or B, got \"{}\"", min_tier));
   }

@@ -28,6 +28,20 @@ std::string find_zygote(const std::string& wanted) {
                    ") or in ../libexec; set zygote_path");
 }
 
+/// Root's jails run as another user, who has to see the modules.
+void require_readable(const std::string& packages) {
+  if (geteuid() != 0) return;
+  using std::filesystem::perms;
+  constexpr perms kSeen = perms::others_read | perms::others_exec;
+  for (const char* part : {"", "/numpy", "/sympy"}) {
+    const std::string folder = packages + part;
+    if (!std::filesystem::is_directory(folder)) continue;
+    if ((std::filesystem::status(folder).permissions() & kSeen) == kSeen) continue;
+    throw InputError("sandbox: packages: jails cannot read " + folder + ": chmod -R a+rX " +
+                     packages);
+  }
+}
+
 bool is_tier(const std::string& name) { return name == "A" || name == "B" || name == "C"; }
 
 void validate(const SandboxOptions& options) {
@@ -49,6 +63,7 @@ void validate(const SandboxOptions& options) {
   if (!options.packages.empty() && !std::filesystem::is_directory(options.packages)) {
     throw InputError("sandbox: packages expects a folder, got \"" + options.packages + "\"");
   }
+  if (!options.packages.empty()) require_readable(options.packages);
 }
 
 }  // namespace

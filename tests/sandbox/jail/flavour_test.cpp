@@ -1,10 +1,12 @@
 #include "sandbox/jail/flavour.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "tests/sandbox/jail_support.h"
+#include "tests/support/input_error.h"
 
 namespace weft {
 namespace {
@@ -65,6 +67,15 @@ TEST(Flavour, CodeThatImportsNumpyFindsThePackagesOfTheFolder) {
   EXPECT_EQ(verdict.row_verdict(), "PASS") << dump_json(to_json(verdict));
   request.code = "def f(x):\n    return open('/packages/x', 'w')\n";
   EXPECT_EQ(judge.run(request).row_verdict(), "ERROR(OSError)");
+}
+
+TEST(Flavour, PackagesThatTheJailsUserCannotReadAreNamed) {
+  if (geteuid() != 0) GTEST_SKIP() << "jails run as the user who starts them";
+  const StandInNumpy numpy("");
+  std::filesystem::permissions(numpy.folder(), std::filesystem::perms(0700));
+  const std::string error = test::input_error([&] { Sandbox sandbox(numpy.options()); });
+  EXPECT_NE(error.find("cannot read " + numpy.folder().string()), std::string::npos) << error;
+  EXPECT_NE(error.find("chmod -R a+rX"), std::string::npos) << error;
 }
 
 TEST(Flavour, EveryJobSeedsNumpysGenerator) {

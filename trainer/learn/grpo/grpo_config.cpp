@@ -58,6 +58,7 @@ void GrpoConfig::validate() const {
   resolve_dtype(dtype);
   require_threads("threads", threads);
   require_threads("sandbox_slots", sandbox_slots);
+  parse_scorer_choice(runner.scorer);
   check_at_least("steps", steps, 0);
   check_at_least("prompts_per_step", prompts_per_step, 1);
   if (samples_per_prompt < 2) {
