@@ -44,6 +44,7 @@ WorkflowJob job_of(const RunRequest& request, const WorkflowBudget& budget) {
   job.public_tests = request.task->public_tests;
   job.budget = budget;
   job.seed = request.seed;
+  job.shared_budget = request.shared_budget;
   return job;
 }
 
@@ -232,7 +233,9 @@ class WorkflowRunner::Impl {
     outcome.kind = kind_of(result.status);
     outcome.trace = std::move(result.trace);
     outcome.error = std::move(result.error);
-    if (outcome.kind == Outcome::Kind::kInfrastructure && run->tries <= options_.num_retries) {
+    outcome.out_of_budget = result.out_of_budget;
+    const bool may_retry = outcome.kind == Outcome::Kind::kInfrastructure && !result.out_of_budget;
+    if (may_retry && run->tries <= options_.num_retries) {
       const std::lock_guard lock(mutex_);  // keeps stop() away from the host
       if (!stopping_->load()) return start(run);
     }

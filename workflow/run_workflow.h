@@ -36,6 +36,7 @@ struct Outcome {
   std::string rule;                   ///< by which an answer without tests was scored
   std::string answer;                 ///< as scored: code is taken out of its fence
   std::string error;                  ///< one short text for the three other kinds
+  bool out_of_budget = false;         ///< kInfrastructure: the request's shared budget is spent
   WorkflowUsage usage;                ///< of every try
   Json trace = Json::array();
   int64_t wall_ms = 0;
@@ -49,7 +50,8 @@ struct RunRequest {
   const Task* task = nullptr;          ///< borrowed likewise
   uint64_t seed = 0;      ///< of the run and, by what they ask, of its calls: call_seed
   bool score_val = true;  ///< false: only the answer, pass_rate stays 0
-  const std::vector<Json>* tests = nullptr;  ///< instead of val_tests; evaluation only
+  const std::vector<Json>* tests = nullptr;             ///< instead of val_tests; evaluation only
+  std::shared_ptr<CallBudget> shared_budget = nullptr;  ///< WorkflowJob::shared_budget
 };
 
 struct RunnerOptions {

@@ -56,4 +56,20 @@ class Worker {
   virtual void submit(WorkerRequest request, std::function<void(WorkerReply)> done) = 0;
 };
 
+/// What several workflows may take together; the budget of each lies below it. Thread-safe.
+class CallBudget {
+ public:
+  virtual ~CallBudget() = default;
+
+  enum class Grant {
+    kTaken,  ///< the bound is set aside until settle()
+    kLater,  ///< there is no room beside the calls under way: to be asked again
+    kSpent,  ///< there is no room, and no call under way that could leave some
+  };
+  virtual Grant reserve(const Worker::Bound& bound) = 0;
+
+  /// Ends a call that was taken: its bound is free again, and what it took is counted.
+  virtual void settle(const Worker::Bound& bound, const Worker::Bound& taken) = 0;
+};
+
 }  // namespace weft

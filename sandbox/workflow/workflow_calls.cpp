@@ -21,6 +21,7 @@ void WorkflowLoop::take_request(Flow& flow, const Frame& frame) {
     return flow.decide(Status::kLimit, *limit);
   }
   if (request.kind == FlowRequest::Kind::kInvalid) {
+    count_unasked(flow);
     flow.unsent += reply_frame(frame.id, false, PythonValue::str(request.error));
     return flush(flow);
   }
@@ -33,6 +34,11 @@ void WorkflowLoop::take_request(Flow& flow, const Frame& frame) {
     return flush(flow);
   }
   exec_code(flow, frame.id, request);
+}
+
+/// A call that no model is asked for counts as one all the same.
+void WorkflowLoop::count_unasked(Flow& flow) {
+  if (flow.job.shared_budget && flow.take_shared({})) flow.job.shared_budget->settle({}, {});
 }
 
 void WorkflowLoop::call_llm(Flow& flow, uint32_t id, WorkerRequest request) {
@@ -57,6 +63,7 @@ void WorkflowLoop::submit_held(Flow& flow) {
       request.max_tokens = left.tokens;
       request.max_usd = left.usd;
     }
+    if (!flow.take_shared(claim)) return;
     Flow::HeldCall next = std::move(flow.held.front());
     flow.held.pop_front();
     submit_call(flow, next.request_id, std::move(next.request), claim);
@@ -88,6 +95,10 @@ void WorkflowLoop::finish_call(uint64_t flow_id, uint32_t id, const WorkerReply&
   Flow& flow = *flows_.at(flow_id);
   Flow::Call& call = flow.call(id);
   call.reply = reply;
+  if (flow.job.shared_budget) {
+    flow.job.shared_budget->settle(call.claim,
+                                   {reply.prompt_tokens + reply.completion_tokens, reply.usd});
+  }
   call.entry = std::move(entry);
   if (reply.status == WorkerReply::Status::kInfrastructure) {
     flow.decide(Status::kInfrastructure, "worker: " + reply.error);

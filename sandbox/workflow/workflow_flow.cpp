@@ -105,6 +105,19 @@ void Flow::charge_undelivered() {
   calls.clear();
 }
 
+bool Flow::take_shared(const Worker::Bound& claim) {
+  waits_for_others = false;
+  if (!job.shared_budget) return true;
+  const auto grant = job.shared_budget->reserve(claim);
+  if (grant == CallBudget::Grant::kTaken) return true;
+  waits_for_others = grant == CallBudget::Grant::kLater;
+  if (waits_for_others) return false;
+  result.out_of_budget = !decided;
+  ++result.usage.clock_decisions;  // who comes too late depends on the others
+  decide(Status::kInfrastructure, "the shared budget is spent");
+  return false;
+}
+
 std::unique_ptr<Flow> Flow::again(Flow lost) {
   auto flow = std::make_unique<Flow>();
   flow->job = std::move(lost.job);

@@ -59,6 +59,7 @@ struct Flow {
     WorkerRequest request;
   };
   std::deque<HeldCall> held;
+  bool waits_for_others = false;  ///< the first of them, for room in the shared budget
   std::map<uint64_t, int> asked;  ///< calls made, by what they asked
 
   /// The running exec_code, of which there is one at most.
@@ -71,6 +72,10 @@ struct Flow {
   bool is_outstanding(uint32_t request_id) const;
   Call& call(uint32_t request_id);
   bool has_call_in_flight() const;
+  /// Sets the call aside in the shared budget, where there is one. False where it has to wait, or
+  /// the budget is spent and the workflow decided.
+  bool take_shared(const Worker::Bound& claim);
+
   /// Charges the calls whose replies the workflow did not live to see.
   void charge_undelivered();
 

@@ -329,8 +329,12 @@ void WorkflowLoop::tick() {
   for (auto at = flows_.begin(); at != flows_.end();) {
     Flow& flow = *(at++)->second;
     const WorkflowBudget& budget = flow.job.budget;
+    if (flow.waits_for_others) submit_held(flow);
     if (flow.wall_ms() > budget.wall_ms) {
-      if (2 * flow.longest_wait_ms() > budget.wall_ms) {
+      if (flow.waits_for_others) {
+        decide_by_time(flow, Status::kInfrastructure,
+                       "it waited for room in the shared budget; TIME_WALL", budget.wall_ms);
+      } else if (2 * flow.longest_wait_ms() > budget.wall_ms) {
         decide_by_time(flow, Status::kInfrastructure,
                        "worker: it left a call unanswered; TIME_WALL", budget.wall_ms);
       } else {
@@ -349,6 +353,7 @@ void WorkflowLoop::tick() {
 // Brings a decided flow to its end; `flow` may be gone afterwards.
 void WorkflowLoop::settle(Flow& flow) {
   if (!flow.decided) return;
+  flow.result.usage.calls -= static_cast<int>(flow.held.size());  // never made
   flow.held.clear();
   for (const Flow::Call& call : flow.calls) call.cancelled->store(true);
   if (flow.exec) flow.exec->cancelled->store(true);

@@ -47,6 +47,7 @@ class WorkflowLoop {
   void take_request(Flow& flow, const Frame& frame);
   void call_llm(Flow& flow, uint32_t id, WorkerRequest request);
   void submit_held(Flow& flow);
+  void count_unasked(Flow& flow);
   void submit_call(Flow& flow, uint32_t id, WorkerRequest request, const Worker::Bound& claim);
   void exec_code(Flow& flow, uint32_t id, const FlowRequest& request);
   void finish_call(uint64_t flow_id, uint32_t id, const WorkerReply& reply, Json entry);

@@ -51,6 +51,10 @@ struct WorkflowJob {
   std::vector<Json> public_tests;  ///< what exec_code runs; none: see exec_request
   WorkflowBudget budget;
   uint64_t seed = 0;  ///< of `random` in the workflow; calls' seeds are derived, see call_seed
+  /// Shared with other workflows; null: none. A call that it has no room for waits, and where
+  /// waiting would not help ends the workflow as kInfrastructure with out_of_budget. It is never
+  /// lowered to what is left: that would be held against the workflow.
+  std::shared_ptr<CallBudget> shared_budget;
 };
 
 struct WorkflowUsage {
@@ -73,7 +77,8 @@ struct WorkflowResult {
   };
   Status status = Status::kInfrastructure;
   std::string answer;
-  std::string error;  ///< bounded text: type, message, line of the workflow
+  std::string error;           ///< bounded text: type, message, line of the workflow
+  bool out_of_budget = false;  ///< kInfrastructure because WorkflowJob::shared_budget is spent
   WorkflowUsage usage;
   /// Array of {"kind":"call_llm","role","responses","prompt_tokens","completion_tokens","ms"}, with
   /// "lowered": true where the budget shortened it, and

@@ -2,11 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
+#include <memory>
 
 #include "base/config.h"
 #include "base/json.h"
 #include "model/text_model.h"
+#include "sandbox/workflow/worker.h"
 
 namespace weft {
 
@@ -21,10 +22,9 @@ struct BudgetOptions {
   void visit(V& v) {
     v("workflows", workflows,
       "most workflows that a search writes and executes; never exceeded, the final choice apart");
-    v("calls", calls,
-      "most model calls, of generator and worker; checked before each is asked for");
-    v("tokens", tokens, "most tokens, prompts included; checked before each workflow");
-    v("usd", usd, "most money; checked before each workflow");
+    v("calls", calls, "most model calls, of generator and worker; never exceeded");
+    v("tokens", tokens, "most tokens, prompts included; never exceeded");
+    v("usd", usd, "most money; never exceeded");
   }
   void validate() const;  ///< throws InputError
   bool any() const { return workflows > 0 || calls > 0 || tokens > 0 || usd > 0; }
@@ -55,7 +55,7 @@ Spent spent_from_json(const Json& json);
 /// Thread-safe.
 class Budget {
  public:
-  explicit Budget(BudgetOptions options, Spent before = {}) : options_(options), spent_(before) {}
+  explicit Budget(BudgetOptions options, Spent before = {});
 
   /// Counts up to `wanted` more workflows, as many as the limits leave, and returns their number.
   /// Each is taken to need `calls_each` calls; what it needs beyond is known later only.
@@ -70,12 +70,18 @@ class Budget {
   void add(const Spent& more);
   Spent spent() const;
 
+  /// What workflows and generators under way set their calls aside in, so that calls, tokens and
+  /// money stay within their limits whatever runs at once; null where none of these is limited.
+  /// What its calls took is counted at once, and by add() no second time. It may outlive the
+  /// budget.
+  std::shared_ptr<CallBudget> calls() const;
+
+  /// Whether calls() has refused a call for good.
+  bool has_refused() const;
+
  private:
-  bool exhausted_locked() const;
-  bool means_spent_locked(const Spent& more = {}) const;
-  const BudgetOptions options_;
-  mutable std::mutex mutex_;
-  Spent spent_;
+  class Account;
+  std::shared_ptr<Account> account_;
 };
 
 }  // namespace weft

@@ -59,6 +59,7 @@ struct Evaluation {
   std::optional<EditExtent> edit;    ///< from Candidate::edited_from, where both parse
   bool names_query = false;          ///< workflow/names_query.h, of any of the tasks
   int num_infra = 0;                 ///< runs that could not be scored
+  bool out_of_budget = false;        ///< a run was cut short by the search's budget: no reward
   std::vector<double> task_rewards;  ///< [tasks] mean over repeats; NaN: none; not stored
   Json usage = Json::object();  ///< calls, execs, tokens, usd of the worker; per_task where several
 

@@ -40,7 +40,12 @@ class Collection {
 
   void run() {
     std::vector<char> is_cut(queries_.size(), 1);  // or never begun
-    budget_.run([&](size_t i, Budget& budget) { return is_cut[i] = collect(queries_[i], budget); });
+    budget_.run([&](size_t i, Budget& budget) {
+      const Spent before = budget.spent();
+      is_cut[i] = collect(queries_[i], budget);
+      const Spent after = budget.spent();  // more of the budget helps only where something was done
+      return is_cut[i] && (after.calls() > before.calls() || !budget.has_refused());
+    });
     for (size_t i = 0; i < queries_.size(); ++i) {
       if (!is_cut[i]) continue;
       TraceProgress progress = progress_of(queries_[i]);
@@ -95,11 +100,14 @@ class Collection {
   /// True when the budget cut it short.
   bool collect(const Query& query, Budget& budget) {
     TraceProgress progress = progress_of(query);
+    const auto budgeted = tools_.generator.under(budget.calls());
+    StepGenerator& teacher = budgeted ? *budgeted : tools_.generator;
     while (!finished(progress)) {
       throw_if_stopped();
       if (stopped_) return false;
       if (!budget.reserve_workflow()) return true;
-      if (!add_round(*query.task, progress, budget)) return false;
+      const Round round = add_round(*query.task, progress, teacher, budget);
+      if (round != Round::kAdded) return round == Round::kCut;
     }
     finish(progress);
     return false;
@@ -121,20 +129,28 @@ class Collection {
     return options_.stop_when_solved && !rounds.empty() && rounds.back().pass_rate >= 1;
   }
 
-  /// False when the teacher or the infrastructure failed; the query is left as it was.
-  bool add_round(const Task& task, TraceProgress& progress, Budget& budget) {
-    Candidate candidate = progress.ask();
+  enum class Round {
+    kAdded,
+    kFailed,  ///< the teacher or the infrastructure; the query is left as it was
+    kCut,     ///< by the budget; likewise
+  };
+
+  Round add_round(const Task& task, TraceProgress& progress, StepGenerator& teacher,
+                  Budget& budget) {
+    Candidate candidate = progress.ask(teacher);
     budget.add(spent_by_generator(candidate.usage, candidate.calls));
     if (candidate.status == Candidate::Status::kFailed) {
       budget.release_workflows(1);
+      if (candidate.out_of_budget && budget.has_refused()) return Round::kCut;
       return count_failure(task, candidate.problem, candidate.out_of_budget);
     }
 
     Evaluation evaluation;
     const std::vector<const Task*> tasks = {&task};
-    tools_.scorer.score({{&candidate, &tasks, 1, progress.run_seed()}},
+    tools_.scorer.score({{&candidate, &tasks, 1, progress.run_seed(), budget.calls()}},
                         [&](size_t, Evaluation e) { evaluation = std::move(e); });
     budget.add(spent_by_worker(evaluation.usage));
+    if (evaluation.out_of_budget) return Round::kCut;
     if (!evaluation.rewarded()) return count_failure(task, evaluation.error, false);
     failures_in_a_row_ = 0;
     evaluation.feedback =
@@ -143,17 +159,17 @@ class Collection {
       evaluation.edit = tools_.scorer.compare(candidate.edited_from, candidate.code);
     }
     progress.add(candidate, evaluation);
-    return true;
+    return Round::kAdded;
   }
 
   /// Many failures in a row end the run: with an error, or quietly where the teacher's own budget
-  /// is spent and there is something to keep. Always false.
-  bool count_failure(const Task& task, const std::string& what, bool out_of_budget) {
+  /// is spent and there is something to keep. Always kFailed.
+  Round count_failure(const Task& task, const std::string& what, bool out_of_budget) {
     ++failed_;
     log::warn("{}: no round: {}", task.id, what);
     const std::lock_guard lock(mutex_);
     failures_.add(what);
-    if (++failures_in_a_row_ < options_.max_failures || stopped_) return false;
+    if (++failures_in_a_row_ < options_.max_failures || stopped_) return Round::kFailed;
     stopped_ = true;
     if (!out_of_budget || traces_ == 0) {
       error_ = std::make_exception_ptr(
@@ -161,7 +177,7 @@ class Collection {
                             "--resume goes on",
                             failures_in_a_row_.load(), what, traces_.load())));
     }
-    return false;
+    return Round::kFailed;
   }
 
   const TraceOptions& options_;

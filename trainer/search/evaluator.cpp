@@ -111,12 +111,17 @@ void Evaluator::score_new(std::vector<Sampled>& batch, const std::vector<size_t>
     first_of.emplace(candidate.code, i);
     running.push_back(i);
     requests.push_back({&candidate, &target_.tasks, options_.repeats,
-                        hash_combine(target_.seed, hash64(candidate.code))});
+                        hash_combine(target_.seed, hash64(candidate.code)), budget_.calls()});
   };
   for (const size_t i : indices) {
     Sampled& sampled = batch[i];
     sampled.place = next_place(round);
     budget_.add(spent_by_generator(sampled.candidate.usage, sampled.candidate.calls));
+    if (sampled.candidate.out_of_budget && budget_.has_refused()) {
+      sampled.skipped = true;
+      ++num_skipped_;
+      continue;
+    }
     if (sampled.candidate.status == Candidate::Status::kFailed) {
       log::warn("{}: the generator failed: {}", target_.id, sampled.candidate.problem);
       failures_.add(sampled.candidate.problem);
@@ -141,6 +146,7 @@ void Evaluator::score_new(std::vector<Sampled>& batch, const std::vector<size_t>
     budget_.add(spent_by_worker(evaluation.usage));
     Sampled& sampled = batch[running[r]];
     sampled.evaluation = std::move(evaluation);
+    if (sampled.evaluation.out_of_budget) return record_cut(sampled, round);
     if (feedback_ && generator_.reads_feedback()) {
       sampled.evaluation.feedback = feedback_(target_.tasks, sampled.candidate, sampled.evaluation);
     }
@@ -181,6 +187,17 @@ void Evaluator::record(Sampled& sampled, int64_t round) {
   }
   cache_.emplace(sampled.candidate.code, sampled.evaluation);
   keep_best(sampled, round);
+}
+
+/// What it cost is remembered for a budget that goes on; a resumed search runs it again.
+void Evaluator::record_cut(Sampled& sampled, int64_t round) {
+  sampled.skipped = true;
+  ++num_skipped_;
+  if (spent_by_worker(sampled.evaluation.usage).calls() == 0 && sampled.candidate.calls == 0)
+    return;
+  Trajectory row = to_trajectory(sampled, target_, generator_.origin(), round);
+  row.id = place_id(hash_combine(target_.seed, hash64(target_.id)), round, sampled.place);
+  store_.insert(row);
 }
 
 std::optional<EditExtent> Evaluator::extent_of(const Candidate& candidate) {

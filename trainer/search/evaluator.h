@@ -85,7 +85,8 @@ class Evaluator {
   /// generator with its error, at most max_corrections times; the last attempt counts (arXiv:
   /// 2601.22305 §5; it does not state the number of attempts, W4S has 3). Candidates beyond the
   /// budget come back as skipped; those without a reward are ones that the generator or the
-  /// infrastructure failed. Result in the order of `candidates`.
+  /// infrastructure failed. Result in the order of `candidates`. One whose runs the budget cut
+  /// short is skipped too, without a reward.
   std::vector<Sampled> evaluate(std::vector<Candidate> candidates, int64_t round);
 
   /// The scored workflow of the highest reward so far, earlier runs included; of equals that of the
@@ -109,6 +110,7 @@ class Evaluator {
   void score_new(std::vector<Sampled>& batch, const std::vector<size_t>& indices, int64_t round);
   void correct_failed(std::vector<Sampled>& batch, int64_t round);
   void record(Sampled& sampled, int64_t round);
+  void record_cut(Sampled& sampled, int64_t round);
   void keep_best(const Sampled& sampled, int64_t round);
   int64_t next_place(int64_t round);
   int64_t num_stored(int64_t round) const;

@@ -88,11 +88,14 @@ Json reevaluate(const std::vector<Trajectory>& shortlist, const std::vector<cons
   Spent spent;
   size_t num_run = 0;
   for (; num_run < candidates.size() && !budget.means_spent(); ++num_run) {
-    scorer.score({{&candidates[num_run], &tasks, options.final.repeats, seed}},
+    scorer.score({{&candidates[num_run], &tasks, options.final.repeats, seed, budget.calls()}},
                  [&](size_t, Evaluation e) { evaluations[num_run] = std::move(e); });
     const Spent more = spent_by_worker(evaluations[num_run].usage);
     budget.add(more);
     spent += more;
+    if (!evaluations[num_run].out_of_budget) continue;
+    evaluations[num_run] = {};
+    break;
   }
 
   const Objective objective = options.search.evaluation.objective;

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/config.h"
 #include "data/task.h"
+#include "sandbox/workflow/worker.h"
 #include "trainer/search/candidate.h"
 #include "workflow/completion_form.h"
 #include "workflow/scripted_teacher.h"
@@ -46,6 +48,12 @@ class StepGenerator {
 
   /// Stored with every workflow: "scripted", "teacher:NAME", "model:NAME".
   virtual std::string origin() const = 0;
+
+  /// The same writer, whose requests are set aside in `budget`: one that it has no room for comes
+  /// back as out of budget. Null where it asks no model, or `budget` is null.
+  virtual std::unique_ptr<StepGenerator> under(const std::shared_ptr<CallBudget>& /*budget*/) {
+    return nullptr;
+  }
 
   /// False when asking for a correction makes no sense.
   virtual bool can_correct() const = 0;
@@ -122,7 +130,10 @@ class ModelGenerator : public StepGenerator {
  public:
   /// `origin` is "teacher:NAME" or "model:NAME".
   ModelGenerator(TextModel& model, std::string origin, ModelGeneratorOptions options = {});
+  ModelGenerator(std::unique_ptr<TextModel> model, std::string origin,
+                 ModelGeneratorOptions options);
   std::string origin() const override { return origin_; }
+  std::unique_ptr<StepGenerator> under(const std::shared_ptr<CallBudget>& budget) override;
   bool can_correct() const override { return true; }
   std::vector<NextStep> extend(const Task& task, const std::vector<StepPrefix>& prefixes,
                                uint64_t seed) override;
@@ -138,6 +149,7 @@ class ModelGenerator : public StepGenerator {
  private:
   TextRequest request(const Task& task, const std::string& user, uint64_t seed) const;
 
+  std::unique_ptr<TextModel> owned_;  ///< model_, where it is this generator's alone
   TextModel& model_;
   std::string origin_;
   ModelGeneratorOptions options_;

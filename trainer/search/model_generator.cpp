@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/machine.h"
+#include "trainer/search/budgeted_model.h"
 #include "trainer/search/collector.h"
 #include "trainer/search/generator.h"
 #include "workflow/meta_agent.h"
@@ -72,6 +73,11 @@ std::string correction_prompt(const Candidate& failed, const std::string& error)
          kWholeForm;
 }
 
+/// One, or none where the request was not sent.
+int num_calls(const TextResponse& response) {
+  return response.status == ResponseStatus::kOutOfBudget ? 0 : 1;
+}
+
 bool has_failed(const TextResponse& response, Candidate& candidate) {
   if (response.status == ResponseStatus::kOk && !response.choices.empty()) return false;
   candidate.status = Candidate::Status::kFailed;
@@ -84,7 +90,7 @@ bool has_failed(const TextResponse& response, Candidate& candidate) {
 Candidate candidate_of(const TextResponse& response, const StepPrefix& prefix) {
   Candidate candidate;
   candidate.usage = response.usage;
-  candidate.calls = 1;
+  candidate.calls = num_calls(response);
   if (has_failed(response, candidate)) return candidate;
   const Completion& choice = response.choices.front();
   const CompletionParts reply = read_reply(choice.text_with_reasoning(), false);
@@ -110,7 +116,7 @@ Candidate candidate_of(const TextResponse& response, const StepPrefix& prefix) {
 NextStep step_of(const TextResponse& response, size_t number) {
   NextStep step;
   step.usage = response.usage;
-  step.calls = 1;
+  step.calls = num_calls(response);
   if (response.status != ResponseStatus::kOk || response.choices.empty()) return step;
   const Completion& choice = response.choices.front();
   const CompletionParts reply = read_reply(choice.text_with_reasoning(), true);
@@ -135,6 +141,19 @@ void ModelGeneratorOptions::validate() const {
 ModelGenerator::ModelGenerator(TextModel& model, std::string origin, ModelGeneratorOptions options)
     : model_(model), origin_(std::move(origin)), options_(std::move(options)) {
   options_.validate();
+}
+
+ModelGenerator::ModelGenerator(std::unique_ptr<TextModel> model, std::string origin,
+                               ModelGeneratorOptions options)
+    : owned_(std::move(model)),
+      model_(*owned_),
+      origin_(std::move(origin)),
+      options_(std::move(options)) {}
+
+std::unique_ptr<StepGenerator> ModelGenerator::under(const std::shared_ptr<CallBudget>& budget) {
+  if (!budget) return nullptr;
+  return std::make_unique<ModelGenerator>(std::make_unique<BudgetedModel>(model_, budget), origin_,
+                                          options_);
 }
 
 TextRequest ModelGenerator::request(const Task& task, const std::string& user,

@@ -113,7 +113,9 @@ class SearchPool {
   /// calls are left, and goes on as long as it leaves anything new.
   bool search(size_t i, Budget& budget) {
     const size_t before = rows_of(targets_[i]).size();
-    Evaluator evaluator(targets_[i], tools_.generator, tools_.scorer, tools_.store, budget,
+    const auto budgeted = tools_.generator.under(budget.calls());
+    StepGenerator& generator = budgeted ? *budgeted : tools_.generator;
+    Evaluator evaluator(targets_[i], generator, tools_.scorer, tools_.store, budget,
                         options_.search.evaluation, tools_.feedback);
     reports_[i] =
         run_search(options_.search, evaluator, tools_.store, [&](const RoundReport& round) {

@@ -47,6 +47,7 @@ void start_runs(WorkflowRunner& runner, const std::shared_ptr<Batch>& batch, siz
       run.workflow = &entry.workflow;
       run.task = &entry.tasks[t];
       run.seed = hash_combine(hash_combine(request.seed, r), hash64(entry.tasks[t].id));
+      run.shared_budget = request.budget;
       runner.submit(run, [batch, index, r, t](Outcome outcome) {
         batch->answers.put(index, {r, t, std::move(outcome)});
       });
@@ -56,6 +57,7 @@ void start_runs(WorkflowRunner& runner, const std::shared_ptr<Batch>& batch, siz
 
 struct Totals {
   int scored = 0, limit = 0, workflow_error = 0, infra = 0;
+  bool out_of_budget = false;
   RewardTerms terms;
   WorkflowUsage usage;
 };
@@ -72,7 +74,9 @@ void count(const Outcome& outcome, const RewardTerms& terms, Totals& totals) {
 
 Evaluation evaluation_of(const Totals& totals) {
   Evaluation evaluation;
-  const int counted = totals.scored + totals.limit + totals.workflow_error;
+  evaluation.out_of_budget = totals.out_of_budget;
+  const int counted =
+      totals.out_of_budget ? 0 : totals.scored + totals.limit + totals.workflow_error;
   if (counted > 0) {
     evaluation.pass_rate = totals.terms.pass / counted;
     evaluation.complexity = totals.terms.complexity / counted;
@@ -109,7 +113,8 @@ Evaluation summarize_outcomes(const Workflow& workflow, const std::vector<const 
     double sum = 0, counted = 0;
     for (size_t t = 0; t < row.size(); ++t) {
       add_usage(totals.usage, row[t].usage);
-      if (error.empty()) error = row[t].error;
+      if (error.empty() || row[t].out_of_budget) error = row[t].error;
+      totals.out_of_budget = totals.out_of_budget || row[t].out_of_budget;
       if (row[t].kind == Outcome::Kind::kInfrastructure) {
         ++totals.infra;
         continue;

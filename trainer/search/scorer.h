@@ -20,6 +20,8 @@ struct WorkflowScoreRequest {
   const std::vector<const Task*>* tasks = nullptr;  ///< likewise; at least one
   int64_t repeats = 1;                              ///< runs of each task, each with its own seed
   uint64_t seed = 0;  ///< of the runs; (seed, repeat, task) gives each its own
+  std::shared_ptr<CallBudget> budget =
+      nullptr;  ///< of the runs' calls; null: no limit but their own
 };
 
 class SearchScorer {
@@ -62,7 +64,8 @@ class RunnerScorer : public SearchScorer {
   RewardOptions reward_;
 };
 
-/// Means over outcomes [repeats][tasks] of one workflow.
+/// Means over outcomes [repeats][tasks] of one workflow; none where the budget cut one of them
+/// short.
 Evaluation summarize_outcomes(const Workflow& workflow, const std::vector<const Task*>& tasks,
                               const std::vector<std::vector<Outcome>>& outcomes,
                               const RewardOptions& options);

@@ -16,8 +16,8 @@ namespace weft {
 /// groups of `width`: each member may spend an equal share of what the groups before it left, then
 /// those that were cut short share what the others did not need, until none asks for more or
 /// nothing is left. What a job may spend is thus a function of what jobs spend, never of the clock.
-/// As each checks its share between batches, calls, tokens and money are exceeded by at most one
-/// batch of each member of a group.
+/// Within a share calls, tokens and money are set aside before they are used (Budget::calls), so
+/// that no limit is exceeded; which of a job's workflows is then cut short may depend on the clock.
 class SharedBudget {
  public:
   /// `stored(i)` is what job i spent in an earlier process.

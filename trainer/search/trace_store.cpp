@@ -26,15 +26,15 @@ uint64_t TraceProgress::round_seed() const { return hash_combine(target_.seed, r
 
 uint64_t TraceProgress::run_seed() const { return hash_combine(round_seed(), hash64("run")); }
 
-Candidate TraceProgress::ask() {
-  if (rounds_.empty()) return tools_.generator.draft(task_, 1, "", round_seed()).front();
+Candidate TraceProgress::ask(StepGenerator& teacher) {
+  if (rounds_.empty()) return teacher.draft(task_, 1, "", round_seed()).front();
   const TraceRound& last = rounds_.back();
   Candidate parent;
   parent.kind = last.kind;
   parent.reasoning = last.reasoning;
   parent.code = last.code;
-  if (!last.valid && tools_.generator.can_correct()) {
-    return tools_.generator.correct(task_, {{parent, last.feedback}}, round_seed()).front();
+  if (!last.valid && teacher.can_correct()) {
+    return teacher.correct(task_, {{parent, last.feedback}}, round_seed()).front();
   }
   std::string notes;
   for (size_t i = 0; i + 1 < rounds_.size(); ++i) {
@@ -43,7 +43,7 @@ Candidate TraceProgress::ask() {
   }
   if (!notes.empty()) notes = "Earlier rounds on this task:\n" + notes;
   Candidate edited =
-      tools_.generator.refine(task_, parent, {last.reward, last.feedback, notes}, round_seed());
+      teacher.refine(task_, parent, {last.reward, last.feedback, notes}, round_seed());
   edited.edited_from = parent.code;
   return edited;
 }

@@ -22,7 +22,7 @@ class TraceProgress {
 
   /// The teacher's next workflow: a draft first; then an edit of the last one with its feedback and
   /// the results of the rounds before, or a correction where that one could not run.
-  Candidate ask();
+  Candidate ask(StepGenerator& teacher);
 
   /// Stores a round: one row, which is all that a later run needs to know of it.
   void add(const Candidate& candidate, const Evaluation& evaluation);

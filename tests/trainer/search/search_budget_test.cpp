@@ -91,6 +91,36 @@ TEST(SearchBudget, AsksForNothingOnceItsCallsAreSpent) {
   }
 }
 
+// A run that the search's budget cut short is no reward of its workflow: what it cost is
+// remembered, and with more budget it is run again.
+TEST(SearchBudget, CountsWhatItCutsShortAsSkippedAndRunsItAgain) {
+  for (const auto& [kind, name] : enum_table(SearchMethodKind{})) {
+    SearchBench bench(of_kind(kind));
+    bench.options.aflow.check_convergence = false;
+    int left = 3;
+    bench.scorer.change = [&](const Candidate&, Evaluation evaluation) {
+      if (--left >= 0) return evaluation;
+      evaluation.out_of_budget = true;
+      evaluation.outcome = "infrastructure";
+      evaluation.usage["calls"] = 1;
+      return evaluation;
+    };
+    const Json cut = bench.run();
+    EXPECT_TRUE(cut["cut_by_budget"].get<bool>()) << name;
+    EXPECT_FALSE(cut["complete"].get<bool>()) << name;
+    int scored = 0, lost = 0;
+    for (const Trajectory& row : bench.rows()) {
+      scored += row.outcome == "scored";
+      lost += !has_reward(row);
+    }
+    EXPECT_GE(scored, 3) << name;
+    EXPECT_GT(lost, 0) << name;
+    EXPECT_EQ(spent_in(bench.rows()).worker_calls, 3 * 2 + lost) << name;
+    left = 1 << 20;
+    EXPECT_TRUE(bench.run()["complete"].get<bool>()) << name;
+  }
+}
+
 // Killed in the middle of the last round that the budget allows, the search goes on with what it
 // has: stored workflows are not charged twice.
 TEST(SearchBudget, AllowsAResumedRoundWhatAnUninterruptedOneGets) {

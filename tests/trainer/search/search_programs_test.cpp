@@ -103,6 +103,31 @@ TEST(SampleWorkflowsProgram, SearchesAtTaskLevelWithEveryMethod) {
   }
 }
 
+// All runs of a round are under way at once; each call of them may take some 2,000 tokens.
+TEST(SampleWorkflowsProgram, NeverSpendsMoreThanItsBudget) {
+  for (const auto& [key, most] : {std::pair("tokens", 9000), std::pair("calls", 7)}) {
+    for (const char* method : {"bayesflow", "random"}) {
+      Bench bench;
+      Json json = kSmallSearch;
+      json["scope"] = "task_level";
+      json["search"]["method"] = method;
+      json["budget"] = {{key, most}};
+      const Json report = bench.search(json);
+      const Json& spent = report["spent"];
+      const int64_t tokens =
+          spent["prompt_tokens"].get<int64_t>() + spent["completion_tokens"].get<int64_t>();
+      const int64_t used =
+          key == std::string("tokens") ? tokens : spent["worker_calls"].get<int64_t>();
+      EXPECT_LE(used, most) << method << " " << key;
+      EXPECT_GT(used, 0) << method << " " << key;
+      EXPECT_EQ(spent["worker_calls"], bench.worker.requests().size());
+      for (const auto& row : bench.rows()) {
+        EXPECT_EQ(row.pass_rate, has_reward(row) ? 0.5 : 0) << method << row.usage.dump();
+      }
+    }
+  }
+}
+
 TEST(SampleWorkflowsProgram, TakesAFailingWorkerForNoReward) {
   Bench bench;
   ScriptedModel down([](const ScriptedPrompt&) { return std::string(); },
