@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <random>
+#include <set>
 #include <utility>
 
 #include "serve/api_error.h"
@@ -55,6 +56,11 @@ void check_ids(const ServedModel& served, const std::vector<int32_t>& ids) {
   }
 }
 
+[[noreturn]] void refuse_name() {
+  throw ApiError(400, "messages: name: the model's chat template leaves it out", "messages",
+                 "unsupported_parameter");
+}
+
 }  // namespace
 
 const ServedName& find_name(const ServedModel& served, const std::string& model) {
@@ -68,9 +74,41 @@ const ServedName& find_name(const ServedModel& served, const std::string& model)
                  "model", "model_not_found");
 }
 
+std::string render_messages(const ServedModel& served, const std::vector<ChatMessage>& messages,
+                            const std::vector<std::string>& names, bool add_generation_prompt) {
+  std::string text = served.chat_template->render(messages, add_generation_prompt);
+  if (names.empty()) return text;
+  Json named = Json::array();
+  std::set<std::string> roles;  // that have a name
+  for (size_t i = 0; i < messages.size(); ++i) {
+    named.push_back({{"role", messages[i].role}, {"content", messages[i].content}});
+    if (names[i].empty()) continue;
+    named.back()["name"] = names[i];
+    roles.insert(messages[i].role);
+  }
+  text = served.chat_template->render_json(named, add_generation_prompt);
+  for (const std::string& role : roles) {
+    Json without = named;
+    for (Json& message : without) {
+      if (message["role"] == role) message.erase("name");
+    }
+    if (served.chat_template->render_json(without, add_generation_prompt) == text) refuse_name();
+  }
+  return text;
+}
+
+std::string render_messages(const ServedModel& served, const Json& messages,
+                            bool add_generation_prompt) {
+  return render_messages(served, messages_value(messages), names_value(messages),
+                         add_generation_prompt);
+}
+
 std::optional<std::vector<int32_t>> encode_prompt(
     const ServedModel& served,
-    const std::variant<std::vector<int32_t>, std::string, std::vector<ChatMessage>>& prompt) {
+    const std::variant<std::vector<int32_t>, std::string, std::vector<ChatMessage>>& prompt,
+    const std::vector<std::string>& names) {
+  const bool renders = served.tokenizer && served.chat_template;
+  if (!names.empty() && !renders) refuse_name();
   if (const auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) {
     check_ids(served, *ids);
     return *ids;
@@ -79,7 +117,7 @@ std::optional<std::vector<int32_t>> encode_prompt(
   if (const auto* text = std::get_if<std::string>(&prompt)) return served.tokenizer->encode(*text);
   if (!served.chat_template) return std::nullopt;
   const auto& messages = std::get<std::vector<ChatMessage>>(prompt);
-  return served.tokenizer->encode(served.chat_template->render(messages, true), false);
+  return served.tokenizer->encode(render_messages(served, messages, names, true), false);
 }
 
 std::shared_ptr<Generation> Generation::start(const ServedModel& served, GenerationCall call,
@@ -95,7 +133,7 @@ std::shared_ptr<Generation> Generation::start(const ServedModel& served, Generat
     if (!call.has_seed) request.sampling.seed = uint64_t{device()} << 32 | device();
     request.adapter = name.adapter;
     request.cancelled = cancelled;
-    if (auto ids = encode_prompt(served, prompt)) {
+    if (auto ids = encode_prompt(served, prompt, call.names)) {
       if (ids->empty()) throw ApiError(400, "prompt: expected at least one token", "prompt");
       fit_into_context(served, call, static_cast<int64_t>(ids->size()), default_max_tokens,
                        request.sampling);

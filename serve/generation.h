@@ -73,9 +73,20 @@ class Generation : public std::enable_shared_from_this<Generation> {
 /// The served name that a client asked for; "" is the first. Throws ApiError 404.
 const ServedName& find_name(const ServedModel& served, const std::string& model);
 
+/// Messages by the served chat template, which is there. `names` are their authors'; empty: none
+/// has one. Throws ApiError 400 where the template leaves a name out.
+std::string render_messages(const ServedModel& served, const std::vector<ChatMessage>& messages,
+                            const std::vector<std::string>& names, bool add_generation_prompt);
+
+/// The same of messages as a body has them.
+std::string render_messages(const ServedModel& served, const Json& messages,
+                            bool add_generation_prompt);
+
 /// Token ids of a prompt, where the server has the tokenizer (and for messages the template).
+/// `names` as for render_messages; without a template they are refused.
 std::optional<std::vector<int32_t>> encode_prompt(
     const ServedModel& served,
-    const std::variant<std::vector<int32_t>, std::string, std::vector<ChatMessage>>& prompt);
+    const std::variant<std::vector<int32_t>, std::string, std::vector<ChatMessage>>& prompt,
+    const std::vector<std::string>& names = {});
 
 }  // namespace weft

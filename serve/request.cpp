@@ -229,7 +229,7 @@ std::vector<int32_t> ids_value(const Json& value, const std::string& name) {
   return ids;
 }
 
-/// Fields of a message that would be lost: the chat template gets role and content alone.
+/// Fields of a message that would be lost: the chat template gets role, content and name alone.
 void refuse_tool_fields(const Json& message) {
   for (const char* key : {"tool_calls", "function_call", "tool_call_id"}) {
     const Json* value = find(message, key);
@@ -255,10 +255,22 @@ std::vector<ChatMessage> messages_value(const Json& value) {
   return messages;
 }
 
+std::vector<std::string> names_value(const Json& messages) {
+  std::vector<std::string> names;
+  bool any = false;
+  for (const Json& message : messages) {
+    names.push_back(string_field(message, "name", ""));
+    any = any || !names.back().empty();
+  }
+  return any ? names : std::vector<std::string>();
+}
+
 GenerationCall parse_chat_call(const Json& body, const RequestLimits& limits) {
   GenerationCall call = read_common(body);
   call.chat = true;
-  call.prompts.emplace_back(messages_value(body.value("messages", Json())));
+  const Json messages = body.value("messages", Json());
+  call.prompts.emplace_back(messages_value(messages));
+  call.names = names_value(messages);
   call.logprobs = bool_field(body, "logprobs", false);
   integer_field(body, "top_logprobs", 0, 0, 20);
   check_choices(call, limits);

@@ -19,6 +19,8 @@ struct GenerationCall {
   std::string model;  ///< empty: the server's first
   /// Chat: one list of messages. Completions: texts or token ids, one or several.
   std::vector<std::variant<std::vector<int32_t>, std::string, std::vector<ChatMessage>>> prompts;
+  std::vector<std::string>
+      names;  ///< of the messages' authors, in their order; empty: none has one
   int n = 1;
   SamplingParams sampling;  ///< max_tokens 0: not given
   bool has_seed = false;
@@ -48,5 +50,7 @@ double number_field(const Json& body, const char* key, double fallback, double l
 /// A list of token ids.
 std::vector<int32_t> ids_value(const Json& value, const std::string& name);
 std::vector<ChatMessage> messages_value(const Json& value);
+/// `name` of each of these messages; empty where none has one.
+std::vector<std::string> names_value(const Json& messages);
 
 }  // namespace weft

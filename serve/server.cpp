@@ -298,9 +298,8 @@ void Server::Impl::tokenize(const httplib::Request& request, httplib::Response& 
   if (body.contains("messages")) {
     if (!served.chat_template) throw ApiError(501, "this server's model has no chat template");
     const bool generation = bool_field(body, "add_generation_prompt", true);
-    ids = tokenizer().encode(
-        served.chat_template->render(messages_value(body["messages"]), generation),
-        bool_field(body, "add_special_tokens", false));
+    ids = tokenizer().encode(render_messages(served, body["messages"], generation),
+                             bool_field(body, "add_special_tokens", false));
   } else {
     if (!body.contains("prompt")) {
       throw ApiError(400, "expected prompt (a string) or messages (an array)", "prompt");

@@ -7,6 +7,8 @@
 #include <future>
 
 #include "base/error.h"
+#include "serve/api_error.h"
+#include "serve/generation.h"
 #include "serve/serve_program.h"
 #include "tests/serve/support.h"
 #include "tests/support/config_sizes.h"
@@ -154,6 +156,34 @@ TEST_F(HttpServer, ErrorsHaveOpenAiShapeAndTheRightCode) {
   EXPECT_EQ(ask("/v1/workflows", {{"query", "q"}}, 501)["error"]["type"], "server_error");
   const auto broken = client_->Post("/v1/completions", "{\"prompt\":", "application/json");
   EXPECT_EQ(broken->status, 400);
+}
+
+TEST_F(HttpServer, ANameThatNoTemplateTakesIsRefused) {
+  start();
+  Json body = chat("hi");
+  body["messages"][0]["name"] = "ada";
+  const Json refused = ask("/v1/chat/completions", body, 400);
+  EXPECT_THAT(refused["error"]["message"].get<std::string>(), HasSubstr("messages: name"));
+  EXPECT_EQ(refused["error"]["code"], "unsupported_parameter");
+  body["messages"][0]["name"] = nullptr;
+  ask("/v1/chat/completions", body);
+  body["messages"][0]["name"] = 5;
+  ask("/v1/chat/completions", body, 400);
+}
+
+TEST(RenderMessages, GiveNamesToATemplateThatUsesThemAndRefuseThemElsewhere) {
+  const ChatTemplate names(
+      "{% for m in messages %}{{ m.role }}{% if m.name %} ({{ m.name }}){% endif %}: "
+      "{{ m.content }}\n{% endfor %}");
+  const ChatTemplate plain("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}");
+  const std::vector<ChatMessage> messages = {{"user", "a"}, {"user", "b"}};
+  ServedModel served;
+  served.chat_template = &names;
+  EXPECT_EQ(render_messages(served, messages, {"", "ada"}, true), "user: a\nuser (ada): b\n");
+  EXPECT_EQ(render_messages(served, messages, {}, true), "user: a\nuser: b\n");
+  served.chat_template = &plain;
+  EXPECT_EQ(render_messages(served, messages, {}, true), "user: a\nuser: b\n");
+  EXPECT_THROW(render_messages(served, messages, {"ada", ""}, true), ApiError);
 }
 
 TEST_F(HttpServer, ModelsAreListed) {
