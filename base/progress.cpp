@@ -58,11 +58,13 @@ double ProgressRate::per_second(Clock::time_point now) const {
 
 double ProgressRate::quiet_s(Clock::time_point now) const { return seconds(now - advanced_); }
 
-Progress::Progress(std::string label, int64_t total, std::string unit, int64_t done)
+Progress::Progress(std::string label, int64_t total, std::string unit, int64_t done,
+                   std::function<int64_t()> tokens)
     : label_(std::move(label)),
       unit_(std::move(unit)),
       total_(std::max<int64_t>(total, done)),
       terminal_(isatty(STDERR_FILENO) != 0),
+      tokens_(std::move(tokens)),
       start_(Clock::now()),
       done_(done),
       rate_(done, start_) {
@@ -82,7 +84,6 @@ Progress::~Progress() {
   drawer_.join();
   const std::lock_guard lock(mutex_);
   draw(true);
-  log::write_to_file(log::Level::kInfo, render(Clock::now()));
 }
 
 void Progress::advance(int64_t count) {
@@ -115,6 +116,7 @@ void Progress::draw(bool last) {
     std::fprintf(stderr, "%s\n", text.c_str());
   }
   std::fflush(stderr);
+  if (last || !terminal_) log::write_to_file(log::Level::kInfo, text);
 }
 
 std::string Progress::render(Clock::time_point now) const {
@@ -135,6 +137,7 @@ std::string Progress::render(Clock::time_point now) const {
   if (const double quiet = rate_.quiet_s(now); quiet >= kQuietS) {
     text += fmt::format(", none for {}", format_duration(quiet));
   }
+  if (tokens_) text += fmt::format(", {} tokens", tokens_());
   if (!note_.empty()) text += " | " + note_;
   return text;
 }

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -38,12 +39,15 @@ class ProgressRate {
 };
 
 /// All methods may be called from any thread. It is drawn as time goes, advanced or not, so that
-/// what hangs can be told from what is slow. The destructor ends the line, which goes into log.txt
-/// too.
+/// what hangs can be told from what is slow. The destructor ends the line. Plain lines go into
+/// log.txt as they are printed, of a bar the last.
 class Progress {
  public:
   /// `total` in `unit`s ("steps", "workflows"); `done` of them were finished before (resume).
-  Progress(std::string label, int64_t total, std::string unit, int64_t done = 0);
+  /// `tokens` counts what models have decoded: it moves while a unit is one long call. It is asked
+  /// on a thread of this object; may be empty.
+  Progress(std::string label, int64_t total, std::string unit, int64_t done = 0,
+           std::function<int64_t()> tokens = {});
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -62,6 +66,7 @@ class Progress {
   const std::string label_, unit_;
   const int64_t total_;
   const bool terminal_;
+  const std::function<int64_t()> tokens_;
   const Clock::time_point start_;
   std::mutex mutex_;
   std::condition_variable ended_;

@@ -57,6 +57,7 @@ struct RunModels {
   RunInputs inputs;
   /// OpenModels::clock_reasons, asked at the end; may be null.
   std::function<std::vector<std::string>()> clock_reasons;
+  std::function<int64_t()> tokens;  ///< decoded in this process so far; any thread, may be null
 };
 
 /// Hash of a file's bytes; see RunInputs for `sampled`. Throws InputError when it cannot be read.

@@ -158,6 +158,7 @@ struct WithModels : Base {
     told.inputs.model("model", local.model);
     add_inputs(told.inputs, "worker", worker);
     told.clock_reasons = [&models] { return models.clock_reasons(); };
+    told.tokens = [&models] { return models.usage()["decoded_tokens"].get<int64_t>(); };
     return told;
   }
 };

@@ -2,6 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <sstream>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "tests/support/support.h"
+
 namespace weft {
 namespace {
 
@@ -30,6 +36,28 @@ TEST(Progress, PrintsAPlainLineOffATerminal) {
   EXPECT_NE(text.find("sft 10/10 steps"), std::string::npos) << text;
   EXPECT_NE(text.find("| loss 1.5"), std::string::npos) << text;
   EXPECT_EQ(text.find('\r'), std::string::npos);
+}
+
+TEST(Progress, TellsTokensWhileNothingAdvancesAndIsInTheLogAsPrinted) {
+  test::TempDir dir;
+  log::open_file(dir / "log.txt");
+  testing::internal::CaptureStderr();
+  {
+    int64_t tokens = 41;
+    Progress progress("evaluate", 2, "runs", 0, [&] { return ++tokens; });
+  }
+  const auto printed = testing::internal::GetCapturedStderr();
+  log::close_file();
+  EXPECT_NE(printed.find("evaluate 0/2 runs, 0:00 so far, 42 tokens\n"), std::string::npos)
+      << printed;
+  EXPECT_NE(printed.find(" 43 tokens\n"), std::string::npos) << printed;
+  std::istringstream lines(printed);
+  std::string all = read_file(dir / "log.txt");
+  for (std::string line; std::getline(lines, line);) {
+    const size_t at = all.find(line);
+    ASSERT_NE(at, std::string::npos) << line;
+    all.erase(0, at + line.size());
+  }
 }
 
 // A step a second for ten minutes, then one in four seconds.

@@ -44,6 +44,7 @@ struct EvaluationBackend {
   std::function<MetaModel(const Method&)> meta_model;
   /// Stored code for a query near enough to a stored one, or empty; hybrid methods only.
   std::function<std::string(const Method&, const Task&)> pooled_code;
+  std::function<int64_t()> tokens;  ///< RunModels::tokens, for the progress; may be null
 };
 
 /// What a backend borrows, and its settings.

@@ -272,10 +272,11 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   AnswerScorer scorer(bench.sandbox(), scorer_choice);
   std::optional<WorkflowRunner> runner;
   if (worker) runner.emplace(bench.sandbox(), bench.judge(), *worker, runner_options);
-  const auto backend =
+  auto backend =
       make_backend({bench.meta_agent(), bench.judge(), scorer, runner ? &*runner : nullptr,
                     answer_limits(runner_options), options.pool_min_similarity},
                    plan.methods, models.weights);
+  backend.tokens = models.run.tokens;
   const auto rows = evaluate(plan, options, backend, finished,
                              [&row_log](const ResultRow& row) { row_log.append(row); });
   Json report =

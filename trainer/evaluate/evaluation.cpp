@@ -135,7 +135,8 @@ class Run {
 std::vector<ResultRow> Run::go(const std::vector<ResultRow>& finished) {
   take_over(finished);
   const int64_t total = num_runs();
-  progress_ = std::make_unique<Progress>("evaluate", total, "runs", int64_t(rows_.size()));
+  progress_ =
+      std::make_unique<Progress>("evaluate", total, "runs", int64_t(rows_.size()), backend_.tokens);
   if (int64_t(rows_.size()) < total) open_units();
   while (int64_t(rows_.size()) < total) {
     launch();

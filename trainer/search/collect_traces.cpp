@@ -35,7 +35,7 @@ class Collection {
         queries_(all_queries(options, tasks)),
         budget_(options.budget, queries_.size(), static_cast<size_t>(options.concurrent_queries),
                 [this](size_t i) { return progress_of(queries_[i]).spent(); }) {
-    progress_.emplace("traces", static_cast<int64_t>(queries_.size()), "traces");
+    progress_.emplace("traces", static_cast<int64_t>(queries_.size()), "traces", 0, tools.tokens);
   }
 
   void run() {

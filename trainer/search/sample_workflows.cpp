@@ -88,7 +88,8 @@ class SearchPool {
         reports_(targets_.size()),
         advanced_(targets_.size()),
         rounds_(num_rounds(options.search)),
-        progress_("search", static_cast<int64_t>(targets_.size()) * rounds_, "rounds") {}
+        progress_("search", static_cast<int64_t>(targets_.size()) * rounds_, "rounds", 0,
+                  tools.tokens) {}
 
   void run() {
     budget_.run([this](size_t i, Budget& budget) { return search(i, budget); });

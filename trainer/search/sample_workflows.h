@@ -77,6 +77,7 @@ struct SearchTools {
   FeedbackText feedback = {};                   ///< for a generator that reads it; may be empty
   std::string reward_text = {};                 ///< what the reward is, for the report
   std::vector<std::string> clock_reasons = {};  ///< of the models: OpenModels::clock_reasons
+  std::function<int64_t()> tokens = {};         ///< RunModels::tokens, for the progress
 };
 
 /// The searches of a run: one target per task, or the one of all tasks. Seeds depend on the run's

@@ -62,7 +62,8 @@ class OpenRun {
         feedback_(bench_.judge()),
         reward_text_(config.reward.text()),
         worker_name_(worker.name()),
-        clock_reasons_(models.clock_reasons ? models.clock_reasons() : std::vector<std::string>()) {
+        clock_reasons_(models.clock_reasons ? models.clock_reasons() : std::vector<std::string>()),
+        tokens_(models.tokens) {
     require_judgeable(bench_.judge(), tasks);
     require_working_scorer(bench_.sandbox(), parse_scorer_choice(config.workbench.runner.scorer),
                            tasks);
@@ -74,8 +75,8 @@ class OpenRun {
                                  const Evaluation& evaluation) {
       return feedback_.text(tasks, candidate, evaluation);
     };
-    return {*generator_,  scorer_,  store_,       prompt,
-            worker_name_, feedback, reward_text_, clock_reasons_};
+    return {*generator_, scorer_,      store_,         prompt, worker_name_,
+            feedback,    reward_text_, clock_reasons_, tokens_};
   }
   const fs::path& path() const { return run_.path(); }
 
@@ -92,6 +93,7 @@ class OpenRun {
   std::string reward_text_;
   std::string worker_name_;
   std::vector<std::string> clock_reasons_;
+  std::function<int64_t()> tokens_;
 };
 
 }  // namespace

@@ -184,9 +184,10 @@ class GrpoRun {
     unwritten_ = nullptr;  // is written now
     store_.add_missing(dir_.file("rollouts.jsonl"), first);
     const auto train = [&] {
+      Progress progress("grpo", config_.steps, "steps", first,
+                        [this] { return models_.usage()["decoded_tokens"].get<int64_t>(); });
       validate_before();
       validate_between();  // that of the last step, where something cut it short
-      Progress progress("grpo", config_.steps, "steps", first);
       while (trainer_.state().step < config_.steps) {
         throw_if_stopped();
         progress.note(one_step(log));
