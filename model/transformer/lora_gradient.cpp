@@ -48,8 +48,9 @@ struct AddUpdate : torch::autograd::Function<AddUpdate> {
                             const c10::intrusive_ptr<UpdateShape>& shape) {
     const ops::DeviceOps& device = ops::forms_for(x);
     const at::Tensor low = device.linear(x, constants[0], {});
-    at::Tensor out = at::empty_like(y);
+    const at::Tensor out = shape->has_gain ? at::empty_like(y) : y;
     device.add_linear(y, low, constants[1], out);
+    if (!shape->has_gain) ctx->mark_dirty({y});
     variable_list activations = {x, low};
     if (shape->has_gain) activations.push_back(out);
     ops::save(ctx, std::move(activations), constants.vec());

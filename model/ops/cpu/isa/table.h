@@ -5,6 +5,7 @@
 #include "model/ops/cpu/isa/attend_grad.h"
 #include "model/ops/cpu/isa/gemm.h"
 #include "model/ops/cpu/isa/gemm_int8.h"
+#include "model/ops/cpu/isa/gemm_narrow.h"
 #include "model/ops/cpu/isa/rows.h"
 #include "model/ops/cpu/isa/sample.h"
 
@@ -26,7 +27,7 @@ RowKernels<T> make_row_kernels() {
           attend<T>,
           attend_query_grad<T>,
           attend_key_grad<T>,
-          gemm<T>,
+          multiply_rows<T>,
           nullptr};
 }
 

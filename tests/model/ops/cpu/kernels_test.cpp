@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -254,9 +255,9 @@ TYPED_TEST(Products, WriteTheColumnsTheyWereAskedFor) {
 // Decoding multiplies a row alone, training among thousands; and threads share columns as they
 // come.
 TYPED_TEST(Products, GiveARowTheSameBitsInTilesOfEveryShape) {
-  const int64_t rows = 23, n = 41;
+  const int64_t rows = 23, n = 89;
   for (const KernelTable* table : tables()) {
-    for (const int64_t k : {16, 100, 577}) {
+    for (const int64_t k : {8, 16, 24, 32, 48, 64, 100, 577}) {
       const auto x = random_numbers<TypeParam>(rows * k, 1),
                  w = random_numbers<TypeParam>(n * k, 2);
       std::vector<float> all(rows * n), part(rows * n);
@@ -300,6 +301,25 @@ TEST(Kernels, RowsOfAProductHaveTheSameBitsInEveryBatch) {
       }
     }
   }
+}
+
+// Fused projections have one matrix whose rows hold zeros at the other projections' ranks.
+TEST(Kernels, FusedUpdatesHaveTheBitsOfEachProjectionsOwn) {
+  const int64_t rows = 20, n = 3 * 48 + 5, rank = 16;
+  const auto y = at::randn({rows, n}).to(at::kBFloat16);
+  const auto x = at::randn({rows, 3 * rank}).to(at::kBFloat16);
+  const at::Tensor w = at::zeros({n, 3 * rank}, at::kBFloat16), fused = y.clone();
+  for (int64_t p = 0; p < 3; ++p) {
+    w.narrow(0, 48 * p, 48).narrow(1, rank * p, rank).copy_(at::randn({48, rank}));
+  }
+  add_linear(fused, x, w, fused);
+  for (int64_t p = 0; p < 3; ++p) {
+    const at::Tensor own = y.narrow(1, 48 * p, 48).contiguous();
+    add_linear(own, x.narrow(1, rank * p, rank).contiguous(),
+               w.narrow(0, 48 * p, 48).narrow(1, rank * p, rank).contiguous(), own);
+    ASSERT_TRUE(at::equal(own, fused.narrow(1, 48 * p, 48))) << p;
+  }
+  ASSERT_TRUE(at::equal(fused.narrow(1, 144, 5), y.narrow(1, 144, 5)));
 }
 
 // The trainer's logprob of a token is the one that was recorded when it was drawn.
