@@ -1,10 +1,6 @@
 #include "workflow/answer_scorer.h"
 
-#include <condition_variable>
-#include <deque>
-#include <mutex>
 #include <set>
-#include <thread>
 #include <utility>
 
 #include "base/error.h"
@@ -12,6 +8,8 @@
 #include "base/utf8.h"
 #include "sandbox/facts/symbolic_equality.h"
 #include "sandbox/trusted/trusted_function.h"
+#include "sandbox/trusted/trusted_queue.h"
+#include "workflow/user_function.h"
 
 namespace weft {
 namespace {
@@ -33,19 +31,12 @@ struct OwnScorer {
   const char* rule;
 };
 
-Limits limits_of_own() {
-  Limits limits;
-  limits.cpu_ms = 10000;
-  limits.memory_mb = 1024;
-  return limits;
-}
-
 OwnScorer scorer_of_file(Sandbox& sandbox, const std::string& file) {
-  return {{sandbox, read_file(file), "score", limits_of_own()}, file + ": score()", "file"};
+  return {{sandbox, read_file(file), "score", user_function_limits()}, file + ": score()", "file"};
 }
 
 OwnScorer checker_of(Sandbox& sandbox, const Task& task) {
-  return {{sandbox, task.checker, "check", limits_of_own()},
+  return {{sandbox, task.checker, "check", user_function_limits()},
           "the checker of task \"" + task.id + "\": check()",
           "checker"};
 }
@@ -53,25 +44,17 @@ OwnScorer checker_of(Sandbox& sandbox, const Task& task) {
 AnswerVerdict ask_own(const OwnScorer& scorer, const Task& task, const std::string& answer) {
   AnswerVerdict verdict;
   verdict.rule = scorer.rule;
-  const Json seen = {{"id", task.id},
-                     {"dataset", task.dataset},
-                     {"kind", to_string(task.kind)},
-                     {"prompt", task.prompt},
-                     {"answer", task.answer}};
-  const auto reply = scorer.function.call(
-      {PythonValue::str(to_valid_utf8(answer)), value_from_json(seen, "task")});
+  const auto reply =
+      scorer.function.call({PythonValue::str(to_valid_utf8(answer)), task_for_user(task)});
   if (!reply.value) {
     verdict.infra = scorer.name + ": " + reply.fault;
     return verdict;
   }
-  const PythonValue& value = *reply.value;
-  const bool is_whole =
-      value.kind == PythonValue::Kind::kBool || value.kind == PythonValue::Kind::kInt;
-  const double score = is_whole ? static_cast<double>(value.number) : value.real;
-  if ((is_whole || value.kind == PythonValue::Kind::kFloat) && score >= 0 && score <= 1) {
-    verdict.score = score;
+  const auto score = number_of(*reply.value);
+  if (score && *score >= 0 && *score <= 1) {
+    verdict.score = *score;
   } else {
-    verdict.infra = scorer.name + " gave " + python_literal(value, 100) +
+    verdict.infra = scorer.name + " gave " + python_literal(*reply.value, 100) +
                     ", expected True, False or a number from 0 to 1";
   }
   return verdict;
@@ -82,17 +65,11 @@ AnswerVerdict ask_own(const OwnScorer& scorer, const Task& task, const std::stri
 class AnswerScorer::Impl {
  public:
   Impl(Sandbox& sandbox, const ScorerChoice& scorer)
-      : sandbox_(sandbox), scorer_(scorer), has_symbols_(has_symbols(sandbox)) {
+      : sandbox_(sandbox),
+        scorer_(scorer),
+        has_symbols_(has_symbols(sandbox)),
+        queue_(static_cast<size_t>(sandbox.options().num_slots)) {
     if (!scorer.file.empty()) of_file_.emplace(scorer_of_file(sandbox, scorer.file));
-  }
-
-  ~Impl() {
-    {
-      const std::lock_guard lock(mutex_);
-      ending_ = true;
-    }
-    changed_.notify_all();
-    for (auto& thread : threads_) thread.join();
   }
 
   void submit(const Task& task, const std::string& answer,
@@ -119,40 +96,16 @@ class AnswerScorer::Impl {
   }
 
  private:
-  struct Item {
-    std::function<AnswerVerdict()> ask;
-    std::function<void(AnswerVerdict)> done;
-  };
-
   void wait_for(std::function<AnswerVerdict()> ask, std::function<void(AnswerVerdict)> done) {
-    {
-      const std::lock_guard lock(mutex_);
-      waiting_.push_back({std::move(ask), std::move(done)});
-      const auto most = static_cast<size_t>(sandbox_.options().num_slots);
-      if (idle_ == 0 && threads_.size() < most) threads_.emplace_back([this] { work(); });
-    }
-    changed_.notify_one();
-  }
-
-  void work() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      ++idle_;
-      changed_.wait(lock, [this] { return ending_ || !waiting_.empty(); });
-      --idle_;
-      if (waiting_.empty()) return;
-      const Item item = std::move(waiting_.front());
-      waiting_.pop_front();
-      lock.unlock();
+    queue_.submit([ask = std::move(ask), done = std::move(done)] {
       AnswerVerdict verdict;
       try {
-        verdict = item.ask();
+        verdict = ask();
       } catch (const Error& error) {
         verdict.infra = error.what();
       }
-      item.done(std::move(verdict));
-      lock.lock();
-    }
+      done(std::move(verdict));
+    });
   }
 
   AnswerVerdict ask(const TextScore& score) const {
@@ -168,12 +121,7 @@ class AnswerScorer::Impl {
   const ScorerChoice scorer_;
   const bool has_symbols_;
   std::optional<OwnScorer> of_file_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Item> waiting_;
-  std::vector<std::thread> threads_;  // as many as slots, made when there is work for one more
-  size_t idle_ = 0;
-  bool ending_ = false;
+  TrustedQueue queue_;  // ends first: its work uses the others
 };
 
 AnswerScorer::AnswerScorer(Sandbox& sandbox, const ScorerChoice& scorer)
