@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -26,12 +27,13 @@ struct Episode {
   double reward_pass = 0;
   double reward_complexity = 0;
   double reward_diversity = 0;
-  bool valid = false;        ///< the workflow passed the static check
-  bool truncated = false;    ///< the token limit ended it
-  bool infra_error = false;  ///< no reward exists; the episode is left out of the update
-  std::string outcome;       ///< kind of the run's outcome, for the log
-  std::string problem;       ///< why it is not valid, was not scored or is lost; one line, or empty
-  Json usage;                ///< worker calls, tokens, money
+  std::optional<double> reward_file;  ///< of the user's own function, where the run has one
+  bool valid = false;                 ///< the workflow passed the static check
+  bool truncated = false;             ///< the token limit ended it
+  bool infra_error = false;           ///< no reward exists; the episode is left out of the update
+  std::string outcome;                ///< kind of the run's outcome, for the log
+  std::string problem;  ///< why it is not valid, was not scored or is lost; one line, or empty
+  Json usage;           ///< worker calls, tokens, money
 };
 
 /// Groups in which some episode has no finite reward. What the others of it earned says nothing:

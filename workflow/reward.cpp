@@ -15,9 +15,16 @@ void RewardOptions::validate() const {
   require_at_least("w_diversity", w_diversity, 0);
   require_at_least("nodes_low", nodes_low, 0);
   require_above("nodes_high", nodes_high, nodes_low);
+  require_at_least("file_weight", file_weight, 0);
 }
 
 std::string RewardOptions::text() const {
+  if (!file.empty()) {
+    return fmt::format(
+        "{0:g} P - {1:g} C + {2:g} D + {3:g} F: P share of val tests passed, C size and D "
+        "distinctness of the code in [0, 1], F a number of the user's own",
+        w_pass, w_complexity, w_diversity, file_weight);
+  }
   return fmt::format(
       "{0:g} P - {1:g} C + {2:g} D in [{3:g}, {4:g}]: P share of val tests passed, C size and D "
       "distinctness of the code in [0, 1]",
@@ -38,7 +45,17 @@ RewardTerms reward(const Outcome& outcome, const Workflow& workflow, const Rewar
   }
   terms.total = options.w_pass * terms.pass - options.w_complexity * terms.complexity +
                 options.w_diversity * terms.diversity;
+  if (!options.file.empty()) {
+    WEFT_ASSERT(outcome.own_reward);
+    terms.file = outcome.own_reward;
+    terms.total += options.file_weight * *terms.file;
+  }
   return terms;
+}
+
+RunnerOptions with_own_reward(RunnerOptions runner, const RewardOptions& options) {
+  runner.reward_file = options.file;
+  return runner;
 }
 
 }  // namespace weft

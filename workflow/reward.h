@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "workflow/run_workflow.h"
@@ -17,6 +18,8 @@ struct RewardOptions {
   double w_diversity = 0.1;   ///< weight of the distinctness bonus; >= 0
   int64_t nodes_low = 40;     ///< AST nodes that cost nothing
   int64_t nodes_high = 200;   ///< AST nodes that cost the whole penalty; > nodes_low
+  std::string file;           ///< Python of a further term, see own_reward.h; empty: none
+  double file_weight = 1;     ///< of that term; >= 0
 
   template <class V>
   void visit(V& v) {
@@ -25,6 +28,10 @@ struct RewardOptions {
     v("w_diversity", w_diversity, "weight of the distinctness bonus");
     v("nodes_low", nodes_low, "AST nodes that cost nothing");
     v("nodes_high", nodes_high, "AST nodes that cost the whole penalty");
+    v("file", file,
+      "Python file of a further term: it defines reward(workflow, outcome, task), which gives a "
+      "number; empty: none");
+    v("file_weight", file_weight, "weight of the file's term");
   }
   void validate() const;  ///< throws InputError
 
@@ -32,20 +39,25 @@ struct RewardOptions {
   std::string text() const;
 };
 
-/// Each term unweighted, and their weighted sum, which lies in [-w_complexity, w_pass +
-/// w_diversity]: it is not an accuracy and may be below 0.
+/// Each term unweighted, and their weighted sum, which without a file's term lies in
+/// [-w_complexity, w_pass + w_diversity]: it is not an accuracy and may be below 0.
 struct RewardTerms {
-  double pass = 0;        ///< P in [0, 1]
-  double complexity = 0;  ///< C in [0, 1]
-  double diversity = 0;   ///< D in [0, 1]
-  double total = 0;       ///< w_pass P - w_complexity C + w_diversity D
+  double pass = 0;             ///< P in [0, 1]
+  double complexity = 0;       ///< C in [0, 1]
+  double diversity = 0;        ///< D in [0, 1]
+  std::optional<double> file;  ///< F, any finite number; none without RewardOptions::file
+  double total = 0;            ///< w_pass P - w_complexity C + w_diversity D + file_weight F
 };
 
 /// P = pass rate (0 unless scored); C = clamp((n - nodes_low) / (nodes_high - nodes_low), 0, 1)
 /// with n the AST nodes of the workflow; D = distinct node signatures / n. A workflow that is not
-/// valid has P = 0, C = 1, D = 0: the least reward there is. An infrastructure outcome has no
-/// reward: asserts that the caller has dropped it.
+/// valid has P = 0, C = 1, D = 0: the least of these three. F = the outcome's own_reward, whatever
+/// the workflow. An infrastructure outcome has no
+/// reward: asserts that the caller has dropped it, and that with a file own_reward is there.
 RewardTerms reward(const Outcome& outcome, const Workflow& workflow,
                    const RewardOptions& options = {});
+
+/// Options of a runner whose outcomes such a reward is to be taken of.
+RunnerOptions with_own_reward(RunnerOptions runner, const RewardOptions& options);
 
 }  // namespace weft

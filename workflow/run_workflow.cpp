@@ -15,6 +15,8 @@
 #include "base/machine.h"
 #include "data/regex.h"
 #include "data/task_tests.h"
+#include "sandbox/trusted/trusted_queue.h"
+#include "workflow/own_reward.h"
 
 namespace weft {
 namespace {
@@ -183,6 +185,10 @@ class WorkflowRunner::Impl {
       : judge_(judge), options_(std::move(options)), worker_(model, options_.worker) {
     options_.validate();
     scorer_.emplace(sandbox, parse_scorer_choice(options_.scorer));
+    if (!options_.reward_file.empty()) {
+      own_reward_.emplace(sandbox, options_.reward_file);
+      rewards_.emplace(static_cast<size_t>(sandbox.options().num_slots));
+    }
     host_.emplace(sandbox, judge, worker_, options_.max_concurrent);
   }
 
@@ -210,14 +216,14 @@ class WorkflowRunner::Impl {
     if (!request.workflow->valid) {
       run->outcome.kind = Outcome::Kind::kWorkflowError;
       run->outcome.error = "not valid: " + request.workflow->problem;
-      finish(*run);
+      finish(run);
       return;
     }
     {
       const std::lock_guard lock(mutex_);  // keeps stop() away from the host
       if (!stopping_->load()) return start(run);
     }
-    give_up(*run);
+    give_up(run);
   }
 
  private:
@@ -239,16 +245,16 @@ class WorkflowRunner::Impl {
       const std::lock_guard lock(mutex_);  // keeps stop() away from the host
       if (!stopping_->load()) return start(run);
     }
-    if (outcome.kind != Outcome::Kind::kScored) return finish(*run);
+    if (outcome.kind != Outcome::Kind::kScored) return finish(run);
     const bool is_code = run->request.task->kind == TaskKind::kCode;
     outcome.answer = is_code ? code_of_answer(result.answer) : std::move(result.answer);
     if (is_blank(outcome.answer)) {
       outcome.kind = Outcome::Kind::kWorkflowError;
       outcome.error = "the workflow answered nothing";
-      return finish(*run);
+      return finish(run);
     }
     if (run->request.score_val) return score(run);
-    finish(*run);
+    finish(run);
   }
 
   void score(const std::shared_ptr<Run>& run) {
@@ -256,29 +262,56 @@ class WorkflowRunner::Impl {
     if (task.kind != TaskKind::kCode) {
       return scorer_->submit(task, run->outcome.answer, [this, run](const AnswerVerdict& verdict) {
         add_verdict(run->outcome, verdict);
-        finish(*run);
+        finish(run);
       });
     }
     const auto& tests = run->request.tests ? *run->request.tests : task.val_tests;
-    if (tests.empty()) return finish(*run);
+    if (tests.empty()) return finish(run);
     JudgeRequest request = judge_request(task, run->outcome.answer, tests, answer_limits(options_));
     request.cancelled = stopping_;
     judge_.submit(std::move(request), [this, run](Verdict verdict) {
-      if (stopping_->load()) return give_up(*run);
+      if (stopping_->load()) return give_up(run);
       add_verdict(run->outcome, verdict);
-      finish(*run);
+      finish(run);
     });
   }
 
-  void give_up(Run& run) {
-    run.outcome.kind = Outcome::Kind::kInfrastructure;
-    run.outcome.error = "workflows are being stopped";
+  void give_up(const std::shared_ptr<Run>& run) {
+    run->outcome.kind = Outcome::Kind::kInfrastructure;
+    run->outcome.error = "workflows are being stopped";
     finish(run);
   }
 
-  void finish(Run& run) {
-    run.outcome.wall_ms =
-        std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - run.start).count();
+  void finish(const std::shared_ptr<Run>& run) {
+    run->outcome.wall_ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - run->start).count();
+    const bool has_reward = own_reward_ && run->request.score_val &&
+                            run->outcome.kind != Outcome::Kind::kInfrastructure;
+    if (!has_reward) return deliver(*run);
+    rewards_->submit([this, run] {
+      add_own_reward(*run);
+      deliver(*run);
+    });
+  }
+
+  void add_own_reward(Run& run) const {
+    OwnReward::Reply reply;
+    if (stopping_->load()) {
+      reply.fault = "workflows are being stopped";
+    } else {
+      try {
+        reply = own_reward_->call(*run.request.workflow, run.outcome, *run.request.task);
+      } catch (const Error& error) {
+        reply.fault = error.what();
+      }
+    }
+    run.outcome.own_reward = reply.value;
+    if (reply.value) return;
+    run.outcome.kind = Outcome::Kind::kInfrastructure;
+    run.outcome.error = "the reward: " + reply.fault;
+  }
+
+  void deliver(Run& run) {
     run.done(std::move(run.outcome));
     const std::lock_guard lock(mutex_);
     if (--in_flight_ == 0) idle_.notify_all();
@@ -292,6 +325,8 @@ class WorkflowRunner::Impl {
   std::condition_variable idle_;
   int in_flight_ = 0;
   const std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
+  std::optional<OwnReward> own_reward_;  // both or none
+  std::optional<TrustedQueue> rewards_;
   std::optional<WorkflowHost> host_;
 };
 

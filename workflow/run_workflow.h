@@ -33,6 +33,7 @@ struct Outcome {
   int passed = 0, declared = 0;
   std::vector<bool> test_passed;      ///< of a judged answer, by test in the tests' order
   std::optional<double> exact_match;  ///< of a qa task, 0 or 1
+  std::optional<double> own_reward;   ///< of RunnerOptions::reward_file
   std::string rule;                   ///< by which an answer without tests was scored
   std::string answer;                 ///< as scored: code is taken out of its fence
   std::string error;                  ///< one short text for the three other kinds
@@ -63,6 +64,9 @@ struct RunnerOptions {
   int64_t judge_memory_mb = 256;
   /// As parse_scorer_choice; a key of WorkbenchOptions.
   std::string scorer = to_string(Scorer::kOfficial);
+  /// Asked of every scored, failed or invalid run: see own_reward.h and with_own_reward. A fault in
+  /// it makes the outcome kInfrastructure. Empty: none.
+  std::string reward_file;
 
   template <class V>
   void visit(V& v) {
@@ -111,13 +115,14 @@ Json usage_to_json(const WorkflowUsage& usage);
 /// destructor is a stop().
 class WorkflowRunner {
  public:
+  /// Throws InputError where the scorer's or the reward's file cannot be read.
   WorkflowRunner(Sandbox& sandbox, Judge& judge, TextModel& worker, RunnerOptions options = {});
   ~WorkflowRunner();
 
-  /// Returns at once; `done` is called exactly once, on a thread of the sandbox (on the caller's
-  /// for a workflow that is not valid), and must not block. A code task is scored by the judge on
-  /// its val tests (or request.tests); math, qa and choice by data/scorers. A workflow that is not
-  /// valid is not run: kWorkflowError at once.
+  /// Returns at once; `done` is called exactly once, on a thread of the sandbox or the runner (on
+  /// the caller's for a workflow that is not valid, without a reward_file), and must not block. A
+  /// code task is scored by the judge on its val tests (or request.tests); math, qa and choice by
+  /// data/scorers. A workflow that is not valid is not run: kWorkflowError at once.
   void submit(RunRequest request, std::function<void(Outcome)> done);
 
   /// Ends the runs in flight, and each that is submitted later, as kInfrastructure; waits until

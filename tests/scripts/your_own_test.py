@@ -4,12 +4,14 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+TINY = str(ROOT / "tests/fixtures/tiny_llama")
 PROGRAMS = Path(os.environ["WEFT_PROGRAM_DIR"])
 
 
@@ -19,7 +21,7 @@ def shell_lines():
 
 
 def run(line, place):
-    command = line.replace("build/release/bin", str(PROGRAMS))
+    command = line.replace("build/release/bin", str(PROGRAMS)).replace("models/SmolLM2-135M-Instruct", TINY)
     return subprocess.run(command, shell=True, cwd=place, capture_output=True, text=True, timeout=120)
 
 
@@ -32,7 +34,7 @@ class YourOwn(unittest.TestCase):
 
     def test_the_page_runs_and_scores_as_its_files_say(self):
         lines = shell_lines()
-        self.assertEqual(len(lines), 1)
+        self.assertEqual(len(lines), 2)
         done = run(lines[0], self.place)
         self.assertEqual(done.returncode, 0, done.stderr)
         results = self.place / "runs/examples/own/results.jsonl"
@@ -48,6 +50,19 @@ class YourOwn(unittest.TestCase):
         report = json.loads((self.place / "runs/examples/own/report.json").read_text())
         named = [part["scorer"] for part in report["scoring"] if "scorer" in part]
         self.assertEqual(named, ["file:examples/own/scorer.py"])
+
+    def test_the_reward_of_the_page_is_a_term_of_every_row(self):
+        done = run(shell_lines()[1], self.place)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        store = sqlite3.connect(self.place / "runs/examples/own_reward/store.sqlite")
+        rows = store.execute("select usage, pass_rate, complexity, diversity, reward, outcome from trajectories").fetchall()
+        self.assertGreater(len(rows), 0)
+        for usage, passed, complexity, diversity, reward, outcome in rows:
+            usage = json.loads(usage)
+            tokens = usage["prompt_tokens"] + usage["completion_tokens"]
+            own = passed / (1 + tokens / 1000) if outcome == "scored" else -0.5
+            self.assertAlmostEqual(usage["reward_file"], own)
+            self.assertAlmostEqual(reward, passed - 0.1 * complexity + 0.1 * diversity + own)
 
     def test_a_fault_is_said_before_anything_runs(self):
         (self.place / "broken.py").write_text("def score(answer, task):\n    return answer.size\n")

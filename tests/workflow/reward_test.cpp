@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/error.h"
 
 namespace weft {
@@ -66,11 +68,28 @@ TEST(Reward, RefusesAnInfrastructureOutcome) {
   EXPECT_THROW(reward(outcome, workflow_of(100, 40)), std::logic_error);
 }
 
+// 0.74 as above, and 0.5 * -4.
+TEST(Reward, AddsTheTermOfAFileByItsWeight) {
+  RewardOptions options = options_of(50, 150);
+  options.file = "mine.py";
+  options.file_weight = 0.5;
+  Outcome outcome = scored(0.75);
+  outcome.own_reward = -4;
+  const auto terms = reward(outcome, workflow_of(100, 40), options);
+  EXPECT_EQ(terms.file, -4.0);
+  EXPECT_DOUBLE_EQ(terms.total, 0.74 - 2);
+  EXPECT_EQ(reward(scored(1), workflow_of(100, 40)).file, std::nullopt);
+  EXPECT_NE(options.text().find(" + 0.5 F"), std::string::npos);
+}
+
 TEST(Reward, RefusesBadOptions) {
   EXPECT_THROW(options_of(100, 100).validate(), InputError);
   RewardOptions negative;
   negative.w_pass = -1;
   EXPECT_THROW(negative.validate(), InputError);
+  RewardOptions unknown;
+  unknown.file_weight = std::nan("");
+  EXPECT_THROW(unknown.validate(), InputError);
   EXPECT_NO_THROW(RewardOptions{}.validate());
 }
 

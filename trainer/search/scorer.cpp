@@ -69,6 +69,7 @@ void count(const Outcome& outcome, const RewardTerms& terms, Totals& totals) {
   totals.terms.pass += terms.pass;
   totals.terms.complexity += terms.complexity;
   totals.terms.diversity += terms.diversity;
+  if (terms.file) totals.terms.file = totals.terms.file.value_or(0) + *terms.file;
   totals.terms.total += terms.total;
 }
 
@@ -90,6 +91,9 @@ Evaluation evaluation_of(const Totals& totals) {
   evaluation.outcome = outcome_name(kind);
   evaluation.num_infra = totals.infra;
   evaluation.usage = usage_to_json(totals.usage);
+  if (counted > 0 && totals.terms.file) {
+    evaluation.usage["reward_file"] = *totals.terms.file / counted;
+  }
   return evaluation;
 }
 

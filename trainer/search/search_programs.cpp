@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/run_dir.h"
 #include "data/task_tests.h"
+#include "workflow/own_reward.h"
 #include "workflow/test_checks.h"
 
 namespace weft {
@@ -44,6 +45,7 @@ ResumeRules resume_rules(const SearchProgramConfig& config, const ProgramArgs& a
                          const RunModels& models) {
   ResumeRules rules{kMayChange, models.inputs, config.resume.allow, args.defaults};
   rules.inputs.files("tasks", config.tasks);
+  if (!config.reward.file.empty()) rules.inputs.files("reward", {config.reward.file});
   return rules;
 }
 
@@ -57,7 +59,8 @@ class OpenRun {
         run_(config.out, args.resume, args.config, resume_rules(config, args, models)),
         store_(run_.file("store.sqlite")),
         bench_(config.workbench),
-        runner_(bench_.sandbox(), bench_.judge(), worker, config.workbench.runner),
+        runner_(bench_.sandbox(), bench_.judge(), worker,
+                with_own_reward(config.workbench.runner, config.reward)),
         scorer_(runner_, bench_.meta_agent(), config.reward),
         feedback_(bench_.judge()),
         reward_text_(config.reward.text()),
@@ -67,6 +70,7 @@ class OpenRun {
     require_judgeable(bench_.judge(), tasks);
     require_working_scorer(bench_.sandbox(), parse_scorer_choice(config.workbench.runner.scorer),
                            tasks);
+    require_working_reward(bench_.sandbox(), config.reward, tasks);
   }
 
   SearchTools tools() {
@@ -102,6 +106,7 @@ void SearchProgramConfig::check_start(StartCheck& check) const {
   if (tasks.empty()) check.file("tasks", "");
   for (const std::string& file : tasks) check.file("tasks", file);
   check.run_folder("out", out);
+  if (!reward.file.empty()) check.file("reward.file", reward.file);
   workbench.check_start(check);
 }
 

@@ -70,6 +70,38 @@ TEST(SampleWorkflowsProgram, ResumesWithTheSameTasksOnlyUnlessToldOtherwise) {
   EXPECT_EQ(bench.search(allowed, true), first);
 }
 
+TEST(SampleWorkflowsProgram, AddsAUsersOwnTermToEveryReward) {
+  Bench bench;
+  const fs::path file = bench.dir / "mine.py";
+  write_file_atomically(file,
+                        "def reward(workflow, outcome, task):\n"
+                        "    return 7 if task['id'] == 't1' else -outcome['calls']\n");
+  Json json = kSmallSearch;
+  json["reward"] = {{"file", file.string()}, {"file_weight", 2}};
+  const Json first = bench.search(json);
+  for (const auto& row : bench.rows()) {
+    const double own = row.task_id == "t1" ? 7 : -row.usage["calls"].get<double>();
+    EXPECT_EQ(row.usage["reward_file"], own) << row.usage.dump();
+    EXPECT_NEAR(row.reward, row.pass_rate - 0.1 * row.complexity + 0.1 * row.diversity + 2 * own,
+                1e-12);
+  }
+  EXPECT_EQ(bench.search(json, true), first);
+  write_file_atomically(file, "def reward(workflow, outcome, task):\n    return 1\n");
+  EXPECT_THAT(test::input_error([&] { bench.search(json, true); }),
+              testing::HasSubstr("\"reward\" differs"));
+}
+
+TEST(SampleWorkflowsProgram, PaysForNothingUnderARewardThatFails) {
+  Bench bench;
+  const fs::path file = bench.dir / "mine.py";
+  write_file_atomically(file, "def reward(workflow, outcome, task):\n    return 1 / 0\n");
+  Json json = kSmallSearch;
+  json["reward"] = {{"file", file.string()}};
+  EXPECT_THAT(test::input_error([&] { bench.search(json); }),
+              testing::HasSubstr("ERROR(ZeroDivisionError)"));
+  EXPECT_TRUE(bench.worker.requests().empty());
+}
+
 TEST(SampleWorkflowsProgram, ExecutesEveryWorkflowInTheSandbox) {
   Bench bench;
   const Json report = bench.search(kSmallSearch);

@@ -27,7 +27,7 @@ double seconds_since(Clock::time_point start) {
 
 /// Sums over the episodes of whole groups.
 struct RewardStatistics {
-  double count = 0, total = 0, squares = 0, pass = 0, complexity = 0, diversity = 0;
+  double count = 0, total = 0, squares = 0, pass = 0, complexity = 0, diversity = 0, file = 0;
   double valid = 0, truncated = 0;
   int64_t infra_errors = 0;
 
@@ -42,6 +42,7 @@ struct RewardStatistics {
       pass += e.reward_pass;
       complexity += e.reward_complexity;
       diversity += e.reward_diversity;
+      file += e.reward_file.value_or(0);
       valid += e.valid ? 1 : 0;
       truncated += e.truncated ? 1 : 0;
     }
@@ -85,24 +86,26 @@ std::vector<Episode> permute_rewards(std::vector<Episode> episodes, Rng rng) {
 /// Null stands for what was not measured.
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
-Json reward_metrics(const RolloutBatch& batch) {
+Json reward_metrics(const RolloutBatch& batch, bool has_file) {
   const RewardStatistics s(batch.episodes);
   const auto rollouts = static_cast<double>(batch.episodes.size());
-  return {{"reward_mean", number_or_null(s.mean(s.total))},
-          {"reward_std", number_or_null(s.deviation())},
-          {"reward_pass", number_or_null(s.mean(s.pass))},
-          {"reward_complexity", number_or_null(s.mean(s.complexity))},
-          {"reward_diversity", number_or_null(s.mean(s.diversity))},
-          {"completion_tokens_mean",
-           number_or_null(static_cast<double>(batch.completion_tokens) / rollouts)},
-          {"truncated", number_or_null(s.mean(s.truncated))},
-          {"valid_workflows", number_or_null(s.mean(s.valid))},
-          {"worker_calls", batch.worker_calls},
-          {"worker_tokens", batch.worker_tokens},
-          {"infra_errors", s.infra_errors},
-          {"rollouts", batch.episodes.size()},
-          {"t_rollout_s", batch.rollout_s},
-          {"t_reward_s", batch.reward_s}};
+  Json metrics = {{"reward_mean", number_or_null(s.mean(s.total))},
+                  {"reward_std", number_or_null(s.deviation())},
+                  {"reward_pass", number_or_null(s.mean(s.pass))},
+                  {"reward_complexity", number_or_null(s.mean(s.complexity))},
+                  {"reward_diversity", number_or_null(s.mean(s.diversity))},
+                  {"completion_tokens_mean",
+                   number_or_null(static_cast<double>(batch.completion_tokens) / rollouts)},
+                  {"truncated", number_or_null(s.mean(s.truncated))},
+                  {"valid_workflows", number_or_null(s.mean(s.valid))},
+                  {"worker_calls", batch.worker_calls},
+                  {"worker_tokens", batch.worker_tokens},
+                  {"infra_errors", s.infra_errors},
+                  {"rollouts", batch.episodes.size()},
+                  {"t_rollout_s", batch.rollout_s},
+                  {"t_reward_s", batch.reward_s}};
+  if (has_file) metrics["reward_file"] = number_or_null(s.mean(s.file));
+  return metrics;
 }
 
 Json update_metrics(const PolicyUpdateResult& r, double lr, double update_s) {
@@ -348,7 +351,7 @@ GrpoTrainer::Step GrpoTrainer::step() {
   next.bad_rollouts += static_cast<int64_t>(result.bad.size());
   count_valid(batch.episodes, next);
   result.metrics = update_metrics(update, lr, seconds_since(update_start));
-  result.metrics.update(reward_metrics(batch));
+  result.metrics.update(reward_metrics(batch, !config_.reward.file.empty()));
   if (config_.update.correction.enabled()) result.metrics.update(ratio_metrics(update.ratios));
   if (config_.refill_rounds > 0) result.metrics["refills"] = batch.refills;
   result.metrics["bad_rollouts"] = result.bad.size();

@@ -35,6 +35,7 @@ Json usage_of(const Json& rollout, const std::string& problem) {
   Json usage = rollout.value("usage", Json::object());
   if (!usage.is_object()) usage = Json::object();
   if (!problem.empty()) usage["error"] = problem;
+  if (rollout.contains("reward_file")) usage["reward_file"] = rollout["reward_file"];
   usage["generator_calls"] = 1;
   usage["generator_prompt_tokens"] = get_field<Json>(rollout, "prompt_ids", kWhere).size();
   usage["generator_completion_tokens"] = get_field<Json>(rollout, "completion_ids", kWhere).size();

@@ -127,6 +127,7 @@ void Collection::on_score(size_t index, const ScoredRollout& scored) {
   episode.reward_pass = scored.reward.pass;
   episode.reward_complexity = scored.reward.complexity;
   episode.reward_diversity = scored.reward.diversity;
+  episode.reward_file = scored.reward.file;
   episode.valid = scored.valid;
   if (!episode.infra_error) {
     episode.outcome = scored.outcome;

@@ -25,6 +25,7 @@
 #include "trainer/learn/run/policy.h"
 #include "trainer/learn/run/step_log.h"
 #include "trainer/usage_file.h"
+#include "workflow/own_reward.h"
 #include "workflow/test_checks.h"
 
 namespace weft {
@@ -51,6 +52,7 @@ ResumeRules resume_rules(const GrpoConfig& config) {
   rules.inputs.model("model", config.model).model("init_adapter", config.learn.init_adapter);
   const auto scorer = parse_scorer_choice(config.runner.scorer);
   if (!scorer.file.empty()) rules.inputs.files("scorer", {scorer.file});
+  if (!config.reward.file.empty()) rules.inputs.files("reward", {config.reward.file});
   rules.inputs.files("tasks", config.tasks).files("validation", config.validation.tasks);
   if (!config.shares_worker()) add_inputs(rules.inputs, "worker", config.worker);
   return rules;
@@ -144,7 +146,7 @@ class GrpoRun {
         judge_(sandbox_),
         analyser_(sandbox_),
         meta_agent_(analyser_, config.meta_agent),
-        runner_(sandbox_, judge_, models_.worker(), config.runner),
+        runner_(sandbox_, judge_, models_.worker(), with_own_reward(config.runner, config.reward)),
         scorer_(meta_agent_, runner_, config.reward),
         trainer_(config, *models_.engine, learner_, scorer_, tasks_, models_.reference()),
         store_(
@@ -173,6 +175,7 @@ class GrpoRun {
     const ScorerChoice scorer = parse_scorer_choice(config_.runner.scorer);
     require_working_scorer(sandbox_, scorer, tasks_);
     require_working_scorer(sandbox_, scorer, validation_tasks_);
+    require_working_reward(sandbox_, config_.reward, tasks_);
     for (const Task& task : tasks_) check_prompt(task);
     for (const Task& task : validation_tasks_) check_prompt(task);
   }
