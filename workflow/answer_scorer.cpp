@@ -1,10 +1,12 @@
 #include "workflow/answer_scorer.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/utf8.h"
 #include "sandbox/facts/symbolic_equality.h"
 #include "sandbox/trusted/trusted_function.h"
@@ -23,6 +25,9 @@ AnswerVerdict verdict_of(const TextScore& score) {
 }
 
 constexpr std::string_view kFilePrefix = "file:";
+
+/// Raised by whoever changes what an answer is worth. Before 2 the texts were compared.
+constexpr std::string_view kAnswerRules = "2";
 
 /// A user's function that scores an answer, and what it is called in messages.
 struct OwnScorer {
@@ -149,6 +154,20 @@ ScorerChoice parse_scorer_choice(const std::string& text) {
     if (text == to_string(rules)) return choice;
   }
   throw InputError("scorer: expected official, aflow or file:FILE, got \"" + text + "\"");
+}
+
+void add_scorer_inputs(RunInputs& inputs, const ScorerChoice& choice,
+                       const std::vector<Task>& tasks) {
+  if (!choice.file.empty()) {
+    inputs.files("scorer", {choice.file});
+    return;
+  }
+  const bool has_answers = std::any_of(tasks.begin(), tasks.end(), [](const Task& task) {
+    return task.kind != TaskKind::kCode && task.checker.empty();
+  });
+  if (!has_answers) return;
+  inputs.content("answer_rules", hash64(kAnswerRules),
+                 "rules of math, qa and choice answers, version " + std::string(kAnswerRules));
 }
 
 void require_working_scorer(Sandbox& sandbox, const ScorerChoice& choice,

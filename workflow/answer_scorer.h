@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/run_inputs.h"
 #include "data/scorers/score.h"
 #include "data/task.h"
 #include "sandbox/jail/sandbox.h"
@@ -47,6 +48,12 @@ void visit_scorer(V& v, std::string& scorer, std::string& packages) {
 
 /// From official, aflow or file:FILE; throws InputError naming the choices.
 ScorerChoice parse_scorer_choice(const std::string& text);
+
+/// What the scores of these tasks' answers depend on: "scorer", the file of scorer=file:FILE, and
+/// where a benchmark's rules score an answer "answer_rules", their version. A run recorded under
+/// other rules, or by a version that had not named them yet, is then refused by name.
+void add_scorer_inputs(RunInputs& inputs, const ScorerChoice& choice,
+                       const std::vector<Task>& tasks);
 
 /// Thread-safe. Borrows the sandbox, which must outlive it.
 class AnswerScorer {

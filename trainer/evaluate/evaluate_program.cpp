@@ -38,8 +38,7 @@ ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& pla
   ResumeRules rules{kMayChange, models.inputs, config.resume.allow, args.defaults};
   rules.inputs.files("tasks", config.tasks);
   bool asks_a_pool = false;
-  const auto scorer = parse_scorer_choice(config.workbench.runner.scorer);
-  if (!scorer.file.empty()) rules.inputs.files("scorer", {scorer.file});
+  add_scorer_inputs(rules.inputs, parse_scorer_choice(config.workbench.runner.scorer), plan.tasks);
   for (const Method& method : plan.methods) {
     asks_a_pool = asks_a_pool || method.kind == MethodKind::kHybrid;
     const std::string name = "methods." + method.name;

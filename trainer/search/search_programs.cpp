@@ -42,9 +42,10 @@ std::vector<Task> read_tasks(const SearchProgramConfig& config) {
 }
 
 ResumeRules resume_rules(const SearchProgramConfig& config, const ProgramArgs& args,
-                         const RunModels& models) {
+                         const RunModels& models, const std::vector<Task>& tasks) {
   ResumeRules rules{kMayChange, models.inputs, config.resume.allow, args.defaults};
   rules.inputs.files("tasks", config.tasks);
+  add_scorer_inputs(rules.inputs, parse_scorer_choice(config.workbench.runner.scorer), tasks);
   if (!config.reward.file.empty()) rules.inputs.files("reward", {config.reward.file});
   return rules;
 }
@@ -56,7 +57,7 @@ class OpenRun {
           std::unique_ptr<StepGenerator> generator, TextModel& worker, const RunModels& models)
       : tasks(read_tasks(config)),
         generator_(std::move(generator)),
-        run_(config.out, args.resume, args.config, resume_rules(config, args, models)),
+        run_(config.out, args.resume, args.config, resume_rules(config, args, models, tasks)),
         store_(run_.file("store.sqlite")),
         bench_(config.workbench),
         runner_(bench_.sandbox(), bench_.judge(), worker,

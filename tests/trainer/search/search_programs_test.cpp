@@ -91,6 +91,39 @@ TEST(SampleWorkflowsProgram, AddsAUsersOwnTermToEveryReward) {
               testing::HasSubstr("\"reward\" differs"));
 }
 
+TEST(SampleWorkflowsProgram, GoesOnWithItsOwnScorerAlone) {
+  Bench bench;
+  const fs::path file = bench.dir / "mine.py";
+  write_file_atomically(file, "def score(answer, task):\n    return True\n");
+  Json json = kSmallSearch;
+  json["scorer"] = "file:" + file.string();
+  bench.search(json);
+  write_file_atomically(file, "def score(answer, task):\n    return False\n");
+  EXPECT_THAT(test::input_error([&] { bench.search(json, /*resume=*/true); }),
+              testing::HasSubstr("\"scorer\" differs"));
+}
+
+// A run as a version left it that compared the texts of answers and named no rules.
+TEST(SampleWorkflowsProgram, RefusesToGoOnUnderOtherRulesOfAnswers) {
+  Bench bench;
+  write_file_atomically(bench.dir / "tasks.jsonl",
+                        R"({"id":"m","dataset":"gsm8k","kind":"math","prompt":"?","answer":"4"})");
+  bench.search(kSmallSearch);
+  const fs::path path = bench.dir / "run" / "inputs.json";
+  Json inputs = read_json_file(path);
+  ASSERT_TRUE(inputs["inputs"].contains("answer_rules"));
+  bench.search(kSmallSearch, true);
+  inputs["inputs"].erase("answer_rules");
+  write_file_atomically(path, dump_json(inputs));
+  const std::string refused = test::input_error([&] { bench.search(kSmallSearch, true); });
+  EXPECT_THAT(refused,
+              testing::HasSubstr("\"answer_rules\" differs from the run's: expected none"));
+  EXPECT_THAT(refused, testing::HasSubstr("--set 'resume.allow=[\"answer_rules\"]' takes it"));
+  Json allowed = kSmallSearch;
+  allowed["resume"]["allow"] = {"answer_rules"};
+  EXPECT_NO_THROW(bench.search(allowed, true));
+}
+
 TEST(SampleWorkflowsProgram, PaysForNothingUnderARewardThatFails) {
   Bench bench;
   const fs::path file = bench.dir / "mine.py";

@@ -42,7 +42,7 @@ std::vector<Task> load_all(const std::vector<std::string>& files) {
 }
 
 /// More steps are the same run only where the rate does not depend on their number.
-ResumeRules resume_rules(const GrpoConfig& config) {
+ResumeRules resume_rules(const GrpoConfig& config, const std::vector<Task>& tasks) {
   ResumeRules rules{{"out", "trajectories", "plan", "checkpoint", "lost_rollouts",
                      "max_bad_rollouts", "worker.remote.base_url", "worker.remote.more_base_urls"},
                     {},
@@ -51,7 +51,7 @@ ResumeRules resume_rules(const GrpoConfig& config) {
   if (config.learn.schedule.decay == LrDecay::kConstant) rules.may_change.push_back("steps");
   rules.inputs.model("model", config.model).model("init_adapter", config.learn.init_adapter);
   const auto scorer = parse_scorer_choice(config.runner.scorer);
-  if (!scorer.file.empty()) rules.inputs.files("scorer", {scorer.file});
+  add_scorer_inputs(rules.inputs, scorer, tasks);
   if (!config.reward.file.empty()) rules.inputs.files("reward", {config.reward.file});
   rules.inputs.files("tasks", config.tasks).files("validation", config.validation.tasks);
   if (!config.shares_worker()) add_inputs(rules.inputs, "worker", config.worker);
@@ -135,9 +135,9 @@ class GrpoRun {
  public:
   GrpoRun(const GrpoConfig& config, bool resume, const Json& resolved, const ComputeDevice& device)
       : config_(config),
-        dir_(config.out, resume, resolved, resume_rules(config)),
-        checkpoints_(dir_.path(), config.model, config.checkpoint),
         tasks_(load_all(config.tasks)),
+        dir_(config.out, resume, resolved, resume_rules(config, tasks_)),
+        checkpoints_(dir_.path(), config.model, config.checkpoint),
         validation_tasks_(load_all(config.validation.tasks)),
         models_(config, checkpoints_.latest(), device),
         learner_(models_.policy.model, models_.policy.lora, seeded(config.learn, config.seed),
@@ -389,9 +389,10 @@ class GrpoRun {
   fs::path before_file() const { return dir_.file("validation_before.json"); }
 
   const GrpoConfig& config_;
+  std::vector<Task> tasks_;
   RunDir dir_;
   CheckpointSet checkpoints_;
-  std::vector<Task> tasks_, validation_tasks_;
+  std::vector<Task> validation_tasks_;
   Models models_;
   Learner learner_;
   Sandbox sandbox_;
