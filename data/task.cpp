@@ -21,16 +21,6 @@ TaskKind parse_kind(const std::string& name, const std::string& where) {
       "{}: field \"kind\": expected one of code, math, qa, choice, got \"{}\"", where, name));
 }
 
-// A field that changes how an answer is judged, and that nobody reads.
-void refuse_files(const Json& json, const std::string& where) {
-  const auto found = json.find("files");
-  const bool says_nothing = found == json.end() || found->is_null() || *found == "" ||
-                            (found->is_structured() && found->empty());
-  if (says_nothing) return;
-  throw InputError(
-      fmt::format("{}: field \"files\": answers cannot be judged with it, expected none", where));
-}
-
 std::string parse_checker(const Json& json, const Task& task, const std::string& where) {
   const auto found = json.find("checker");
   if (found == json.end() || found->is_null()) return "";
@@ -48,7 +38,6 @@ void check_fields(const Json& json, const std::string& where) {
   static const FieldNames known = {"id",    "dataset", "kind",   "prompt",  "entry_point", "answer",
                                    "tests", "setup",   "family", "checker", "files"};
   refuse_unknown_fields(json, known, where);
-  refuse_files(json, where);
 }
 
 }  // namespace
@@ -76,6 +65,7 @@ Task parse_task(const Json& json, const std::string& where) {
   task.prompt = get_field<std::string>(json, "prompt", where);
   task.entry_point = get_field_or<std::string>(json, "entry_point", "", where);
   task.checker = parse_checker(json, task, where);
+  task.files = parse_task_files(json, where);
   if (task.kind != TaskKind::kCode) {
     task.answer = get_field<std::string>(json, "answer", where);
     return task;

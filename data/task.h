@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "data/task_files.h"
 
 namespace weft {
 
@@ -31,6 +32,7 @@ struct Task {
   std::string checker;
   std::vector<Json> public_tests;  ///< may be shown to a workflow
   std::vector<Json> val_tests;     ///< give rewards
+  TaskFiles files;                 ///< beside an answer, a draft and a checker while they run
 };
 
 /// Throws InputError naming `where` when a field is missing, wrong or unknown, also of "tests", or

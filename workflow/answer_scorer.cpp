@@ -41,7 +41,7 @@ OwnScorer scorer_of_file(Sandbox& sandbox, const std::string& file) {
 }
 
 OwnScorer checker_of(Sandbox& sandbox, const Task& task) {
-  return {{sandbox, task.checker, "check", user_function_limits()},
+  return {{sandbox, task.checker, "check", user_function_limits(), task.files},
           "the checker of task \"" + task.id + "\": check()",
           "checker"};
 }

@@ -105,6 +105,9 @@ std::string contract_text(TaskKind kind) {
 std::string MetaAgent::query(const Task& task) const {
   std::string query = std::string("Kind: ") + to_string(task.kind) + "\n";
   if (!task.entry_point.empty()) query += "Entry point: " + task.entry_point + "\n";
+  if (task.files) {
+    query += "Files in the folder of the code that is tested: " + list_files(task.files) + "\n";
+  }
   return query + "Task: " + task.prompt;
 }
 

@@ -44,6 +44,7 @@ WorkflowJob job_of(const RunRequest& request, const WorkflowBudget& budget) {
   job.checker = request.task->checker;
   job.dataset = request.task->dataset;
   job.public_tests = request.task->public_tests;
+  job.files = request.task->files;
   job.budget = budget;
   job.seed = request.seed;
   job.shared_budget = request.shared_budget;
@@ -111,6 +112,7 @@ JudgeRequest judge_request(const Task& task, std::string answer, const std::vect
   request.entry_point = task.entry_point;
   request.setup = task.setup;
   request.checker = task.checker;
+  request.files = task.files;
   request.mode = answer_mode(task, tests);
   request.tests = tests;
   request.limits = limits;

@@ -24,6 +24,16 @@ int64_t Limits::scratch_limit_mb(const std::string& tier) const {
   return tier == "C" ? 0 : kScratchMb;
 }
 
+void Limits::require_room_for(const TaskFiles& files, const std::string& tier) const {
+  if (!files) return;
+  const int64_t room = scratch_limit_mb(tier) << 20;
+  const auto bytes = static_cast<int64_t>(folder_bytes(files));
+  if (room > 0 && bytes <= room) return;
+  throw InputError("files: expected " + std::to_string(bytes) +
+                   " bytes of room in the working folder, got " + std::to_string(room) +
+                   (tier == "C" ? ": tier C has no such folder" : " by limits.scratch_mb"));
+}
+
 void Limits::validate() const {
   const auto need = [](bool ok, const char* name, const char* expected, int64_t got) {
     if (ok) return;

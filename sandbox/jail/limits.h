@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "data/task_files.h"
+
 namespace weft {
 
 struct Limits {
@@ -23,6 +25,8 @@ struct Limits {
   int64_t wall_limit_ms() const { return wall_ms > 0 ? wall_ms : 3 * cpu_ms + 2000; }
   int64_t job_wall_limit_ms(int64_t num_tests) const;
   int64_t scratch_limit_mb(const std::string& tier) const;
+  /// Throws InputError naming the limit where a job's folder could not hold its files.
+  void require_room_for(const TaskFiles& files, const std::string& tier) const;
 
   /// Throws InputError naming the field, expected and got.
   void validate() const;

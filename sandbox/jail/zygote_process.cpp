@@ -44,16 +44,30 @@ Pair make_pipe() {
 void make_non_blocking(const Fd& fd) { fcntl(fd.get(), F_SETFL, O_NONBLOCK); }
 
 Fd file_of(const std::string& text) {
-  Fd file(memfd_create("stdin", MFD_CLOEXEC));
+  Fd file(memfd_create("job", MFD_CLOEXEC));
   for (size_t done = 0; file && done < text.size();) {
     const ssize_t now = write(file.get(), text.data() + done, text.size() - done);
-    if (now < 0) throw Error(with_errno("sandbox: cannot store standard input"));
+    if (now < 0) throw Error(with_errno("sandbox: cannot store a job's input"));
     done += static_cast<size_t>(now);
   }
   if (!file || lseek(file.get(), 0, SEEK_SET) != 0) {
-    throw Error(with_errno("sandbox: cannot make standard input"));
+    throw Error(with_errno("sandbox: cannot make a job's input"));
   }
   return file;
+}
+
+static_assert(kMaxFileName == kMaxTaskFileName);
+
+std::string archive_of(const std::vector<TaskFile>& files) {
+  std::string archive;
+  for (const TaskFile& file : files) {
+    FileHeader header;
+    header.size = file.content.size();
+    file.name.copy(header.name, kMaxFileName);
+    archive.append(reinterpret_cast<const char*>(&header), sizeof header);
+    archive += file.content;
+  }
+  return archive;
 }
 
 int spawn(const ZygoteOptions& options, int control, pid_t* pid) {
@@ -156,8 +170,9 @@ void ZygoteProcess::wait_ready(int timeout_ms) {
 JobFds ZygoteProcess::start(uint64_t job, const JobSpec& spec) {
   Pair channel = make_pair_of_sockets(SOCK_STREAM);
   Pair out = make_pipe(), err = make_pipe();
-  Fd input;
+  Fd input, files;
   if (spec.input) input = file_of(*spec.input);
+  if (spec.files) files = file_of(archive_of(*spec.files));
   ControlRequest request;
   request.job = job;
   request.child = spec.child;
@@ -166,11 +181,16 @@ JobFds ZygoteProcess::start(uint64_t job, const JobSpec& spec) {
   request.max_procs = spec.max_procs;
   request.scratch_mb = static_cast<uint32_t>(spec.scratch_mb);
   request.seed = spec.seed;
+  request.has_input = spec.input ? 1 : 0;
+  request.num_files = spec.files ? static_cast<uint32_t>(spec.files->size()) : 0;
 
-  const int fds[4] = {channel.theirs.get(), out.theirs.get(), err.theirs.get(), input.get()};
-  const size_t size = sizeof(int) * (spec.input ? 4 : 3);
+  std::vector<int> fds = {channel.theirs.get(), out.theirs.get(), err.theirs.get()};
+  for (const Fd* fd : {&input, &files}) {
+    if (*fd) fds.push_back(fd->get());
+  }
+  const size_t size = sizeof(int) * fds.size();
   iovec part{&request, sizeof request};
-  alignas(cmsghdr) char space[CMSG_SPACE(sizeof fds)] = {};
+  alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int) * 5)] = {};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -180,7 +200,7 @@ JobFds ZygoteProcess::start(uint64_t job, const JobSpec& spec) {
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(size);
-  std::memcpy(CMSG_DATA(header), fds, size);
+  std::memcpy(CMSG_DATA(header), fds.data(), size);
   pollfd polled{control_.get(), POLLOUT, 0};
   ssize_t sent;
   do {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "data/task_files.h"
 #include "sandbox/zygote/protocol.h"
 
 namespace weft {
@@ -54,6 +55,7 @@ struct JobSpec {
   int64_t scratch_mb = 0;
   uint64_t seed = 0;
   std::optional<std::string> input;  ///< standard input; none: empty
+  TaskFiles files;                   ///< of its folder, which scratch_mb has room for
 };
 
 /// Not thread-safe: one user at a time.

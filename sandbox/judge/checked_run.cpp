@@ -157,6 +157,7 @@ void run_checked(const PreparedRequest& prepared, ZygoteProcess& zygote,
   JudgeRequest checker_request;
   checker_request.code = prepared.request.checker;
   checker_request.limits.cpu_ms = 10000;
+  checker_request.files = prepared.request.files;
   const PreparedRequest checked{checker_request, prepared.tests, prepared.time_scale,
                                 prepared.tier};
   JobRun checker(checker_slot, checked.spec(ChildKind::kChecker), checker_limits(prepared));

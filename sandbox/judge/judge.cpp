@@ -164,6 +164,7 @@ void Judge::Impl::require_runnable(const JudgeRequest& request) const {
   if (sandbox.tier() == "C" && (request.limits.max_procs > 0 || request.limits.scratch_mb > 0)) {
     throw InputError("limits: max_procs and scratch_mb need namespaces, this is tier C");
   }
+  request.limits.require_room_for(request.files, sandbox.tier());
   require_within_caps(job_of(request), "code and setup");
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "data/task_files.h"
 #include "sandbox/jail/job_result.h"
 #include "sandbox/jail/limits.h"
 #include "sandbox/jail/sandbox.h"
@@ -40,6 +41,7 @@ struct JudgeRequest {
   /// kInproc: {"code"}; kJudge: any object.
   std::vector<Json> tests;
   Limits limits;
+  TaskFiles files;  ///< read-only in the working folder of code and checker, within scratch_mb
   /// The tests after the first that does not pass are kSkipped: for who asks only whether all pass.
   bool stop_at_first_failure = false;
   /// May be set on any thread: the verdict has become pointless. Tests that have not ended by then

@@ -132,6 +132,7 @@ JobSpec PreparedRequest::spec(ChildKind kind) const {
   spec.memory_mb = request.limits.memory_mb;
   spec.max_procs = request.limits.max_procs;
   spec.scratch_mb = request.limits.scratch_limit_mb(tier);
+  spec.files = request.files;
   const auto num_tests = static_cast<int64_t>(tests.size());
   spec.cpu_seconds = 2 + (1 + num_tests) * (request.limits.cpu_ms / 1000 + 1) * 8;
   return spec;

@@ -18,9 +18,14 @@ std::string fault_of(const CallResult& result, const std::string& name) {
 }  // namespace
 
 TrustedFunction::TrustedFunction(Sandbox& sandbox, std::string source, std::string name,
-                                 Limits limits)
-    : sandbox_(sandbox), source_(std::move(source)), name_(std::move(name)), limits_(limits) {
+                                 Limits limits, TaskFiles files)
+    : sandbox_(sandbox),
+      source_(std::move(source)),
+      name_(std::move(name)),
+      limits_(limits),
+      files_(std::move(files)) {
   limits_.validate();
+  limits_.require_room_for(files_, sandbox.tier());
 }
 
 TrustedFunction::Reply TrustedFunction::call(const std::vector<PythonValue>& arguments) const {
@@ -29,6 +34,7 @@ TrustedFunction::Reply TrustedFunction::call(const std::vector<PythonValue>& arg
   JobSpec spec;
   spec.memory_mb = limits_.memory_mb;
   spec.scratch_mb = limits_.scratch_limit_mb(sandbox_.tier());
+  spec.files = files_;
   spec.cpu_seconds = limits_.cpu_ms / 1000 * 8 + 10;  // the kernel's own, far behind ours
   const auto job = PythonValue::tuple(
       {PythonValue::str(source_), PythonValue::str(""), PythonValue::str(name_)});

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "data/task_files.h"
 #include "sandbox/jail/limits.h"
 #include "sandbox/jail/sandbox.h"
 #include "sandbox/value/value.h"
@@ -16,7 +17,9 @@ namespace weft {
 class TrustedFunction {
  public:
   /// `source` is the file's text, which may import what the sandbox has; `name` the function's.
-  TrustedFunction(Sandbox& sandbox, std::string source, std::string name, Limits limits);
+  /// `files` lie read-only in its working folder.
+  TrustedFunction(Sandbox& sandbox, std::string source, std::string name, Limits limits,
+                  TaskFiles files = nullptr);
 
   struct Reply {
     std::optional<PythonValue> value;
@@ -32,6 +35,7 @@ class TrustedFunction {
   Sandbox& sandbox_;
   const std::string source_, name_;
   const Limits limits_;
+  const TaskFiles files_;
 };
 
 }  // namespace weft

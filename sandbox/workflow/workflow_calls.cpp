@@ -140,6 +140,7 @@ void WorkflowLoop::exec_code(Flow& flow, uint32_t id, const FlowRequest& request
   auto judged = exec_request(request.solution, declared.empty() ? request.entry_point : declared,
                              flow.job.public_tests);
   judged.setup = flow.job.setup;
+  judged.files = flow.job.files;
   if (!flow.job.checker.empty() && !flow.job.public_tests.empty()) {
     judged.mode = Mode::kJudge;
     judged.checker = flow.job.checker;

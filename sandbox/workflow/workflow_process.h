@@ -49,6 +49,7 @@ struct WorkflowJob {
   std::string checker;             ///< that judges a solution on the public tests; may be empty
   std::string dataset;             ///< passed as DatasetType
   std::vector<Json> public_tests;  ///< what exec_code runs; none: see exec_request
+  TaskFiles files;                 ///< of exec_code's jobs
   WorkflowBudget budget;
   uint64_t seed = 0;  ///< of `random` in the workflow; calls' seeds are derived, see call_seed
   /// Shared with other workflows; null: none. A call that it has no room for waits, and where

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace weft::zygote {
 namespace {
@@ -86,7 +87,9 @@ bool receive_request(ControlRequest& request, int (&fds)[kMaxFds]) {
       std::memcpy(fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
     }
   }
-  return got == sizeof request && request.magic == kControlMagic;
+  if (got != sizeof request || request.magic != kControlMagic) return false;
+  if (!request.has_input) std::swap(fds[3], fds[4]);
+  return true;
 }
 
 }  // namespace weft::zygote

@@ -16,9 +16,10 @@ void send_started(uint64_t job, int pid, bool has_namespaces);
 
 void send_exited(uint64_t job, int status, int64_t cpu_us, int64_t peak_kb);
 
-constexpr int kMaxFds = 4;
+constexpr int kMaxFds = 5;
 
-/// Receives one request and its descriptors (channel, stdout, stderr, stdin; -1 where absent).
+/// Receives one request and its descriptors (channel, stdout, stderr, stdin, files; -1
+/// where absent).
 /// False at the end of the stream or for a datagram of another shape.
 bool receive_request(ControlRequest& request, int (&fds)[kMaxFds]);
 

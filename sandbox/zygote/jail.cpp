@@ -18,6 +18,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "sandbox/zygote/protocol.h"
+
 namespace weft::zygote {
 namespace {
 
@@ -94,6 +96,14 @@ void enter_user_namespace(unsigned host_id) {
   check(errno == 0, "write of uid_map and gid_map");
   check(setresgid(kJailId, kJailId, kJailId) == 0, "setresgid");
   check(setresuid(kJailId, kJailId, kJailId) == 0, "setresuid");
+}
+
+void read_whole(int fd, void* to, size_t size) {
+  for (size_t done = 0; done < size;) {
+    const ssize_t got = read(fd, static_cast<char*>(to) + done, size - done);
+    check(got > 0, "read of a job's files");
+    done += static_cast<size_t>(got);
+  }
 }
 
 void make_directories(const std::string& path) {
@@ -255,6 +265,26 @@ void mount_scratch(uint32_t megabytes, bool names_input) {
         "mount of a job's scratch");
   if (names_input) name_standard_input();
   check(chdir(kScratch) == 0, "chdir to the scratch");
+}
+
+// Each is a mount of its own: the folder around it can be written.
+void place_files(int archive, uint32_t num_files) {
+  for (uint32_t i = 0; i < num_files; ++i) {
+    FileHeader header;
+    read_whole(archive, &header, sizeof header);
+    const std::string path = std::string(kScratch) + "/" + header.name;
+    const int file = open(path.c_str(), O_CREAT | O_EXCL | O_CLOEXEC | O_WRONLY, 0444);
+    check(file >= 0, "create " + path);
+    char chunk[1 << 16];
+    for (uint64_t left = header.size; left > 0;) {
+      const size_t now = left < sizeof chunk ? static_cast<size_t>(left) : sizeof chunk;
+      read_whole(archive, chunk, now);
+      check(write(file, chunk, now) == static_cast<ssize_t>(now), "write " + path);
+      left -= now;
+    }
+    close(file);
+    bind(path, path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
+  }
 }
 
 }  // namespace weft::zygote

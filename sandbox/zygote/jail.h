@@ -72,4 +72,8 @@ void leave_shared_mounts();
 /// larger by it.
 void mount_scratch(uint32_t megabytes, bool names_input);
 
+/// Then: files of kScratch that nobody can write, replace or remove; `archive` is a descriptor with
+/// a FileHeader and the bytes of each. They take of the folder's size.
+void place_files(int archive, uint32_t num_files);
+
 }  // namespace weft::zygote

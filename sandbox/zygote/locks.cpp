@@ -168,11 +168,12 @@ void Locks::apply_landlock(const ControlRequest& request) const {
   require(syscall(SYS_landlock_restrict_self, ruleset, 0) == 0);
 }
 
-void Locks::apply(const ControlRequest& request, int64_t base_bytes) const {
+void Locks::apply(const ControlRequest& request, int64_t base_bytes, int files) const {
   if (options_.tier != "C" && (options_.workflows || request.scratch_mb > 0)) {
     leave_shared_mounts();
     if (request.scratch_mb > 0) {
       mount_scratch(request.scratch_mb, request.child == ChildKind::kStdio);
+      place_files(files, request.num_files);
     }
   }
   apply_rlimits(request, base_bytes);

@@ -27,9 +27,9 @@ class Locks {
   /// In the zygote, before the fork: builds the filter that the child will need.
   void prepare(const ControlRequest& request);
 
-  /// In the child. `base_bytes` is the address space that the zygote itself occupies. Any failure
-  /// ends the process with kLockFailed.
-  void apply(const ControlRequest& request, int64_t base_bytes) const;
+  /// In the child. `base_bytes` is the address space that the zygote itself occupies; `files` the
+  /// descriptor of the job's files. Any failure ends the process with kLockFailed.
+  void apply(const ControlRequest& request, int64_t base_bytes, int files) const;
 
   static constexpr int kLockFailed = 121;  ///< exit status
 

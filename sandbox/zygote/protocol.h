@@ -59,7 +59,16 @@ enum class ChildKind : uint32_t {
 
 constexpr uint32_t kControlMagic = 0x77656674;
 
-/// To the zygote, with three descriptors for kStart (channel, stdout, stderr) or four (stdin last).
+constexpr size_t kMaxFileName = 100;
+
+/// Stands before each file's bytes where a job's files are sent.
+struct FileHeader {
+  uint64_t size = 0;
+  char name[kMaxFileName + 4] = {};  ///< ends with a zero
+};
+
+/// To the zygote, for kStart with three descriptors (channel, stdout, stderr), then stdin where
+/// has_input, then the job's files where there are any.
 struct ControlRequest {
   enum class Kind : uint32_t { kStart, kKill };
   uint32_t magic = kControlMagic;
@@ -72,6 +81,8 @@ struct ControlRequest {
   int64_t cpu_seconds = 0;  ///< RLIMIT_CPU, a backstop
   int64_t max_procs = 0;
   uint64_t seed = 0;  ///< of `random` in the job
+  uint32_t has_input = 0;
+  uint32_t num_files = 0;  ///< read-only in the job's /tmp, of which they take their share
 };
 
 /// From the zygote. kStarted carries the child's pid as its SCM_CREDENTIALS, or as its status.

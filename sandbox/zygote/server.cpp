@@ -93,7 +93,7 @@ void Server::become_child(const ControlRequest& request, const int (&fds)[kMaxFd
     _exit(Locks::kLockFailed);
   }
   try {
-    locks_.apply(request, base_bytes_);
+    locks_.apply(request, base_bytes_, fds[4]);
   } catch (const JailError&) {
     _exit(Locks::kLockFailed);
   }

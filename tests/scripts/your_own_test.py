@@ -44,6 +44,7 @@ class YourOwn(unittest.TestCase):
             scores.setdefault((row["task"], row.get("rule", "")), []).append(row["score"])
         self.assertEqual(scores[("own/prime", "checker")], [1, 0])
         self.assertEqual(scores[("own/by_size", "")], [1, 0])
+        self.assertEqual(scores[("own/orders", "")], [1, 0])
         venus, both = scores[("own/planets", "file")]
         self.assertAlmostEqual(venus, 1 / 3)
         self.assertEqual(both, 1)
