@@ -14,6 +14,7 @@ struct Loader {
 constexpr Loader kLoaders[] = {
     {"humaneval", load_humaneval, "MIT"},
     {"humaneval_plus", load_humaneval_plus, "Apache-2.0"},
+    {"bigcodebench", load_bigcodebench, "Apache-2.0"},
     {"mbpp", load_mbpp, "CC-BY-4.0"},
     {"mbpp_plus", load_mbpp_plus, "Apache-2.0"},
     {"livecodebench", load_livecodebench, "CC, by its page; the problems are their sites'"},

@@ -45,6 +45,8 @@ struct BenchmarkRow {
   /// In the order of the row. Of two tests with the same arguments the later one's comparison
   /// holds: it is the benchmark's own.
   std::vector<ReferenceTask> references;
+  std::string checker;       ///< of `tests` that are any objects: judges an answer on each
+  std::string checked_code;  ///< the reference, which passes them where they can be asked so
   std::string guarded_code;  ///< the reference with its contract, which raises for bad input
   FieldCounts unread;        ///< columns that hold no tests and are not read
 };
@@ -63,7 +65,8 @@ bool is_benchmark(const std::string& name);
 BenchmarkRow parse_benchmark_row(const std::string& dataset, const Json& row,
                                  const std::string& where, int64_t index = 0);
 
-/// The task of a row that has no references: its answer, or its tests as they are given. The tests
+/// The task of a row that has no references: its answer, or its tests as they are given,
+/// with its checker. The tests
 /// published as examples are public, else the first one; the others are val and hidden in turn, so
 /// that no test stands in two lists, and all together are official.
 Json given_task(const std::string& dataset, const BenchmarkRow& row);

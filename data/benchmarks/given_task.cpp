@@ -7,7 +7,10 @@ namespace {
 
 // What a test runs an answer on.
 std::string input_of(const Json& test) {
-  return dump_json(test.contains("input") ? test["input"] : test["args"]);
+  for (const char* key : {"input", "args"}) {
+    if (test.contains(key)) return dump_json(test[key]);
+  }
+  return dump_json(test);
 }
 
 std::vector<Json> distinct(const std::vector<Json>& tests, std::set<std::string>& seen) {
@@ -40,6 +43,8 @@ Json given_task(const std::string& dataset, const BenchmarkRow& row) {
   if (row.kind == TaskKind::kCode) {
     if (!row.entry_point.empty()) task["entry_point"] = row.entry_point;
     task["tests"] = split_given(row);
+    if (!row.setup.empty()) task["setup"] = row.setup;
+    if (!row.checker.empty()) task["checker"] = row.checker;
   } else {
     task["answer"] = row.answer;
   }

@@ -1,9 +1,7 @@
 #include "data/benchmarks/loaders.h"
 
 namespace weft {
-namespace {
 
-// The imports and helpers of a prompt, which an answer that is only the function takes as given.
 std::string before_entry_point(const std::string& prompt, const std::string& entry_point) {
   const std::string header = "def " + entry_point + "(";
   size_t place = prompt.find(header);
@@ -14,8 +12,6 @@ std::string before_entry_point(const std::string& prompt, const std::string& ent
   const size_t last = setup.find_last_not_of(" \t\r\n");
   return last == std::string::npos ? "" : setup.substr(0, last + 1) + "\n";
 }
-
-}  // namespace
 
 BenchmarkRow load_humaneval(RowFields& row) {
   BenchmarkRow parsed;

@@ -13,6 +13,11 @@ BenchmarkRow load_humaneval(RowFields& row);
 /// inputs in `base_input` and `plus_input`.
 BenchmarkRow load_humaneval_plus(RowFields& row);
 
+/// BigCodeBench (arXiv:2406.15877), its completion form: each method of the unittest classes in
+/// `test` is one test, which a checker runs in its own process with the answer's function called
+/// across: what is patched, or no plain data, does not reach it.
+BenchmarkRow load_bigcodebench(RowFields& row);
+
 /// MBPP (arXiv:2108.07732), the full file and the sanitized one: asserts in `test_list` and
 /// `challenge_test_list`; where `test` defines a check as well, that too.
 BenchmarkRow load_mbpp(RowFields& row);
@@ -67,6 +72,9 @@ BenchmarkRow load_gpqa(RowFields& row);
 /// Rows of your own: `prompt` (or `question`, `problem`) and `answer`; with `options` a choice,
 /// else what `kind` says, qa where it says nothing.
 BenchmarkRow load_generic(RowFields& row);
+
+/// The imports and helpers of a prompt, which an answer that is only the function takes as given.
+std::string before_entry_point(const std::string& prompt, const std::string& entry_point);
 
 /// EvalPlus' lists of inputs as one field of tests of `code`.
 ReferenceTask plus_inputs(RowFields& row, const std::string& code, const std::string& entry_point);

@@ -68,6 +68,9 @@ class Preparer {
   // The task's line, or the reason why there is none. Throws Interrupted.
   Json prepare(const BenchmarkRow& row, std::string& problem);
 
+  // Why the row's checker cannot judge answers: its reference fails. Else empty.
+  std::string checker_problem(const BenchmarkRow& row);
+
  private:
   static Limits limits(const PrepareTasksConfig& config) {
     Limits limits;
@@ -158,6 +161,19 @@ Json Preparer::prepare(const BenchmarkRow& row, std::string& problem) {
       {"prompt", row.prompt}, {"entry_point", recording.entry_point}, {"tests", std::move(tests)}};
   if (!row.setup.empty()) task["setup"] = row.setup;
   return task;
+}
+
+std::string Preparer::checker_problem(const BenchmarkRow& row) {
+  JudgeRequest own = request(row.checked_code, row.entry_point, row.tests);
+  own.mode = Mode::kJudge;
+  own.checker = row.checker;
+  const Verdict verdict = judge_.run(own);
+  throw_if_stopped();
+  if (verdict.passed == verdict.declared) return "";
+  return fmt::format(
+      "its tests cannot be asked from a process of their own: the reference passes {} of {}, the "
+      "first other one ends with {}",
+      verdict.passed, verdict.declared, verdict.row_verdict());
 }
 
 bool expects_one_value(const std::vector<Json>& tests) {
@@ -309,16 +325,18 @@ class PrepareRun {
     if (!part_.has(row)) return "";
     if (!ids_.insert(row.id).second) return where + ": id \"" + row.id + "\" was used before";
     std::string problem;
-    const Json task =
-        row.references.empty() ? given_task(config_.dataset, row) : prepare(row, problem);
+    if (!row.checker.empty()) problem = preparer().checker_problem(row);
+    if (!problem.empty()) return row.id + ": " + problem;
+    const Json task = row.references.empty() ? given_task(config_.dataset, row)
+                                             : preparer().prepare(row, problem);
     if (!problem.empty()) return row.id + ": " + problem;
     writer_.write(task);
     summary_.add_task(task);
     return "";
   }
-  Json prepare(const BenchmarkRow& row, std::string& problem) {
+  Preparer& preparer() {
     if (!preparer_) preparer_.emplace(config_);
-    return preparer_->prepare(row, problem);
+    return *preparer_;
   }
 
   const PrepareTasksConfig& config_;

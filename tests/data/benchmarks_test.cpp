@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/error.h"
 #include "data/benchmarks/benchmark.h"
 #include "tests/support/input_error.h"
 
@@ -86,6 +87,32 @@ TEST(Benchmarks, APlusRowWithoutFurtherInputsIsRefusedByName) {
               AllOf(HasSubstr("rows.jsonl:3: 7: expected the further inputs"), HasSubstr("mbpp")));
   EXPECT_THAT(error_of("humaneval_plus", humaneval_row()),
               HasSubstr("rows.jsonl:3: T/0: expected the further inputs"));
+}
+
+TEST(Benchmarks, EachMethodOfAUnitTestIsATest) {
+  Json row{
+      {"task_id", "BigCodeBench/7"},
+      {"complete_prompt", "import csv\ndef task_func(path):\n    pass\n"},
+      {"canonical_solution", "    return 1\n"},
+      {"entry_point", "task_func"},
+      {"libs", {"csv"}},
+      {"test",
+       "import unittest\nclass Base:\n    def helper(self):\n        pass\n"
+       "class TestA(unittest.TestCase):\n    def setUp(self):\n        def test_inner(): pass\n"
+       "    def test_1(self):\n        pass\nclass TestB(unittest.TestCase):\n"
+       "    def test_1(self):\n        pass\n"}};
+  const BenchmarkRow parsed = parse_benchmark_row("bigcodebench", row, "rows:1");
+  EXPECT_EQ(parsed.id, "BigCodeBench/7");
+  EXPECT_EQ(parsed.setup, "import csv\n");
+  EXPECT_TRUE(parsed.references.empty());
+  ASSERT_EQ(parsed.tests.size(), 2u);
+  EXPECT_EQ(parsed.tests[1].dump(), R"({"class":"TestB","method":"test_1"})");
+  EXPECT_NE(parsed.checker.find("globals()[\"task_func\"] = candidate"), std::string::npos);
+  EXPECT_EQ(given_task("bigcodebench", parsed)["tests"]["official"].size(), 2u);
+  row["test"] = "import unittest\n";
+  EXPECT_THROW(parse_benchmark_row("bigcodebench", row, "rows:1"), InputError);
+  row.erase("test");
+  EXPECT_THROW(parse_benchmark_row("bigcodebench", row, "rows:1"), InputError);
 }
 
 TEST(Benchmarks, AFieldThatSeemsToHoldTestsIsReadOrRefused) {
