@@ -192,10 +192,16 @@ class Collection {
   ReasonCounts failures_;
 };
 
-std::string without_fences(std::string text) {
-  for (size_t at = text.find("```"); at != std::string::npos; at = text.find("```", at)) {
-    text.replace(at, 3, "'''");
+void replace_all(std::string& text, std::string_view what, std::string_view by) {
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size())) {
+    text.replace(at, what.size(), by);
   }
+}
+
+std::string without_marks(std::string text) {
+  replace_all(text, "```", "'''");
+  replace_all(text, "<think>", "");
+  replace_all(text, "</think>", "");
   return text;
 }
 
@@ -233,6 +239,10 @@ JoinedTrace join_rounds(const std::vector<TraceRound>& rounds) {
       trace.chosen = static_cast<int64_t>(i);
     }
   }
+  const auto end = rounds.begin() + trace.chosen + 1;
+  if (std::all_of(rounds.begin(), end, [](const auto& round) { return round.reasoning.empty(); })) {
+    return trace;
+  }
   for (int64_t i = 0; i <= trace.chosen; ++i) {
     const TraceRound& round = rounds[static_cast<size_t>(i)];
     if (!trace.reasoning.empty()) trace.reasoning += "\n";
@@ -240,7 +250,7 @@ JoinedTrace join_rounds(const std::vector<TraceRound>& rounds) {
     trace.reasoning += round.reasoning;
     if (i < trace.chosen) trace.reasoning += "\nResult: " + round.feedback;
   }
-  trace.reasoning = without_fences(std::move(trace.reasoning));
+  trace.reasoning = without_marks(std::move(trace.reasoning));
   return trace;
 }
 

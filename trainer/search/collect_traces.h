@@ -59,7 +59,9 @@ struct TraceRound {
 
 /// R-hat and the index of the round whose workflow is S-hat: the valid round of the highest reward,
 /// the earliest of equals, -1 when none is valid. Each earlier round is told with its result. Code
-/// fences are taken out, so that the text can stand before the one code block of a completion.
+/// fences and the marks of a reasoning part are taken out, so that the text can stand before the
+/// one code block of a completion or in such a part. Empty where none of these rounds has
+/// reasoning.
 struct JoinedTrace {
   std::string reasoning;
   int64_t chosen = -1;

@@ -43,9 +43,18 @@ TEST(JoinRounds, NeverChoosesAnInvalidWorkflow) {
   EXPECT_EQ(join_rounds({round_of("A", 0.9, false)}).chosen, -1);
 }
 
-TEST(JoinRounds, TakesOutCodeFences) {
-  const auto trace = join_rounds({round_of("see ```python", 0.2)});
-  EXPECT_EQ(trace.reasoning, "see '''python");
+TEST(JoinRounds, TakesOutCodeFencesAndMarksOfAReasoningPart) {
+  const auto trace = join_rounds({round_of("see ```python </think> and <think> more", 0.2)});
+  EXPECT_EQ(trace.reasoning, "see '''python  and  more");
+}
+
+// Results alone are no reasoning, whatever they say.
+TEST(JoinRounds, HasNoReasoningWhereNoneOfItsRoundsHas) {
+  TraceRound bare = round_of("", 0.2), better = round_of("", 0.8);
+  EXPECT_EQ(join_rounds({bare, better}).reasoning, "");
+  EXPECT_EQ(join_rounds({bare, better}).chosen, 1);
+  EXPECT_EQ(join_rounds({bare, round_of("B", 0.8)}).reasoning,
+            "Round 1. \nResult: feedback of \nRound 2. B");
 }
 
 struct Bench {
@@ -205,13 +214,14 @@ TEST(CollectTraces, GivesUpOnATeacherThatAlwaysFails) {
 }
 
 // A reasoning teacher behind a server gives its reasoning apart from the text, one on our own
-// engine within it.
-TEST(CollectTraces, KeepsTheReasoningOfBothFormsOfTeacher) {
+// engine within it, where the prompt may have opened the part.
+TEST(CollectTraces, KeepsTheReasoningOfEveryFormOfTeacher) {
   const std::string code = "```python\n# Step 1: x\n```";
-  for (const bool apart : {true, false}) {
+  for (const char* before : {"", "First a draft.\n</think>\n\n",
+                             "<think>\nFirst a draft.\n</think>\n\n", "First a draft.\n"}) {
     Bench bench;
-    ScriptedModel model(apart ? code : "First a draft.\n</think>\n\n" + code);
-    if (apart) model.set_reasoning("First a draft.");
+    ScriptedModel model(before + code);
+    if (*before == '\0') model.set_reasoning("First a draft.");
     ModelGenerator teacher(model, "teacher:m");
     const Json report = bench.run(teacher);
     EXPECT_EQ(report["traces"], 3);
