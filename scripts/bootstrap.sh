@@ -19,7 +19,7 @@ cuda_packages="nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85"
 # The converter's own first lines say what it needs.
 convert_packages=$(sed -n 's/^ *\.venv-convert\/bin\/pip install //p' scripts/fetch_default_model.py)
 # What the sandbox may import is pinned in one place.
-test_packages="openai==2.8.1 $(sed -n 's/^packages="\(.*\)"$/\1/p' scripts/sandbox_packages.sh)"
+test_packages="openai==2.8.1 datasets==5.2.0 $(sed -n 's/^packages="\(.*\)"$/\1/p' scripts/sandbox_packages.sh)"
 model=models/SmolLM2-135M-Instruct
 python=/usr/bin/python3
 

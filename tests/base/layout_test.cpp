@@ -38,7 +38,8 @@ const std::map<std::string, std::set<std::string>> kMayIncludeOfModel = {
     {"trainer/learn",
      {"text_model.h", "sequence_model.h", "open_model.h", "device.h", "tokenizer", "checkpoint",
       "transformer", "ops", "engine"}}};
-const std::set<std::string> kMainsMayIncludeOfModel = {"text_model.h", "open_model.h", "device.h"};
+const std::set<std::string> kMainsMayIncludeOfModel = {"text_model.h", "open_model.h", "device.h",
+                                                       "tokenizer"};
 
 bool is_main(const std::string& path) { return path.ends_with("_main.cpp"); }
 

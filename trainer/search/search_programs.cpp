@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/run_dir.h"
 #include "data/task_tests.h"
 #include "workflow/own_reward.h"
@@ -19,6 +20,8 @@ const std::vector<std::string> kMayChange = {"budget",
                                              "runner",
                                              "sandbox_slots",
                                              "engine",
+                                             "filter",
+                                             "export",
                                              "teacher_model",
                                              "generator_model"};
 
@@ -39,6 +42,13 @@ std::vector<Task> read_tasks(const SearchProgramConfig& config) {
     require_judgeable(tasks, file);
     return tasks;
   });
+}
+
+TraceTools trace_tools(const MetaAgent& meta_agent, PythonAnalyser& analyser,
+                       const TokenCounter& count_tokens) {
+  return {[&](const Task& task) { return meta_agent.prompt(task); },
+          [&](const std::string& code) { return meta_agent.render_code(code); },
+          [&](const std::string& code) { return analyser.facts(code).ast_hash; }, count_tokens};
 }
 
 ResumeRules resume_rules(const SearchProgramConfig& config, const ProgramArgs& args,
@@ -85,6 +95,13 @@ class OpenRun {
   }
   const fs::path& path() const { return run_.path(); }
 
+  Json export_traces(const TraceFilter& filter, const TraceExportOptions& options,
+                     const TokenCounter& count_tokens) {
+    return weft::export_traces(store_, tasks, filter, options,
+                               trace_tools(bench_.meta_agent(), bench_.analyser(), count_tokens),
+                               path());
+  }
+
   const std::vector<Task> tasks;
 
  private:
@@ -121,6 +138,14 @@ void CollectTracesConfig::validate() const {
   workbench.validate();
 }
 
+void CollectTracesConfig::check_start(StartCheck& check) const {
+  SearchProgramConfig::check_start(check);
+  if (!from.empty()) check.file("from", from);
+  if (!filter.tokenizer.empty() && !fs::exists(filter.tokenizer)) {
+    check.add("filter.tokenizer: expected a folder or a file, got " + filter.tokenizer);
+  }
+}
+
 Json run_sample_workflows(const SampleWorkflowsConfig& config, const ProgramArgs& args,
                           TextModel* generator, TextModel& worker, const RunModels& models) {
   OpenRun run(config, args, make_generator(config.generator, generator, "generator", "model:"),
@@ -129,10 +154,35 @@ Json run_sample_workflows(const SampleWorkflowsConfig& config, const ProgramArgs
 }
 
 Json run_collect_traces(const CollectTracesConfig& config, const ProgramArgs& args,
-                        TextModel* teacher, TextModel& worker, const RunModels& models) {
+                        TextModel* teacher, TextModel& worker, const RunModels& models,
+                        const TokenCounter& count_tokens) {
   OpenRun run(config, args, make_generator(config.teacher, teacher, "teacher", "teacher:"), worker,
               models);
-  return collect_traces(config.trace, run.tasks, run.tools(), run.path());
+  Json report = collect_traces(config.trace, run.tasks, run.tools(), run.path());
+  report["export"] = run.export_traces(config.filter, config.trace_export, count_tokens);
+  write_file_atomically(run.path() / "report.json", dump_json_pretty(report));
+  return report;
+}
+
+Json run_export_traces(const CollectTracesConfig& config, const ProgramArgs& args,
+                       const TokenCounter& count_tokens) {
+  const auto tasks = read_tasks(config);
+  const TrajectoryStore store(config.from, StoreAccess::kRead);
+  ResumeRules rules = resume_rules(config, args, {});
+  rules.inputs.content("from", content_hash(store.select()), config.from);
+  RunDir run(config.out, args.resume, args.config, rules);
+  SandboxOptions one_slot;
+  one_slot.num_slots = 1;
+  Sandbox sandbox(one_slot);
+  PythonAnalyser analyser(sandbox);
+  const MetaAgent meta_agent(analyser, config.workbench.meta_agent);
+  const Json report = {
+      {"from", config.from},
+      {"export", export_traces(store, tasks, config.filter, config.trace_export,
+                               trace_tools(meta_agent, analyser, count_tokens), run.path())}};
+  write_file_atomically(run.file("report.json"), dump_json_pretty(report));
+  log::info("{} traces in {}/traces.jsonl", report["export"]["traces"].get<int64_t>(), config.out);
+  return report;
 }
 
 }  // namespace weft

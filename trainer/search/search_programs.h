@@ -11,6 +11,7 @@
 #include "base/start_check.h"
 #include "trainer/search/collect_traces.h"
 #include "trainer/search/sample_workflows.h"
+#include "trainer/search/trace_export.h"
 #include "workflow/reward.h"
 #include "workflow/workbench.h"
 
@@ -75,14 +76,22 @@ struct SampleWorkflowsConfig : SearchProgramConfig {
 struct CollectTracesConfig : SearchProgramConfig {
   TraceOptions trace;
   GeneratorOptions teacher;
+  std::string from;
+  TraceFilter filter;
+  TraceExportOptions trace_export;
 
   template <class V>
   void visit(V& v) {
     SearchProgramConfig::visit(v);
     trace.visit(v);
     v("teacher", teacher, "who writes workflows");
+    v("from", from, "store whose workflows are exported, and no model is asked");
+    v("filter", filter, "which workflows are exported");
+    v("export", trace_export, "the form in which they are");
   }
   void validate() const;
+  void check_start(StartCheck& check) const;
+  bool needs_worker() const { return from.empty(); }
 };
 
 /// Runs the program into its run directory: store.sqlite, report.json, best_workflow.py.
@@ -91,8 +100,15 @@ struct CollectTracesConfig : SearchProgramConfig {
 Json run_sample_workflows(const SampleWorkflowsConfig& config, const ProgramArgs& args,
                           TextModel* generator, TextModel& worker, const RunModels& models = {});
 
-/// Likewise; leaves store.sqlite and report.json.
+/// Likewise; leaves store.sqlite, report.json with "export" as of export_traces, and what that
+/// writes. `count_tokens` is used where `config.filter` counts them and may be empty otherwise.
 Json run_collect_traces(const CollectTracesConfig& config, const ProgramArgs& args,
-                        TextModel* teacher, TextModel& worker, const RunModels& models = {});
+                        TextModel* teacher, TextModel& worker, const RunModels& models = {},
+                        const TokenCounter& count_tokens = {});
+
+/// The same program where `config.from` names a store: leaves report.json {"from", "export"} and
+/// what export_traces writes.
+Json run_export_traces(const CollectTracesConfig& config, const ProgramArgs& args,
+                       const TokenCounter& count_tokens = {});
 
 }  // namespace weft

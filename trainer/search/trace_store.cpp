@@ -12,6 +12,8 @@ constexpr const char* kRoundSuffix = "/round";
 
 }  // namespace
 
+bool is_round(const Trajectory& row) { return row.origin.ends_with(kRoundSuffix); }
+
 TraceProgress::TraceProgress(const SearchTools& tools, const Task& task, int64_t number,
                              uint64_t seed)
     : tools_(tools), task_(task), key_(fmt::format("trace/{}/{}", task.id, number)) {
@@ -95,9 +97,8 @@ void TraceProgress::restore() {
   TrajectoryFilter filter;
   filter.task_id = task_.id;
   auto rows = tools_.store.select(filter);
-  std::erase_if(rows, [&](const Trajectory& row) {
-    return row.seed != target_.seed || !row.origin.ends_with(kRoundSuffix);
-  });
+  std::erase_if(rows,
+                [&](const Trajectory& row) { return row.seed != target_.seed || !is_round(row); });
   spent_ = spent_in(rows);
   if (done_) return;
   for (auto& row : rows) {

@@ -9,6 +9,9 @@
 
 namespace weft {
 
+/// Whether the row is a round of a trace rather than a whole one.
+bool is_round(const Trajectory& row);
+
 /// What the store knows about one trace of one query, and its next round. Used by one thread.
 class TraceProgress {
  public:

@@ -378,6 +378,63 @@ TEST(CollectTracesProgram, FeedsBackWhatThePublicTestsShowed) {
   EXPECT_THAT(feedback, testing::HasSubstr("WRONG, got None"));
 }
 
+TEST(CollectTracesProgram, ExportsItsTracesAndAnyStoreInAnotherForm) {
+  Bench bench;
+  const auto collect = bench.config<CollectTracesConfig>({{"rounds", 2}});
+  const Json report =
+      run_collect_traces(collect, {false, config_to_json(collect)}, nullptr, bench.worker);
+  EXPECT_EQ(report["export"]["traces"], 2);
+  EXPECT_EQ(read_json_file(bench.dir / "run" / "report.json"), report);
+  ASSERT_EQ(test::count_lines(bench.dir / "run" / "traces.jsonl"), 2);
+
+  // A finished run goes on to another filter without a further round.
+  const auto solved =
+      bench.config<CollectTracesConfig>({{"rounds", 2}, {"filter", {{"solved", true}}}});
+  const Json again =
+      run_collect_traces(solved, {true, config_to_json(solved)}, nullptr, bench.worker);
+  EXPECT_EQ(again["export"]["traces"], 1);
+  EXPECT_EQ(again["export"]["dropped"]["unsolved"], 1);
+  EXPECT_EQ(again["spent"], report["spent"]);
+
+  Json json = {{"from", (bench.dir / "run" / "store.sqlite").string()},
+               {"export", {{"form", "sharegpt"}}}};
+  auto from = bench.config<CollectTracesConfig>(json);
+  from.out = (bench.dir / "export").string();
+  EXPECT_FALSE(from.needs_worker());
+  const Json exported = run_export_traces(from, {false, config_to_json(from)});
+  EXPECT_EQ(exported["export"]["traces"], 2);
+  EXPECT_EQ(exported["from"], json["from"]);
+  EXPECT_EQ(test::count_lines(bench.dir / "export" / "traces.jsonl"), 2);
+  EXPECT_FALSE(fs::exists(bench.dir / "export" / "store.sqlite"));
+}
+
+// datasets is what TRL and LLaMA-Factory read files with.
+TEST(CollectTracesProgram, DatasetsReadsEveryFormOfItsExports) {
+  if (test::test_packages("datasets").empty()) {
+    GTEST_SKIP()
+        << "no .venv-test with the package datasets; scripts/bootstrap.sh --tests makes it";
+  }
+  Bench bench;
+  const auto collect = bench.config<CollectTracesConfig>({{"rounds", 1}});
+  run_collect_traces(collect, {false, config_to_json(collect)}, nullptr, bench.worker);
+  const std::string store = (bench.dir / "run" / "store.sqlite").string();
+  const std::pair<const char*, const char*> forms[] = {
+      {"messages", "think"},          {"messages", "field"}, {"prompt_completion", "text"},
+      {"prompt_completion", "field"}, {"sharegpt", "think"}, {"sharegpt", "text"}};
+  std::vector<std::string> command = {
+      (test::source_dir() / ".venv-test/bin/python").string(),
+      (test::source_dir() / "tests/trainer/search/load_traces.py").string(), "2"};
+  for (const auto& [form, reasoning] : forms) {
+    auto config = bench.config<CollectTracesConfig>(
+        {{"from", store}, {"export", {{"form", form}, {"reasoning", reasoning}}}});
+    config.out = (bench.dir / (std::string(form) + "-" + reasoning)).string();
+    run_export_traces(config, {false, config_to_json(config)});
+    command.insert(command.end(), {config.out, form, reasoning});
+  }
+  const auto run = test::run_program(command);
+  EXPECT_EQ(run.exit_code, 0) << run.out << run.err;
+}
+
 TEST(SearchPrograms, EverySizeOfTheirConfigsIsBounded) {
   test::expect_bounded_sizes<SampleWorkflowsConfig>(
       Json::object(),
