@@ -107,7 +107,10 @@ Json notes(const Json& methods, size_t num_tasks, const ReportOptions& options) 
   list.push_back(
       "An interval of a difference that holds 0 is inconclusive: it does not show that two methods "
       "are equal. Pairs are not corrected for their number: of twenty intervals one is expected to "
-      "miss 0 by chance.");
+      "miss 0 by chance. The same holds for the p of McNemar's exact test, which takes 0/1 scores. "
+      "Effect sizes: Cohen's g (share of the tasks solved by one alone that a solved, less 1/2) "
+      "and "
+      "their odds, else Cohen's d_z (mean over standard deviation of the differences).");
   list.push_back(
       "Headlines compare the last meta-agent of the list with the method of each class that scored "
       "highest on these same tasks. Choosing it after the fact favours it, so headlines err "
@@ -140,139 +143,15 @@ Json notes(const Json& methods, size_t num_tasks, const ReportOptions& options) 
   list.push_back(
       "Pass rate: share of hidden tests passed, or the scorer's value. Workflow errors and invalid "
       "workflows count as score 0. Tokens are those of the worker and "
-      "of the meta-agent, prompts included.");
+      "of the meta-agent, prompts included. Times are of a workflow that ran, its calls included "
+      "and "
+      "the meta-agent's writing not.");
   if (shuffled) {
     list.push_back(
         "A shuffled method answers every query with the workflow written for another one: what it "
         "lacks against its source is what writing for the query gives.");
   }
   return list;
-}
-
-std::string format_number(const Json& value, int digits) {
-  return value.is_number() ? fmt::format("{:.{}f}", value.get<double>(), digits) : "-";
-}
-
-std::string format_signed(const Json& value) {
-  return value.is_number() ? fmt::format("{:+.3f}", value.get<double>()) : "-";
-}
-
-/// " The meta-agents learnt from workflows of ...", or "".
-std::string taught_by(const Json& teachers) {
-  const auto names = teachers.get<std::vector<std::string>>();
-  if (names.empty()) return "";
-  return fmt::format(" The meta-agents learnt from workflows by: {}.", fmt::join(names, "; "));
-}
-
-std::string counted(const Json& count, const char* noun) {
-  const auto n = count.get<int64_t>();
-  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
-}
-
-std::string range(const Json& ci, std::string (*format)(const Json&)) {
-  return ci[0].is_number() ? format(ci[0]) + " to " + format(ci[1]) : "-";
-}
-
-std::string format_score(const Json& value) { return format_number(value, 3); }
-
-std::string markdown_methods(const Json& report) {
-  std::string text =
-      "| method | score | 95 % interval | kind of interval | tasks | pass rate | tokens / query | "
-      "calls | valid | distinct / query | distinct in all | workflow errors | infra errors |\n"
-      "|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
-  for (const Json& m : report["methods"]) {
-    text += fmt::format(
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
-        m["name"].get<std::string>(), format_score(m["score"]), range(m["ci95"], format_score),
-        m["ci_method"].get<std::string>(), m["n"].get<int64_t>(), format_score(m["pass_rate"]),
-        format_number(m["tokens_mean"], 0), format_number(m["calls_mean"], 1),
-        format_number(m["valid"], 2), format_number(m.value("distinct_per_query", Json()), 2),
-        format_number(m.value("distinct_overall", Json()), 0), m["workflow_errors"].get<int64_t>(),
-        m["infra_errors"].get<int64_t>());
-  }
-  return text;
-}
-
-std::string markdown_headlines(const Json& report) {
-  std::string text;
-  for (const Json& h : report["headlines"]) {
-    text += "- " + h["words"].get<std::string>() + "\n";
-  }
-  return text.empty() ? "" : "\n## Headlines\n\n" + text;
-}
-
-/// Why runs of a method were not scored, failed or have no valid workflow; "" where all went well.
-std::string markdown_reasons(const Json& report) {
-  std::string text;
-  for (const Json& m : report["methods"]) {
-    const Json reasons = m.value("reasons", Json::object());
-    for (const auto& [reason, count] : reasons.items()) {
-      text += fmt::format("| {} | {} | {} |\n", m["name"].get<std::string>(), reason,
-                          count.get<int64_t>());
-    }
-  }
-  if (text.empty()) return "";
-  return "\n## Failures\n\n| method | reason | runs |\n|---|---|---:|\n" + text;
-}
-
-std::string markdown_pairs(const Json& report) {
-  if (report["pairs"].empty()) return "";
-  std::string text =
-      "\n## Paired differences\n\n| a | b | a - b | 95 % interval | kind of interval | tasks | a "
-      "is "
-      "|\n|---|---|---:|---:|---|---:|---|\n";
-  for (const Json& p : report["pairs"]) {
-    text += fmt::format("| {} | {} | {} | {} | {} | {} | {} |\n", p["a"].get<std::string>(),
-                        p["b"].get<std::string>(), format_signed(p["diff"]),
-                        range(p["ci95"], format_signed), p["ci_method"].get<std::string>(),
-                        p["n"].get<int64_t>(), p["reading"].get<std::string>());
-  }
-  return text;
-}
-
-/// pass@k of the methods, empty where none has more than pass@1.
-std::string markdown_pass_at_k(const Json& report) {
-  std::string rows;
-  bool more_than_one = false;
-  for (const Json& m : report["methods"]) {
-    const Json estimates = m.value("pass_at_k", Json::object());
-    more_than_one = more_than_one || estimates.size() > 1 || m["kind"] == "samples";
-    rows += fmt::format("| {} |", m["name"].get<std::string>());
-    for (const char* k : {"1", "10", "100"}) {
-      const Json estimate = estimates.value(k, Json());
-      rows += estimate.is_null() ? " - |"
-                                 : fmt::format(" {} ({}) |", format_score(estimate["score"]),
-                                               range(estimate["ci95"], format_score));
-    }
-    rows += "\n";
-  }
-  if (!more_than_one) return "";
-  return "\n## pass@k\n\nThe unbiased estimate (arXiv:2107.03374, eq. 1) with its 95 % interval "
-         "over tasks, where every task has k samples.\n\n| method | pass@1 | pass@10 | pass@100 |\n"
-         "|---|---:|---:|---:|\n" +
-         rows;
-}
-
-/// A workflow, or why there is none.
-std::string markdown_side(const Json& row) {
-  const auto error = row["error"].get<std::string>(), code = row["workflow"].get<std::string>();
-  std::string text = fmt::format(
-      "\n{} ({}):", row["method"].get<std::string>(),
-      row["valid"] == true ? "score " + format_number(row["score"], 2) : "not valid, score 0");
-  if (!error.empty()) text += " " + error;
-  return text + (code.empty() ? "\n" : fmt::format("\n\n```python\n{}\n```\n", code));
-}
-
-std::string markdown_examples(const Json& report) {
-  std::string text;
-  for (const Json& example : report["examples"]) {
-    text += fmt::format("\n### {}\n", example["task"].get<std::string>());
-    for (const char* side : {"before", "after"}) {
-      const Json& row = example[side];
-      text += markdown_side(row);
-    }
-  }
-  return text;
 }
 
 void replace_mark(std::string& text, std::string_view mark, std::string_view by) {
@@ -344,30 +223,10 @@ Json make_report(const std::vector<Method>& methods, const std::vector<Task>& ta
   return report;
 }
 
-std::string markdown_report(const Json& report) {
-  const Json& summary = report["summary"];
-  std::string size = counted(summary["tasks"], "task");
-  if (summary.contains("samples_per_task")) {
-    size += ", " + counted(summary["samples_per_task"], "sample") + " per task and method";
-  }
-  std::string text =
-      fmt::format("# {}\n\n{}, {}.\n\nWorker: {}.{}\n\n{}\n\n", summary["title"].get<std::string>(),
-                  size, summary["date"].get<std::string>(), summary["worker"].get<std::string>(),
-                  taught_by(summary["teachers"]), summary["score_meaning"].get<std::string>());
-  text += markdown_methods(report) + markdown_pass_at_k(report) + markdown_headlines(report) +
-          markdown_reasons(report) + markdown_pairs(report);
-  if (!report["examples"].empty()) {
-    text += fmt::format("\n## Workflows\n\n{}\n", report["examples_note"].get<std::string>());
-    text += markdown_examples(report);
-  }
-  text += "\n## Limits\n\n";
-  for (const Json& note : report["notes"]) text += "- " + note.get<std::string>() + "\n";
-  return text + "\n## Settings\n\n```json\n" + dump_json_pretty(report["settings"]) + "```\n";
-}
-
 std::string html_report(const Json& report) {
   std::string page(report_page());
   replace_mark(page, "%CHART_JS%", chart_script());
+  replace_mark(page, "%REPORT_JS%", report_script());
   replace_mark(page, "%REPORT_JSON%", json_for_script(report));
   return page;
 }

@@ -44,11 +44,15 @@ Json make_report(const std::vector<Method>& methods, const std::vector<Task>& ta
 /// The tables of a report as Markdown.
 std::string markdown_report(const Json& report);
 
+/// Text that stays in its cell of a Markdown table.
+std::string markdown_cell(const std::string& text);
+
 /// One self-contained page: charts by Chart.js 3.9 inside it, no request to anywhere.
 std::string html_report(const Json& report);
 
-/// report.html with its two marks, and Chart.js; compiled in.
+/// report.html with its marks, report.js and Chart.js; compiled in.
 std::string_view report_page();
+std::string_view report_script();
 std::string_view chart_script();
 
 }  // namespace weft

@@ -21,13 +21,6 @@ constexpr std::array<std::pair<RowStatus, const char*>, 5> kStatusNames = {{
     {RowStatus::kInfrastructure, "infrastructure"},
 }};
 
-const char* status_name(RowStatus status) {
-  for (const auto& [value, name] : kStatusNames) {
-    if (value == status) return name;
-  }
-  return "";
-}
-
 RowStatus parse_status(const std::string& text, const std::string& where) {
   for (const auto& [value, name] : kStatusNames) {
     if (text == name) return value;
@@ -40,11 +33,18 @@ RowStatus parse_status(const std::string& text, const std::string& where) {
 
 }  // namespace
 
+const char* to_string(RowStatus status) {
+  for (const auto& [value, name] : kStatusNames) {
+    if (value == status) return name;
+  }
+  return "";
+}
+
 Json to_json(const ResultRow& row) {
   Json json = {{"method", row.method},
                {"task", row.task},
                {"sample", row.sample},
-               {"status", status_name(row.status)},
+               {"status", to_string(row.status)},
                {"score", row.score},
                {"pass_rate", row.pass_rate},
                {"passed", row.passed},

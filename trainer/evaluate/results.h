@@ -20,6 +20,9 @@ enum class RowStatus {
   kInfrastructure,  ///< missing data: no score, tried again on resume
 };
 
+/// "scored", "workflow_error", "limit", "invalid", "infrastructure".
+const char* to_string(RowStatus status);
+
 struct ResultRow {
   std::string method, task;
   int sample = 0;

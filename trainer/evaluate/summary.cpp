@@ -1,10 +1,12 @@
 #include "trainer/evaluate/summary.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "base/reasons.h"
 #include "trainer/evaluate/headlines.h"
+#include "trainer/evaluate/paired.h"
 #include "trainer/evaluate/samples.h"
 
 namespace weft {
@@ -13,16 +15,32 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
+/// Linear interpolation between order statistics (Hyndman and Fan's type 7); NaN of none.
+double quantile(std::vector<int64_t> values, double p) {
+  if (values.empty()) return kNaN;
+  std::sort(values.begin(), values.end());
+  const double position = p * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<size_t>(position);
+  const size_t above = std::min(below + 1, values.size() - 1);
+  const auto low = static_cast<double>(values[below]), high = static_cast<double>(values[above]);
+  return low + (position - static_cast<double>(below)) * (high - low);
+}
+
 /// Sums over the rows of one method; infrastructure errors count nowhere else.
 struct Totals {
   int64_t rows = 0, rows_with_rate = 0, valid = 0, workflow_errors = 0, limits = 0, invalid = 0,
           infra_errors = 0;
-  double tokens = 0, meta_tokens = 0, calls = 0, usd = 0, pass_rate = 0;
+  double worker_tokens = 0, meta_tokens = 0, calls = 0, usd = 0, pass_rate = 0;
+  std::vector<int64_t> wall_ms;                               ///< of each workflow that ran
   std::map<std::string, std::set<std::string>> fingerprints;  ///< per task with a valid workflow
-  ReasonCounts reasons;  ///< of every row that no answer was scored in
+  ReasonCounts reasons;                            ///< of every row that no answer was scored in
+  std::map<std::string, ReasonCounts> reasons_of;  ///< the same by the row's status
 
   void add(const ResultRow& row) {
-    if (row.status != RowStatus::kScored) reasons.add(row.error);
+    if (row.status != RowStatus::kScored) {
+      reasons.add(row.error);
+      reasons_of[to_string(row.status)].add(row.error);
+    }
     if (row.status == RowStatus::kInfrastructure) {
       ++infra_errors;
       return;
@@ -31,7 +49,7 @@ struct Totals {
     workflow_errors += row.status == RowStatus::kWorkflowError;
     limits += row.status == RowStatus::kLimit;
     invalid += row.status == RowStatus::kInvalid;
-    tokens += static_cast<double>(row.worker_tokens + row.meta_tokens);
+    worker_tokens += static_cast<double>(row.worker_tokens);
     meta_tokens += static_cast<double>(row.meta_tokens);
     calls += row.calls;
     usd += row.usd;
@@ -41,9 +59,11 @@ struct Totals {
     }
     if (row.status == RowStatus::kInvalid) return;
     ++valid;
+    wall_ms.push_back(row.wall_ms);
     fingerprints[row.task].insert(row.fingerprint);
   }
 
+  double tokens() const { return worker_tokens + meta_tokens; }
   double mean(double sum) const { return rows ? sum / static_cast<double>(rows) : kNaN; }
   double pass_rate_mean() const {
     return rows_with_rate ? pass_rate / static_cast<double>(rows_with_rate) : kNaN;
@@ -61,12 +81,22 @@ struct Totals {
     for (const auto& [task, hashes] : fingerprints) all.insert(hashes.begin(), hashes.end());
     return static_cast<int64_t>(all.size());
   }
+
+  Json errors() const {
+    Json json = Json::object();
+    for (const RowStatus status : {RowStatus::kWorkflowError, RowStatus::kLimit,
+                                   RowStatus::kInvalid, RowStatus::kInfrastructure}) {
+      const auto found = reasons_of.find(to_string(status));
+      if (found != reasons_of.end()) json[found->first] = found->second.to_json();
+    }
+    return json;
+  }
 };
 
 Json summarise(const Method& method, const Totals& totals, const Estimate& score) {
   Json json = {{"name", method.name}};
   add_estimate(json, "score", score);
-  json.update({{"tokens_mean", number_or_null(totals.mean(totals.tokens))},
+  json.update({{"tokens_mean", number_or_null(totals.mean(totals.tokens()))},
                {"usd_mean", number_or_null(totals.mean(totals.usd))},
                {"valid", number_or_null(totals.mean(static_cast<double>(totals.valid)))},
                {"workflow_errors", totals.workflow_errors + totals.limits},
@@ -77,12 +107,18 @@ Json summarise(const Method& method, const Totals& totals, const Estimate& score
                {"samples", totals.rows},
                {"pass_rate", number_or_null(totals.pass_rate_mean())},
                {"calls_mean", number_or_null(totals.mean(totals.calls))},
+               {"worker_tokens_mean", number_or_null(totals.mean(totals.worker_tokens))},
                {"meta_tokens_mean", number_or_null(totals.mean(totals.meta_tokens))},
+               {"latency_ms",
+                {{"median", number_or_null(quantile(totals.wall_ms, 0.5))},
+                 {"p95", number_or_null(quantile(totals.wall_ms, 0.95))}}},
                {"limits", totals.limits},
                {"invalid", totals.invalid},
-               {"reasons", totals.reasons.to_json()}});
+               {"reasons", totals.reasons.to_json()},
+               {"errors", totals.errors()}});
   if (method.kind == MethodKind::kSamples) {  // what they cost is not known
-    for (const char* key : {"tokens_mean", "usd_mean", "calls_mean", "meta_tokens_mean"}) {
+    for (const char* key : {"tokens_mean", "usd_mean", "calls_mean", "worker_tokens_mean",
+                            "meta_tokens_mean", "latency_ms"}) {
       json[key] = nullptr;
     }
   }
@@ -159,11 +195,8 @@ Json summarise_pairs(const std::vector<Method>& methods, const ScoreTable& score
   Json list = Json::array();
   for (size_t a = 1; a < methods.size(); ++a) {
     for (size_t b = 0; b < a; ++b) {
-      const Estimate diff =
-          estimate_difference(one_each(scores[a]), one_each(scores[b]), bootstrap);
       Json pair = {{"a", methods[a].name}, {"b", methods[b].name}};
-      add_estimate(pair, "diff", diff);
-      pair["reading"] = reading_of(diff.ci);
+      pair.update(compare_scores(scores[a], scores[b], bootstrap));
       list.push_back(std::move(pair));
     }
   }

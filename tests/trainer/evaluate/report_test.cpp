@@ -186,6 +186,21 @@ TEST_F(Report, MarkdownShowsEveryMethodAndPair) {
   EXPECT_THAT(text, HasSubstr("## Paired differences"));
 }
 
+TEST_F(Report, MarkdownSaysWhatEachPairCouldShow) {
+  const Json json = report();
+  const std::string text = markdown_report(json);
+  EXPECT_THAT(text, HasSubstr("d_z +"));
+  EXPECT_THAT(text, HasSubstr("- cot against io: " + json["pairs"][0]["power"].get<std::string>()));
+  EXPECT_THAT(text, HasSubstr("| method | worker tokens | meta-agent tokens |"));
+}
+
+TEST_F(Report, OneZeroOrOneATaskIsTestedByMcNemar) {
+  const auto rows = simulated_rows(methods_, tasks_, 1);
+  const Json json = make_report(methods_, tasks_, rows, options_);
+  EXPECT_TRUE(json["pairs"][0].contains("mcnemar"));
+  EXPECT_THAT(markdown_report(json), HasSubstr(", odds "));
+}
+
 TEST_F(Report, HeadlinesCompareTheLastMetaAgentWithTheStrongestOfEachClass) {
   const Json json = report();
   std::vector<std::string> classes;
@@ -263,8 +278,14 @@ TEST_F(Report, AnInvalidExampleShowsWhyInsteadOfAnEmptyBox) {
 
 TEST_F(Report, CountedReasonsAreShown) {
   Json json = report();
-  json["methods"][5]["reasons"] = {{"no class Workflow", 7}};
-  EXPECT_THAT(markdown_report(json), HasSubstr("| grpo | no class Workflow | 7 |"));
+  json["methods"][5]["errors"] = {{"invalid", {{"no class Workflow", 7}}}};
+  EXPECT_THAT(markdown_report(json), HasSubstr("| grpo | invalid | no class Workflow | 7 |"));
+}
+
+TEST_F(Report, AReasonStaysInItsCellOfTheTable) {
+  Json json = report();
+  json["methods"][0]["errors"] = {{"workflow_error", {{"a | b\nc", 1}}}};
+  EXPECT_THAT(markdown_report(json), HasSubstr("| io | workflow_error | a \\| b c | 1 |"));
 }
 
 TEST_F(Report, NeverReadsAnIntervalWithZeroAsNoDifference) {

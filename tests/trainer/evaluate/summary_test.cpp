@@ -83,6 +83,33 @@ TEST_F(Summary, ReasonsOfInvalidFailedAndMissingRunsAreCounted) {
             Json({{"no class Workflow", 1}, {"number of tokens exceeds the budget of 10", 1}}));
 }
 
+TEST_F(Summary, ErrorsAreCountedByKindWithTheirReasons) {
+  auto rows = rows_;
+  rows[2].error = rows[3].error = "worker: HTTP 503";
+  rows[6].error = "number of tokens exceeds the budget of 10";
+  rows[7].error = "no class Workflow";
+  const Json list = summarise_methods(methods_, scores_, rows, {});
+  EXPECT_EQ(list[0]["errors"], Json({{"infrastructure", {{"worker: HTTP 503", 2}}}}));
+  EXPECT_EQ(list[1]["errors"], Json({{"limit", {{"number of tokens exceeds the budget of 10", 1}}},
+                                     {"invalid", {{"no class Workflow", 1}}}}));
+}
+
+TEST_F(Summary, WorkerAndMetaAgentTokensStandApart) {
+  EXPECT_DOUBLE_EQ(list_[1]["worker_tokens_mean"].get<double>(), 100);
+  EXPECT_DOUBLE_EQ(list_[1]["meta_tokens_mean"].get<double>(), 10);
+}
+
+// Type 7 quantiles of 100, 200, 400: the workflow that is not valid did not run.
+TEST_F(Summary, LatencyIsOfTheWorkflowsThatRan) {
+  auto rows = rows_;
+  rows[4].wall_ms = 400;
+  rows[5].wall_ms = 100;
+  rows[6].wall_ms = 200;
+  const Json latency = summarise_methods(methods_, scores_, rows, {})[1]["latency_ms"];
+  EXPECT_DOUBLE_EQ(latency["median"].get<double>(), 200);
+  EXPECT_DOUBLE_EQ(latency["p95"].get<double>(), 380);
+}
+
 // Task a: 1 of 2 right, b: 1 of 1, so that pass@1 is (1/2 + 1) / 2 and b has no two samples.
 TEST_F(Summary, PassAtKIsTheMeanOverTasksThatAllHaveKSamples) {
   std::vector<ResultRow> rows = {
