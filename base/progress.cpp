@@ -126,7 +126,8 @@ std::string Progress::render(Clock::time_point now) const {
         static_cast<size_t>(std::min<int64_t>(kBarWidth, kBarWidth * done_ / total_));
     text += "[" + std::string(filled, '=') + std::string(kBarWidth - filled, ' ') + "] ";
   }
-  text += fmt::format("{}/{} {}", done_, total_, unit_);
+  text += total_ > 0 ? fmt::format("{}/{} {}", done_, total_, unit_)
+                     : fmt::format("{} {}", done_, unit_);
   if (const double rate = rate_.per_second(now); rate > 0) {
     text += ", " + format_rate(rate);
     if (done_ < total_) {

@@ -43,7 +43,8 @@ class ProgressRate {
 /// log.txt as they are printed, of a bar the last.
 class Progress {
  public:
-  /// `total` in `unit`s ("steps", "workflows"); `done` of them were finished before (resume).
+  /// `total` in `unit`s ("steps", "workflows"), 0 where it is not known; `done` of them were
+  /// finished before (resume).
   /// `tokens` counts what models have decoded: it moves while a unit is one long call. It is asked
   /// on a thread of this object; may be empty.
   Progress(std::string label, int64_t total, std::string unit, int64_t done = 0,

@@ -38,6 +38,17 @@ TEST(Progress, PrintsAPlainLineOffATerminal) {
   EXPECT_EQ(text.find('\r'), std::string::npos);
 }
 
+TEST(Progress, CountsAloneWhereTheTotalIsNotKnown) {
+  testing::internal::CaptureStderr();
+  {
+    Progress progress("rows of a stream", 0, "rows");
+    progress.advance(3);
+  }
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_NE(text.find("rows of a stream 3 rows"), std::string::npos) << text;
+  EXPECT_EQ(text.find("/0"), std::string::npos) << text;
+}
+
 TEST(Progress, TellsTokensWhileNothingAdvancesAndIsInTheLogAsPrinted) {
   test::TempDir dir;
   log::open_file(dir / "log.txt");
