@@ -9,8 +9,10 @@
 #include "base/machine.h"
 #include "data/trajectory_log.h"
 #include "model/checkpoint/hf_model.h"
+#include "model/ops/threads.h"
 #include "sandbox/jail/sandbox.h"
 #include "trainer/learn/run/policy.h"
+#include "trainer/learn/run/rough_time.h"
 #include "trainer/learn/run/start.h"
 
 namespace weft {
@@ -151,6 +153,21 @@ Json GrpoConfig::memory_plan() const {
         shape.num_parameters() * plan_weight_bytes(held) + kv_bytes(*this, shape, cache_bytes);
   }
   return fitted_plan(input, plan);
+}
+
+Json GrpoConfig::data_plan() const {
+  const auto config_file = std::filesystem::path(model) / "config.json";
+  if (model.empty() || !std::filesystem::exists(config_file)) return nullptr;
+  const int64_t rollouts = steps * prompts_per_step * samples_per_prompt;
+  Json shown = {{"rollouts", rollouts}};
+  const bool on_this_cpu = plan.gpu.empty() && (device == "cpu" || device == "auto");
+  if (!on_this_cpu) return shown;
+  use_threads(threads);
+  const double tokens = double(rollouts) * double(max_completion_tokens);
+  shown["time"] =
+      rough_rollout_time(TransformerConfig::from_directory(model), learn, resolve_dtype(dtype),
+                         tokens, update.epochs, update.loss.kl_coefficient > 0);
+  return shown;
 }
 
 }  // namespace weft

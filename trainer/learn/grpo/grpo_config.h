@@ -150,6 +150,10 @@ struct GrpoConfig {
   void validate() const;
   /// Bytes by purpose; see memory_plan.h.
   Json memory_plan() const;
+  /// What --dry-run says of the work: {"rollouts", "time"}, the time (run/rough_time.h) on this
+  /// machine's CPU alone, of rollouts that all run to their limit; prompts, workers and validation
+  /// are not counted. Null where there is no model.
+  Json data_plan() const;
   /// What would keep a run from starting on this machine; with plan.gpu it is of no account.
   void check_start(StartCheck& check) const;
   bool plans_for_a_card() const { return !plan.gpu.empty(); }

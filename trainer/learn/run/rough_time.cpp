@@ -62,4 +62,14 @@ Json rough_time(const TransformerConfig& shape, const LearnOptions& learn, at::S
           {"hours", static_cast<double>(tokens) / rate / 3600}};
 }
 
+Json rough_rollout_time(const TransformerConfig& shape, const LearnOptions& learn,
+                        at::ScalarType dtype, double completion_tokens, int64_t epochs,
+                        bool with_reference) {
+  const double forward = 2 * multiplied_weights(shape);
+  const auto passes = static_cast<double>(epochs);
+  const double flops = forward * (with_reference ? 2 : 1) + passes * step_flops(shape, learn);
+  const double rate = kShareOfProducts * flops_per_second(shape, learn, dtype) / flops;
+  return {{"completion_tokens", completion_tokens}, {"hours", completion_tokens / rate / 3600}};
+}
+
 }  // namespace weft

@@ -22,4 +22,11 @@ double step_flops(const TransformerConfig& shape, const LearnOptions& learn);
 Json rough_time(const TransformerConfig& shape, const LearnOptions& learn, at::ScalarType dtype,
                 int64_t tokens);
 
+/// {"completion_tokens", "hours"} of sampling that many, in batches whose products with weights are
+/// no dearer than a forward pass's (from about 32 rollouts on), and of `epochs` steps over them,
+/// each with a forward pass more where a reference is asked.
+Json rough_rollout_time(const TransformerConfig& shape, const LearnOptions& learn,
+                        at::ScalarType dtype, double completion_tokens, int64_t epochs,
+                        bool with_reference);
+
 }  // namespace weft

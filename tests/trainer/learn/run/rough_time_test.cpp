@@ -29,5 +29,18 @@ TEST(RoughTime, GrowsWithTheTokens) {
   EXPECT_DOUBLE_EQ(one["hours"].get<double>() * 3600 * one["tokens_per_s"].get<double>(), 1000);
 }
 
+TEST(RoughTime, OfRolloutsGrowsWithTheirTokens) {
+  const auto hours = [](double tokens, int64_t epochs, bool reference) {
+    const Json time =
+        rough_rollout_time(test::tiny_config(), {}, at::kFloat, tokens, epochs, reference);
+    EXPECT_EQ(time["completion_tokens"], tokens);
+    return time["hours"].get<double>();
+  };
+  const double one = hours(1000, 1, false);
+  EXPECT_GT(one, 0);
+  EXPECT_GT(hours(100'000, 1, false), 10 * one);
+  EXPECT_GT(hours(100'000, 4, true), 10 * one);
+}
+
 }  // namespace
 }  // namespace weft
