@@ -168,7 +168,7 @@ Json run_export_traces(const CollectTracesConfig& config, const ProgramArgs& arg
                        const TokenCounter& count_tokens) {
   const auto tasks = read_tasks(config);
   const TrajectoryStore store(config.from, StoreAccess::kRead);
-  ResumeRules rules = resume_rules(config, args, {});
+  ResumeRules rules = resume_rules(config, args, {}, tasks);
   rules.inputs.content("from", content_hash(store.select()), config.from);
   RunDir run(config.out, args.resume, args.config, rules);
   SandboxOptions one_slot;
