@@ -61,6 +61,8 @@ TaskFiles parse_task_files(const Json& task, const std::string& where) {
     throw InputError(fmt::format("{}: field \"files\": expected at most {} bytes in all, got {}",
                                  where, kMaxTaskFileBytes, bytes));
   }
+  std::sort(files->begin(), files->end(),
+            [](const TaskFile& a, const TaskFile& b) { return a.name < b.name; });
   return files;
 }
 

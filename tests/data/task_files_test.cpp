@@ -38,7 +38,7 @@ TEST(TaskFiles, AreNoneWhereTheFieldSaysNothing) {
 TEST(TaskFiles, HaveNamesThatLeadNowhereElse) {
   for (const char* name :
        {"", ".", "..", "../../x", "/etc/passwd", "a/b", "a/../b", ".hidden", "a\\b", "a b", "a\nb",
-        "C:x", "~x", "ä", "a\u202Etxt", "x\u0000y", "-> /etc/passwd", "$(x)", "*"}) {
+        "C:x", "~x", "ä", "a\u202Etxt", "-> /etc/passwd", "$(x)", "*"}) {
     EXPECT_THAT(error_of({{name, "x"}}), HasSubstr("t:1: field \"files\": expected names of"))
         << name;
   }

@@ -164,6 +164,14 @@ class Benchmarks(unittest.TestCase):
                       "No module named 'tkinter'")
             self.assertIn(reason, test["detail"], name)
 
+    def test_unit_tests_that_can_be_asked_across_processes_give_tasks(self):
+        out = self.place / "bigcodebench.jsonl"
+        done = run("prepare_tasks", "--dataset", "bigcodebench", "--out", out,
+                   "--in", DATA / "bigcodebench_stdlib_a.jsonl")
+        self.assertEqual(done.returncode, 1, done.stderr[-2000:])
+        self.assertEqual(len(rows_of(out)), 37)
+        self.assertIn("98 rows gave no task", done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

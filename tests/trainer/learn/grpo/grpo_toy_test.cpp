@@ -71,6 +71,14 @@ TEST(GrpoToy, FirstStepSeesItsOwnSampler) {
   }
 }
 
+TEST(GrpoToy, LogsTheUsersOwnTermOfTheRewardWhereThereIsOne) {
+  Toy toy(5);
+  EXPECT_FALSE(toy.trainer->step().metrics.contains("reward_file"));
+  Toy with(5, /*permute=*/false, /*full=*/false);
+  with.config.reward.file = "mine.py";
+  EXPECT_EQ(with.trainer->step().metrics["reward_file"], 0) << "a scorer that gives none";
+}
+
 TEST(GrpoToy, RunsWithTheSameSeedGiveTheSameRollouts) {
   Toy a(9), b(9);
   const auto x = a.trainer->step().episodes, y = b.trainer->step().episodes;

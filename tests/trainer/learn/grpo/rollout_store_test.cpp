@@ -72,6 +72,16 @@ TEST_F(RolloutStores, HoldEachRolloutWithAllThatIsKnownOfIt) {
   EXPECT_EQ(row.usage["generator_completion_tokens"], 3);
 }
 
+TEST_F(RolloutStores, KeepTheUsersOwnTermOfTheReward) {
+  Episode with = episode(0, kText);
+  with.reward_file = -2.5;
+  open()->add(1, lines(1, {with, episode(1, kText)}));
+  const auto rows = stored();
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].usage["reward_file"], -2.5);
+  EXPECT_FALSE(rows[1].usage.contains("reward_file"));
+}
+
 TEST_F(RolloutStores, KeepTheTextOfWhatIsNoWorkflow) {
   Episode broken = episode(0, "no block");
   broken.valid = false;

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "base/error.h"
@@ -22,6 +23,7 @@ namespace {
 class EchoScorer : public RolloutScorer {
  public:
   int failures = 0;
+  std::optional<double> own_term;  ///< of reward.file
   decltype(TextRequest::prompt) prompt(const Task& task) const override { return task.prompt; }
   void submit(const Task& task, std::string completion, uint64_t seed,
               std::function<void(ScoredRollout)> done) override {
@@ -35,6 +37,7 @@ class EchoScorer : public RolloutScorer {
     if (result.infra_error) result.problem = "worker: HTTP 503 (attempt 7)";
     result.outcome = result.infra_error ? "infrastructure" : "scored";
     result.reward.total = static_cast<double>(completion.size());
+    result.reward.file = own_term;
     result.worker_calls = 2;
     result.worker_tokens = static_cast<int64_t>(seed % 2) + 10;
     done(result);
@@ -79,6 +82,16 @@ RolloutBatch collect(TextModel& model, EchoScorer& scorer, const std::vector<Tas
   }
   options.samples_per_prompt = 3;
   return collect_rollouts(model, scorer, borrowed, seeds, options);
+}
+
+TEST(Rollouts, TellTheUsersOwnTermWhereThereIsOne) {
+  test::ScriptedModel model([](const test::ScriptedPrompt& p) { return p.user; });
+  EchoScorer scorer;
+  Json row = episode_to_json(1, collect(model, scorer, make_tasks({"a"})).episodes[0]);
+  EXPECT_FALSE(row.contains("reward_file"));
+  scorer.own_term = -2.5;
+  row = episode_to_json(1, collect(model, scorer, make_tasks({"a"})).episodes[0]);
+  EXPECT_EQ(row["reward_file"], -2.5);
 }
 
 TEST(Rollouts, KeepTheOrderOfPromptsAndSamples) {
