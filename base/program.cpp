@@ -49,6 +49,13 @@ void declare_flags(CLI::App& app, const ProgramSpec& spec, const Json& defaults,
     if (found != defaults.end() && found->is_boolean()) {
       app.add_flag_callback(
           alias.flag, [&text] { text = "true"; }, help);
+    } else if (found != defaults.end() && found->is_array()) {
+      app.add_option_function<std::vector<std::string>>(
+          alias.flag,
+          [&text](const std::vector<std::string>& items) {
+            text = items.size() == 1 ? items[0] : dump_json(Json(items));
+          },
+          help);
     } else {
       app.add_option(alias.flag, text, help);
     }
@@ -72,7 +79,8 @@ Json read_config(const std::string& path, const char* program, const std::string
 }
 
 /// Config file, then flags, then --set. A flag's text stays text where the config wants a string:
-/// --out 3 names a folder "3", and where it wants a list of strings, so does one that is no list.
+/// --out 3 names a folder "3". Where it wants a list of strings, so does one that is no list, and
+/// several are one.
 Json collect_overrides(const CommandLine& line, const char* program, const Json& defaults) {
   if (!line.section.empty() && line.config_file.empty()) {
     throw InputError("--section: expected a --config FILE that holds it, got none");

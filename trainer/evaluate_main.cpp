@@ -1,7 +1,9 @@
 /// Methods side by side on tasks, scored on tests kept for that. See program.h.
 #include <filesystem>
+#include <iostream>
 
 #include "model/open_model.h"
+#include "trainer/evaluate/compare.h"
 #include "trainer/evaluate/evaluate_program.h"
 #include "trainer/usage_file.h"
 
@@ -11,10 +13,16 @@ int main(int argc, char** argv) {
   const weft::ProgramSpec spec = {
       "evaluate",
       "Compares baselines, fixed workflows, meta-agents and files of samples on final tests.",
-      {{"--model", "model", "base model"}, {"--tasks", "tasks", "task file"}},
+      {{"--model", "model", "base model"},
+       {"--tasks", "tasks", "task file"},
+       {"--compare", "compare", "two folders of finished runs"}},
       true};
   return weft::run_program<Config>(
       argc, argv, spec, [](const Config& config, const weft::ProgramArgs& args) {
+        if (!config.compare.empty()) {
+          std::cout << weft::run_comparison(config.compare, config.out, config.bootstrap);
+          return;
+        }
         weft::OpenModels models(config.local);
         const weft::UsageFile usage(std::filesystem::path(config.out) / "usage.json",
                                     [&] { return models.usage(); });

@@ -18,10 +18,12 @@ namespace {
 struct Config {
   std::string out = "default";
   int64_t steps = 3;
+  std::vector<std::string> files;
   template <class V>
   void visit(V& v) {
     v("out", out, "folder");
     v("steps", steps, "steps");
+    v("files", files, "files");
   }
   void validate() const {
     if (steps < 0) throw InputError("\"steps\" must not be negative");
@@ -33,7 +35,10 @@ int call(std::vector<std::string> arguments, const std::function<void(const Conf
   arguments.insert(arguments.begin(), "demo");
   std::vector<char*> argv;
   for (auto& argument : arguments) argv.push_back(argument.data());
-  const ProgramSpec spec{"demo", "a demonstration", {{"--steps", "steps", "steps"}}, resumable};
+  const ProgramSpec spec{"demo",
+                         "a demonstration",
+                         {{"--steps", "steps", "steps"}, {"--files", "files", "files"}},
+                         resumable};
   return run_program<Config>(static_cast<int>(argv.size()), argv.data(), spec,
                              [&](const Config& config, const ProgramArgs&) { body(config); });
 }
@@ -50,6 +55,18 @@ TEST(Program, MergesFileFlagsAndOverridesInThatOrder) {
   EXPECT_EQ(call({"--out", "7", "--set", "out=8x"}, [&](const Config& config) { seen = config; }),
             0);
   EXPECT_EQ(seen.out, "8x");
+}
+
+TEST(Program, AFlagOfAListTakesOneOrSeveralOrJson) {
+  using Files = std::vector<std::string>;
+  const std::pair<Files, Files> cases[] = {{{"--files", "a"}, {"a"}},
+                                           {{"--files", "a", "7", "--steps", "1"}, {"a", "7"}},
+                                           {{"--files", "[\"a\",\"b\"]"}, {"a", "b"}}};
+  for (const auto& [arguments, expected] : cases) {
+    Config seen;
+    EXPECT_EQ(call(arguments, [&seen](const Config& config) { seen = config; }), 0);
+    EXPECT_EQ(seen.files, expected);
+  }
 }
 
 TEST(Program, TakesItsSectionOfASharedConfigFile) {

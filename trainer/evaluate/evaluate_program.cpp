@@ -222,12 +222,18 @@ void EvaluateConfig::validate() const {
 }
 
 bool EvaluateConfig::needs_worker() const {
-  return std::any_of(methods.begin(), methods.end(), [](const std::string& method) {
-    return parse_method(method).kind != MethodKind::kSamples;
-  });
+  return compare.empty() &&
+         std::any_of(methods.begin(), methods.end(), [](const std::string& method) {
+           return parse_method(method).kind != MethodKind::kSamples;
+         });
 }
 
 void EvaluateConfig::check_start(StartCheck& check) const {
+  if (!compare.empty()) {
+    for (const std::string& dir : compare) check.file("compare", fs::path(dir) / "report.json");
+    if (!out.empty()) check.output_file("out", out);
+    return;
+  }
   if (tasks.empty()) check.file("tasks", "");
   for (const std::string& file : tasks) check.file("tasks", file);
   check.run_folder("out", out);

@@ -22,7 +22,8 @@ struct EvaluateConfig {
   std::string out;
   uint64_t seed = 0;
   std::vector<std::string> methods = {"io", "io_greedy", "cot", "cot_sc"};
-  int64_t max_tasks = 0;  ///< the first so many; 0: all
+  std::vector<std::string> compare;  ///< two run folders, in place of a run (compare.h)
+  int64_t max_tasks = 0;             ///< the first so many; 0: all
   EvaluationOptions evaluation;
   BootstrapOptions bootstrap;
   std::string title = "Evaluation";
@@ -36,12 +37,14 @@ struct EvaluateConfig {
   template <class V>
   void visit(V& v) {
     v("tasks", tasks, "task file, JSON lines, or a list of them");
-    v("out", out, "folder of the run");
+    v("out", out, "folder of the run; with compare, JSON file or nothing");
     v("seed", seed, "of workflows, runs, controls and examples");
     v("methods", methods,
       "io, io_greedy, cot, cot_greedy, cot_sc, workflow:FILE, meta:DIR, hybrid:STORE,DIR, "
       "shuffled:NAME, samples:FILE; NAME= before it");
     v("max_tasks", max_tasks, "only the first so many tasks; 0: all");
+    v("compare", compare,
+      "two folders of finished runs, which are set side by side; nothing is run");
     evaluation.visit(v);
     v("bootstrap", bootstrap, "the intervals");
     v("title", title, "heading of the report");

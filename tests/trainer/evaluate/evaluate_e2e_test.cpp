@@ -234,6 +234,25 @@ TEST_F(EvaluateProgram, SaysWhyAnotherRunMayDiffer) {
   EXPECT_THAT(run.err, HasSubstr("another run of the same seed may differ"));
 }
 
+TEST_F(EvaluateProgram, SetsTwoRunsSideBySide) {
+  ASSERT_EQ(test::run_program(command({"methods=io"})).exit_code, 0);
+  const std::string other = (dir_ / "other").string();
+  ASSERT_EQ(
+      test::run_program(command({"methods=[\"io\",\"cot\"]", "seed=7", "out=" + other})).exit_code,
+      0);
+  const std::string evaluate = test::program("evaluate").string();
+  const auto run = test::run_program(
+      {evaluate, "--compare", out().string(), other, "--out", (dir_ / "c.json").string()});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("| seed | 0 | 7 |"));
+  EXPECT_THAT(run.out, HasSubstr("Only in the second run: cot."));
+  EXPECT_EQ(read_json_file(dir_ / "c.json")["methods"][0]["n"], 3);
+  EXPECT_EQ(test::run_program({evaluate, "--compare", out().string()}).exit_code, 2);
+  const auto gone = test::run_program({evaluate, "--compare", other, (dir_ / "no").string()});
+  EXPECT_EQ(gone.exit_code, 2);
+  EXPECT_THAT(gone.err, HasSubstr("it has no report.json"));
+}
+
 TEST_F(EvaluateProgram, ResumesWithTheSameTasksAndFilesOnly) {
   const std::string tasks = (dir_ / "tasks.jsonl").string(), workflow = (dir_ / "w.py").string();
   std::filesystem::copy_file(test::source_dir() / "data/builtin/test.jsonl", tasks);
