@@ -17,7 +17,7 @@ PROGRAMS = Path(os.environ["WEFT_PROGRAM_DIR"])
 
 def shell_lines():
     text = (ROOT / "docs/your_own.md").read_text()
-    return "\n".join(re.findall(r"```sh\n(.*?)```", text, re.S)).splitlines()
+    return [line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()]
 
 
 def run(line, place):
