@@ -5,8 +5,9 @@
   scripts/import_workflows.py --format aflow --in WORKSPACE --out DIR
   scripts/import_workflows.py --format adas --in AGENTS.jsonl --out DIR
 
-AFlow: JSON lines with "graph" and "prompt", or a folder in which round_N/ hold graph.py and
-prompt.py. ADAS: JSON lines with "code", or a JSON array of such objects, as its archives are.
+AFlow: JSON lines with "graph" and "prompt", a file of runs as analyse_runs reads it, or a folder in
+which round_N/ hold graph.py and prompt.py. ADAS: JSON lines with "code", or a JSON array of such
+objects, as its archives are. Files may be gzipped.
 
 DIR gets NAME.py for each, which `evaluate` runs as workflow:DIR/NAME.py, and report.json: {"rows",
 "translated", "refused": {reason: count}, "workflows": [{"name", "where", "file" or "refused"}]}. A
@@ -17,6 +18,7 @@ nothing was translated or a row is broken; 2 for wrong usage.
 import argparse
 import ast
 import collections
+import gzip
 import importlib.util
 import json
 import pathlib
@@ -59,10 +61,29 @@ def check(code, rules, caps):
         raise Refused(f"more than {caps.max_code_bytes} bytes of code (--max-code-bytes)")
 
 
+def read_text(source):
+    with (gzip.open if source.suffix == ".gz" else open)(source, "rt", encoding="utf-8") as file:
+        return file.read()
+
+
+def rows_of_runs(text):
+    """The workflows of a file of runs, as analyse_runs reads it; None where it is something else."""
+    try:
+        runs = json.loads(text)
+    except ValueError:
+        return None  # lines
+    if not isinstance(runs, dict) or not isinstance(runs.get("workflows"), list):
+        return None
+    return [{"dataset": runs.get("dataset"), "round": each.get("workflow"), "graph": each.get("graph"),
+             "prompt": each.get("prompts") or ""} if isinstance(each, dict) else each
+            for each in runs["workflows"]]
+
+
 def rows_of(source, fields):
-    """(where, row or ValueError) of JSON lines or a JSON array."""
-    text = source.read_text(encoding="utf-8")
-    lines = json.loads(text) if text.lstrip().startswith("[") else text.splitlines()
+    """(where, row or ValueError) of JSON lines, a JSON array or a file of runs."""
+    text = read_text(source)
+    lines = rows_of_runs(text) or (
+        json.loads(text) if text.lstrip().startswith("[") else text.splitlines())
     for number, line in enumerate(lines, 1):
         if isinstance(line, str) and not line.strip():
             continue

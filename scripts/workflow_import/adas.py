@@ -50,7 +50,7 @@ class _Agent(ast.NodeTransformer):
     def visit_Return(self, node):
         self.generic_visit(node)
         if self.depth == 0:
-            answer = ast.Call(ast.Name("answer_text", ast.Load()), [node.value], [])
+            answer = ast.Call(ast.Name("answer_text", ast.Load()), [node.value or ast.Constant(None)], [])
             node.value = ast.Tuple([answer, copy.deepcopy(COST)], ast.Load())
         return node
 

@@ -69,9 +69,11 @@ def operators_of(init, helpers):
         if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)
                 and function.value.id == "operator"):
             continue
-        if function.attr not in helpers.pieces or "Operator" not in [
-                base.id for base in helpers.pieces[function.attr].bases]:
+        bases = getattr(helpers.pieces.get(function.attr), "bases", [])
+        if not any(getattr(base, "id", None) == "Operator" for base in bases):
             raise Refused(f"operator {function.attr} is not known")
+        if not is_self(node.targets[0]):
+            raise Refused(f"operator {function.attr} is no attribute of the workflow")
         operators[node.targets[0].attr] = function.attr
     return operators
 

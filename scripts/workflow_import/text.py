@@ -19,6 +19,8 @@ def parse(text, what):
         return ast.parse(text)
     except SyntaxError as error:
         raise Refused(f"{what} does not parse: {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise Refused(f"{what} does not parse: {type(error).__name__}") from error
 
 
 class Helpers:

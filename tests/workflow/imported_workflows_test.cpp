@@ -153,6 +153,17 @@ TEST(ImportedWorkflows, ComeFromAFoldersRoundsToo) {
   EXPECT_EQ(import.report["workflows"][1]["file"], "workflows_round_2.py");
 }
 
+TEST(ImportedWorkflows, ComeFromAFileOfRunsToo) {
+  test::TempDir dir;
+  const Json row = test::read_json_lines(test::fixture("aflow_rows.jsonl")).front();
+  const Json workflow = {{"workflow", 4}, {"graph", row["graph"]}, {"prompts", row["prompt"]}};
+  const Json runs = {{"dataset", "GSM8K"}, {"workflows", Json::array({workflow})}};
+  write_file_atomically(dir / "runs.json", dump_json_pretty(runs));
+  const Import import("aflow", dir / "runs.json");
+  EXPECT_EQ(import.exit_code, 0) << import.text;
+  EXPECT_EQ(import.report["workflows"][0]["file"], "GSM8K_4.py");
+}
+
 TEST(ImportedWorkflows, NameABrokenRowAndTakeTheOthers) {
   test::TempDir dir;
   const std::string good = read_file(test::fixture("aflow_rows.jsonl"));
