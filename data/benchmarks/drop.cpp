@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 
 #include "data/benchmarks/loaders.h"
@@ -20,6 +21,51 @@ std::string answer_of(RowFields& row) {
   return answer;
 }
 
+/// What a reference holds: a number, else spans, else a date.
+std::vector<std::string> spans_of(RowFields& row, const Json& answer) {
+  if (!answer.is_object()) row.fail("answer: expected number, spans or date");
+  const Json number = answer.value("number", Json()), spans = answer.value("spans", Json()),
+             date = answer.value("date", Json());
+  if (number.is_string() && number != "") return {number};
+  if (number.is_number()) return {number.dump()};
+  if (spans.is_array() && !spans.empty()) {
+    std::vector<std::string> texts;
+    for (const Json& span : spans) {
+      if (!span.is_string()) row.fail("answer: expected spans as strings");
+      texts.push_back(span);
+    }
+    return texts;
+  }
+  if (!date.is_object()) row.fail("answer: expected number, spans or date");
+  std::string text;
+  for (const char* part : {"day", "month", "year"}) {
+    const Json value = date.value(part, Json());
+    const std::string word = value.is_string() ? value.get<std::string>() : "";
+    if (!word.empty()) text += (text.empty() ? "" : " ") + word;
+  }
+  return {text};
+}
+
+/// References by "|", the spans of one by lines; neither sign is left in a span, where the scorer
+/// takes it for nothing ("|") or a blank.
+std::string references_of(RowFields& row) {
+  Json references = Json::array({row.value("answer")});
+  for (const Json& answer : row.array("validated_answers")) references.push_back(answer);
+  std::string gold;
+  std::set<std::string> seen;
+  for (const Json& reference : references) {
+    std::string text;
+    for (std::string span : spans_of(row, reference)) {
+      std::erase(span, '|');
+      std::replace(span.begin(), span.end(), '\n', ' ');
+      text += (text.empty() ? "" : "\n") + trimmed(span);
+    }
+    if (trimmed(text).empty() || !seen.insert(text).second) continue;
+    gold += (gold.empty() ? "" : "|") + text;
+  }
+  return gold;
+}
+
 }  // namespace
 
 BenchmarkRow load_drop(RowFields& row) {
@@ -28,7 +74,7 @@ BenchmarkRow load_drop(RowFields& row) {
   if (row.has("passage")) {
     parsed.id = row.first_text({"query_id", "id"});
     parsed.prompt = "Passage: " + row.text("passage") + "\nQuestion: " + row.text("question");
-    parsed.answer = answer_of(row);
+    parsed.answer = row.has("answers_spans") ? answer_of(row) : references_of(row);
     row.ignore("section_id");
   } else {
     parsed.id = row.id_or_index({"id", "task_id"}, "drop");

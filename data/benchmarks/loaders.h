@@ -56,8 +56,10 @@ BenchmarkRow load_aime(RowFields& row);
 /// question.
 BenchmarkRow load_hotpotqa(RowFields& row);
 
-/// DROP (arXiv:1903.00161) as AFlow and simple-evals have it (`context`, `ref_text`), or as
-/// exported from parquet (`passage`, `question`, `answers_spans`). Answers are separated by "|".
+/// DROP (arXiv:1903.00161) as AFlow and simple-evals have it (`context`, `ref_text`), as exported
+/// from parquet (`passage`, `question`, `answers_spans`), or a question of its own file
+/// (data/benchmarks/document.h). Answers are separated by "|"; of its own file, one for each
+/// reference, whose spans are lines.
 BenchmarkRow load_drop(RowFields& row);
 
 /// MMLU (arXiv:2009.03300): `choices` and the place or letter of the right one.

@@ -18,6 +18,7 @@
 #include "base/progress.h"
 #include "base/stop.h"
 #include "data/benchmarks/aflow_splits.h"
+#include "data/benchmarks/document.h"
 #include "data/file_digest.h"
 #include "sandbox/judge/judge_program.h"
 
@@ -276,20 +277,25 @@ class PrepareRun {
       : config_(config), part_(config), writer_(config.out) {}
 
   void read(const std::string& path, Progress& progress) {
-    JsonlReader reader(path);
     int64_t index = 0;
-    for (JsonlLine line; reader.next(line); progress.advance()) {
+    const auto take = [&](const Json& value, const std::string& where, std::string problem) {
       throw_if_stopped();
-      std::string problem = line.error;
       try {
-        if (problem.empty()) problem = add(line.value, reader.where(line), index);
+        if (problem.empty()) problem = add(value, where, index);
       } catch (const InputError& error) {
         problem = error.what();
       }
       ++index;
-      if (problem.empty()) continue;
+      progress.advance();
+      if (problem.empty()) return;
       log::error("{}", problem);
       ++num_failed_;
+    };
+    if (const auto document = read_document(config_.dataset, path)) {
+      for (const DocumentRow& row : *document) take(row.row, row.where, "");
+    } else {
+      JsonlReader reader(path);
+      for (JsonlLine line; reader.next(line);) take(line.value, reader.where(line), line.error);
     }
     Json source{{"path", path}, {"rows", index}};
     if (path != "-") source["sha256"] = file_sha256(path);

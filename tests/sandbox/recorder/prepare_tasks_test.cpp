@@ -413,6 +413,32 @@ TEST(PrepareTasks, WhatTasksWereMadeFromLiesBesideThem) {
             "4c0e39c6d71eca225fe16fccc06ee9f202e9574aa15a3ae35c30b89bf3476101");  // by sha256sum
 }
 
+TEST(PrepareTasks, AFileThatIsOneValueGivesATaskForEachOfItsRows) {
+  const test::TempDir dir;
+  const std::string in = (dir / "dev.json").string(), out = (dir / "tasks").string();
+  const auto question = [](const char* id, const Json& spans) {
+    return Json{{"question", "Who?"},
+                {"query_id", id},
+                {"answer", {{"number", ""}, {"date", Json::object()}, {"spans", spans}}}};
+  };
+  const Json passages = {
+      {"nfl_1",
+       {{"passage", "P."},
+        {"qa_pairs",
+         {question("a", {"X", "Y"}), question("b", Json::array()), question("c", {"Z"})}}}}};
+  write_file_atomically(in, passages.dump(1));
+  const auto run = test::run_program(
+      {test::program("prepare_tasks").string(), "--dataset", "drop", "--in", in, "--out", out});
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_NE(run.err.find("dev.json: nfl_1: question 2: expected an answer"), std::string::npos)
+      << run.err;
+  const auto tasks = load_tasks(out);
+  ASSERT_EQ(tasks.size(), 2u);
+  EXPECT_EQ(tasks[0].answer, "X\nY");
+  EXPECT_EQ(tasks[1].id, "c");
+  EXPECT_EQ(read_json_file(out + ".source.json")["files"][0]["rows"], 3);
+}
+
 TEST(PrepareTasks, ASplitOfAflowsIsWholeOrRefused) {
   const std::string row = "{\"question\":\"Q\",\"answer\":\"1\"}\n";
   const auto run_of = [&](const std::string& dataset, const std::string& split) {
