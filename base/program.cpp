@@ -50,12 +50,15 @@ void declare_flags(CLI::App& app, const ProgramSpec& spec, const Json& defaults,
       app.add_flag_callback(
           alias.flag, [&text] { text = "true"; }, help);
     } else if (found != defaults.end() && found->is_array()) {
+      constexpr int kMostItems = 1000;
       app.add_option_function<std::vector<std::string>>(
-          alias.flag,
-          [&text](const std::vector<std::string>& items) {
-            text = items.size() == 1 ? items[0] : dump_json(Json(items));
-          },
-          help);
+             alias.flag,
+             [&text](const std::vector<std::string>& items) {
+               text = items.size() == 1 ? items[0] : dump_json(Json(items));
+             },
+             help)
+          ->expected(1, kMostItems)
+          ->allow_extra_args(false);  // else "[..]", which is JSON, would be taken apart
     } else {
       app.add_option(alias.flag, text, help);
     }
