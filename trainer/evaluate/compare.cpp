@@ -22,7 +22,7 @@ namespace {
 /// Config keys, with those below them, that say nothing of what was measured.
 const std::set<std::string> kNoResult = {
     "out",           "methods",      "compare", "title",     "curves",        "example_before",
-    "example_after", "num_examples", "resume",  "bootstrap", "threads",
+    "example_after", "num_examples", "resume",  "bootstrap", "contamination", "threads",
     "sandbox_slots", "max_in_flight"};
 
 /// "a.b.c" -> value, for every value of an object that is no object itself.

@@ -31,7 +31,7 @@ namespace {
 const std::vector<std::string> kMayChange = {
     "sandbox_slots", "max_in_flight", "engine.max_batch", "engine.kv_fraction", "engine.kv_mb",
     "bootstrap",     "title",         "curves",           "example_before",     "example_after",
-    "num_examples"};
+    "num_examples",  "contamination"};
 
 ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& plan,
                          const ProgramArgs& args, const RunModels& models) {
@@ -157,6 +157,7 @@ ReportOptions report_options(const EvaluateConfig& config, const EvaluationPlan&
   options.seed = config.seed;
   options.scoring = summarise_scoring(plan.tasks, plan.scoring, config.workbench.runner.scorer);
   options.settings = args.config;
+  options.contamination_sources = config.contamination;
   return options;
 }
 
@@ -247,6 +248,7 @@ void EvaluateConfig::check_start(StartCheck& check) const {
     if (is_written) check.checkpoint_folder(key, method.source);
     if (!method.store.empty()) check.file(key, method.store);
   }
+  for (const std::string& file : contamination) check.file("contamination", file);
   workbench.check_start(check);
 }
 
@@ -266,6 +268,11 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   const ScorerChoice scorer_choice = parse_scorer_choice(config.workbench.runner.scorer);
   require_working_scorer(bench.sandbox(), scorer_choice, plan.tasks);
   load_plan_samples(config, bench, plan);
+  const auto contaminated = find_contamination(plan.tasks, config.contamination);
+  if (!contaminated.empty()) {
+    log::warn("contamination: {} of {} tasks stand in the training texts, in part or as a whole",
+              contaminated.size(), plan.tasks.size());
+  }
   EvaluationOptions options = config.evaluation;
   options.seed = config.seed;
   const RunDir run(config.out, args.resume, args.config,
@@ -284,8 +291,9 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   backend.tokens = models.run.tokens;
   const auto rows = evaluate(plan, options, backend, finished,
                              [&row_log](const ResultRow& row) { row_log.append(row); });
-  Json report =
-      make_report(plan.methods, plan.tasks, rows, report_options(config, plan, args, worker));
+  ReportOptions shown = report_options(config, plan, args, worker);
+  shown.contaminated = contaminated;
+  Json report = make_report(plan.methods, plan.tasks, rows, shown);
   int64_t clock_decisions = 0;
   for (const ResultRow& row : rows) clock_decisions += row.clock_decisions;
   report["clock"] = report_clock(

@@ -28,6 +28,7 @@ struct EvaluateConfig {
   BootstrapOptions bootstrap;
   std::string title = "Evaluation";
   std::vector<std::string> curves;
+  std::vector<std::string> contamination;
   std::string example_before;  ///< both empty: sft and grpo where the run has both
   std::string example_after;
   int num_examples = 3;
@@ -49,6 +50,8 @@ struct EvaluateConfig {
     v("bootstrap", bootstrap, "the intervals");
     v("title", title, "heading of the report");
     v("curves", curves, "metrics.jsonl of training runs, NAME= before it");
+    v("contamination", contamination,
+      "training texts, JSON lines or trajectory stores, that the tasks' prompts are looked up in");
     v("example_before", example_before, "meta method whose workflows are shown on the left");
     v("example_after", example_after, "and on the right; both empty: sft and grpo");
     v("num_examples", num_examples, "queries whose workflows are shown");

@@ -94,6 +94,15 @@ std::string today() {
   return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
 }
 
+std::string contamination_note(size_t num_tasks, const ReportOptions& options) {
+  return fmt::format(
+      "Contamination: {} of {} tasks share {} successive words of their prompt, or a shorter "
+      "prompt "
+      "as a whole, with {}. Words that several of these prompts share are not counted.",
+      options.contaminated.size(), num_tasks, kContaminationWords,
+      fmt::join(options.contamination_sources, ", "));
+}
+
 Json notes(const Json& methods, size_t num_tasks, const ReportOptions& options) {
   Json list = Json::array();
   list.push_back(fmt::format(
@@ -146,6 +155,9 @@ Json notes(const Json& methods, size_t num_tasks, const ReportOptions& options) 
       "of the meta-agent, prompts included. Times are of a workflow that ran, its calls included "
       "and "
       "the meta-agent's writing not.");
+  if (!options.contamination_sources.empty()) {
+    list.push_back(contamination_note(num_tasks, options));
+  }
   if (shuffled) {
     list.push_back(
         "A shuffled method answers every query with the workflow written for another one: what it "
@@ -184,6 +196,10 @@ Json make_report(const std::vector<Method>& methods, const std::vector<Task>& ta
   report["methods"] = summarise_methods(methods, scores, rows, options.bootstrap);
   if (is_all_or_nothing(options.scoring)) {
     add_pass_at_k(report["methods"], rows, options.bootstrap);
+  }
+  if (!options.contamination_sources.empty()) {
+    const Json& found = report["contamination"] = to_json(options.contaminated);
+    add_uncontaminated_scores(report["methods"], scores, ids, found, options.bootstrap);
   }
   report["headlines"] = summarise_headlines(methods, scores, report["methods"], options.bootstrap);
   report["pairs"] = summarise_pairs(methods, scores, options.bootstrap);

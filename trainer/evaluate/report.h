@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "data/task.h"
+#include "trainer/evaluate/contamination.h"
 #include "trainer/evaluate/methods.h"
 #include "trainer/evaluate/results.h"
 #include "trainer/evaluate/statistics.h"
@@ -25,16 +26,18 @@ struct ReportOptions {
   std::string example_after;        ///< both empty: no examples
   int num_examples = 3;
   int samples_per_task = 1;
-  uint64_t seed = 0;             ///< picks the examples
-  Json scoring = Json::array();  ///< as summarise_scoring
-  Json settings;                 ///< resolved config
+  uint64_t seed = 0;                               ///< picks the examples
+  Json scoring = Json::array();                    ///< as summarise_scoring
+  Json settings;                                   ///< resolved config
+  std::vector<std::string> contamination_sources;  ///< what was searched; empty: nothing was
+  std::vector<ContaminatedTask> contaminated;      ///< what was found there
 };
 
 /// {"methods": [...], "headlines": [...], "pairs": [...], "tasks": {...}} as in docs/formats.md,
-/// and beside that summary, scoring, curves, examples, notes, settings. A method's score is the
-/// mean over tasks of the mean over samples; a task whose samples are all infrastructure errors is
-/// left out, never counted as 0. ci95: see statistics.h; headlines: see headlines.h. pairs: diff =
-/// score(a) - score(b) over the tasks that both have.
+/// and beside that summary, scoring, contamination, curves, examples, notes, settings. A method's
+/// score is the mean over tasks of the mean over samples; a task whose samples are all
+/// infrastructure errors is left out, never counted as 0. ci95: see statistics.h; headlines: see
+/// headlines.h. pairs: diff = score(a) - score(b) over the tasks that both have.
 /// distinct_per_query: mean number of different valid ASTs among the samples of a query;
 /// distinct_overall: different valid ASTs in all (meta and hybrid methods).
 /// Throws InputError when a curve's file or an example's method is missing.

@@ -133,6 +133,22 @@ function fillPairs() {
   if (preferred) $("reference").value = preferred.name;
 }
 
+function fillContamination() {
+  const found = report.contamination;
+  $("contamination").hidden = !found;
+  if (!found) return;
+  $("contamination-note").textContent = found.length
+    ? `${plural(found.length, "task")} found in the training texts. Scores with and without them:`
+    : "No task was found in the training texts.";
+  $("contamination").querySelector("details").hidden = !found.length;
+  if (!found.length) return;
+  const clean = m => m.uncontaminated || {ci95: []};
+  table("clean-table", ["method", "score", "without", "95 % interval", "tasks"],
+    methods.map(m => [make("td", m.name, "name"), fixed(m.score, 3), fixed(clean(m).score, 3), range(clean(m).ci95), count(clean(m).n)]));
+  table("contamination-table", ["task", "n-grams", "share", "most of them in"],
+    found.map(f => [f.task, count(f.ngrams), fixed(f.share, 2), make("td", `${f.source}:${f.line}`, "left soft")]));
+}
+
 function fillTasks() {
   const ids = Object.keys(report.tasks || {});
   $("task-details").querySelector("summary").textContent = plural(ids.length, "task");
@@ -316,6 +332,7 @@ fillCost();
 fillPassAtK();
 fillFailures();
 fillPairs();
+fillContamination();
 fillTasks();
 fillExamples();
 drawAll();

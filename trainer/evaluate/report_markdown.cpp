@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "trainer/evaluate/report.h"
 
 namespace weft {
@@ -125,6 +127,36 @@ std::string markdown_pairs(const Json& report) {
          power;
 }
 
+/// Tasks that stand in training texts, and the scores without them; "" where none was sought.
+std::string markdown_contamination(const Json& report) {
+  constexpr size_t kMostTasks = 20;
+  if (!report.contains("contamination")) return "";
+  const Json& found = report["contamination"];
+  std::string text = fmt::format("\n## Contamination\n\n{} found in the training texts.\n",
+                                 counted(Json(found.size()), "task"));
+  if (found.empty()) return text;
+  text +=
+      "\n| method | score | score without them | 95 % interval | tasks |\n|---|---:|---:|---:|---:|"
+      "\n";
+  for (const Json& m : report["methods"]) {
+    const Json& clean = m["uncontaminated"];
+    text += fmt::format("| {} | {} | {} | {} | {} |\n", markdown_cell(m["name"]),
+                        format_score(m["score"]), format_score(clean["score"]),
+                        range(clean["ci95"], format_score), clean["n"].get<int64_t>());
+  }
+  text += "\n| task | n-grams | share of its n-grams | most of them in |\n|---|---:|---:|---|\n";
+  for (size_t i = 0; i < std::min(found.size(), kMostTasks); ++i) {
+    const Json& task = found[i];
+    text += fmt::format("| {} | {} | {} | {}:{} |\n", markdown_cell(task["task"]),
+                        task["ngrams"].get<int64_t>(), format_number(task["share"], 2),
+                        markdown_cell(task["source"]), task["line"].get<int64_t>());
+  }
+  if (found.size() > kMostTasks) {
+    text += fmt::format("\n{} more are in report.json.\n", found.size() - kMostTasks);
+  }
+  return text;
+}
+
 /// pass@k of the methods, empty where none has more than pass@1.
 std::string markdown_pass_at_k(const Json& report) {
   std::string rows;
@@ -192,7 +224,8 @@ std::string markdown_report(const Json& report) {
                   size, summary["date"].get<std::string>(), summary["worker"].get<std::string>(),
                   taught_by(summary["teachers"]), summary["score_meaning"].get<std::string>());
   text += markdown_methods(report) + markdown_cost(report) + markdown_pass_at_k(report) +
-          markdown_headlines(report) + markdown_reasons(report) + markdown_pairs(report);
+          markdown_headlines(report) + markdown_reasons(report) + markdown_pairs(report) +
+          markdown_contamination(report);
   if (!report["examples"].empty()) {
     text += fmt::format("\n## Workflows\n\n{}\n", report["examples_note"].get<std::string>());
     text += markdown_examples(report);

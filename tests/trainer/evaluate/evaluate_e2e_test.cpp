@@ -234,6 +234,17 @@ TEST_F(EvaluateProgram, SaysWhyAnotherRunMayDiffer) {
   EXPECT_THAT(run.err, HasSubstr("another run of the same seed may differ"));
 }
 
+TEST_F(EvaluateProgram, FindsItsTasksInTrainingTexts) {
+  const std::string tasks = (test::source_dir() / "data/builtin/test.jsonl").string();
+  const auto run = test::run_program(command({"methods=io", "contamination=" + tasks}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const Json report = parse_json(text("report.json"), "report.json");
+  ASSERT_EQ(report["contamination"].size(), 3u);
+  EXPECT_EQ(report["contamination"][0]["share"], 1);
+  EXPECT_EQ(report["methods"][0]["uncontaminated"]["n"], 0);
+  EXPECT_THAT(run.err, HasSubstr("3 of 3 tasks stand in the training texts"));
+}
+
 TEST_F(EvaluateProgram, SetsTwoRunsSideBySide) {
   ASSERT_EQ(test::run_program(command({"methods=io"})).exit_code, 0);
   const std::string other = (dir_ / "other").string();

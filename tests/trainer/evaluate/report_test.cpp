@@ -343,6 +343,19 @@ TEST_F(Report, SaysForHowManyTasksThereAreSamples) {
   EXPECT_THAT(markdown_report(json), Not(HasSubstr("sample per task and method")));
 }
 
+TEST_F(Report, ContaminatedTasksAreCountedAndListed) {
+  EXPECT_FALSE(report().contains("contamination"));
+  options_.contamination_sources = {"sft.jsonl"};
+  EXPECT_THAT(markdown_report(report()), HasSubstr("0 tasks found in the training texts."));
+  options_.contaminated = {{"builtin/test/1", 3, 0.25, "sft.jsonl", 7}};
+  const Json json = report();
+  EXPECT_EQ(json["contamination"][0]["line"], 7);
+  EXPECT_EQ(json["methods"][0]["uncontaminated"]["n"], 39);
+  const std::string text = markdown_report(json);
+  EXPECT_THAT(text, HasSubstr("| builtin/test/1 | 3 | 0.25 | sft.jsonl:7 |"));
+  EXPECT_THAT(text, HasSubstr("Contamination: 1 of 40 tasks share 13 successive words"));
+}
+
 TEST_F(Report, PageIsSelfContained) {
   const std::string page = html_report(report());
   EXPECT_THAT(page, HasSubstr("Chart.js v3.9"));
