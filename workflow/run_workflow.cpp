@@ -48,6 +48,7 @@ WorkflowJob job_of(const RunRequest& request, const WorkflowBudget& budget) {
   job.budget = budget;
   job.seed = request.seed;
   job.shared_budget = request.shared_budget;
+  job.trace_text_bytes = request.trace_text_bytes;
   return job;
 }
 

@@ -53,6 +53,7 @@ struct RunRequest {
   bool score_val = true;  ///< false: only the answer, pass_rate stays 0
   const std::vector<Json>* tests = nullptr;             ///< instead of val_tests; evaluation only
   std::shared_ptr<CallBudget> shared_budget = nullptr;  ///< WorkflowJob::shared_budget
+  int64_t trace_text_bytes = 0;                         ///< WorkflowJob::trace_text_bytes
 };
 
 struct RunnerOptions {

@@ -9,6 +9,28 @@ namespace {
 
 using Status = WorkflowResult::Status;
 
+/// Adds what is asked to the entry of a call.
+void trace_request(Flow& flow, const WorkerRequest& request, Json& entry) {
+  if (flow.job.trace_text_bytes == 0) return;
+  std::string prompt;
+  for (const std::string& message : request.messages) {
+    prompt += (prompt.empty() ? "" : "\n\n") + message;
+  }
+  if (!request.instructions.empty()) {
+    entry["instructions"] = flow.traced(request.instructions, entry);
+  }
+  entry["prompt"] = flow.traced(prompt, entry);
+}
+
+/// Adds what came back.
+void trace_reply(Flow& flow, const WorkerReply& reply, Json& entry) {
+  if (flow.job.trace_text_bytes == 0) return;
+  Json texts = Json::array();
+  for (const std::string& text : reply.texts) texts.push_back(flow.traced(text, entry));
+  entry["texts"] = std::move(texts);
+  if (!reply.error.empty()) entry["error"] = flow.traced(reply.error, entry);
+}
+
 }  // namespace
 
 void WorkflowLoop::take_request(Flow& flow, const Frame& frame) {
@@ -74,6 +96,7 @@ void WorkflowLoop::submit_call(Flow& flow, uint32_t id, WorkerRequest request,
                                const Worker::Bound& claim) {
   flow.calls.push_back({id, request.cancelled, {}, {}, claim, Flow::Clock::now()});
   Json entry{{"kind", "call_llm"}, {"role", request.agent_role.substr(0, 80)}};
+  trace_request(flow, request, entry);
   const auto start = Flow::Clock::now();
   worker_.submit(
       std::move(request), [this, flow_id = flow.id, id, entry, start](WorkerReply reply) {
@@ -100,6 +123,7 @@ void WorkflowLoop::finish_call(uint64_t flow_id, uint32_t id, const WorkerReply&
                                    {reply.prompt_tokens + reply.completion_tokens, reply.usd});
   }
   call.entry = std::move(entry);
+  trace_reply(flow, reply, call.entry);
   if (reply.status == WorkerReply::Status::kInfrastructure) {
     flow.decide(Status::kInfrastructure, "worker: " + reply.error);
   }
@@ -148,14 +172,16 @@ void WorkflowLoop::exec_code(Flow& flow, uint32_t id, const FlowRequest& request
   flow.exec = {id, std::make_shared<std::atomic<bool>>(false)};
   judged.cancelled = flow.exec->cancelled;
   ++num_execs_;
+  Json asked{{"kind", "exec_code"}};
+  if (flow.job.trace_text_bytes > 0) asked["code"] = flow.traced(request.solution, asked);
   const auto start = Flow::Clock::now();
-  judge_.submit(std::move(judged), [this, flow_id = flow.id, id, start](Verdict verdict) {
+  judge_.submit(std::move(judged), [this, flow_id = flow.id, id, asked, start](Verdict verdict) {
     const std::chrono::duration<double, std::milli> took = Flow::Clock::now() - start;
-    Json entry{{"kind", "exec_code"},
-               {"passed", verdict.passed},
-               {"declared", verdict.declared},
-               {"verdict", verdict.row_verdict()},
-               {"ms", took.count()}};
+    Json entry = asked;
+    entry.update({{"passed", verdict.passed},
+                  {"declared", verdict.declared},
+                  {"verdict", verdict.row_verdict()},
+                  {"ms", took.count()}});
     post([this, flow_id, id, verdict = std::move(verdict), entry = std::move(entry)] {
       finish_exec(flow_id, id, verdict, entry);
     });

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/utf8.h"
 #include "sandbox/jail/job_result.h"
 
 namespace weft {
@@ -76,6 +77,18 @@ void Flow::decide(Status status, std::string error) {
   decided = true;
   result.status = status;
   result.error = std::move(error);
+}
+
+std::string Flow::traced(const std::string& text, Json& entry) {
+  const int64_t left = job.trace_text_bytes - traced_bytes;
+  if (job.trace_text_bytes == 0 || text.empty()) return "";
+  std::string kept = text.substr(0, static_cast<size_t>(std::max<int64_t>(left, 0)));
+  if (kept.size() < text.size()) {
+    kept.resize(kept.size() - incomplete_utf8_suffix(kept));
+    entry["cut"] = true;
+  }
+  traced_bytes += static_cast<int64_t>(kept.size());
+  return kept;
 }
 
 bool Flow::is_outstanding(uint32_t request_id) const {

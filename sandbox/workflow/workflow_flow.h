@@ -61,6 +61,7 @@ struct Flow {
   std::deque<HeldCall> held;
   bool waits_for_others = false;  ///< the first of them, for room in the shared budget
   std::map<uint64_t, int> asked;  ///< calls made, by what they asked
+  int64_t traced_bytes = 0;       ///< of texts in the trace
 
   /// The running exec_code, of which there is one at most.
   struct Exec {
@@ -68,6 +69,10 @@ struct Flow {
     std::shared_ptr<std::atomic<bool>> cancelled;
   };
   std::optional<Exec> exec;
+
+  /// What the trace may still keep of a text, whole characters; says so in `entry` where that is
+  /// not all of it. Empty where the job wants no texts.
+  std::string traced(const std::string& text, Json& entry);
 
   bool is_outstanding(uint32_t request_id) const;
   Call& call(uint32_t request_id);

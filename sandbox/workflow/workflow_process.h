@@ -56,6 +56,7 @@ struct WorkflowJob {
   /// waiting would not help ends the workflow as kInfrastructure with out_of_budget. It is never
   /// lowered to what is left: that would be held against the workflow.
   std::shared_ptr<CallBudget> shared_budget;
+  int64_t trace_text_bytes = 0;  ///< of prompts, code and replies that the trace keeps; 0: none
 };
 
 struct WorkflowUsage {
@@ -83,7 +84,9 @@ struct WorkflowResult {
   WorkflowUsage usage;
   /// Array of {"kind":"call_llm","role","responses","prompt_tokens","completion_tokens","ms"}, with
   /// "lowered": true where the budget shortened it, and
-  /// {"kind":"exec_code","passed","declared","verdict","ms"}.
+  /// {"kind":"exec_code","passed","declared","verdict","ms"}. With trace_text_bytes also
+  /// "instructions", "prompt" (the messages, a blank line between them), "texts" (the replies) or
+  /// "error", and "code", with "cut": true from where the bytes were used up.
   Json trace = Json::array();
   int64_t cpu_ms = 0;
   int64_t wall_ms = 0;

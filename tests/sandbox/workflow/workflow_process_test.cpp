@@ -46,6 +46,38 @@ TEST(WorkflowHost, AnswersThroughTheWorkerAndSumsUsage) {
   EXPECT_EQ(result.tier, test::shared_sandbox().tier());
 }
 
+TEST(WorkflowHost, TraceKeepsTextsWhereItIsAskedTo) {
+  const std::string body =
+      "texts = await self.llm.call_llm(messages=['first', 'second'], instructions='i')\n"
+      "exec_code('x = 1', 'f')\n"
+      "return texts[0], 0.0";
+  WorkflowJob job;
+  job.trace_text_bytes = 1000;
+  const Json trace = run_body(body, job).trace;
+  ASSERT_EQ(trace.size(), 2u);
+  EXPECT_EQ(trace[0]["prompt"], "first\n\nsecond");
+  EXPECT_EQ(trace[0]["instructions"], "i");
+  EXPECT_EQ(trace[0]["texts"].size(), 1u);
+  EXPECT_EQ(trace[1]["code"], "x = 1");
+  EXPECT_FALSE(trace[0].contains("cut"));
+  EXPECT_FALSE(run_body(body).trace[0].contains("prompt"));
+}
+
+// Six bytes: "i" and five of the prompt, whose second letter takes two.
+TEST(WorkflowHost, TraceCutsTextsBetweenCharacters) {
+  WorkflowJob job;
+  job.trace_text_bytes = 6;
+  const Json trace =
+      run_body(
+          "texts = await self.llm.call_llm(messages=['a\u00e9\u00e9\u00e9'], instructions='i')\n"
+          "return texts[0], 0.0",
+          job)
+          .trace;
+  EXPECT_EQ(trace[0]["prompt"], "a\u00e9\u00e9");
+  EXPECT_EQ(trace[0]["texts"][0], "");
+  EXPECT_EQ(trace[0]["cut"], true);
+}
+
 TEST(WorkflowHost, RunsCallsOfOneWorkflowAtTheSameTime) {
   ScriptedWorker worker({}, 600);
   const auto result =
