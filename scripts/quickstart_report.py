@@ -9,7 +9,6 @@ intervals as `evaluate` does. It is taken from WEFT_PROGRAM_DIR, or build/releas
 """
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -167,7 +166,9 @@ def main():
         "served": {"status": served.get("status"), "answer": served.get("answer")},
     }
     (run / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    shutil.copyfile(run / "evaluate" / "report.html", run / "report.html")
+    page = (run / "evaluate" / "report.html").read_text(encoding="utf-8")
+    (run / "report.html").write_text(page.replace('"page":"report_tasks/', '"page":"evaluate/report_tasks/'),
+                                     encoding="utf-8")
     print_table(report)
     print(f"\n{report['seconds']} s in all. Report: {run}/report.html, {run}/report.json\nServe it:  "
           f"{serve} --config {config} --adapter {run}/grpo/final")

@@ -59,7 +59,7 @@ def make_run(folder, gain, control_gain, grpo_score, valid):
         write(folder / stage / "config.json", {"reward": weights})
         write(folder / stage / "summary.json", {"step": 6})
     write(folder / "evaluate" / "report.json", evaluation(grpo_score))
-    (folder / "evaluate" / "report.html").write_text("page")
+    (folder / "evaluate" / "report.html").write_text('{"page":"report_tasks/1.html"}')
     write(folder / "search" / "config.json", {"generator": {"kind": "scripted"}})
     spent = dict.fromkeys(("workflows", "generator_calls", "worker_calls", "prompt_tokens",
                            "completion_tokens"), 1)
@@ -99,6 +99,10 @@ class Report(unittest.TestCase):
         for words in ("Small, dequantised from 4 bits", "scripted teacher", "grpo and single_call",
                       "grpo: 3 x no class Workflow", "[0.000, 0.088]   wilson"):
             self.assertIn(words, text)
+
+    def test_the_page_finds_those_of_its_tasks(self):
+        self.make()
+        self.assertEqual((self.run / "report.html").read_text(), '{"page":"evaluate/report_tasks/1.html"}')
 
     def test_gain_is_paired_by_prompt_and_names_its_interval(self):
         report, _ = self.make(gain=lambda i: 0.05 if i % 2 else 0.03)

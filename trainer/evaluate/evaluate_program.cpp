@@ -21,17 +21,21 @@
 #include "data/trajectory_store.h"
 #include "trainer/evaluate/failures.h"
 #include "trainer/evaluate/report.h"
+#include "trainer/evaluate/task_pages.h"
+#include "trainer/evaluate/traces.h"
 #include "workflow/test_checks.h"
 
 namespace weft {
 
 namespace {
 
+constexpr const char* kTaskPages = "report_tasks";  ///< beside report.html
+
 /// What may differ when a run is resumed: nothing that changes a row.
 const std::vector<std::string> kMayChange = {
     "sandbox_slots", "max_in_flight", "engine.max_batch", "engine.kv_fraction", "engine.kv_mb",
     "bootstrap",     "title",         "curves",           "example_before",     "example_after",
-    "num_examples",  "contamination"};
+    "num_examples",  "trace_bytes",   "contamination"};
 
 ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& plan,
                          const ProgramArgs& args, const RunModels& models) {
@@ -158,6 +162,8 @@ ReportOptions report_options(const EvaluateConfig& config, const EvaluationPlan&
   options.scoring = summarise_scoring(plan.tasks, plan.scoring, config.workbench.runner.scorer);
   options.settings = args.config;
   options.contamination_sources = config.contamination;
+  options.families = load_families(config.tasks);
+  options.page_folder = kTaskPages;
   return options;
 }
 
@@ -174,16 +180,18 @@ void check_before_start(const EvaluateConfig& config, const EvaluationPlan& plan
   }
 }
 
-/// results.jsonl of one process: rows are appended as runs end and at last put in order, behind
-/// those of earlier processes.
+/// results.jsonl of one process: rows are appended as runs end, their traces before them, and at
+/// last put in order, behind those of earlier processes.
 class RowLog {
  public:
-  explicit RowLog(const fs::path& path)
-      : path_(path),
-        before_(fs::exists(path) ? read_file(path) : ""),
-        log_(path, /*append=*/true) {}
+  explicit RowLog(const RunDir& run)
+      : path_(run.file("results.jsonl")),
+        before_(fs::exists(path_) ? read_file(path_) : ""),
+        log_(path_, /*append=*/true),
+        traces_(run.file("traces.jsonl")) {}
 
-  void append(const ResultRow& row) {
+  void append(const ResultRow& row, const Json& trace) {
+    traces_.write(row, trace);
     log_.write(to_json(row));
     own_.insert(key(row));
   }
@@ -203,12 +211,16 @@ class RowLog {
   const fs::path path_;
   const std::string before_;
   JsonlWriter log_;
+  TraceWriter traces_;
   std::set<Key> own_;
 };
 
-void write_reports(const RunDir& run, const Json& report) {
+void write_reports(const RunDir& run, const EvaluationPlan& plan,
+                   const std::vector<ResultRow>& rows, const Json& report) {
+  write_task_pages(run.file(kTaskPages), plan.tasks, rows, TraceReader(run.file("traces.jsonl")));
   write_file_atomically(run.file("report.html"), html_report(report));
   write_file_atomically(run.file("report.md"), markdown_report(report));
+  write_file_atomically(run.file("report.tex"), latex_report(report));
   write_file_atomically(run.file("report.json"), dump_json_pretty(report));
 }
 
@@ -278,7 +290,7 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   const RunDir run(config.out, args.resume, args.config,
                    resume_rules(config, plan, args, models.run));
   const auto finished = load_finished_rows(run.file("results.jsonl"));
-  RowLog row_log(run.file("results.jsonl"));
+  RowLog row_log(run);
 
   const RunnerOptions& runner_options = config.workbench.runner;
   AnswerScorer scorer(bench.sandbox(), scorer_choice);
@@ -289,8 +301,9 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
                     answer_limits(runner_options), options.pool_min_similarity},
                    plan.methods, models.weights);
   backend.tokens = models.run.tokens;
-  const auto rows = evaluate(plan, options, backend, finished,
-                             [&row_log](const ResultRow& row) { row_log.append(row); });
+  const auto rows =
+      evaluate(plan, options, backend, finished,
+               [&row_log](const ResultRow& row, const Json& trace) { row_log.append(row, trace); });
   ReportOptions shown = report_options(config, plan, args, worker);
   shown.contaminated = contaminated;
   Json report = make_report(plan.methods, plan.tasks, rows, shown);
@@ -300,8 +313,9 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
       models.run.clock_reasons ? models.run.clock_reasons() : std::vector<std::string>(),
       clock_decisions);
   row_log.put_in_order(rows);
-  write_reports(run, report);
-  log::info("report in {0}/report.md, {0}/report.html, {0}/report.json", config.out);
+  write_reports(run, plan, rows, report);
+  log::info("report in {0}/report.md, {0}/report.html, {0}/report.tex, {0}/report.json",
+            config.out);
   require_scored_rows(plan.methods, rows);
   return report;
 }

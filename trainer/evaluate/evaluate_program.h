@@ -43,9 +43,9 @@ struct EvaluateConfig {
     v("methods", methods,
       "io, io_greedy, cot, cot_greedy, cot_sc, workflow:FILE, meta:DIR, hybrid:STORE,DIR, "
       "shuffled:NAME, samples:FILE; NAME= before it");
-    v("max_tasks", max_tasks, "only the first so many tasks; 0: all");
     v("compare", compare,
       "two folders of finished runs, which are set side by side; nothing is run");
+    v("max_tasks", max_tasks, "only the first so many tasks; 0: all");
     evaluation.visit(v);
     v("bootstrap", bootstrap, "the intervals");
     v("title", title, "heading of the report");
@@ -71,11 +71,12 @@ struct EvaluateModels {
   RunModels run;                                    ///< what the run is to know of them
 };
 
-/// Runs the program into its run directory: results.jsonl, report.json, report.md, report.html.
-/// Returns the report; when a method was not evaluated (failures.h), throws Error once it is
-/// written. With args.resume it goes on from results.jsonl, which grows as runs end and is at last
-/// put in the order of methods, tasks and samples, behind the rows of earlier processes. Throws
-/// InputError, Error, Interrupted; what was finished is kept.
+/// Runs the program into its run directory: results.jsonl, traces.jsonl, report.json, report.md,
+/// report.tex, report.html and a page for each task in report_tasks/. Returns the report; when a
+/// method was not evaluated (failures.h), throws Error once it is written. With args.resume it goes
+/// on from results.jsonl, which grows as runs end and is at last put in the order of methods, tasks
+/// and samples, behind the rows of earlier processes. Throws InputError, Error, Interrupted; what
+/// was finished is kept.
 Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
                   const EvaluateModels& models);
 

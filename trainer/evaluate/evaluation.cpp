@@ -13,9 +13,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "base/hash.h"
-#include "base/machine.h"
 #include "base/progress.h"
 #include "base/stop.h"
 
@@ -78,7 +76,7 @@ RowStatus row_status(Outcome::Kind kind) {
 class Run {
  public:
   Run(const EvaluationPlan& plan, const EvaluationOptions& options,
-      const EvaluationBackend& backend, const std::function<void(const ResultRow&)>& keep)
+      const EvaluationBackend& backend, const KeepRow& keep)
       : plan_(plan), options_(options), backend_(backend), keep_(keep) {
     for (const Method& method : plan_.methods) {
       if (method.kind != MethodKind::kShuffled) continue;
@@ -111,7 +109,7 @@ class Run {
   void feed_shuffled(size_t method, const Unit& written);
   void launch();
   void take_outcome(const UnitPtr& unit, const Outcome& outcome);
-  void finish(const UnitPtr& unit);
+  void finish(const UnitPtr& unit, const Json& trace = Json::array());
   uint64_t seed_of(size_t task) const {
     return hash_combine(options_.seed, hash64(plan_.tasks[task].id));
   }
@@ -122,7 +120,7 @@ class Run {
   const EvaluationPlan& plan_;
   const EvaluationOptions& options_;
   const EvaluationBackend& backend_;
-  const std::function<void(const ResultRow&)>& keep_;
+  const KeepRow& keep_;
   std::map<int, std::vector<size_t>> orders_;  ///< sample -> whose workflow task i is answered with
   std::map<Key, ResultRow> rows_;
   std::deque<UnitPtr> ready_;
@@ -371,6 +369,7 @@ void Run::launch() {
     request.task = &task;
     request.seed = hash_combine(seed_of(unit->task), uint64_t(unit->row.sample));
     request.tests = tests;
+    request.trace_text_bytes = options_.trace_bytes;
     backend_.run(request, std::move(deliver));
   }
 }
@@ -397,53 +396,20 @@ void Run::take_outcome(const UnitPtr& unit, const Outcome& outcome) {
   row.clock_decisions = outcome.usage.clock_decisions;
   row.answer = outcome.answer;
   row.error = outcome.error;
-  finish(unit);
+  finish(unit, outcome.trace);
 }
 
-void Run::finish(const UnitPtr& unit) {
-  keep_(unit->row);
+void Run::finish(const UnitPtr& unit, const Json& trace) {
+  keep_(unit->row, trace);
   rows_[{unit->method, unit->task, unit->row.sample}] = unit->row;
   progress_->advance();
 }
 
 }  // namespace
 
-std::string fixed_workflow_code(const Method& method, const Task& task,
-                                const EvaluationOptions& options) {
-  const CodeForm code = code_form(task);
-  if (method.spec == "io") return io_workflow(task.kind, code, options.io_temperature);
-  if (method.spec == "io_greedy") return io_workflow(task.kind, code, 0);
-  if (method.spec == "cot") return cot_workflow(task.kind, code, options.cot_temperature);
-  if (method.spec == "cot_greedy") return cot_workflow(task.kind, code, 0);
-  if (method.spec == "cot_sc") {
-    return cot_sc_workflow(task.kind, options.cot_sc_samples, code, options.cot_sc_temperature);
-  }
-  return read_file(method.source);
-}
-
-void EvaluationOptions::validate() const {
-  require_at_least("samples_per_task", samples_per_task, 1);
-  require_room("samples_per_task", samples_per_task, kRecordBytes);
-  parse_score_rule(score);
-  require_at_least("io_temperature", io_temperature, 0);
-  require_at_least("cot_temperature", cot_temperature, 0);
-  require_at_least("cot_sc_samples", cot_sc_samples, 1);
-  require_room("cot_sc_samples", cot_sc_samples, kRecordBytes);
-  if (cot_sc_samples > 1) require_above("cot_sc_temperature", cot_sc_temperature, 0);
-  require_at_least("cot_sc_temperature", cot_sc_temperature, 0);
-  require_at_least("meta_temperature", meta_temperature, 0);
-  require_above("meta_top_p", meta_top_p, 0);
-  require_share("meta_top_p", meta_top_p);
-  require_at_least("meta_max_tokens", meta_max_tokens, 1);
-  require_room("meta_max_tokens", meta_max_tokens, kTokenBytes);
-  require_share("pool_min_similarity", pool_min_similarity);
-  require_concurrent("max_in_flight", max_in_flight);
-}
-
 std::vector<ResultRow> evaluate(const EvaluationPlan& plan, const EvaluationOptions& options,
                                 const EvaluationBackend& backend,
-                                const std::vector<ResultRow>& finished,
-                                const std::function<void(const ResultRow&)>& keep) {
+                                const std::vector<ResultRow>& finished, const KeepRow& keep) {
   options.validate();
   return Run(plan, options, backend, keep).go(finished);
 }

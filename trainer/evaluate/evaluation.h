@@ -31,7 +31,8 @@ struct EvaluationOptions {
   double meta_top_p = 1.0;        ///< in (0, 1]
   int meta_max_tokens = 768;      ///< longest workflow with its reasoning
   double pool_min_similarity = kPoolMinSimilarity;  ///< hybrid: nearest stored query to be used
-  int max_in_flight = 64;  ///< workflow runs handed to the runner at a time
+  int max_in_flight = 64;        ///< workflow runs handed to the runner at a time
+  int64_t trace_bytes = 65'536;  ///< of prompts and replies that the trace of a run keeps; 0: none
 
   template <class V>
   void visit(V& v) {
@@ -47,6 +48,8 @@ struct EvaluationOptions {
     v("meta_max_tokens", meta_max_tokens, "most tokens of one written workflow");
     v("pool_min_similarity", pool_min_similarity, "hybrid: cosine from which the pool answers");
     v("max_in_flight", max_in_flight, "workflows run at a time");
+    v("trace_bytes", trace_bytes,
+      "most bytes of prompts, code and replies in the trace of a run; 0: none");
   }
   void validate() const;  ///< throws InputError
 };
@@ -63,6 +66,9 @@ struct EvaluationPlan {
   std::map<std::string, Samples> samples;  ///< by the name of a samples method
 };
 
+/// Takes a new row with its Outcome::trace.
+using KeepRow = std::function<void(const ResultRow& row, const Json& trace)>;
+
 /// Runs what `finished` does not hold and returns all rows, ordered by method, task, sample. New
 /// rows are handed to `keep` as they come, infrastructure errors too. Everything is submitted
 /// concurrently, so that a batching engine sees the runs of all methods at once. Run (task, sample)
@@ -74,7 +80,6 @@ struct EvaluationPlan {
 /// finished by then has been kept.
 std::vector<ResultRow> evaluate(const EvaluationPlan& plan, const EvaluationOptions& options,
                                 const EvaluationBackend& backend,
-                                const std::vector<ResultRow>& finished,
-                                const std::function<void(const ResultRow&)>& keep);
+                                const std::vector<ResultRow>& finished, const KeepRow& keep);
 
 }  // namespace weft

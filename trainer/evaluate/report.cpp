@@ -13,6 +13,7 @@
 #include "trainer/evaluate/headlines.h"
 #include "trainer/evaluate/scoring.h"
 #include "trainer/evaluate/summary.h"
+#include "trainer/evaluate/task_pages.h"
 
 namespace weft {
 
@@ -166,6 +167,21 @@ Json notes(const Json& methods, size_t num_tasks, const ReportOptions& options) 
   return list;
 }
 
+/// What a task is, and where its page is.
+Json task_facts(const std::vector<Task>& tasks, const ReportOptions& options) {
+  Json facts = Json::object();
+  for (size_t place = 0; place < tasks.size(); ++place) {
+    const Task& task = tasks[place];
+    Json& of_task = facts[task.id] = {{"dataset", task.dataset}, {"kind", to_string(task.kind)}};
+    const auto family = options.families.find(task.id);
+    if (family != options.families.end()) of_task["family"] = family->second;
+    if (!options.page_folder.empty()) {
+      of_task["page"] = options.page_folder + "/" + task_page_name(place, task.id);
+    }
+  }
+  return facts;
+}
+
 void replace_mark(std::string& text, std::string_view mark, std::string_view by) {
   const size_t at = text.find(mark);
   WEFT_ASSERT(at != std::string::npos);
@@ -210,6 +226,10 @@ Json make_report(const std::vector<Method>& methods, const std::vector<Task>& ta
       per_task[ids[task]][methods[method].name] = score == score ? Json(score) : Json();
     }
   }
+  report["categories"] =
+      summarise_categories(tasks, options.families, methods, scores, options.bootstrap);
+  report["front"] = cost_front(report["methods"]);
+  report["task_facts"] = task_facts(tasks, options);
   report["summary"] = {
       {"title", options.title},
       {"tasks", tasks.size()},

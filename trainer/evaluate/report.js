@@ -101,9 +101,10 @@ function fillPassAtK() {
 function fillCost() {
   const latency = (m, key) => count((m.latency_ms || {})[key]);
   $("cost").hidden = !methods.some(m => isNumber(m.worker_tokens_mean));
-  table("cost-table", ["method", "worker tokens", "meta-agent tokens", "calls", "USD", "median ms", "95th percentile ms"],
+  const money = methods.some(m => m.usd_mean > 0);
+  table("cost-table", ["method", "worker tokens", "meta-agent tokens", "calls", ...(money ? ["USD"] : []), "median ms", "95th percentile ms"],
     methods.map(m => [make("td", m.name, "name"), count(m.worker_tokens_mean), count(m.meta_tokens_mean), fixed(m.calls_mean, 1),
-      fixed(m.usd_mean, 6), latency(m, "median"), latency(m, "p95")]));
+      ...(money ? [fixed(m.usd_mean, 6)] : []), latency(m, "median"), latency(m, "p95")]));
 }
 
 function fillFailures() {
@@ -149,19 +150,132 @@ function fillContamination() {
     found.map(f => [f.task, count(f.ngrams), fixed(f.share, 2), make("td", `${f.source}:${f.line}`, "left soft")]));
 }
 
-function fillTasks() {
-  const ids = Object.keys(report.tasks || {});
-  $("task-details").querySelector("summary").textContent = plural(ids.length, "task");
-  const cell = value => {
-    const td = make("td");
-    if (isNumber(value)) {
-      const box = make("span", fixed(value, 2), "cell");
-      box.style.background = `color-mix(in srgb, var(--meta) ${Math.round(8 + 34 * value)}%, transparent)`;
-      td.append(box);
-    }
+function heat(value, title) {
+  const td = make("td");
+  if (!isNumber(value)) return td;
+  const box = make("span", fixed(value, 2), "cell");
+  box.style.background = `color-mix(in srgb, var(--meta) ${Math.round(8 + 34 * value)}%, transparent)`;
+  if (title) box.title = title;
+  td.append(box);
+  return td;
+}
+
+function fillCategories() {
+  const list = report.categories || [];
+  $("categories").hidden = !list.length;
+  [...new Set(list.map(c => c.by))].forEach(by => $("category-by").append(new Option(by, by)));
+  const show = () => {
+    $("category-table").replaceChildren();
+    table("category-table", [$("category-by").value, "tasks", ...methods.map(m => m.name)],
+      list.filter(c => c.by === $("category-by").value).map(c => [c.name, count(c.tasks),
+        ...methods.map(m => { const s = c.methods[m.name] || {}; return heat(s.score, s.ci95 ? `${s.n} tasks, ${range(s.ci95)}` : ""); })]));
+  };
+  $("category-by").addEventListener("change", show);
+  if (list.length) show();
+}
+
+const kMostTaskRows = 400;
+
+function taskMatches(id) {
+  const scores = methods.map(m => report.tasks[id][m.name]);
+  const known = scores.filter(isNumber);
+  const facts = (report.task_facts || {})[id] || {};
+  const [by, name] = JSON.parse($("task-category").value || "[]");
+  const result = $("task-result").value;
+  return id.toLowerCase().includes($("task-text").value.toLowerCase()) && (!by || facts[by] === name) &&
+    (!result || (result === "differ" && new Set(known).size > 1) || (result === "none" && known.length && known.every(x => x === 0)) ||
+      (result === "all" && known.length && known.every(x => x === 1)) || (result === "missing" && known.length < scores.length));
+}
+
+function showTasks() {
+  const facts = report.task_facts || {};
+  const ids = Object.keys(report.tasks || {}), found = ids.filter(taskMatches);
+  $("task-count").textContent = `${found.length} of ${plural(ids.length, "task")}` +
+    (found.length > kMostTaskRows ? `, the first ${kMostTaskRows} shown` : "");
+  const name = id => {
+    const td = make("td"), page = (facts[id] || {}).page;
+    if (!page) { td.textContent = id; return td; }
+    const link = make("a", id);
+    link.href = page;
+    td.append(link);
     return td;
   };
-  table("tasks", ["task", ...methods.map(m => m.name)], ids.map(id => [make("td", id), ...methods.map(m => cell(report.tasks[id][m.name]))]));
+  $("tasks").replaceChildren();
+  table("tasks", ["task", ...methods.map(m => m.name)],
+    found.slice(0, kMostTaskRows).map(id => [name(id), ...methods.map(m => heat(report.tasks[id][m.name]))]));
+}
+
+function fillTasks() {
+  $("task-category").append(new Option("every category", ""));
+  ["dataset", "kind", "family"].forEach(by => {
+    const names = [...new Set(Object.values(report.task_facts || {}).map(f => f[by]).filter(Boolean))];
+    if (names.length > 1) names.forEach(n => $("task-category").append(new Option(`${by}: ${n}`, JSON.stringify([by, n]))));
+  });
+  ["task-text", "task-category", "task-result"].forEach(id => $(id).addEventListener("input", showTasks));
+  showTasks();
+}
+
+function svg(tag, attributes, text) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  Object.entries(attributes).forEach(([key, value]) => node.setAttribute(key, value));
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+/// Round values of a logarithmic axis that holds [low, high].
+function logTicks(low, high) {
+  const ticks = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); ++power) {
+    [1, 2, 5].forEach(step => ticks.push(step * 10 ** power));
+  }
+  return ticks.filter(t => t >= low * 0.999 && t <= high * 1.001);
+}
+
+function fillFront() {
+  const front = report.front || {methods: []};
+  const points = methods.filter(m => isNumber(m.score) && isNumber(m[front.cost]) && m[front.cost] > 0);
+  if (points.length < 2) return;
+  const money = front.cost === "usd_mean";
+  $("front-note").textContent = `Score against cost. Line: the Pareto front, methods that no other beats in both. ` +
+    `Cost: ${money ? "USD" : "tokens of worker and meta-agent"} a query, on a logarithmic scale; bars: 95 % intervals of the score.`;
+  const width = 980, height = 340, left = 52, right = 24, top = 14, bottom = 46;
+  const costs = points.map(m => m[front.cost]);
+  const low = Math.min(...costs) / 1.4, high = Math.max(...costs) * 1.4;
+  const ends = points.flatMap(m => [m.score, ...m.ci95]).filter(isNumber);
+  const floor = Math.max(0, Math.floor(Math.min(...ends) * 10) / 10), roof = Math.min(1, Math.ceil(Math.max(...ends) * 10 + 0.01) / 10);
+  const x = cost => left + (width - left - right) * Math.log(cost / low) / Math.log(high / low);
+  const y = score => height - bottom - (height - top - bottom) * (score - floor) / (roof - floor);
+  const plot = svg("svg", {viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Score against cost with the Pareto front"});
+  for (let tick = floor; tick <= roof + 1e-9; tick += 0.1) {
+    plot.append(svg("line", {x1: left, x2: width - right, y1: y(tick), y2: y(tick), stroke: "var(--line)"}),
+      svg("text", {x: left - 8, y: y(tick) + 4, "text-anchor": "end"}, tick.toFixed(1)));
+  }
+  logTicks(low, high).forEach(tick => plot.append(
+    svg("line", {x1: x(tick), x2: x(tick), y1: height - bottom, y2: height - bottom + 5, stroke: "var(--soft)"}),
+    svg("text", {x: x(tick), y: height - bottom + 19, "text-anchor": "middle"}, money ? String(Number(tick.toPrecision(2))) : count(tick))));
+  plot.append(svg("text", {x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle"}, money ? "USD a query" : "tokens a query"));
+  const line = front.methods.map(name => points.find(m => m.name === name)).filter(Boolean);
+  if (line.length > 1) {
+    const path = line.map((m, i) => i ? `H${x(m[front.cost])}V${y(m.score)}` : `M${x(m[front.cost])} ${y(m.score)}`).join("");
+    plot.append(svg("path", {d: path, fill: "none", stroke: "var(--accent)", "stroke-width": 1.6, "stroke-dasharray": "5 4"}));
+  }
+  const taken = points.map(m => ({left: x(m[front.cost]) - 7, right: x(m[front.cost]) + 7, y: y(m.score) + 4}));
+  const names = [];
+  [...points].sort((a, b) => y(a.score) - y(b.score)).forEach(m => {
+    const cx = x(m[front.cost]), cy = y(m.score);
+    if (isNumber(m.ci95[0])) plot.append(svg("line", {x1: cx, x2: cx, y1: y(m.ci95[0]), y2: y(m.ci95[1]), stroke: `var(--${group(m)})`, "stroke-width": 1.4, opacity: 0.7}));
+    plot.append(svg("circle", {cx, cy, r: 5.5, fill: `var(--${group(m)})`}));
+    const wide = 7.2 * m.name.length;
+    const places = [0, -13, 13, -26, 26, -39, 39].flatMap(shift => [[1, shift], [-1, shift]]).map(([side, shift]) => ({
+      side, left: side > 0 ? cx + 12 : cx - 12 - wide, right: side > 0 ? cx + 12 + wide : cx - 12, y: cy + 4 + shift}));
+    const free = p => p.left > left && p.right < width - right && p.y < height - bottom &&
+      !taken.some(o => o.left < p.right && o.right > p.left && Math.abs(o.y - p.y) < 13);
+    const place = places.find(free) || places[0];
+    taken.push(place);
+    names.push(svg("text", {x: cx + 12 * place.side, y: place.y, "text-anchor": place.side > 0 ? "start" : "end", class: "label"}, m.name));
+  });
+  plot.append(...names);
+  $("front").append(plot);
 }
 
 function highlight(code) {
@@ -332,6 +446,8 @@ fillCost();
 fillPassAtK();
 fillFailures();
 fillPairs();
+fillFront();
+fillCategories();
 fillContamination();
 fillTasks();
 fillExamples();

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "trainer/evaluate/report.h"
 
@@ -127,6 +128,36 @@ std::string markdown_pairs(const Json& report) {
          power;
 }
 
+/// "" where the tasks are all of one category.
+std::string markdown_categories(const Json& report) {
+  if (report["categories"].empty()) return "";
+  std::string text = "\n## Scores by category\n\n| by | category | tasks |",
+              rule = "|---|---|---:|";
+  for (const Json& m : report["methods"]) {
+    text += fmt::format(" {} |", markdown_cell(m["name"]));
+    rule += "---:|";
+  }
+  text += "\n" + rule + "\n";
+  for (const Json& category : report["categories"]) {
+    text += fmt::format("| {} | {} | {} |", category["by"].get<std::string>(),
+                        markdown_cell(category["name"]), category["tasks"].get<size_t>());
+    for (const auto& [name, score] : category["methods"].items()) {
+      text += fmt::format(" {} |", format_score(score["score"]));
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+/// The methods that no other beats in both score and cost.
+std::string markdown_front(const Json& report) {
+  const auto names = report["front"]["methods"].get<std::vector<std::string>>();
+  if (names.empty()) return "";
+  const char* cost = report["front"]["cost"] == "usd_mean" ? "USD" : "tokens";
+  return fmt::format("\nPareto front of score against {}, the cheapest first: {}.\n", cost,
+                     fmt::join(names, ", "));
+}
+
 /// Tasks that stand in training texts, and the scores without them; "" where none was sought.
 std::string markdown_contamination(const Json& report) {
   constexpr size_t kMostTasks = 20;
@@ -223,9 +254,9 @@ std::string markdown_report(const Json& report) {
       fmt::format("# {}\n\n{}, {}.\n\nWorker: {}.{}\n\n{}\n\n", summary["title"].get<std::string>(),
                   size, summary["date"].get<std::string>(), summary["worker"].get<std::string>(),
                   taught_by(summary["teachers"]), summary["score_meaning"].get<std::string>());
-  text += markdown_methods(report) + markdown_cost(report) + markdown_pass_at_k(report) +
-          markdown_headlines(report) + markdown_reasons(report) + markdown_pairs(report) +
-          markdown_contamination(report);
+  text += markdown_methods(report) + markdown_cost(report) + markdown_front(report) +
+          markdown_pass_at_k(report) + markdown_headlines(report) + markdown_reasons(report) +
+          markdown_pairs(report) + markdown_categories(report) + markdown_contamination(report);
   if (!report["examples"].empty()) {
     text += fmt::format("\n## Workflows\n\n{}\n", report["examples_note"].get<std::string>());
     text += markdown_examples(report);

@@ -234,6 +234,20 @@ TEST_F(EvaluateProgram, SaysWhyAnotherRunMayDiffer) {
   EXPECT_THAT(run.err, HasSubstr("another run of the same seed may differ"));
 }
 
+TEST_F(EvaluateProgram, LeavesAPageForEachTaskWithTheCallsOfItsRuns) {
+  const auto run = test::run_program(command({"methods=io", "samples_per_task=1"}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(test::count_lines(out() / "traces.jsonl"), 3);
+  EXPECT_THAT(text("report.tex"), HasSubstr("\\bottomrule"));
+  const Json report = parse_json(text("report.json"), "report.json");
+  ASSERT_EQ(report["task_facts"].size(), 3u);
+  for (const Json& facts : report["task_facts"]) {
+    const std::string page = text(facts["page"].get<std::string>());
+    EXPECT_THAT(page, HasSubstr("1. call_llm"));
+    EXPECT_THAT(page, HasSubstr("<h3>Prompt</h3>"));
+  }
+}
+
 TEST_F(EvaluateProgram, FindsItsTasksInTrainingTexts) {
   const std::string tasks = (test::source_dir() / "data/builtin/test.jsonl").string();
   const auto run = test::run_program(command({"methods=io", "contamination=" + tasks}));

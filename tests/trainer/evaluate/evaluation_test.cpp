@@ -85,6 +85,7 @@ class Evaluate : public ::testing::Test {
     outcome.usage.calls = 1;
     outcome.usage.prompt_tokens = 7;
     outcome.usage.completion_tokens = 3;
+    outcome.trace = {{{"kind", "call_llm"}, {"bytes", request.trace_text_bytes}}};
     return outcome;
   }
 
@@ -92,7 +93,10 @@ class Evaluate : public ::testing::Test {
                              const std::vector<ResultRow>& finished = {}) {
     plan_.methods = parse_methods(methods);
     return evaluate(plan_, options_, backend_, finished,
-                    [this](const ResultRow& row) { kept_.push_back(row); });
+                    [this](const ResultRow& row, const Json& trace) {
+                      kept_.push_back(row);
+                      traces_.push_back(trace);
+                    });
   }
 
   static std::vector<ResultRow> of(const std::vector<ResultRow>& rows, const std::string& method) {
@@ -120,7 +124,15 @@ class Evaluate : public ::testing::Test {
   std::vector<Seen> requests_;
   std::vector<std::string> scored_;
   std::vector<ResultRow> kept_;
+  std::vector<Json> traces_;
 };
+
+TEST_F(Evaluate, HandsOnTheTraceOfEachRun) {
+  options_.trace_bytes = 123;
+  run({"io"});
+  ASSERT_EQ(traces_.size(), 4u);
+  for (const Json& trace : traces_) EXPECT_EQ(trace[0]["bytes"], 123);
+}
 
 TEST_F(Evaluate, RunsEveryMethodOnEveryTaskAndSample) {
   options_.samples_per_task = 3;

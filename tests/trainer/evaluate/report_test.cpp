@@ -356,6 +356,31 @@ TEST_F(Report, ContaminatedTasksAreCountedAndListed) {
   EXPECT_THAT(text, HasSubstr("Contamination: 1 of 40 tasks share 13 successive words"));
 }
 
+TEST_F(Report, SaysWhatEachTaskIsAndWhereItsPageIs) {
+  options_.families = {{"builtin/test/0", "sums"}, {"builtin/test/1", "roots"}};
+  options_.page_folder = "pages";
+  const Json json = report();
+  EXPECT_EQ(json["task_facts"]["builtin/test/0"],
+            Json({{"dataset", ""},
+                  {"kind", "code"},
+                  {"family", "sums"},
+                  {"page", "pages/00001-builtin_test_0.html"}}));
+  EXPECT_THAT(markdown_report(json), HasSubstr("| family | roots | 1 |"));
+  EXPECT_THAT(markdown_report(json), HasSubstr("Pareto front of score against tokens"));
+}
+
+TEST_F(Report, LatexHasBothTablesWithEverythingEscaped) {
+  options_.title = "50 % of {x} & y_z \\ #1";
+  const std::string text = latex_report(report());
+  for (const char* part : {"\\toprule", "best\\_fixed & ", "shuffled\\_grpo & grpo & ",
+                           "50 \\% of \\{x\\} \\& y\\_z \\textbackslash{} \\#1"}) {
+    EXPECT_THAT(text, HasSubstr(part));
+  }
+  EXPECT_EQ(latex_text("~^<>|\"\n"),
+            "\\textasciitilde{}\\textasciicircum{}\\textless{}\\textgreater{}\\textbar{}"
+            "\\textquotedbl{} ");
+}
+
 TEST_F(Report, PageIsSelfContained) {
   const std::string page = html_report(report());
   EXPECT_THAT(page, HasSubstr("Chart.js v3.9"));
