@@ -20,11 +20,11 @@ namespace weft {
 namespace {
 
 /// Config keys, with those below them, that say nothing of what was measured.
-const std::set<std::string> kNoResult = {"out",           "methods",       "compare",
-                                         "title",         "curves",        "example_before",
-                                         "example_after", "num_examples",  "resume",
-                                         "bootstrap",     "contamination", "trace_bytes",
-                                         "threads",       "sandbox_slots", "max_in_flight"};
+const std::set<std::string> kNoResult = {
+    "out",    "methods",        "compare",       "title",
+    "curves", "example_before", "example_after", "num_examples",
+    "resume", "bootstrap",      "contamination", "trace_bytes",
+    "cache",  "threads",        "sandbox_slots", "max_in_flight"};
 
 /// "a.b.c" -> value, for every value of an object that is no object itself.
 void flatten(const Json& json, const std::string& prefix, std::map<std::string, Json>& flat) {

@@ -20,6 +20,7 @@
 #include "data/provenance.h"
 #include "data/trajectory_store.h"
 #include "trainer/evaluate/failures.h"
+#include "trainer/evaluate/model_caches.h"
 #include "trainer/evaluate/report.h"
 #include "trainer/evaluate/task_pages.h"
 #include "trainer/evaluate/traces.h"
@@ -32,10 +33,44 @@ namespace {
 constexpr const char* kTaskPages = "report_tasks";  ///< beside report.html
 
 /// What may differ when a run is resumed: nothing that changes a row.
-const std::vector<std::string> kMayChange = {
-    "sandbox_slots", "max_in_flight", "engine.max_batch", "engine.kv_fraction", "engine.kv_mb",
-    "bootstrap",     "title",         "curves",           "example_before",     "example_after",
-    "num_examples",  "trace_bytes",   "contamination"};
+const std::vector<std::string> kMayChange = {"sandbox_slots",
+                                             "max_in_flight",
+                                             "engine.max_batch",
+                                             "engine.kv_fraction",
+                                             "engine.kv_mb",
+                                             "bootstrap",
+                                             "title",
+                                             "curves",
+                                             "example_before",
+                                             "example_after",
+                                             "num_examples",
+                                             "trace_bytes",
+                                             "cache",
+                                             "contamination"};
+
+/// A run to which methods are added goes on: the rows of the others stay as they are.
+void allow_added_methods(const EvaluateConfig& config, const EvaluationPlan& plan,
+                         ResumeRules& rules) {
+  const fs::path before = fs::path(config.out) / "config.json";
+  if (!fs::exists(before)) return;
+  std::map<std::string, std::string> added;
+  for (const Method& method : plan.methods) added[method.name] = method.spec;
+  const Json run = read_json_file(before);
+  for (const std::string& text : get_field_or<std::vector<std::string>>(
+           run, "methods", EvaluateConfig{}.methods, before.string())) {
+    const Method method = parse_method(text);
+    const auto found = added.find(method.name);
+    if (found == added.end() || found->second != method.spec) return;
+    added.erase(found);
+  }
+  rules.may_change.push_back("methods");
+  const Json inputs = rules.inputs.to_json();
+  for (const auto& [input, any] : inputs.items()) {
+    for (const auto& [name, spec] : added) {
+      if ((input + ".").starts_with("methods." + name + ".")) rules.allow.push_back(input);
+    }
+  }
+}
 
 ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& plan,
                          const ProgramArgs& args, const RunModels& models) {
@@ -58,6 +93,7 @@ ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& pla
     }
   }
   if (!asks_a_pool) rules.may_change.push_back("pool_min_similarity");
+  if (args.resume) allow_added_methods(config, plan, rules);
   return rules;
 }
 
@@ -294,12 +330,15 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
 
   const RunnerOptions& runner_options = config.workbench.runner;
   AnswerScorer scorer(bench.sandbox(), scorer_choice);
+  ModelCaches caches(config.cache, args.config, models.run.inputs);
   std::optional<WorkflowRunner> runner;
-  if (worker) runner.emplace(bench.sandbox(), bench.judge(), *worker, runner_options);
-  auto backend =
-      make_backend({bench.meta_agent(), bench.judge(), scorer, runner ? &*runner : nullptr,
-                    answer_limits(runner_options), options.pool_min_similarity},
-                   plan.methods, models.weights);
+  if (worker)
+    runner.emplace(bench.sandbox(), bench.judge(), caches.worker(*worker), runner_options);
+  auto backend = make_backend(
+      {bench.meta_agent(), bench.judge(), scorer, runner ? &*runner : nullptr,
+       answer_limits(runner_options), options.pool_min_similarity},
+      plan.methods,
+      [&](const Method& method) { return caches.weights(method, models.weights(method)); });
   backend.tokens = models.run.tokens;
   const auto rows =
       evaluate(plan, options, backend, finished,
@@ -312,6 +351,7 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   report["clock"] = report_clock(
       models.run.clock_reasons ? models.run.clock_reasons() : std::vector<std::string>(),
       clock_decisions);
+  if (!config.cache.empty()) report["cache"] = caches.use();
   row_log.put_in_order(rows);
   write_reports(run, plan, rows, report);
   log::info("report in {0}/report.md, {0}/report.html, {0}/report.tex, {0}/report.json",

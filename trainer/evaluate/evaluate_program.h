@@ -26,6 +26,7 @@ struct EvaluateConfig {
   int64_t max_tasks = 0;             ///< the first so many; 0: all
   EvaluationOptions evaluation;
   BootstrapOptions bootstrap;
+  std::string cache;  ///< folder of kept replies (cached_model.h); empty: none
   std::string title = "Evaluation";
   std::vector<std::string> curves;
   std::vector<std::string> contamination;
@@ -48,6 +49,7 @@ struct EvaluateConfig {
     v("max_tasks", max_tasks, "only the first so many tasks; 0: all");
     evaluation.visit(v);
     v("bootstrap", bootstrap, "the intervals");
+    v("cache", cache, "folder where replies of models are kept and looked up; empty: none");
     v("title", title, "heading of the report");
     v("curves", curves, "metrics.jsonl of training runs, NAME= before it");
     v("contamination", contamination,

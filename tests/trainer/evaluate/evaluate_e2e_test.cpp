@@ -248,6 +248,30 @@ TEST_F(EvaluateProgram, LeavesAPageForEachTaskWithTheCallsOfItsRuns) {
   }
 }
 
+TEST_F(EvaluateProgram, AMethodAddedLaterPaysOnlyForItself) {
+  const std::string cache = "cache=" + (dir_ / "cache").string();
+  ASSERT_EQ(test::run_program(command({"methods=io", cache})).exit_code, 0);
+  const Json first = parse_json(text("report.json"), "report.json");
+  EXPECT_EQ(first["cache"]["replies"], 0);
+  auto more = command({"methods=[\"io\",\"cot\"]", cache});
+  more.push_back("--resume");
+  const auto resumed = test::run_program(more);
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(num_rows(), 2 * 3 * 2);
+  auto other = command({"methods=[\"io=cot\",\"cot\"]", cache});
+  other.push_back("--resume");
+  EXPECT_EQ(test::run_program(other).exit_code, 2);
+  EXPECT_EQ(parse_json(text("report.json"), "report.json")["cache"]["replies"], 0);
+  std::filesystem::remove_all(out());
+  const auto anew = test::run_program(command(
+      {"methods=[\"io\",\"m=meta:" + test::fixture("tiny_llama_lora").string() + "\"]", cache}));
+  ASSERT_EQ(anew.exit_code, 0) << anew.err;
+  const Json second = parse_json(text("report.json"), "report.json");
+  EXPECT_EQ(second["cache"]["replies"], first["cache"]["asked"]);
+  EXPECT_EQ(second["methods"][0]["tokens_mean"], first["methods"][0]["tokens_mean"]);
+  EXPECT_EQ(second["tasks"].size(), 3u);
+}
+
 TEST_F(EvaluateProgram, FindsItsTasksInTrainingTexts) {
   const std::string tasks = (test::source_dir() / "data/builtin/test.jsonl").string();
   const auto run = test::run_program(command({"methods=io", "contamination=" + tasks}));
