@@ -45,6 +45,7 @@ const std::vector<std::string> kMayChange = {"sandbox_slots",
                                              "example_after",
                                              "num_examples",
                                              "trace_bytes",
+                                             "budget",
                                              "cache",
                                              "contamination"};
 

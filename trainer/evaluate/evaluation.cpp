@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -123,6 +124,7 @@ class Run {
   const KeepRow& keep_;
   std::map<int, std::vector<size_t>> orders_;  ///< sample -> whose workflow task i is answered with
   std::map<Key, ResultRow> rows_;
+  std::optional<MethodBudgets> budgets_;
   std::deque<UnitPtr> ready_;
   int in_flight_ = 0;
   std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
@@ -132,13 +134,14 @@ class Run {
 
 std::vector<ResultRow> Run::go(const std::vector<ResultRow>& finished) {
   take_over(finished);
+  budgets_.emplace(options_.budget, plan_.methods, finished);
   const int64_t total = num_runs();
   progress_ =
       std::make_unique<Progress>("evaluate", total, "runs", int64_t(rows_.size()), backend_.tokens);
   if (int64_t(rows_.size()) < total) open_units();
   while (int64_t(rows_.size()) < total) {
     launch();
-    inbox_->next()();
+    if (int64_t(rows_.size()) < total) inbox_->next()();
   }
   std::vector<ResultRow> ordered;
   for (auto& [key, row] : rows_) ordered.push_back(std::move(row));
@@ -271,7 +274,8 @@ void Run::ask_meta_agent(size_t method, size_t task) {
   request.sampling.seed = seed_of(task);
   request.adapter = meta.adapter;
   request.cancelled = cancelled_;
-  meta.model->submit(std::move(request), [this, inbox = inbox_, method, task](TextResponse reply) {
+  TextModel& model = budgets_->model(method, *meta.model);
+  model.submit(std::move(request), [this, inbox = inbox_, method, task](TextResponse reply) {
     auto response = std::make_shared<TextResponse>(std::move(reply));
     inbox->post([this, method, task, response] { take_response(method, task, *response); });
   });
@@ -350,6 +354,12 @@ void Run::launch() {
   while (in_flight_ < options_.max_in_flight && !ready_.empty()) {
     const UnitPtr unit = ready_.front();
     ready_.pop_front();
+    if (std::string spent = budgets_->spent(unit->method); !spent.empty()) {
+      unit->row.error = std::move(spent);
+      unit->row.status = RowStatus::kInfrastructure;
+      finish(unit);
+      continue;
+    }
     const Method& method = plan_.methods[unit->method];
     const Task& task = plan_.tasks[unit->task];
     const auto scoring = plan_.scoring.find(task.id);
@@ -369,6 +379,7 @@ void Run::launch() {
     request.task = &task;
     request.seed = hash_combine(seed_of(unit->task), uint64_t(unit->row.sample));
     request.tests = tests;
+    request.shared_budget = budgets_->calls(unit->method);
     request.trace_text_bytes = options_.trace_bytes;
     backend_.run(request, std::move(deliver));
   }
@@ -376,6 +387,7 @@ void Run::launch() {
 
 void Run::take_outcome(const UnitPtr& unit, const Outcome& outcome) {
   --in_flight_;
+  budgets_->add_time(unit->method, outcome.wall_ms);
   ResultRow& row = unit->row;
   row.status = row_status(outcome.kind);
   const auto scoring = plan_.scoring.find(row.task);

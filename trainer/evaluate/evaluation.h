@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "data/task.h"
 #include "trainer/evaluate/backend.h"
+#include "trainer/evaluate/method_budgets.h"
 #include "trainer/evaluate/methods.h"
 #include "trainer/evaluate/results.h"
 #include "trainer/evaluate/samples.h"
@@ -31,6 +32,7 @@ struct EvaluationOptions {
   double meta_top_p = 1.0;        ///< in (0, 1]
   int meta_max_tokens = 768;      ///< longest workflow with its reasoning
   double pool_min_similarity = kPoolMinSimilarity;  ///< hybrid: nearest stored query to be used
+  MethodBudget budget;           ///< what is left out of it is missing data, tried again on resume
   int max_in_flight = 64;        ///< workflow runs handed to the runner at a time
   int64_t trace_bytes = 65'536;  ///< of prompts and replies that the trace of a run keeps; 0: none
 
@@ -47,6 +49,7 @@ struct EvaluationOptions {
     v("meta_top_p", meta_top_p, "nucleus of the meta-agents");
     v("meta_max_tokens", meta_max_tokens, "most tokens of one written workflow");
     v("pool_min_similarity", pool_min_similarity, "hybrid: cosine from which the pool answers");
+    v("budget", budget, "what each method may take for all of its runs");
     v("max_in_flight", max_in_flight, "workflows run at a time");
     v("trace_bytes", trace_bytes,
       "most bytes of prompts, code and replies in the trace of a run; 0: none");

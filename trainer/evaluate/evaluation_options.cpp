@@ -34,6 +34,7 @@ void EvaluationOptions::validate() const {
   require_at_least("meta_max_tokens", meta_max_tokens, 1);
   require_room("meta_max_tokens", meta_max_tokens, kTokenBytes);
   require_share("pool_min_similarity", pool_min_similarity);
+  budget.validate();
   require_concurrent("max_in_flight", max_in_flight);
   require_at_least("trace_bytes", trace_bytes, 0);
   require_room("trace_bytes", trace_bytes, 1);

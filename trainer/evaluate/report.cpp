@@ -146,10 +146,12 @@ Json notes(const Json& methods, size_t num_tasks, const ReportOptions& options) 
     list.push_back(
         fmt::format("Intervals not of the usual kind: {}.", fmt::join(substitutes, "; ")));
   }
-  list.push_back(infra == 0 ? "No infrastructure errors."
-                            : fmt::format("{} runs are missing because of infrastructure errors; "
-                                          "they are not counted as zeros.",
-                                          infra));
+  list.push_back(
+      infra == 0
+          ? "No infrastructure errors."
+          : fmt::format("{} runs are missing because of infrastructure errors or a spent budget; "
+                        "they are not counted as zeros.",
+                        infra));
   list.push_back(
       "Pass rate: share of hidden tests passed, or the scorer's value. Workflow errors and invalid "
       "workflows count as score 0. Tokens are those of the worker and "

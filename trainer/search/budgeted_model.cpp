@@ -61,7 +61,7 @@ struct BudgetedModel::Queue : std::enable_shared_from_this<Queue> {
       lock.unlock();
       if (grant == CallBudget::Grant::kSpent) {
         entry.done(TextResponse::unanswered(ResponseStatus::kOutOfBudget,
-                                            "the search's budget leaves no room for a request"));
+                                            "the budget leaves no room for a request"));
       } else {
         ask(std::move(entry));
       }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/error.h"
@@ -126,6 +127,73 @@ class Evaluate : public ::testing::Test {
   std::vector<ResultRow> kept_;
   std::vector<Json> traces_;
 };
+
+/// As a runner does with a call of ten tokens.
+Outcome within_budget(const RunRequest& request, int64_t wall_ms) {
+  Outcome outcome;
+  outcome.wall_ms = wall_ms;
+  if (request.shared_budget &&
+      request.shared_budget->reserve({10, 0}) != CallBudget::Grant::kTaken) {
+    outcome.out_of_budget = true;
+    outcome.error = "the shared budget is spent";
+    return outcome;
+  }
+  if (request.shared_budget) request.shared_budget->settle({10, 0}, {10, 0});
+  outcome.kind = Outcome::Kind::kScored;
+  outcome.test_passed = {true, true};
+  outcome.usage.calls = 1;
+  outcome.usage.prompt_tokens = 10;
+  return outcome;
+}
+
+int64_t num_scored(const std::vector<ResultRow>& rows) {
+  return std::count_if(rows.begin(), rows.end(),
+                       [](const ResultRow& row) { return row.status == RowStatus::kScored; });
+}
+
+TEST_F(Evaluate, EachMethodHasABudgetOfItsOwn) {
+  outcome_ = [](const RunRequest& request) { return within_budget(request, 0); };
+  options_.budget.tokens = 25;
+  const auto rows = run({"io", "cot"});
+  for (const char* method : {"io", "cot"}) EXPECT_EQ(num_scored(of(rows, method)), 2) << method;
+  EXPECT_EQ(rows[2].status, RowStatus::kInfrastructure);
+  EXPECT_THAT(rows[2].error, ::testing::HasSubstr("budget is spent"));
+  options_.budget = {.calls = 3};
+  EXPECT_EQ(num_scored(run({"io"})), 3);
+  options_.budget = {};
+  EXPECT_EQ(num_scored(run({"io"})), 4);
+}
+
+TEST_F(Evaluate, WhatEarlierProcessesTookCountsAgainstTheBudget) {
+  outcome_ = [](const RunRequest& request) { return within_budget(request, 0); };
+  options_.budget.calls = 1;
+  auto finished = run({"io"});
+  EXPECT_EQ(num_scored(finished), 1);
+  finished.resize(1);
+  EXPECT_EQ(num_scored(run({"io"}, finished)), 1);
+  options_.budget.calls = 2;
+  EXPECT_EQ(num_scored(run({"io"}, finished)), 2);
+}
+
+TEST_F(Evaluate, BeginsNoRunWhenTheTimeOfAMethodIsSpent) {
+  outcome_ = [](const RunRequest& request) { return within_budget(request, 600); };
+  options_.budget.seconds = 1;
+  options_.max_in_flight = 1;
+  const auto rows = run({"io"});
+  EXPECT_EQ(num_scored(rows), 2);
+  EXPECT_EQ(rows[3].error, "budget.seconds of the method is spent");
+}
+
+TEST_F(Evaluate, AMetaAgentsQueriesAreSetAsideInItsBudget) {
+  options_.budget.tokens = 5;
+  const auto rows = run({"m=meta:dir"});
+  EXPECT_EQ(num_scored(rows), 0);
+  EXPECT_TRUE(model_.requests().empty());
+  for (const ResultRow& row : rows) {
+    EXPECT_EQ(row.status, RowStatus::kInfrastructure);
+    EXPECT_THAT(row.error, ::testing::HasSubstr("budget leaves no room"));
+  }
+}
 
 TEST_F(Evaluate, HandsOnTheTraceOfEachRun) {
   options_.trace_bytes = 123;
