@@ -56,8 +56,8 @@ void MetaAgentOptions::validate() const {
   require_room("max_code_bytes", max_code_bytes, 1);
 }
 
-MetaAgent::MetaAgent(PythonAnalyser& analyser, MetaAgentOptions options)
-    : analyser_(analyser), options_(std::move(options)) {
+MetaAgent::MetaAgent(PythonAnalyser& analyser, MetaAgentOptions options, std::string tools)
+    : analyser_(analyser), options_(std::move(options)), tools_(std::move(tools)) {
   options_.validate();
 }
 

@@ -35,8 +35,10 @@ struct MetaAgentOptions {
 /// the analyser, which reads Python text in the jail and never runs it.
 class MetaAgent {
  public:
+  /// `tools`, a line each, are functions that workflows have beside the helpers: shown in prompts.
   /// Throws InputError on bad options.
-  explicit MetaAgent(PythonAnalyser& analyser, MetaAgentOptions options = {});
+  explicit MetaAgent(PythonAnalyser& analyser, MetaAgentOptions options = {},
+                     std::string tools = "");
 
   /// The conversation that asks for a workflow for this task. Shows the query, its kind and its
   /// entry point; never a test.
@@ -76,17 +78,19 @@ class MetaAgent {
   }
 
   const MetaAgentOptions& options() const { return options_; }
+  const std::string& tools() const { return tools_; }
 
  private:
   std::string find_problem(const Workflow& workflow) const;
 
   PythonAnalyser& analyser_;
   MetaAgentOptions options_;
+  std::string tools_;
 };
 
 /// The contract as the "full" prompt states it for this kind of task: signatures, an example,
-/// rules. Also the opening of a teacher's prompt.
-std::string contract_text(TaskKind kind);
+/// rules. Also the opening of a teacher's prompt. `tools` as MetaAgent's.
+std::string contract_text(TaskKind kind, const std::string& tools = "");
 
 /// Modules that a workflow may import.
 const std::vector<std::string>& allowed_imports();

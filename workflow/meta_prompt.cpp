@@ -25,6 +25,10 @@ constexpr const char* kExec =
     R"(- exec_code(solution, entry_point) -> "no error" when every public test passes; a list of dicts (test_case, error_type, error_message, traceback) when some fail; {"exec_fail_case": message} when the code cannot run. Not a coroutine.
 )";
 
+constexpr const char* kToolRule =
+    "The functions above that are not coroutines are called without await; one that fails raises "
+    "WorkerError.\n";
+
 constexpr const char* kRules = R"(
 Rules:
 - Start each major block with a comment "# Step n: what it does", numbered from 1.
@@ -90,10 +94,11 @@ const char* answer_rule(TaskKind kind) {
 
 }  // namespace
 
-std::string contract_text(TaskKind kind) {
+std::string contract_text(TaskKind kind, const std::string& tools) {
   const bool is_code = kind == TaskKind::kCode;
   std::string text = replaced(kSignatures, "%ENTRY%", is_code ? ", entry_point" : "");
   text = replaced(std::move(text), "%EXEC%", is_code ? kExec : "");
+  if (!tools.empty()) text += tools + kToolRule;
   text += replaced(kRules, "%ANSWER%", answer_rule(kind));
   if (is_code) return text + kCodeExample;
   const char* format = kind == TaskKind::kMath ? "End with \\\\boxed{result}."
@@ -112,9 +117,13 @@ std::string MetaAgent::query(const Task& task) const {
 }
 
 std::vector<ChatMessage> MetaAgent::prompt(const Task& task) const {
-  const std::string system = options_.prompt_style == "full"
-                                 ? contract_text(task.kind)
-                                 : "Write a Python workflow of worker calls that solves the task.";
+  std::string system;
+  if (options_.prompt_style == "full") {
+    system = contract_text(task.kind, tools_);
+  } else {
+    system = "Write a Python workflow of worker calls that solves the task.";
+    if (!tools_.empty()) system += "\nIt may also call:\n" + tools_ + kToolRule;
+  }
   return {{"system", system}, {"user", query(task)}};
 }
 

@@ -85,6 +85,7 @@ const char* outcome_name(Outcome::Kind kind) {
 void add_usage(WorkflowUsage& total, const WorkflowUsage& usage) {
   total.calls += usage.calls;
   total.execs += usage.execs;
+  total.tool_calls += usage.tool_calls;
   total.prompt_tokens += usage.prompt_tokens;
   total.completion_tokens += usage.completion_tokens;
   total.usd += usage.usd;
@@ -92,12 +93,14 @@ void add_usage(WorkflowUsage& total, const WorkflowUsage& usage) {
 }
 
 Json usage_to_json(const WorkflowUsage& usage) {
-  return {{"calls", usage.calls},
-          {"execs", usage.execs},
-          {"prompt_tokens", usage.prompt_tokens},
-          {"completion_tokens", usage.completion_tokens},
-          {"usd", usage.usd},
-          {"clock_decisions", usage.clock_decisions}};
+  Json json = {{"calls", usage.calls},
+               {"execs", usage.execs},
+               {"prompt_tokens", usage.prompt_tokens},
+               {"completion_tokens", usage.completion_tokens},
+               {"usd", usage.usd},
+               {"clock_decisions", usage.clock_decisions}};
+  if (usage.tool_calls > 0) json["tool_calls"] = usage.tool_calls;
+  return json;
 }
 
 Mode answer_mode(const Task& task, const std::vector<Json>& tests) {
@@ -157,6 +160,10 @@ void add_verdict(Outcome& outcome, const AnswerVerdict& verdict) {
   outcome.error = "the scorer: " + verdict.infra;
 }
 
+std::string list_tools(Sandbox& sandbox, const ToolOptions& options) {
+  return options.file.empty() ? "" : ToolBox(sandbox, options).text();
+}
+
 std::string code_of_answer(const std::string& answer) {
   static const Regex kBlock(R"((?s)```[ \t]*+[\w+-]*+[ \t]*+\r?\n(.*?)(?:```|\z))");
   const auto blocks = kBlock.find_groups(answer, 1);
@@ -191,6 +198,9 @@ class WorkflowRunner::Impl {
     if (!options_.reward_file.empty()) {
       own_reward_.emplace(sandbox, options_.reward_file);
       rewards_.emplace(static_cast<size_t>(sandbox.options().num_slots));
+    }
+    if (!options_.tools.file.empty()) {
+      tools_ = std::make_shared<const ToolBox>(sandbox, options_.tools);
     }
     host_.emplace(sandbox, judge, worker_, options_.max_concurrent);
   }
@@ -232,7 +242,10 @@ class WorkflowRunner::Impl {
  private:
   void start(const std::shared_ptr<Run>& run) {
     ++run->tries;
-    host_->start(job_of(run->request, options_.budget),
+    WorkflowJob job = job_of(run->request, options_.budget);
+    job.tools = tools_;
+    job.budget.max_tool_calls = options_.tools.max_calls;
+    host_->start(std::move(job),
                  [this, run](WorkflowResult result) { answered(run, std::move(result)); });
   }
 
@@ -328,6 +341,7 @@ class WorkflowRunner::Impl {
   std::condition_variable idle_;
   int in_flight_ = 0;
   const std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
+  std::shared_ptr<const ToolBox> tools_;
   std::optional<OwnReward> own_reward_;  // both or none
   std::optional<TrustedQueue> rewards_;
   std::optional<WorkflowHost> host_;

@@ -14,6 +14,7 @@
 #include "model/text_model.h"
 #include "sandbox/jail/sandbox.h"
 #include "sandbox/judge/judge.h"
+#include "sandbox/trusted/tool_box.h"
 #include "sandbox/workflow/workflow_process.h"
 #include "workflow/answer_scorer.h"
 #include "workflow/model_worker.h"
@@ -68,6 +69,7 @@ struct RunnerOptions {
   /// Asked of every scored, failed or invalid run: see own_reward.h and with_own_reward. A fault in
   /// it makes the outcome kInfrastructure. Empty: none.
   std::string reward_file;
+  ToolOptions tools;  ///< of every workflow; a key of its own beside the runner's
 
   template <class V>
   void visit(V& v) {
@@ -108,15 +110,18 @@ void add_verdict(Outcome& outcome, const AnswerVerdict& verdict);
 
 void add_usage(WorkflowUsage& total, const WorkflowUsage& usage);
 
-/// {"calls","execs","prompt_tokens","completion_tokens","usd","clock_decisions"}, as stores and
-/// rollouts hold it.
+/// {"calls","execs","prompt_tokens","completion_tokens","usd","clock_decisions"}, and "tool_calls"
+/// where there were any, as stores and rollouts hold it.
 Json usage_to_json(const WorkflowUsage& usage);
+
+/// ToolBox::text() of the options' file; empty without one. Throws InputError as ToolBox does.
+std::string list_tools(Sandbox& sandbox, const ToolOptions& options);
 
 /// Runs workflows. Thread-safe; borrows sandbox, judge and model, which must outlive it. The
 /// destructor is a stop().
 class WorkflowRunner {
  public:
-  /// Throws InputError where the scorer's or the reward's file cannot be read.
+  /// Throws InputError where the file of scorer, reward or tools cannot be read, or offers no tool.
   WorkflowRunner(Sandbox& sandbox, Judge& judge, TextModel& worker, RunnerOptions options = {});
   ~WorkflowRunner();
 

@@ -30,6 +30,7 @@ void WorkbenchOptions::validate() const {
 }
 
 void WorkbenchOptions::check_start(StartCheck& check) const {
+  if (!runner.tools.file.empty()) check.file("tools.file", runner.tools.file);
   check_sandbox(sandbox_options(*this), check);
 }
 
@@ -37,6 +38,6 @@ Workbench::Workbench(const WorkbenchOptions& options)
     : sandbox_(sandbox_options(options)),
       judge_(sandbox_),
       analyser_(sandbox_),
-      meta_agent_(analyser_, options.meta_agent) {}
+      meta_agent_(analyser_, options.meta_agent, list_tools(sandbox_, options.runner.tools)) {}
 
 }  // namespace weft

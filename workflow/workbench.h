@@ -30,6 +30,7 @@ struct WorkbenchOptions {
     visit_scorer(v, runner.scorer, packages);
     v("meta_agent", meta_agent, "prompt style and the static check's caps");
     v("runner", runner, "budget of one workflow and its scoring");
+    v("tools", runner.tools, "functions of your own that workflows may call");
   }
   void validate() const;  ///< throws InputError
   /// What would keep a Workbench from starting.

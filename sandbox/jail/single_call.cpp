@@ -22,13 +22,13 @@ std::string CallResult::failure() const {
 }
 
 CallResult call_once(ZygoteProcess& zygote, const JobSpec& spec, const JobLimits& limits,
-                     const PythonValue& job, std::vector<PythonValue> args) {
+                     const PythonValue& job, std::vector<PythonValue> args, PythonValue keywords) {
   JobRun run(zygote, spec, limits);
   run.send(make_frame(FrameType::kJob, 0, job));
-  PythonValue no_kwargs;
-  no_kwargs.kind = PythonValue::Kind::kDict;
-  run.send(make_frame(FrameType::kCall, 0,
-                      PythonValue::tuple({PythonValue::tuple(std::move(args)), no_kwargs})));
+  keywords.kind = PythonValue::Kind::kDict;
+  run.send(
+      make_frame(FrameType::kCall, 0,
+                 PythonValue::tuple({PythonValue::tuple(std::move(args)), std::move(keywords)})));
   CallResult result;
   result.end = take_answer(run, result.value);
   run.kill();

@@ -19,9 +19,10 @@ struct CallResult {
 };
 
 /// `job` is the kJob frame's: (code, setup, entry point), or what the kind of child takes; `args`
-/// are the call's. Throws InfraError.
+/// are the call's, as are `keywords`, a kDict, where there are any. Throws InfraError.
 CallResult call_once(ZygoteProcess& zygote, const JobSpec& spec, const JobLimits& limits,
-                     const PythonValue& job, std::vector<PythonValue> args);
+                     const PythonValue& job, std::vector<PythonValue> args,
+                     PythonValue keywords = {});
 
 /// A call of a helper of runtime/helpers.py. Throws InfraError.
 CallResult run_builtin(ZygoteProcess& zygote, const std::string& name,

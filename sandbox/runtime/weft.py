@@ -121,11 +121,21 @@ def _takes_entry_point(workflow, entry_point):
     return code.co_argcount > 2 or bool(code.co_flags & 4)
 
 
-def _run(namespace, code, problem, entry_point, dataset):
+def _tool(name):
+    def tool(*arguments, **keywords):
+        return _ask_now("call_tool", name, list(arguments), keywords)
+
+    tool.__name__ = tool.__qualname__ = name
+    return tool
+
+
+def _run(namespace, code, problem, entry_point, dataset, tools):
     for name in _TYPING:
         namespace[name] = getattr(_typing, name)
     for name in __all__:
         namespace[name] = globals()[name]
+    for name in tools:
+        namespace[name] = globals()[name] = _tool(name)
     exec(compile(code, "<workflow>", "exec"), namespace)
     if "Workflow" not in namespace:
         raise NameError("the code defines no class Workflow")

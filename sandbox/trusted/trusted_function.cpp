@@ -28,7 +28,9 @@ TrustedFunction::TrustedFunction(Sandbox& sandbox, std::string source, std::stri
   limits_.require_room_for(files_, sandbox.tier());
 }
 
-TrustedFunction::Reply TrustedFunction::call(const std::vector<PythonValue>& arguments) const {
+TrustedFunction::Reply TrustedFunction::call(const std::vector<PythonValue>& arguments,
+                                             const PythonValue& keywords,
+                                             const std::atomic<bool>* cancelled) const {
   SlotPool& slots = sandbox_.slots();
   auto lease = slots.acquire(SlotPool::Use::kCandidate, flavour_for({source_}, slots.packages()));
   JobSpec spec;
@@ -39,12 +41,15 @@ TrustedFunction::Reply TrustedFunction::call(const std::vector<PythonValue>& arg
   const auto job = PythonValue::tuple(
       {PythonValue::str(source_), PythonValue::str(""), PythonValue::str(name_)});
   CallResult result = SlotPool::run_retried(lease, [&] {
-    return call_once(lease.zygote(), spec, limits_of(limits_, sandbox_.time_scale()), job,
-                     arguments);
+    JobLimits limits = limits_of(limits_, sandbox_.time_scale());
+    limits.cancelled = cancelled;
+    return call_once(lease.zygote(), spec, limits, job, arguments, keywords);
   });
   Reply reply;
   reply.value = std::move(result.value);
   if (!reply.value) reply.fault = fault_of(result, name_);
+  reply.met_time_limit =
+      result.end.verdict == TestVerdict::kTimeCpu || result.end.verdict == TestVerdict::kTimeWall;
   return reply;
 }
 

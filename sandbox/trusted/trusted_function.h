@@ -2,6 +2,7 @@
 /// truth, held to limits all the same.
 #pragma once
 
+#include <atomic>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,11 +26,14 @@ class TrustedFunction {
     std::optional<PythonValue> value;
     std::string
         fault;  ///< without a value: the exception with its lines, the limit, what is no data
+    bool met_time_limit = false;
   };
 
   /// Loads the file and calls the function, in a process of its own: no call sees another's state.
-  /// Blocks for a free slot and the run. Throws Error where the sandbox fails, twice.
-  Reply call(const std::vector<PythonValue>& arguments) const;
+  /// Blocks for a free slot and the run, which ends early once `cancelled` is set. Throws Error
+  /// where the sandbox fails, twice.
+  Reply call(const std::vector<PythonValue>& arguments, const PythonValue& keywords = {},
+             const std::atomic<bool>* cancelled = nullptr) const;
 
  private:
   Sandbox& sandbox_;

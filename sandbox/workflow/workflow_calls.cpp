@@ -9,6 +9,8 @@ namespace {
 
 using Status = WorkflowResult::Status;
 
+constexpr size_t kMaxTraceText = 200;  // of a tool's arguments or result
+
 /// Adds what is asked to the entry of a call.
 void trace_request(Flow& flow, const WorkerRequest& request, Json& entry) {
   if (flow.job.trace_text_bytes == 0) return;
@@ -50,10 +52,14 @@ void WorkflowLoop::take_request(Flow& flow, const Frame& frame) {
   if (request.kind == FlowRequest::Kind::kCallLlm) {
     return call_llm(flow, frame.id, std::move(request.worker));
   }
-  if (flow.exec) {  // the helper waits for each
-    const auto refusal = PythonValue::str("an exec_code of this workflow is running");
+  if (flow.exec || flow.tool) {  // the helper waits for each
+    const char* running = flow.exec ? "an exec_code" : "a function of tools.file";
+    const auto refusal = PythonValue::str(std::string(running) + " of this workflow is running");
     flow.unsent += reply_frame(frame.id, false, refusal);
     return flush(flow);
+  }
+  if (request.kind == FlowRequest::Kind::kCallTool) {
+    return call_tool(flow, frame.id, std::move(request));
   }
   exec_code(flow, frame.id, request);
 }
@@ -186,6 +192,55 @@ void WorkflowLoop::exec_code(Flow& flow, uint32_t id, const FlowRequest& request
       finish_exec(flow_id, id, verdict, entry);
     });
   });
+}
+
+void WorkflowLoop::call_tool(Flow& flow, uint32_t id, FlowRequest request) {
+  if (!flow.job.tools || !flow.job.tools->has(request.tool)) {
+    flow.unsent += reply_frame(id, false, PythonValue::str("there is no such function"));
+    return flush(flow);
+  }
+  flow.tool = {id, std::make_shared<std::atomic<bool>>(false)};
+  ++num_tool_calls_;
+  Json entry{{"kind", "call_tool"}, {"name", request.tool}};
+  entry["arguments"] = python_literal(PythonValue::tuple(request.arguments), kMaxTraceText);
+  if (!request.keywords.items.empty()) {
+    entry["keywords"] = python_literal(request.keywords, kMaxTraceText);
+  }
+  const auto start = Flow::Clock::now();
+  flow.job.tools->call(
+      {request.tool, std::move(request.arguments), std::move(request.keywords), flow.job.files,
+       flow.tool->cancelled},
+      [this, flow_id = flow.id, id, entry, start](ToolReply reply) {
+        const std::chrono::duration<double, std::milli> took = Flow::Clock::now() - start;
+        Json timed = entry;
+        if (reply.value) {
+          timed["result"] = python_literal(*reply.value, kMaxTraceText);
+        } else {
+          timed["fault"] = reply.infra.empty() ? reply.fault : reply.infra;
+        }
+        timed["ms"] = took.count();
+        post([this, flow_id, id, reply = std::move(reply), timed = std::move(timed)] {
+          finish_tool(flow_id, id, reply, timed);
+        });
+      });
+}
+
+void WorkflowLoop::finish_tool(uint64_t flow_id, uint32_t id, const ToolReply& reply, Json entry) {
+  --num_tool_calls_;
+  const auto found = flows_.find(flow_id);
+  if (found == flows_.end() || found->second->decided) return;
+  Flow& flow = *found->second;
+  flow.tool.reset();
+  flow.result.usage.clock_decisions += reply.met_time_limit;
+  flow.result.trace.push_back(std::move(entry));
+  if (!reply.infra.empty()) {
+    flow.decide(Status::kInfrastructure, "a tool: " + reply.infra);
+  } else {
+    flow.unsent += reply.value ? reply_frame(id, true, *reply.value)
+                               : reply_frame(id, false, PythonValue::str(reply.fault));
+  }
+  flush(flow);
+  settle(flow);
 }
 
 void WorkflowLoop::finish_exec(uint64_t flow_id, uint32_t id, const Verdict& verdict, Json entry) {

@@ -54,6 +54,18 @@ FlowRequest parse_call_llm(const std::vector<PythonValue>& items) {
   return request;
 }
 
+FlowRequest parse_call_tool(const std::vector<PythonValue>& items) {
+  const bool shaped = items.size() == 4 && items[1].is_str() && items[2].kind == Kind::kList &&
+                      items[3].kind == Kind::kDict;
+  if (!shaped) return invalid("call_tool expects a name, arguments and keywords");
+  FlowRequest request;
+  request.kind = FlowRequest::Kind::kCallTool;
+  request.tool = items[1].text;
+  request.arguments = items[2].items;
+  request.keywords = items[3];
+  return request;
+}
+
 std::string exceeded(const char* what, double limit) {
   std::string number = std::to_string(limit);
   number.erase(number.find_last_not_of('0') + 1);
@@ -93,7 +105,7 @@ std::string Flow::traced(const std::string& text, Json& entry) {
 
 bool Flow::is_outstanding(uint32_t request_id) const {
   const auto is_same = [&](const auto& call) { return call.request_id == request_id; };
-  return (exec && exec->request_id == request_id) ||
+  return (exec && exec->request_id == request_id) || (tool && tool->request_id == request_id) ||
          std::any_of(calls.begin(), calls.end(), is_same) ||
          std::any_of(held.begin(), held.end(), is_same);
 }
@@ -144,6 +156,7 @@ std::unique_ptr<Flow> Flow::again(Flow lost) {
 WorkflowResult Flow::take_result() {
   result.usage.calls += spent.calls;
   result.usage.execs += spent.execs;
+  result.usage.tool_calls += spent.tool_calls;
   result.usage.prompt_tokens += spent.prompt_tokens;
   result.usage.completion_tokens += spent.completion_tokens;
   result.usage.usd += spent.usd;
@@ -174,6 +187,7 @@ FlowRequest parse_flow_request(const PythonValue& value) {
   const auto& items = value.items;
   if (value.kind != Kind::kTuple || items.empty()) return invalid("malformed request");
   if (items[0].text == "call_llm") return parse_call_llm(items);
+  if (items[0].text == "call_tool") return parse_call_tool(items);
   if (items[0].text != "exec_code") return invalid("unknown request");
   if (items.size() != 3 || !items[1].is_str() || !items[2].is_str()) {
     return invalid("exec_code expects solution and entry_point");
@@ -203,6 +217,13 @@ std::optional<std::string> charge_request(Flow& flow, const FlowRequest& request
   if (request.kind == FlowRequest::Kind::kExecCode) {
     if (usage.execs >= budget.max_exec) return exceeded("number of exec_code", budget.max_exec);
     ++usage.execs;
+    return std::nullopt;
+  }
+  if (request.kind == FlowRequest::Kind::kCallTool) {
+    if (usage.tool_calls >= budget.max_tool_calls) {
+      return exceeded("number of calls of tools", budget.max_tool_calls);
+    }
+    ++usage.tool_calls;
     return std::nullopt;
   }
   if (usage.calls >= budget.max_calls) return exceeded("number of call_llm", budget.max_calls);

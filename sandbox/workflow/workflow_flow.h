@@ -69,6 +69,7 @@ struct Flow {
     std::shared_ptr<std::atomic<bool>> cancelled;
   };
   std::optional<Exec> exec;
+  std::optional<Exec> tool;  ///< the running call of a tool, likewise
 
   /// What the trace may still keep of a text, whole characters; says so in `entry` where that is
   /// not all of it. Empty where the job wants no texts.
@@ -101,14 +102,17 @@ struct Flow {
 /// and an answer.
 bool is_expected(const Flow& flow, FrameType type);
 
-/// A `call_llm` or `exec_code` frame, or what is wrong with it.
+/// A `call_llm`, `exec_code` or `call_tool` frame, or what is wrong with it.
 struct FlowRequest {
-  enum class Kind { kCallLlm, kExecCode, kInvalid };
+  enum class Kind { kCallLlm, kExecCode, kCallTool, kInvalid };
   Kind kind = Kind::kInvalid;
   std::string error;     ///< kInvalid, for the workflow to read
   WorkerRequest worker;  ///< kCallLlm, without seed and cancel flag
   std::string solution;  ///< kExecCode
   std::string entry_point;
+  std::string tool;  ///< kCallTool
+  std::vector<PythonValue> arguments;
+  PythonValue keywords;
 };
 
 FlowRequest parse_flow_request(const PythonValue& value);

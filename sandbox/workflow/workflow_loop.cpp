@@ -104,7 +104,7 @@ void WorkflowLoop::run_posted() {
 
 void WorkflowLoop::loop() {
   epoll_event events[64];
-  while (!stopping_ || !flows_.empty() || num_execs_ > 0) {
+  while (!stopping_ || !flows_.empty() || num_execs_ > 0 || num_tool_calls_ > 0) {
     const int timeout_ms = !unread_.empty() ? 0 : flows_.empty() ? -1 : kTickMs;
     const int count = epoll_wait(epoll_.get(), events, 64, timeout_ms);
     for (int i = 0; i < count; ++i) handle(events[i].data.u64, events[i].events);
@@ -176,10 +176,15 @@ void WorkflowLoop::start(std::unique_ptr<Flow> flow) {
     }
   }
   const WorkflowJob& job = flow->job;
+  std::vector<PythonValue> tools;
+  if (job.tools) {
+    for (const Tool& tool : job.tools->tools()) tools.push_back(PythonValue::str(tool.name));
+  }
   flow->unsent = make_frame(
       FrameType::kJob, 0,
       PythonValue::tuple({PythonValue::str(job.code), PythonValue::str(job.problem),
-                          PythonValue::str(job.entry_point), PythonValue::str(job.dataset)}));
+                          PythonValue::str(job.entry_point), PythonValue::str(job.dataset),
+                          PythonValue::list(std::move(tools))}));
   Flow& started = *flow;
   flows_[flow->id] = std::move(flow);
   flush(started);
@@ -357,6 +362,7 @@ void WorkflowLoop::settle(Flow& flow) {
   flow.held.clear();
   for (const Flow::Call& call : flow.calls) call.cancelled->store(true);
   if (flow.exec) flow.exec->cancelled->store(true);
+  if (flow.tool) flow.tool->cancelled->store(true);
   if (!flow.exited) {
     flow.killed = flow.killed || !zygote_ || zygote_->kill(flow.id);
     return;

@@ -52,6 +52,8 @@ class WorkflowLoop {
   void exec_code(Flow& flow, uint32_t id, const FlowRequest& request);
   void finish_call(uint64_t flow_id, uint32_t id, const WorkerReply& reply, Json entry);
   void deliver(Flow& flow, const Flow::Call& call);
+  void call_tool(Flow& flow, uint32_t id, FlowRequest request);
+  void finish_tool(uint64_t flow_id, uint32_t id, const ToolReply& reply, Json entry);
   void finish_exec(uint64_t flow_id, uint32_t id, const Verdict& verdict, Json entry);
   void take_exit(Flow& flow, const ControlReply& reply);
   void settle(Flow& flow);
@@ -68,7 +70,8 @@ class WorkflowLoop {
   std::deque<std::unique_ptr<Flow>> queue_;
   std::vector<uint64_t> unread_;  // flows whose channel holds more than one turn's bytes
   uint64_t last_id_ = 0;
-  int num_execs_ = 0;  // that the judge has not given back, their workflows alive or not
+  // That judge and tools have not given back, their workflows alive or not.
+  int num_execs_ = 0, num_tool_calls_ = 0;
   bool stopping_ = false;
   std::mutex mutex_;
   std::deque<std::function<void()>> posted_;

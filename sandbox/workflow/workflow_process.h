@@ -5,10 +5,11 @@
 /// Globals, also importable from module `weft`: `create_llm_instance`, `exec_code`, `extract_code`,
 /// `DatasetType`, and the names of `typing`. Source: arXiv BayesFlow, appendix G and H.
 ///
-/// `call_llm` and `exec_code` are requests to this process, which alone holds the budgets. Replies
-/// of the worker reach a workflow in the order of its calls, whichever comes first, and a call's
-/// seed is of what it asks: what a workflow does is then a function of (job, replies), whatever
-/// else runs beside it. The price: a later call's reply waits for an earlier one's.
+/// `call_llm`, `exec_code` and the functions of a ToolBox are requests to this process, which alone
+/// holds the budgets. Replies of the worker reach a workflow in the order of its calls, whichever
+/// comes first, and a call's seed is of what it asks: what a workflow does is then a function of
+/// (job, replies), whatever else runs beside it. The price: a later call's reply waits for an
+/// earlier one's.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include "base/json.h"
 #include "sandbox/jail/sandbox.h"
 #include "sandbox/judge/judge.h"
+#include "sandbox/trusted/tool_box.h"
 #include "sandbox/workflow/worker.h"
 
 namespace weft {
@@ -36,9 +38,10 @@ struct WorkflowBudget {
   /// the machine is. When it ends while one call has gone unanswered for more than half of it, the
   /// worker hangs: kInfrastructure, not kLimit.
   int64_t wall_ms = 600000;
-  int64_t cpu_ms = 4000;   ///< of the workflow's own Python
-  int64_t memory_mb = 64;  ///< beyond the interpreter's own
-  int max_exec = 64;       ///< exec_code requests
+  int64_t cpu_ms = 4000;    ///< of the workflow's own Python
+  int64_t memory_mb = 64;   ///< beyond the interpreter's own
+  int max_exec = 64;        ///< exec_code requests
+  int max_tool_calls = 32;  ///< calls of WorkflowJob::tools
 };
 
 struct WorkflowJob {
@@ -50,6 +53,7 @@ struct WorkflowJob {
   std::string dataset;             ///< passed as DatasetType
   std::vector<Json> public_tests;  ///< what exec_code runs; none: see exec_request
   TaskFiles files;                 ///< of exec_code's jobs
+  std::shared_ptr<const ToolBox> tools;  ///< further functions of the workflow; null: none
   WorkflowBudget budget;
   uint64_t seed = 0;  ///< of `random` in the workflow; calls' seeds are derived, see call_seed
   /// Shared with other workflows; null: none. A call that it has no room for waits, and where
@@ -62,6 +66,7 @@ struct WorkflowJob {
 struct WorkflowUsage {
   int calls = 0;
   int execs = 0;
+  int tool_calls = 0;
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;
   double usd = 0;
@@ -84,9 +89,11 @@ struct WorkflowResult {
   WorkflowUsage usage;
   /// Array of {"kind":"call_llm","role","responses","prompt_tokens","completion_tokens","ms"}, with
   /// "lowered": true where the budget shortened it, and
-  /// {"kind":"exec_code","passed","declared","verdict","ms"}. With trace_text_bytes also
-  /// "instructions", "prompt" (the messages, a blank line between them), "texts" (the replies) or
-  /// "error", and "code", with "cut": true from where the bytes were used up.
+  /// {"kind":"exec_code","passed","declared","verdict","ms"}, and
+  /// {"kind":"call_tool","name","arguments","result" or "fault","ms"} with shortened texts. With
+  /// trace_text_bytes also "instructions", "prompt" (the messages, a blank line between them),
+  /// "texts" (the replies) or "error", and "code", with "cut": true from where the bytes were used
+  /// up.
   Json trace = Json::array();
   int64_t cpu_ms = 0;
   int64_t wall_ms = 0;

@@ -17,7 +17,7 @@ constexpr int kBadJob = 119;  // exit status
 constexpr int kNotFlushed =
     120;  // CPython's exit status when the standard streams could not be flushed
 
-// What a kJob frame of every kind holds: a tuple of strs.
+// What a kJob frame of every kind holds: a tuple of strs; of a workflow the names of tools, too.
 class Job {
  public:
   explicit Job(const InFrame& frame) : fields_(decode(frame.body)) {
@@ -309,7 +309,8 @@ int run_workflow(Channel& channel, const Job& job) {
   PyObject* run = runtime ? PyObject_GetAttrString(runtime, "_run") : nullptr;
   if (!run) _exit(kBadJob);
   PyObject* dict = make_namespace("workflow");
-  PyObject* args = PyTuple_Pack(5, dict, job.field(0), job.field(1), job.field(2), job.field(3));
+  PyObject* args =
+      PyTuple_Pack(6, dict, job.field(0), job.field(1), job.field(2), job.field(3), job.field(4));
   channel.write(FrameType::kLoaded, 0, "N");
   PyObject* value = args ? PyObject_Call(run, args, nullptr) : nullptr;
   if (value) {

@@ -148,7 +148,7 @@ const std::map<std::string, std::map<std::string, std::set<std::string>>> kParts
       {"facts", {"value", "jail", "facts"}},
       {"recorder", {"value", "jail", "judge", "recorder"}},
       {"trusted", {"value", "jail", "trusted"}},
-      {"workflow", {"value", "zygote/protocol.h", "jail", "judge", "workflow"}}}}};
+      {"workflow", {"value", "zygote/protocol.h", "jail", "judge", "trusted", "workflow"}}}}};
 
 bool part_may_include(const std::string& file, const std::string& target) {
   const auto room = kParts.find(room_of(file));

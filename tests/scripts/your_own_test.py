@@ -34,7 +34,7 @@ class YourOwn(unittest.TestCase):
 
     def test_the_page_runs_and_scores_as_its_files_say(self):
         lines = shell_lines()
-        self.assertEqual(len(lines), 2)
+        self.assertEqual(len(lines), 3)
         done = run(lines[0], self.place)
         self.assertEqual(done.returncode, 0, done.stderr)
         results = self.place / "runs/examples/own/results.jsonl"
@@ -66,6 +66,12 @@ class YourOwn(unittest.TestCase):
             own = passed / (1 + tokens / 1000) if outcome == "scored" else -0.5
             self.assertAlmostEqual(usage["reward_file"], own)
             self.assertAlmostEqual(reward, passed - 0.1 * complexity + 0.1 * diversity + own)
+
+    def test_the_workflow_of_the_page_is_right_by_its_tools_alone(self):
+        done = run(shell_lines()[2], self.place)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads((self.place / "runs/examples/own_tools/report.json").read_text())
+        self.assertEqual([(m["name"], m["n"], m["score"]) for m in report["methods"]], [("lookup", 2, 1.0)])
 
     def test_a_fault_is_said_before_anything_runs(self):
         (self.place / "broken.py").write_text("def score(answer, task):\n    return answer.size\n")

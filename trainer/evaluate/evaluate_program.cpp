@@ -79,6 +79,8 @@ ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& pla
   rules.inputs.files("tasks", config.tasks);
   bool asks_a_pool = false;
   add_scorer_inputs(rules.inputs, parse_scorer_choice(config.workbench.runner.scorer), plan.tasks);
+  const std::string& tools = config.workbench.runner.tools.file;
+  if (!tools.empty()) rules.inputs.files("tools", {tools});
   for (const Method& method : plan.methods) {
     asks_a_pool = asks_a_pool || method.kind == MethodKind::kHybrid;
     const std::string name = "methods." + method.name;

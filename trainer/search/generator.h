@@ -58,6 +58,9 @@ class StepGenerator {
   /// False when asking for a correction makes no sense.
   virtual bool can_correct() const = 0;
 
+  /// Functions that workflows have beside the helpers, as MetaAgent's `tools`; to be told at once.
+  virtual void offer_tools(const std::string& /*tools*/) {}
+
   /// False when it makes no use of what runs showed, so that none of it need be gathered.
   virtual bool reads_feedback() const { return can_correct(); }
 
@@ -135,6 +138,7 @@ class ModelGenerator : public StepGenerator {
   std::string origin() const override { return origin_; }
   std::unique_ptr<StepGenerator> under(const std::shared_ptr<CallBudget>& budget) override;
   bool can_correct() const override { return true; }
+  void offer_tools(const std::string& tools) override { tools_ = tools; }
   std::vector<NextStep> extend(const Task& task, const std::vector<StepPrefix>& prefixes,
                                uint64_t seed) override;
   std::vector<Candidate> complete(const Task& task, const std::vector<StepPrefix>& prefixes,
@@ -153,6 +157,7 @@ class ModelGenerator : public StepGenerator {
   TextModel& model_;
   std::string origin_;
   ModelGeneratorOptions options_;
+  std::string tools_;
 };
 
 /// Reads a reply strictly; the reasoning may be missing, the code ends with one newline. `stopped`

@@ -152,14 +152,16 @@ ModelGenerator::ModelGenerator(std::unique_ptr<TextModel> model, std::string ori
 
 std::unique_ptr<StepGenerator> ModelGenerator::under(const std::shared_ptr<CallBudget>& budget) {
   if (!budget) return nullptr;
-  return std::make_unique<ModelGenerator>(std::make_unique<BudgetedModel>(model_, budget), origin_,
-                                          options_);
+  auto limited = std::make_unique<ModelGenerator>(std::make_unique<BudgetedModel>(model_, budget),
+                                                  origin_, options_);
+  limited->offer_tools(tools_);
+  return limited;
 }
 
 TextRequest ModelGenerator::request(const Task& task, const std::string& user,
                                     uint64_t seed) const {
   TextRequest request;
-  request.prompt = std::vector<ChatMessage>{{"system", contract_text(task.kind)},
+  request.prompt = std::vector<ChatMessage>{{"system", contract_text(task.kind, tools_)},
                                             {"user", query_text(task) + "\n\n" + user}};
   request.sampling.temperature = options_.temperature;
   request.sampling.top_p = options_.top_p;

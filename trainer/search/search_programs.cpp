@@ -56,6 +56,8 @@ ResumeRules resume_rules(const SearchProgramConfig& config, const ProgramArgs& a
   ResumeRules rules{kMayChange, models.inputs, config.resume.allow, args.defaults};
   rules.inputs.files("tasks", config.tasks);
   add_scorer_inputs(rules.inputs, parse_scorer_choice(config.workbench.runner.scorer), tasks);
+  const std::string& tools = config.workbench.runner.tools.file;
+  if (!tools.empty()) rules.inputs.files("tools", {tools});
   if (!config.reward.file.empty()) rules.inputs.files("reward", {config.reward.file});
   return rules;
 }
@@ -78,6 +80,7 @@ class OpenRun {
         worker_name_(worker.name()),
         clock_reasons_(models.clock_reasons ? models.clock_reasons() : std::vector<std::string>()),
         tokens_(models.tokens) {
+    generator_->offer_tools(bench_.meta_agent().tools());
     require_judgeable(bench_.judge(), tasks);
     require_working_scorer(bench_.sandbox(), parse_scorer_choice(config.workbench.runner.scorer),
                            tasks);

@@ -133,6 +133,7 @@ struct GrpoConfig {
     v("meta_agent", meta_agent, "form of prompt and answer");
     visit_scorer(v, runner.scorer, packages);
     v("runner", runner, "budget of a workflow");
+    v("tools", runner.tools, "functions of your own that workflows may call");
     v("reward", reward, "weights of the reward's terms");
     v("sandbox_slots", sandbox_slots, "jails at a time");
     v("worker", worker, "model behind call_llm");

@@ -52,6 +52,8 @@ ResumeRules resume_rules(const GrpoConfig& config, const std::vector<Task>& task
   rules.inputs.model("model", config.model).model("init_adapter", config.learn.init_adapter);
   const auto scorer = parse_scorer_choice(config.runner.scorer);
   add_scorer_inputs(rules.inputs, scorer, tasks);
+  const std::string& tools = config.runner.tools.file;
+  if (!tools.empty()) rules.inputs.files("tools", {tools});
   if (!config.reward.file.empty()) rules.inputs.files("reward", {config.reward.file});
   rules.inputs.files("tasks", config.tasks).files("validation", config.validation.tasks);
   if (!config.shares_worker()) add_inputs(rules.inputs, "worker", config.worker);
@@ -145,7 +147,7 @@ class GrpoRun {
         sandbox_(sandbox_options(config)),
         judge_(sandbox_),
         analyser_(sandbox_),
-        meta_agent_(analyser_, config.meta_agent),
+        meta_agent_(analyser_, config.meta_agent, list_tools(sandbox_, config.runner.tools)),
         runner_(sandbox_, judge_, models_.worker(), with_own_reward(config.runner, config.reward)),
         scorer_(meta_agent_, runner_, config.reward),
         trainer_(config, *models_.engine, learner_, scorer_, tasks_, models_.reference()),
