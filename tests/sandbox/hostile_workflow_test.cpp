@@ -166,7 +166,8 @@ TEST_F(HostileWorkflow, Case068AWorkflowRunsOneCodeAtATime) {
   job.public_tests = {test::call_test(2, 4)};
   const auto result =
       run("import _weft\n"
-          "ids = [_weft.request('exec_code', 'def f(x): return 4', 'f') for _ in range(3)]\n"
+          "slow = 'import time\\ntime.sleep(0.5)\\ndef f(x): return 4'\n"
+          "ids = [_weft.request('exec_code', slow, 'f') for _ in range(3)]\n"
           "replies = dict(_weft.receive(True) for _ in ids)\n"
           "return str([replies[i] for i in ids]), 0.0",
           job);
@@ -181,9 +182,9 @@ TEST_F(HostileWorkflow, Case067ForgedAndInterleavedFramesEndTheJob) {
       run("import os\nos.write(3, b'x' * 100)\nimport asyncio\nawait asyncio.sleep(10)").error,
       "PROTOCOL: a malformed frame");
   const std::string same_id =
-      "import os, struct\n"
-      "body = b't' + struct.pack('<I', 3) + b's' + struct.pack('<I', 9) + b'exec_code' + "
-      "b's\\0\\0\\0\\0' * 2\n"
+      "import os, struct\ndef text(s): return b's' + struct.pack('<I', len(s)) + s\n"
+      "slow = b'import time\\ntime.sleep(0.5)'\n"
+      "body = b't' + struct.pack('<I', 3) + text(b'exec_code') + text(slow) + text(b'')\n"
       "for _ in range(2):\n    os.write(3, struct.pack('<III', len(body), 24, 7) + body)\n"
       "import asyncio\nawait asyncio.sleep(10)";
   WorkflowJob job;
