@@ -1,5 +1,7 @@
 #include "workflow/own_reward.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <utility>
 
@@ -34,9 +36,13 @@ OwnReward::Reply OwnReward::call(const Workflow& workflow, const Outcome& outcom
                                      outcome_for_user(workflow, outcome), task_for_user(task)});
   if (!reply.value) return {std::nullopt, name_ + ": " + reply.fault};
   const auto number = number_of(*reply.value);
-  if (number && std::isfinite(*number)) return {number, ""};
-  return {std::nullopt,
-          name_ + " gave " + python_literal(*reply.value, 100) + ", expected a finite number"};
+  if (number && std::abs(*number) <= kMaxOwnReward) return {number, ""};
+  const std::string got = name_ + " gave " + python_literal(*reply.value, 100);
+  if (!number || !std::isfinite(*number)) {
+    return {std::nullopt, got + ", expected a finite number"};
+  }
+  return {std::nullopt, fmt::format("{}, expected a number from {:g} to {:g}", got, -kMaxOwnReward,
+                                    kMaxOwnReward)};
 }
 
 void require_working_reward(Sandbox& sandbox, const RewardOptions& options,

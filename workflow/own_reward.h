@@ -24,7 +24,7 @@ class OwnReward {
   OwnReward(Sandbox& sandbox, const std::string& file);
 
   struct Reply {
-    std::optional<double> value;  ///< finite
+    std::optional<double> value;  ///< finite, at most kMaxOwnReward in size
     std::string fault;            ///< without a value: the file, and what it did instead
   };
 

@@ -3,19 +3,32 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 #include "base/error.h"
 
 namespace weft {
+namespace {
+
+constexpr double kMaxWeight = 1e6;
+
+void require_weight(const char* name, double weight) {
+  require_at_least(name, weight, 0);
+  if (weight <= kMaxWeight) return;
+  throw InputError(
+      fmt::format("{}: expected a weight from 0 to {:g}, got {:g}", name, kMaxWeight, weight));
+}
+
+}  // namespace
 
 void RewardOptions::validate() const {
-  require_at_least("w_pass", w_pass, 0);
-  require_at_least("w_complexity", w_complexity, 0);
-  require_at_least("w_diversity", w_diversity, 0);
+  require_weight("w_pass", w_pass);
+  require_weight("w_complexity", w_complexity);
+  require_weight("w_diversity", w_diversity);
   require_at_least("nodes_low", nodes_low, 0);
   require_above("nodes_high", nodes_high, nodes_low);
-  require_at_least("file_weight", file_weight, 0);
+  require_weight("file_weight", file_weight);
 }
 
 std::string RewardOptions::text() const {
@@ -46,7 +59,7 @@ RewardTerms reward(const Outcome& outcome, const Workflow& workflow, const Rewar
   terms.total = options.w_pass * terms.pass - options.w_complexity * terms.complexity +
                 options.w_diversity * terms.diversity;
   if (!options.file.empty()) {
-    WEFT_ASSERT(outcome.own_reward);
+    WEFT_ASSERT(outcome.own_reward && std::abs(*outcome.own_reward) <= kMaxOwnReward);
     terms.file = outcome.own_reward;
     terms.total += options.file_weight * *terms.file;
   }

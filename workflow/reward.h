@@ -12,14 +12,19 @@
 
 namespace weft {
 
+/// Size of the largest number that a user's own term may be: weighted, summed and squared it is
+/// finite.
+inline constexpr double kMaxOwnReward = 1e100;
+
+/// Weights lie in [0, 1e6].
 struct RewardOptions {
-  double w_pass = 1.0;        ///< weight of the pass rate; >= 0
-  double w_complexity = 0.1;  ///< weight of the size penalty; >= 0
-  double w_diversity = 0.1;   ///< weight of the distinctness bonus; >= 0
+  double w_pass = 1.0;        ///< weight of the pass rate
+  double w_complexity = 0.1;  ///< weight of the size penalty
+  double w_diversity = 0.1;   ///< weight of the distinctness bonus
   int64_t nodes_low = 40;     ///< AST nodes that cost nothing
   int64_t nodes_high = 200;   ///< AST nodes that cost the whole penalty; > nodes_low
   std::string file;           ///< Python of a further term, see own_reward.h; empty: none
-  double file_weight = 1;     ///< of that term; >= 0
+  double file_weight = 1;     ///< of that term
 
   template <class V>
   void visit(V& v) {
@@ -42,11 +47,12 @@ struct RewardOptions {
 /// Each term unweighted, and their weighted sum, which without a file's term lies in
 /// [-w_complexity, w_pass + w_diversity]: it is not an accuracy and may be below 0.
 struct RewardTerms {
-  double pass = 0;             ///< P in [0, 1]
-  double complexity = 0;       ///< C in [0, 1]
-  double diversity = 0;        ///< D in [0, 1]
-  std::optional<double> file;  ///< F, any finite number; none without RewardOptions::file
-  double total = 0;            ///< w_pass P - w_complexity C + w_diversity D + file_weight F
+  double pass = 0;        ///< P in [0, 1]
+  double complexity = 0;  ///< C in [0, 1]
+  double diversity = 0;   ///< D in [0, 1]
+  std::optional<double>
+      file;          ///< F, at most kMaxOwnReward in size; none without RewardOptions::file
+  double total = 0;  ///< w_pass P - w_complexity C + w_diversity D + file_weight F
 };
 
 /// P = pass rate (0 unless scored); C = clamp((n - nodes_low) / (nodes_high - nodes_low), 0, 1)

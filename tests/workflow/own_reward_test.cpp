@@ -94,6 +94,8 @@ TEST_F(FileReward, AFaultInItIsNoReward) {
       {"def reward(workflow, outcome, task):\n    return 1 / 0\n", "ERROR(ZeroDivisionError)"},
       {"def reward(workflow, outcome, task):\n    return float('nan')\n", "gave nan, expected"},
       {"def reward(workflow, outcome, task):\n    return float('inf')\n", "gave inf, expected"},
+      {"def reward(workflow, outcome, task):\n    return -1e308\n",
+       "gave -1e+308, expected a number from -1e+100 to 1e+100"},
       {"def reward(workflow, outcome, task):\n    return 'much'\n", "expected a finite number"},
       {"def reward(workflow, outcome, task):\n    return None\n", "gave None, expected"},
       {"def reward(workflow):\n    return 1\n", "ERROR(TypeError)"},

@@ -82,6 +82,38 @@ TEST(Reward, AddsTheTermOfAFileByItsWeight) {
   EXPECT_NE(options.text().find(" + 0.5 F"), std::string::npos);
 }
 
+TEST(Reward, IsFiniteUnderTheLargestWeightsAndTerms) {
+  RewardOptions options;
+  options.file = "mine.py";
+  options.w_pass = options.w_complexity = options.w_diversity = options.file_weight = 1e6;
+  EXPECT_NO_THROW(options.validate());
+  Outcome outcome = scored(1);
+  outcome.own_reward = -kMaxOwnReward;
+  const double total = reward(outcome, workflow_of(100, 40), options).total;
+  EXPECT_DOUBLE_EQ(total, -1e106);
+  EXPECT_TRUE(std::isfinite(total * total));
+}
+
+TEST(Reward, NamesAWeightThatIsTooLarge) {
+  for (double RewardOptions::*weight : {&RewardOptions::w_pass, &RewardOptions::w_complexity,
+                                        &RewardOptions::w_diversity, &RewardOptions::file_weight}) {
+    for (const double value : {1e10, HUGE_VAL}) {
+      RewardOptions options;
+      options.file = "mine.py";
+      options.*weight = value;
+      EXPECT_THROW(options.validate(), InputError) << value;
+    }
+  }
+  RewardOptions options;
+  options.w_diversity = 1e10;
+  try {
+    options.validate();
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_STREQ(error.what(), "w_diversity: expected a weight from 0 to 1e+06, got 1e+10");
+  }
+}
+
 TEST(Reward, RefusesBadOptions) {
   EXPECT_THROW(options_of(100, 100).validate(), InputError);
   RewardOptions negative;
