@@ -31,6 +31,7 @@ struct Episode {
   bool valid = false;                 ///< the workflow passed the static check
   bool truncated = false;             ///< the token limit ended it
   bool infra_error = false;           ///< no reward exists; the episode is left out of the update
+  bool lost_for_good = false;         ///< with infra_error: scoring it again would not help
   std::string outcome;                ///< kind of the run's outcome, for the log
   std::string problem;  ///< why it is not valid, was not scored or is lost; one line, or empty
   Json usage;           ///< worker calls, tokens, money

@@ -317,6 +317,7 @@ class WorkflowRunner::Impl {
     } else {
       try {
         reply = own_reward_->call(*run.request.workflow, run.outcome, *run.request.task);
+        run.outcome.own_reward_failed = !reply.value;
       } catch (const Error& error) {
         reply.fault = error.what();
       }

@@ -39,6 +39,7 @@ struct Outcome {
   std::string answer;                 ///< as scored: code is taken out of its fence
   std::string error;                  ///< one short text for the three other kinds
   bool out_of_budget = false;         ///< kInfrastructure: the request's shared budget is spent
+  bool own_reward_failed = false;     ///< kInfrastructure: the user's reward_file gave no reward
   WorkflowUsage usage;                ///< of every try
   Json trace = Json::array();
   int64_t wall_ms = 0;

@@ -107,6 +107,7 @@ TEST_F(FileReward, AFaultInItIsNoReward) {
     const Outcome outcome = run(source);
     EXPECT_EQ(outcome.kind, Kind::kInfrastructure) << source;
     EXPECT_FALSE(outcome.own_reward) << source;
+    EXPECT_TRUE(outcome.own_reward_failed) << source;
     EXPECT_THAT(outcome.error, HasSubstr("the reward: ")) << source;
     EXPECT_THAT(outcome.error, HasSubstr("mine.py: reward()")) << source;
     EXPECT_THAT(outcome.error, HasSubstr(said)) << source;

@@ -14,10 +14,11 @@ namespace weft {
 
 struct ScoredRollout {
   RewardTerms reward;
-  bool valid = false;        ///< passed the static check
-  bool infra_error = false;  ///< not the policy's doing: no reward exists
-  std::string outcome;       ///< kind of outcome, for the log
-  std::string problem;       ///< why it is not valid, failed or is lost; one line, or empty
+  bool valid = false;          ///< passed the static check
+  bool infra_error = false;    ///< not the policy's doing: no reward exists
+  bool lost_for_good = false;  ///< with infra_error: the same would come of scoring it again
+  std::string outcome;         ///< kind of outcome, for the log
+  std::string problem;         ///< why it is not valid, failed or is lost; one line, or empty
   int64_t worker_calls = 0;
   int64_t worker_tokens = 0;  ///< prompts and completions of the worker
   Json usage;

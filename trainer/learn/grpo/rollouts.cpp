@@ -134,6 +134,7 @@ void Collection::on_score(size_t index, const ScoredRollout& scored) {
     episode.problem = scored.problem;
   }
   episode.infra_error |= scored.infra_error;
+  episode.lost_for_good = scored.lost_for_good;
   episode.usage = scored.usage;
   batch.worker_calls += scored.worker_calls;
   batch.worker_tokens += scored.worker_tokens;
@@ -142,8 +143,12 @@ void Collection::on_score(size_t index, const ScoredRollout& scored) {
 }
 
 /// Lost while it was scored, not while it was sampled.
-bool can_be_scored_again(const Episode& episode) {
+bool is_lost(const Episode& episode) {
   return episode.infra_error && !episode.completion_ids.empty();
+}
+
+bool can_be_scored_again(const Episode& episode) {
+  return is_lost(episode) && !episode.lost_for_good;
 }
 
 /// Scores the episodes that `wanted` takes, in the order of the prompts.
@@ -191,22 +196,24 @@ void wait_until_done(Collection& collection, const CancelFlag& cancelled) {
   }
 }
 
-/// Lost rollouts of those whose workflow was run.
+/// Lost rollouts of those whose workflow was run, or that the user's own term was asked about.
 struct Losses {
-  int64_t lost = 0, run = 0;
+  int64_t lost = 0, for_good = 0, run = 0;
   ReasonCounts reasons;
+  std::string first_for_good;  ///< its problem
 
   explicit Losses(const std::vector<Episode>& episodes) {
     for (const Episode& e : episodes) {
-      const bool is_lost = can_be_scored_again(e);
-      run += is_lost || e.valid ? 1 : 0;
-      if (!is_lost) continue;
+      run += is_lost(e) || e.valid || e.reward_file ? 1 : 0;
+      if (!is_lost(e)) continue;
       ++lost;
       reasons.add(e.problem.substr(0, e.problem.find(" (attempt ")));
+      if (e.lost_for_good && for_good++ == 0) first_for_good = e.problem;
     }
   }
-  double share() const {
-    return run > 0 ? static_cast<double>(lost) / static_cast<double>(run) : 0;
+  double share() const { return share_of(lost); }
+  double share_of(int64_t count) const {
+    return run > 0 ? static_cast<double>(count) / static_cast<double>(run) : 0;
   }
   std::string text(const std::string& label) const {
     return fmt::format("{}: {} of {} rollouts that were run are lost ({})", label, lost, run,
@@ -299,8 +306,15 @@ RolloutBatch collect_whole_rollouts(TextModel& policy, RolloutScorer& scorer,
   int64_t waits = 0;
   for (bool again = false;; again = true) {
     const Losses losses(batch.episodes);
-    if (losses.lost == 0 || (again && losses.share() <= lost.max_share)) return batch;
-    if (losses.share() > lost.max_share) {
+    if (losses.share_of(losses.for_good) > lost.max_share) {
+      throw Error(fmt::format(
+          "{}: {} of {} rollouts are lost and would be lost again; lost_rollouts.max_share is {}; "
+          "the first: {}",
+          options.label, losses.for_good, losses.run, lost.max_share, losses.first_for_good));
+    }
+    const bool may_go_on = losses.share() <= lost.max_share;
+    if (losses.lost == losses.for_good || (again && may_go_on)) return batch;
+    if (!may_go_on) {
       if (waits == lost.max_waits) {
         throw Error(fmt::format("{}, after {} waits; lost_rollouts.max_share is {}",
                                 losses.text(options.label), waits, lost.max_share));

@@ -14,12 +14,13 @@
 namespace weft {
 
 /// What is done about rollouts whose reward is lost for reasons that are not the policy's (the
-/// worker is gone, the sandbox failed). Which are lost depends on what they do, so the others must
-/// not be taken for the whole.
+/// worker is gone, the sandbox failed, the user's own term of the reward raises). Which are lost
+/// depends on what they do, so the others must not be taken for the whole.
 struct LostRolloutOptions {
   /// Of the rollouts whose workflow was run (what is not valid is not, and cannot be lost). Up to
   /// it the lost ones are scored once more, and what is lost again costs its group; above it the
-  /// step waits before each further try.
+  /// step waits before each further try. What a further try would lose again is not tried: up to
+  /// this share it costs its group, above it the run is saved and ends.
   double max_share = 0.05;
   int64_t max_waits = 6;    ///< tries after a wait; then the run is saved and ends
   double wait_s = 10;       ///< the first wait; each is twice as long as the one before
@@ -76,8 +77,9 @@ RolloutBatch collect_rollouts(TextModel& policy, RolloutScorer& scorer,
                               const std::vector<uint64_t>& seeds, const RolloutOptions& options);
 
 /// collect_rollouts; then what was lost while it was scored is scored again, the same completions
-/// with the same seeds, as `options.lost` says. What is lost for good has infra_error. Throws also
-/// Error when more than the given share is lost after the last wait.
+/// with the same seeds, as `options.lost` says. What is lost in the end has infra_error. Throws
+/// also Error when more than the given share is lost after the last wait, or at once when more than
+/// it is lost for good (ScoredRollout).
 RolloutBatch collect_whole_rollouts(TextModel& policy, RolloutScorer& scorer,
                                     const std::vector<const Task*>& tasks,
                                     const std::vector<uint64_t>& seeds,

@@ -13,11 +13,12 @@ ScoredRollout score(const Outcome& outcome, const Workflow& workflow,
   ScoredRollout result;
   result.valid = workflow.valid;
   result.outcome = outcome_name(outcome.kind);
-  result.problem = workflow.valid ? outcome.error : workflow.problem;
   result.worker_calls = outcome.usage.calls;
   result.worker_tokens = outcome.usage.prompt_tokens + outcome.usage.completion_tokens;
   result.usage = usage_to_json(outcome.usage);
   result.infra_error = outcome.kind == Outcome::Kind::kInfrastructure;
+  result.lost_for_good = outcome.own_reward_failed;
+  result.problem = workflow.valid || result.infra_error ? outcome.error : workflow.problem;
   if (!result.infra_error) result.reward = reward(outcome, workflow, options);
   return result;
 }

@@ -8,6 +8,7 @@ namespace weft {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 class GrpoOwnReward : public test::GrpoProgram {
  protected:
@@ -44,6 +45,18 @@ TEST_F(GrpoOwnReward, TrainsOnItAndGoesOnWithItAlone) {
   const auto other = train(source + "# changed\n");
   EXPECT_EQ(other.exit_code, 2) << other.err;
   EXPECT_THAT(other.err, HasSubstr("\"reward\" differs from the run's"));
+}
+
+TEST_F(GrpoOwnReward, EndsAtOnceWithTheLineWhereItRaises) {
+  const auto failed = train(
+      "def reward(workflow, outcome, task):\n"
+      "    if task['id'] != 'add 0':\n"
+      "        raise KeyError(task['id'])\n"
+      "    return 1\n");
+  EXPECT_EQ(failed.exit_code, 1) << failed.err;
+  EXPECT_THAT(failed.err, HasSubstr("mine.py: reward(): ERROR(KeyError) 'add "));
+  EXPECT_THAT(failed.err, HasSubstr("line 3, in reward"));
+  EXPECT_THAT(failed.err, Not(HasSubstr("again in")));
 }
 
 TEST_F(GrpoOwnReward, SamplesNothingUnderOneThatFails) {

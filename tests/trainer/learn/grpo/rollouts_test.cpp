@@ -19,7 +19,7 @@
 namespace weft {
 namespace {
 
-/// "broken" is never scored; "flaky" not the first `failures` times.
+/// "broken" is never scored; "flaky" not the first `failures` times; "raises" is lost for good.
 class EchoScorer : public RolloutScorer {
  public:
   int failures = 0;
@@ -35,6 +35,10 @@ class EchoScorer : public RolloutScorer {
       result.infra_error = completion == "broken" || (completion == "flaky" && failures-- > 0);
     }
     if (result.infra_error) result.problem = "worker: HTTP 503 (attempt 7)";
+    if (completion == "raises") {
+      result.infra_error = result.lost_for_good = true;
+      result.problem = "the reward: mine.py: reward(): ERROR(KeyError) 'x'; line 3, in reward";
+    }
     result.outcome = result.infra_error ? "infrastructure" : "scored";
     result.reward.total = static_cast<double>(completion.size());
     result.reward.file = own_term;
@@ -227,6 +231,29 @@ TEST(Rollouts, TryOnceMoreAndGoOnWithoutTheFewThatStayLost) {
   const auto batch = collect_whole("broken", scorer, patience(0.4, 0));
   EXPECT_EQ(scorer.num_scored["a/broken"], 2);
   EXPECT_TRUE(batch.episodes[1].infra_error);
+  EXPECT_EQ(lost_groups(batch.episodes), (std::set<uint64_t>{7, 8}));
+}
+
+TEST(Rollouts, EndAtOnceWithTheReasonWhenTooManyAreLostForGood) {
+  EchoScorer scorer;
+  LostRolloutOptions lost = patience(0.3, 6);
+  lost.wait_s = lost.max_wait_s = 1000;
+  try {
+    collect_whole("raises", scorer, lost);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "step 9: 2 of 6 rollouts are lost and would be lost again; "
+                 "lost_rollouts.max_share is 0.3; the first: the reward: mine.py: reward(): "
+                 "ERROR(KeyError) 'x'; line 3, in reward");
+  }
+  EXPECT_EQ(scorer.num_scored["a/raises"], 1);
+}
+
+TEST(Rollouts, GoOnWithoutTheFewThatAreLostForGoodAndAskNoMore) {
+  EchoScorer scorer;
+  const auto batch = collect_whole("raises", scorer, patience(0.4, 6));
+  EXPECT_EQ(scorer.num_scored["a/raises"], 1);
   EXPECT_EQ(lost_groups(batch.episodes), (std::set<uint64_t>{7, 8}));
 }
 
