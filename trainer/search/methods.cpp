@@ -8,10 +8,11 @@
 namespace weft {
 
 Json RoundReport::to_json() const {
+  const auto if_scored = [this](double reward) { return num_scored > 0 ? Json(reward) : Json(); };
   return {{"round", round},
           {"ess", ess},
-          {"reward_mean", reward_mean},
-          {"reward_best", reward_best},
+          {"reward_mean", if_scored(reward_mean)},
+          {"reward_best", if_scored(reward_best)},
           {"scored", num_scored},
           {"dropped", num_dropped}};
 }

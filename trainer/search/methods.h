@@ -76,7 +76,7 @@ struct RoundReport {
   double ess = 0;                           ///< bayesflow only
   double reward_mean = 0, reward_best = 0;  ///< over the round's scored workflows
   int64_t num_scored = 0, num_dropped = 0;
-  Json to_json() const;
+  Json to_json() const;  ///< with null for the rewards where nothing was scored
 };
 
 class SearchMethod {

@@ -133,9 +133,12 @@ class SearchPool {
 
   void note(const RoundReport& round) {
     const Spent spent = budget_.spent();
-    progress_.note(fmt::format("round {} mean {:.3f} best {:.3f}, {} workflows, {} calls",
-                               round.round, round.reward_mean, round.reward_best, spent.workflows,
-                               spent.calls()));
+    const std::string rewards =
+        round.num_scored > 0
+            ? fmt::format("mean {:.3f} best {:.3f}", round.reward_mean, round.reward_best)
+            : "without a reward";
+    progress_.note(fmt::format("round {} {}, {} workflows, {} calls", round.round, rewards,
+                               spent.workflows, spent.calls()));
   }
 
   const SampleOptions& options_;

@@ -41,9 +41,14 @@ Json reward_curve(const Json& reports) {
   for (const auto& [round, entries] : by_round) {
     Json line = {{"round", round}, {"searches", entries.size()}};
     for (const char* key : {"reward_mean", "reward_best", "ess"}) {
-      double sum = 0;
-      for (const auto& entry : entries) sum += entry.at(key).get<double>();
-      line[key] = sum / static_cast<double>(entries.size());
+      const bool is_reward = std::string(key) != "ess";
+      double sum = 0, count = 0;
+      for (const auto& entry : entries) {
+        if (is_reward && entry.at("scored") == 0) continue;
+        sum += entry.at(key).get<double>();
+        ++count;
+      }
+      line[key] = count > 0 ? Json(sum / count) : Json();
     }
     curve.push_back(line);
   }

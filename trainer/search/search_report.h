@@ -16,7 +16,8 @@ namespace weft {
 std::string listed_reasons(const Json& reasons);
 
 /// By round, means over the searches that reached it: [{"round", "searches", "reward_mean",
-/// "reward_best", "ess"}...].
+/// "reward_best", "ess"}...]. Those of which no workflow was scored in a round have no reward there
+/// and are left out of its two means, which are null where none has any.
 Json reward_curve(const Json& reports);
 
 /// {"workflows", "distinct", "valid", "workflow_errors", "limits", "infra_errors", "dropped",

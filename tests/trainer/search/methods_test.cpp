@@ -203,6 +203,19 @@ TEST(Search, DropsWhatCouldNotBeScored) {
   EXPECT_EQ(report["dropped"], round["dropped"]);
 }
 
+TEST(Search, ARoundWithoutAScoredWorkflowHasNoReward) {
+  SearchBench bench(bayesflow(3, 0, 1));
+  bench.scorer.change = [](const Candidate&, Evaluation evaluation) {
+    evaluation.outcome = "infrastructure";
+    evaluation.reward = evaluation.pass_rate = 0;
+    return evaluation;
+  };
+  const Json round = bench.run()["rounds"][0];
+  EXPECT_EQ(round["dropped"], 3);
+  EXPECT_TRUE(round["reward_mean"].is_null()) << round;
+  EXPECT_TRUE(round["reward_best"].is_null()) << round;
+}
+
 TEST(AflowSearch, StartsFromTheSingleCallAndBuildsATree) {
   auto options = of_kind(SearchMethodKind::kAflow);
   options.aflow.rounds = 12;

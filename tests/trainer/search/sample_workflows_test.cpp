@@ -14,6 +14,7 @@
 #include "tests/support/support.h"
 #include "tests/trainer/search/fakes.h"
 #include "trainer/search/final_choice.h"
+#include "trainer/search/search_report.h"
 
 namespace weft {
 namespace {
@@ -392,6 +393,27 @@ TEST(Shortlist, LeavesOutInvalidAndRepeatedCode) {
   ASSERT_EQ(few.size(), 2u);
   EXPECT_EQ(few[0].code, "x");
   EXPECT_EQ(few[1].code, "y");
+}
+
+// Of the three searches, the second lost its whole first round; in the second round all were lost.
+TEST(RewardCurve, LeavesOutSearchesThatScoredNothing) {
+  const auto round = [](int number, const Json& reward, int scored, double ess) {
+    return Json{{"round", number},  {"reward_mean", reward}, {"reward_best", reward},
+                {"scored", scored}, {"dropped", 1},          {"ess", ess}};
+  };
+  const auto search = [](const Json& rounds) { return Json{{"rounds", rounds}}; };
+  Json reports = {{"d", nullptr}};
+  reports["a"] = search(Json::array({round(1, 0.4, 2, 3), round(2, nullptr, 0, 0)}));
+  reports["b"] = search(Json::array({round(1, nullptr, 0, 0)}));
+  reports["c"] = search(Json::array({round(1, 0.8, 1, 3), round(2, 0.0, 0, 0)}));
+  const Json curve = reward_curve(reports);
+  ASSERT_EQ(curve.size(), 2u);
+  EXPECT_EQ(curve[0]["searches"], 3);
+  EXPECT_NEAR(curve[0]["reward_mean"].get<double>(), 0.6, 1e-12);
+  EXPECT_NEAR(curve[0]["reward_best"].get<double>(), 0.6, 1e-12);
+  EXPECT_NEAR(curve[0]["ess"].get<double>(), 2, 1e-12);
+  EXPECT_TRUE(curve[1]["reward_mean"].is_null());
+  EXPECT_EQ(curve[1]["ess"], 0);
 }
 
 }  // namespace
