@@ -12,18 +12,22 @@ objects, as its archives are. Files may be gzipped.
 DIR gets NAME.py for each, which `evaluate` runs as workflow:DIR/NAME.py, and report.json: {"rows",
 "translated", "refused": {reason: count}, "workflows": [{"name", "where", "file" or "refused"}]}. A
 translation keeps the workflow's own prompts and control flow; operators and agents are those of
-scripts/workflow_import/helpers.py. What cannot be translated is refused with its reason. Exit 0; 1 when
-nothing was translated or a row is broken; 2 for wrong usage.
+scripts/workflow_import/helpers.py. What cannot be translated is refused with its reason. DIR has to be
+empty or not there. Exit 0; 1 when nothing was translated or a row is broken; 2 for wrong usage and for
+files that cannot be read or written.
 """
 import argparse
 import ast
+import codecs
 import collections
 import gzip
 import importlib.util
 import json
+import math
 import pathlib
 import re
 import sys
+import zlib
 
 from workflow_import import adas, aflow
 from workflow_import.text import Helpers, Refused, parse
@@ -61,15 +65,27 @@ def check(code, rules, caps):
         raise Refused(f"more than {caps.max_code_bytes} bytes of code (--max-code-bytes)")
 
 
-def read_text(source):
-    with (gzip.open if source.suffix == ".gz" else open)(source, "rt", encoding="utf-8") as file:
-        return file.read()
+def read_bytes(source):
+    with (gzip.open if source.suffix == ".gz" else open)(source, "rb") as file:
+        return file.read().removeprefix(codecs.BOM_UTF8)
 
 
-def rows_of_runs(text):
+def parse_json(data):
+    """The value of UTF-8 bytes. Raises ValueError."""
+    try:
+        return json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not valid UTF-8: {error.reason} at byte {error.start + 1}") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError("not valid JSON: nested too deep") from error
+
+
+def rows_of_runs(data):
     """The workflows of a file of runs, as analyse_runs reads it; None where it is something else."""
     try:
-        runs = json.loads(text)
+        runs = parse_json(data)
     except ValueError:
         return None  # lines
     if not isinstance(runs, dict) or not isinstance(runs.get("workflows"), list):
@@ -81,17 +97,18 @@ def rows_of_runs(text):
 
 def rows_of(source, fields):
     """(where, row or ValueError) of JSON lines, a JSON array or a file of runs."""
-    text = read_text(source)
-    lines = rows_of_runs(text) or (
-        json.loads(text) if text.lstrip().startswith("[") else text.splitlines())
+    data = read_bytes(source)
+    lines = rows_of_runs(data)
+    if lines is None:
+        lines = parse_json(data) if data.lstrip().startswith(b"[") else data.split(b"\n")
     for number, line in enumerate(lines, 1):
-        if isinstance(line, str) and not line.strip():
+        if isinstance(line, bytes) and not line.strip():
             continue
         where = f"{source}:{number}"
         try:
-            row = json.loads(line) if isinstance(line, str) else line
+            row = parse_json(line) if isinstance(line, bytes) else line
         except ValueError as error:
-            yield where, ValueError(f"{where}: not valid JSON: {error}")
+            yield where, ValueError(f"{where}: {error}")
             continue
         bad = [each for each in fields if not isinstance(row, dict) or not isinstance(row.get(each), str)]
         yield where, ValueError(f'{where}: field "{bad[0]}": expected a string') if bad else row
@@ -133,12 +150,33 @@ def import_all(rows, translate, rules, caps):
             check(code, rules, caps)
             entry["file"] = entry["name"] + ".py"
             (caps.out / entry["file"]).write_text(code, encoding="utf-8")
-        except Refused as reason:
-            entry["refused"] = str(reason)
-            refused[str(reason)] += 1
+        except (Refused, RecursionError, UnicodeEncodeError) as error:
+            entry.pop("file", None)
+            reason = ("nested too deep" if isinstance(error, RecursionError) else
+                      "holds half of a surrogate pair" if isinstance(error, UnicodeEncodeError) else
+                      str(error))
+            entry["refused"] = reason
+            refused[reason] += 1
         listed.append(entry)
     return {"rows": len(listed), "translated": len(listed) - sum(refused.values()),
             "refused": dict(refused.most_common()), "workflows": listed}, broken
+
+
+def temperature_of(text):
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"expected a number from 0 on, got {text}")
+    return value
+
+
+def make_empty_folder(path):
+    """Raises ValueError where there is something in it: no report would tell of that."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--out: expected a folder, got {path}, which is a file")
+    path.mkdir(parents=True, exist_ok=True)
+    there = next(path.iterdir(), None)
+    if there is not None:
+        raise ValueError(f"--out: expected an empty folder, got {path}, which holds {there.name}")
 
 
 def main():
@@ -147,22 +185,27 @@ def main():
     parser.add_argument("--in", dest="source", type=pathlib.Path, required=True,
                         help="JSON lines, or of AFlow a folder of rounds")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for the workflow files")
-    parser.add_argument("--temperature", type=float, default=1.0, help="of AFlow's operators")
+    parser.add_argument("--temperature", type=temperature_of, default=1.0, help="of AFlow's operators")
     parser.add_argument("--max-code-bytes", type=int, default=8192,
                         help="meta_agent.max_code_bytes of the runs that will use them")
     parser.add_argument("--max-nodes", type=int, default=2000, help="likewise meta_agent.max_nodes")
     caps = parser.parse_args()
     if not caps.source.exists():
         parser.error(f"--in: expected a file or a folder, got {caps.source}")
-    caps.out.mkdir(parents=True, exist_ok=True)
     of_aflow = caps.format == "aflow"
     rows = (rounds_of(caps.source) if of_aflow and caps.source.is_dir() else
             rows_of(caps.source, ("graph", "prompt") if of_aflow else ("code",)))
     try:
+        make_empty_folder(caps.out)
         report, broken = import_all(rows, (aflow if of_aflow else adas).translate, load_rules(), caps)
-    except (ValueError, OSError) as error:
-        parser.error(f"{caps.source}: {error}")
-    (caps.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        if not report["rows"] and not broken:
+            raise ValueError("expected at least one workflow, got none")
+        (caps.out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    except (ValueError, OSError, EOFError, zlib.error) as error:
+        is_named = getattr(error, "filename", None) or str(error).startswith("--")
+        where = "" if is_named else f"{caps.source}: "
+        print(f"import_workflows: {where}{error}", file=sys.stderr)
+        return 2
     print(f"{report['translated']} of {report['rows']} workflows translated to {caps.out}")
     for reason, count in report["refused"].items():
         print(f"{count} x refused: {reason}")

@@ -3,7 +3,7 @@ import ast
 import builtins
 import copy
 
-from .text import COST, FUNCTIONS, GIVEN, Refused, assemble, is_self, parse
+from .text import COST, FUNCTIONS, GIVEN, Refused, assemble, check_callable, is_self, parse
 
 
 class _Agent(ast.NodeTransformer):
@@ -89,13 +89,14 @@ def translate(row, helpers, _temperature):
                     and each.name == "forward"), None)
     if forward is None:
         raise Refused("no function forward")
+    check_callable(forward, most=2)
     check_names(forward, helpers)
     imports = [each for each in ast.walk(tree) if isinstance(each, (ast.Import, ast.ImportFrom))]
     lambdas = {node.targets[0].id for node in ast.walk(forward) if isinstance(node, ast.Assign)
                and isinstance(node.value, ast.Lambda) and isinstance(node.targets[0], ast.Name)}
     agent = _Agent({"Info"} | plain_names(tree) | lambdas)
     body = [agent.visit(each) for each in forward.body]
-    task = forward.args.args[1].arg if len(forward.args.args) > 1 else "taskInfo"
+    task = (forward.args.posonlyargs + forward.args.args)[1].arg
     first = ast.parse(f"{task} = Info('task', 'User', problem, -1)").body
     call = ast.parse("async def __call__(self, problem): pass").body[0]
     call.body = first + body

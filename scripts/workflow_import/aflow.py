@@ -2,7 +2,7 @@
 import ast
 import copy
 
-from .text import COST, FUNCTIONS, Refused, assemble, is_self, parse
+from .text import COST, FUNCTIONS, Refused, assemble, check_callable, is_self, parse
 
 AFLOWS_OWN = {"create_llm_instance", "create", "CostManager", "DatasetType", "operator", "prompt_custom"}
 
@@ -12,6 +12,17 @@ def class_of(tree, name):
         if isinstance(node, ast.ClassDef) and node.name == name:
             return node
     raise Refused(f"no class {name}")
+
+
+def is_text(node):
+    """Whether an expression is a string by its form."""
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str)
+    if isinstance(node, ast.BinOp):
+        return is_text(node.left) or is_text(node.right)
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Attribute) and is_text(node.func.value)
+    return isinstance(node, ast.JoinedStr)
 
 
 class _Graph(ast.NodeTransformer):
@@ -27,6 +38,8 @@ class _Graph(ast.NodeTransformer):
         if isinstance(node.value, ast.Name) and node.value.id == "prompt_custom":
             if node.attr not in self.prompts:
                 raise Refused(f"prompt {node.attr} is not in the prompt file")
+            if not is_text(parse(self.prompts[node.attr], "the prompt file").body[0].value):
+                raise Refused(f"prompt {node.attr} is no text")
             self.used_prompts.add(node.attr)
             return ast.Name(node.attr, ast.Load())
         return self.generic_visit(node)
@@ -114,6 +127,7 @@ def translate(row, helpers, temperature):
                if isinstance(each, FUNCTIONS)}
     if "__init__" not in methods or not isinstance(methods.get("__call__"), ast.AsyncFunctionDef):
         raise Refused("no __init__ or no async __call__")
+    check_callable(methods["__call__"])
     operators = operators_of(methods["__init__"], helpers)
     graph = _Graph(helpers, operators, prompts)
     for name in list(methods):

@@ -23,6 +23,36 @@ def parse(text, what):
         raise Refused(f"{what} does not parse: {type(error).__name__}") from error
 
 
+def check_callable(function, most=None):
+    """Refuses what Weft does not call so: with a task or also its entry point; `most`: arguments with self."""
+    arguments, name = function.args, function.name
+    names = [each.arg for each in arguments.posonlyargs + arguments.args]
+    if names[:1] != ["self"]:
+        raise Refused(f"the first argument of {name} is not self")
+    if len(names) < 2:
+        raise Refused(f"{name} has no argument for the task")
+    if most is not None and (len(names) > most or arguments.vararg or arguments.kwarg):
+        raise Refused(f"{name} has more arguments than self and the task")
+    if len(names) - len(arguments.defaults) > 3:
+        raise Refused(f"{name} needs more than self, the task and its entry point")
+    if any(default is None for default in arguments.kw_defaults):
+        raise Refused(f"{name} has an argument that only a keyword gives")
+    if generates(function):
+        raise Refused(f"{name} is a generator")
+
+
+def generates(function):
+    """Whether a function yields; those within it and lambdas do so for themselves."""
+    left = list(function.body)
+    while left:
+        node = left.pop()
+        if isinstance(node, (ast.Yield, ast.YieldFrom)):
+            return True
+        if not isinstance(node, FUNCTIONS + (ast.Lambda, ast.ClassDef)):
+            left += ast.iter_child_nodes(node)
+    return False
+
+
 class Helpers:
     """The pieces of helpers.py."""
 

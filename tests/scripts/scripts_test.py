@@ -23,6 +23,102 @@ def tasks(split):
     return [json.loads(line) for line in (BUILTIN / f"{split}.jsonl").read_text().splitlines()]
 
 
+class ImportWorkflows(unittest.TestCase):
+    GOOD = (ROOT / "tests" / "fixtures" / "aflow_rows.jsonl").read_bytes().split(b"\n")[0]
+    GRAPH = """import workspace.X.template.operator as operator
+import workspace.X.round_1.prompt as prompt_custom
+class Workflow:
+    def __init__(self, name, llm_config, dataset):
+        self.llm = create_llm_instance(llm_config)
+        self.custom = operator.Custom(self.llm)
+    async def __call__(%s):
+        said = await self.custom(input=problem, instruction=prompt_custom.P)
+        return said["response"], 0
+"""
+
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.out = self.folder / "out"
+
+    def imports(self, data, *more, form="aflow", out=None):
+        source = self.folder / "rows"
+        source.write_bytes(data)
+        return run(ROOT / "scripts" / "import_workflows.py", "--format", form, "--in", source,
+                   "--out", out or self.out, *more)
+
+    def report(self):
+        return json.loads((self.out / "report.json").read_text())
+
+    def test_a_line_that_cannot_be_read_is_numbered_and_costs_no_other(self):
+        for bad, word in ((b'{"graph":' + b"[" * 100000, "rows:1: not valid JSON: nested too deep"),
+                          (b'{"graph":"\xff"}', "rows:1: not valid UTF-8")):
+            self.out = self.folder / word[-4:]
+            done = self.imports(bad + b"\n" + self.GOOD + b"\n")
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(word, done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+            self.assertEqual(self.report()["translated"], 1)
+
+    def test_what_holds_no_workflow_is_refused_in_one_line(self):
+        for data, word in ((b"[" * 100000, "nested too deep"), (b"", "at least one workflow"),
+                           (b'{"workflows": []}', "at least one workflow"),
+                           (b"[" + self.GOOD[:-9], "not valid JSON")):
+            self.out = self.folder / "new" / str(len(data))
+            done = self.imports(data)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(word, done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+
+    def test_what_it_cannot_write_to_is_refused_in_one_line(self):
+        file = self.folder / "file"
+        file.write_text("x")
+        full = self.folder / "full"
+        full.mkdir()
+        (full / "old.py").write_text("x")
+        for out, word in ((file, "which is a file"), (file / "x", "file"), (full, "old.py"),
+                          ("/proc/none", "/proc/none")):
+            done = self.imports(self.GOOD, out=out)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(word, done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+        self.assertEqual([each.name for each in full.iterdir()], ["old.py"])
+
+    def test_a_temperature_is_a_number_from_0_on(self):
+        for text in ("nan", "inf", "-1", "warm"):
+            done = self.imports(self.GOOD, f"--temperature={text}")
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("--temperature", done.stderr)
+            self.assertFalse(self.out.exists())
+
+    def refusals(self, form, rows):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        self.imports(lines.encode(), form=form)
+        return [each.get("refused") for each in self.report()["workflows"]]
+
+    def test_what_cannot_be_called_with_a_task_is_refused_by_name(self):
+        text = 'P = "Solve it."\n'
+        rows = [{"graph": self.GRAPH % arguments, "prompt": text} for arguments in (
+            "self, problem", "self, problem, entry_point, more=1", "problem", "self",
+            "self, *, problem", "self, problem, *, key", "self, problem, entry_point, more")]
+        self.assertEqual(self.refusals("aflow", rows), [
+            None, None, "the first argument of __call__ is not self",
+            "__call__ has no argument for the task", "__call__ has no argument for the task",
+            "__call__ has an argument that only a keyword gives",
+            "__call__ needs more than self, the task and its entry point"])
+        self.out = self.folder / "adas"
+        rows = [{"code": code} for code in (
+            "def forward(self, task): return task", "def forward(): return 1",
+            "def forward(self, task): yield task", "def forward(self, a, b): return a")]
+        self.assertEqual(self.refusals("adas", rows), [
+            None, "the first argument of forward is not self", "forward is a generator",
+            "forward has more arguments than self and the task"])
+
+    def test_a_prompt_that_is_no_text_is_refused_by_name(self):
+        rows = [{"graph": self.GRAPH % "self, problem", "prompt": f"P = {value}\n"} for value in
+                ('"a" + "b"', 'f"a"', '"a".strip()', "3", '["a"]', '__import__("os").name')]
+        self.assertEqual(self.refusals("aflow", rows), [None] * 3 + ["prompt P is no text"] * 3)
+
+
 class FetchDefaultModel(unittest.TestCase):
     def refuses(self, gguf, word):
         with tempfile.TemporaryDirectory() as folder:
