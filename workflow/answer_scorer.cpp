@@ -1,6 +1,7 @@
 #include "workflow/answer_scorer.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "sandbox/facts/symbolic_equality.h"
 #include "sandbox/trusted/trusted_function.h"
 #include "sandbox/trusted/trusted_queue.h"
+#include "workflow/run_workflow.h"
 #include "workflow/user_function.h"
 
 namespace weft {
@@ -170,11 +172,38 @@ void add_scorer_inputs(RunInputs& inputs, const ScorerChoice& choice,
                  "rules of math, qa and choice answers, version " + std::string(kAnswerRules));
 }
 
+namespace {
+
+// Asks a code task's checker about an answer that raises: whatever the checker makes of it, it has
+// to load and to come as far as the answer.
+void require_working_checker(Judge& judge, const Task& task) {
+  const auto& tests = task.public_tests.empty() ? task.val_tests : task.public_tests;
+  if (tests.empty()) return;
+  JudgeRequest request =
+      judge_request(task, "def answer(*args, **kwargs): raise ValueError('a trial')\n",
+                    {tests.front()}, Limits{});
+  request.entry_point = "answer";
+  request.setup.clear();
+  const Verdict verdict = judge.run(request);
+  if (!verdict.infra) return;
+  throw InputError("task \"" + task.id + "\": " + verdict.tests[0].detail +
+                   " (on its first test, with an answer that raises)");
+}
+
+}  // namespace
+
 void require_working_scorer(Sandbox& sandbox, const ScorerChoice& choice,
                             const std::vector<Task>& tasks) {
   std::set<std::string> tried;  // checkers, and "" for the file
+  std::set<std::string> tried_of_code;
+  std::optional<Judge> judge;
   for (const Task& task : tasks) {
-    if (task.kind == TaskKind::kCode) continue;
+    if (task.kind == TaskKind::kCode) {
+      if (task.checker.empty() || !tried_of_code.insert(task.checker).second) continue;
+      if (!judge) judge.emplace(sandbox);
+      require_working_checker(*judge, task);
+      continue;
+    }
     if (!task.checker.empty() || !choice.file.empty()) {
       if (!tried.insert(task.checker).second) continue;
       const OwnScorer own =

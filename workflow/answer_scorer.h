@@ -79,7 +79,8 @@ class AnswerScorer {
 /// Asks before anything is paid for: throws InputError with the remedy where a benchmark of
 /// formulas (math, math500) is to be scored by rules and the sandbox has no SymPy (formulas of rows
 /// of one's own are then compared as texts), and where the file's function, or a checker, fails on
-/// the gold answer of the first task that it is to score.
+/// the gold answer of the first task that it is to score: of code, on the first test that a
+/// workflow or a reward may see, with an answer that raises.
 void require_working_scorer(Sandbox& sandbox, const ScorerChoice& choice,
                             const std::vector<Task>& tasks);
 

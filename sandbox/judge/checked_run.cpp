@@ -5,6 +5,8 @@
 namespace weft {
 namespace {
 
+constexpr const char* kCandidateError = "CandidateError";
+
 // A candidate that answers the checker's calls one at a time.
 class Candidate {
  public:
@@ -17,8 +19,11 @@ class Candidate {
   // The reply for the checker: (True, value) or (False, what went wrong).
   PythonValue call(const PythonValue& arguments);
 
-  // What went wrong in the test at hand, if anything.
+  // What went wrong in the test at hand, if anything: the latest exception, or how it ended.
   const std::optional<TestResult>& failure() const { return failure_; }
+
+  // Whether that decides the test, whatever the checker makes of it: all but an exception does.
+  bool is_over() const { return is_over_; }
 
   // Whose limits are those of all its calls together.
   void begin_test();
@@ -34,6 +39,7 @@ class Candidate {
   std::unique_ptr<JobRun> run_;
   std::optional<TestResult> failure_;
   bool permanent_ = false;
+  bool is_over_ = false;
   int64_t spent_us_ = 0;
   int starts_ = 0;
   uint32_t last_id_ = 0;
@@ -76,17 +82,27 @@ bool Candidate::ready() {
   return run_ != nullptr;
 }
 
+// Exceptions that `except Exception` lets through: no test may expect one of an answer.
+bool ends_programs(const std::string& type) {
+  return type == "SystemExit" || type == "KeyboardInterrupt" || type == "GeneratorExit";
+}
+
 PythonValue Candidate::fail(TestResult result) {
-  const bool alive = result.verdict == TestVerdict::kError && run_ && !run_->exited();
+  const bool is_exception = result.verdict == TestVerdict::kError && !ends_programs(result.detail);
+  const bool alive = is_exception && run_ && !run_->exited();
   const PythonValue reply =
       PythonValue::tuple({PythonValue::boolean(false), PythonValue::str(result.name())});
   failure_ = std::move(result);
-  if (!alive || permanent_) end();
+  is_over_ = !alive || permanent_;
+  if (is_over_) end();
   return reply;
 }
 
 void Candidate::begin_test() {
-  if (!permanent_) failure_.reset();
+  if (!permanent_) {
+    failure_.reset();
+    is_over_ = false;
+  }
   if (!run_) return;
   run_->resume_clock();
   run_->restart_clock();
@@ -124,9 +140,34 @@ JobLimits checker_limits(const PreparedRequest& prepared) {
   return limits;
 }
 
-// The checker's own failures are the test's, said so; they never pass.
+// The checker's own faults say nothing about the candidate.
 TestResult checker_failed(const std::string& how) {
-  return {TestVerdict::kError, "checker: " + how, {}, {}, {}};
+  return make_result(TestVerdict::kInfra, "the checker: " + how);
+}
+
+TestResult checker_failed(const TestResult& end) {
+  if (end.verdict == TestVerdict::kNoEntry) return checker_failed("it defines no function check");
+  std::string how = end.name();
+  if (!end.error_message.empty()) how += " " + end.error_message;
+  for (const auto& place : end.traceback) how += "; " + place;
+  return checker_failed(how);
+}
+
+// True and False only: 0.5 of a test is no verdict.
+TestResult result_of_check(const Frame& frame, const std::optional<TestResult>& failure) {
+  if (frame.type != FrameType::kValue) {
+    const TestResult end = result_of_failure(frame);
+    if (end.verdict == TestVerdict::kError && end.detail == "AssertionError") {
+      return failure ? *failure : make_result(TestVerdict::kWrong);
+    }
+    const bool passed_on = end.verdict == TestVerdict::kError && end.detail == kCandidateError;
+    return passed_on && failure ? *failure : checker_failed(end);
+  }
+  if (frame.body == "T") return make_result(TestVerdict::kPass);
+  if (frame.body == "F") return failure ? *failure : make_result(TestVerdict::kWrong);
+  const auto value = decode_value(frame.body);
+  return checker_failed("check() gave " + (value ? python_literal(*value, 100) : "no value") +
+                        ", expected True or False");
 }
 
 TestResult check_one(JobRun& checker, Candidate& candidate, uint32_t id, const PythonValue& test) {
@@ -136,18 +177,15 @@ TestResult check_one(JobRun& checker, Candidate& candidate, uint32_t id, const P
   for (;;) {
     const auto event = checker.next(frame);
     if (event != JobRun::Event::kFrame) {
-      return checker_failed(result_of_event(event, checker).name());
+      const TestResult end = result_of_event(event, checker);
+      return end.verdict == TestVerdict::kSkipped ? end : checker_failed(end);
     }
     if (frame.type != FrameType::kRequest) break;
     const auto arguments = decode_value(frame.body);
     if (!arguments) return checker_failed("PROTOCOL");
     checker.send(make_frame(FrameType::kReply, 0, candidate.call(*arguments)));
   }
-  if (frame.type == FrameType::kValue && frame.body == "T")
-    return {TestVerdict::kPass, {}, {}, {}, {}};
-  if (candidate.failure()) return *candidate.failure();
-  if (frame.type == FrameType::kValue) return {TestVerdict::kWrong, {}, {}, {}, {}};
-  return checker_failed(result_of_failure(frame).name());
+  return result_of_check(frame, candidate.failure());
 }
 
 }  // namespace
@@ -166,9 +204,9 @@ void run_checked(const PreparedRequest& prepared, ZygoteProcess& zygote,
   const auto event = checker.next(frame);
   std::optional<TestResult> broken;
   if (event != JobRun::Event::kFrame) {
-    broken = checker_failed(result_of_event(event, checker).name());
+    broken = checker_failed(result_of_event(event, checker));
   } else if (frame.type != FrameType::kLoaded) {
-    broken = checker_failed(result_of_failure(frame).name());
+    broken = checker_failed(result_of_failure(frame));
   }
   Candidate candidate(prepared, zygote, verdict);
   for (size_t i = 0; i < prepared.tests.size(); ++i) {
@@ -177,6 +215,8 @@ void run_checked(const PreparedRequest& prepared, ZygoteProcess& zygote,
       result = *broken;
     } else if (candidate.begin_test(); candidate.ready()) {
       result = check_one(checker, candidate, static_cast<uint32_t>(i), prepared.tests[i].call);
+      if (checker.exited()) broken = result;
+      if (candidate.is_over()) result = *candidate.failure();
     } else if (candidate.failure()) {
       result = *candidate.failure();
     }
@@ -184,8 +224,12 @@ void run_checked(const PreparedRequest& prepared, ZygoteProcess& zygote,
       result = {};
       break;
     }
+    if (result.verdict == TestVerdict::kInfra) {
+      verdict.infra = true;
+      verdict.tests.assign(verdict.tests.size(), TestResult(result));
+      break;
+    }
     if (prepared.request.stop_at_first_failure && result.verdict != TestVerdict::kPass) break;
-    if (checker.exited()) broken = result;
   }
   candidate.end();
 }

@@ -283,11 +283,11 @@ int run_checker(Channel& channel, const Job& job) {
   while (channel.read(frame) && frame.type == FrameType::kCall) {
     PyObject* test = decode(frame.body);
     PyObject* value = test ? PyObject_CallFunctionObjArgs(check, proxy, test, nullptr) : nullptr;
-    const int truth = value ? PyObject_IsTrue(value) : -1;
-    if (truth < 0) {
-      answer_raised(channel, FrameType::kRaised, frame.id, kCandidateFile);
+    if (value) {
+      answer(channel, frame.id, value);
+      Py_DECREF(value);
     } else {
-      channel.write(FrameType::kValue, frame.id, truth ? "T" : "F");
+      answer_raised(channel, FrameType::kRaised, frame.id, kCandidateFile);
     }
     PyErr_Clear();
   }

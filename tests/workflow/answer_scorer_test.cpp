@@ -185,6 +185,28 @@ TEST(AnswerScorer, ATasksOwnCheckerScoresItsAnswers) {
   EXPECT_THROW(require_working_scorer(test::jail().sandbox, {}, {task}), InputError);
 }
 
+TEST(AnswerScorer, ACheckerOfCodeIsTriedBeforeAnythingIsPaidFor) {
+  Task task;
+  task.id = "own/1";
+  task.kind = TaskKind::kCode;
+  task.entry_point = "Solution().f";
+  task.val_tests = {Json{{"n", 5}}};
+  for (const char* working : {"def check(candidate, test): return candidate(test['n']) > 5\n",
+                              "def check(candidate, test):\n    try:\n        candidate()\n"
+                              "    except CandidateError:\n        return True\n"}) {
+    task.checker = working;
+    EXPECT_NO_THROW(require_working_scorer(test::jail().sandbox, {}, {task})) << working;
+  }
+  task.checker = "def check(candidate, test): return candidate(test['m']) > 5\n";
+  try {
+    require_working_scorer(test::jail().sandbox, {}, {task});
+    FAIL() << "a checker that raises is taken";
+  } catch (const InputError& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr("task \"own/1\": the checker: ERROR(KeyError) 'm'; line 1"));
+  }
+}
+
 TEST_F(FileScorer, IsNamedInTheConfigByItsFile) {
   EXPECT_EQ(parse_scorer_choice("aflow").name(), "aflow");
   EXPECT_EQ(choice().name(), "file:" + file_.string());

@@ -429,6 +429,10 @@ TEST(WorkflowRunner, ATasksCheckerJudgesAnswersAndDrafts) {
   const Outcome wrong = run_on(less, first_passing_of(1), task);
   EXPECT_EQ(wrong.passed, 0);
   EXPECT_EQ(wrong.kind, Kind::kScored) << wrong.error;
+  task.checker = "def check(candidate, test):\n    return candidate(test['off']) > 1\n";
+  const Outcome fault = run_on(squares, checked(io_workflow(TaskKind::kCode)), task);
+  EXPECT_EQ(fault.kind, Kind::kInfrastructure);
+  EXPECT_THAT(fault.error, HasSubstr("the checker: ERROR(KeyError) 'off'; line 2"));
 }
 
 TEST(JudgeRequest, TestsWithAnInputAreRunAsAProgram) {

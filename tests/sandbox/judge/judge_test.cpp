@@ -231,13 +231,69 @@ TEST(Judge, ACancelledRequestEndsWithItsTestsSkipped) {
   EXPECT_FALSE(first.infra || second.infra);
 }
 
-TEST(Judge, ABrokenCheckerNeverPasses) {
+TEST(Judge, ACheckersFaultIsNoVerdictOnTheAnswer) {
   JudgeRequest request = call_request("def f(n): return n\n");
   request.mode = Mode::kJudge;
-  request.tests = {Json{{"n", 5}}};
-  for (const char* checker : {"def check(c, t): raise KeyError('n')", "def check(:", "x = 1"}) {
+  request.tests = {Json{{"n", 5}}, Json{{"n", 6}}};
+  const std::pair<std::string, std::string> faults[] = {
+      {"def check(c, t):\n    return c(t['n']) == 5 or t['m']\n", "ERROR(KeyError) 'm'; line 2"},
+      {"import nowhere\ndef check(c, t): return True\n", "ERROR(ModuleNotFoundError)"},
+      {"def check(:", "ERROR(SyntaxError)"},
+      {"x = 1", "it defines no function check"},
+      {"import os\ndef check(c, t): os._exit(0)\n", "EXIT(0)"},
+      {"def check(c, t): return 0.5\n", "check() gave 0.5, expected True or False"},
+      {"def check(c, t): return 1\n", "check() gave 1, expected"},
+      {"def check(c, t): c(t['n'])\n", "check() gave None, expected"},
+      {"def check(c, t): return object()\n", "UNSERIALISABLE"},
+      {"def check(c, t): return c(c) == 5\n", "ERROR(TypeError)"}};
+  for (const auto& [checker, message] : faults) {
     request.checker = checker;
-    EXPECT_EQ(run(request).passed, 0) << checker;
+    const Verdict verdict = run(request);
+    EXPECT_TRUE(verdict.infra) << checker;
+    for (const TestResult& test : verdict.tests) {
+      EXPECT_EQ(test.name(), "INFRA") << checker;
+      EXPECT_NE(test.detail.find("the checker: "), std::string::npos) << test.detail;
+      EXPECT_NE(test.detail.find(message), std::string::npos) << test.detail;
+    }
+  }
+}
+
+TEST(Judge, ACheckerSaysNoByFalseOrByAnAssertion) {
+  JudgeRequest request = call_request("def f(n): return n if n != 9 else 1 / 0\n");
+  request.mode = Mode::kJudge;
+  request.tests = {Json{{"n", 5}}, Json{{"n", 6}}, Json{{"n", 9}}};
+  for (const char* checker : {"def check(c, t):\n    return c(t['n']) == 5\n",
+                              "def check(c, t):\n    assert c(t['n']) == 5\n    return True\n"}) {
+    request.checker = checker;
+    const Verdict verdict = run(request);
+    EXPECT_FALSE(verdict.infra);
+    EXPECT_EQ(verdict.tests[0].name(), "PASS");
+    EXPECT_EQ(verdict.tests[1].name(), "WRONG");
+    EXPECT_EQ(verdict.tests[2].name(), "ERROR(ZeroDivisionError)");
+  }
+}
+
+TEST(Judge, OnlyWhatACandidateRaisesMayBeExpectedOfIt) {
+  JudgeRequest request = call_request("");
+  request.mode = Mode::kJudge;
+  request.checker =
+      "def check(candidate, test):\n    try:\n        candidate(-1)\n"
+      "    except Exception:\n        return True\n    return False\n";
+  request.tests = {Json{{"n", 1}}, Json{{"n", 2}}};
+  const std::pair<const char*, const char*> ends[] = {
+      {"raise ValueError", "PASS"},
+      {"import os; os._exit(0)", "EXIT(0)"},
+      {"import sys; sys.exit(0)", "ERROR(SystemExit)"},
+      {"raise KeyboardInterrupt", "ERROR(KeyboardInterrupt)"},
+      {"return object()", "UNSERIALISABLE"},
+      {"return bytearray(1 << 33)", "MEMORY"},
+      {"while True: pass", "TIME_CPU"}};
+  for (const auto& [body, name] : ends) {
+    request.code = std::string("def f(n): ") + body + "\n";
+    const Verdict verdict = run(request);
+    EXPECT_FALSE(verdict.infra) << body;
+    EXPECT_EQ(verdict.tests[0].name(), name) << body;
+    EXPECT_EQ(verdict.tests[1].name(), name) << body;
   }
 }
 
