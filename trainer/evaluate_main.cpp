@@ -3,7 +3,6 @@
 #include <iostream>
 
 #include "model/open_model.h"
-#include "trainer/evaluate/compare.h"
 #include "trainer/evaluate/evaluate_program.h"
 #include "trainer/usage_file.h"
 
@@ -20,7 +19,7 @@ int main(int argc, char** argv) {
   return weft::run_program<Config>(
       argc, argv, spec, [](const Config& config, const weft::ProgramArgs& args) {
         if (!config.compare.empty()) {
-          std::cout << weft::run_comparison(config.compare, config.out, config.bootstrap);
+          std::cout << weft::run_compare(config, args);
           return;
         }
         weft::OpenModels models(config.local);

@@ -53,11 +53,58 @@ void add_differences(const std::map<std::string, Json>& first,
   }
 }
 
-/// Fingerprints of what both runs read; those of a method that one of them lacks are left out.
-std::map<std::string, Json> fingerprints(const EvaluatedRun& run, const EvaluatedRun& other) {
+std::string report_of(const EvaluatedRun& run) { return run.dir + "/report.json"; }
+
+/// Name -> spec of a run's methods; null where a run of old does not tell it.
+using Specs = std::map<std::string, Json>;
+
+Specs specs_of(const EvaluatedRun& run) {
+  Specs specs;
+  const std::string where = report_of(run) + ": methods";
+  for (const Json& method : get_field<Json>(run.report, "methods", report_of(run))) {
+    const auto name = get_field<std::string>(method, "name", where);
+    const bool is_new = specs.emplace(name, method.value("spec", Json())).second;
+    if (!is_new)
+      throw InputError(where + ": expected the name \"" + name + "\" once, got it twice");
+  }
+  return specs;
+}
+
+/// Of the methods that both have and tell the spec of, by "methods.NAME".
+Specs shared_specs(const Specs& specs, const Specs& others) {
+  Specs shared;
+  for (const auto& [name, spec] : specs) {
+    const auto other = others.find(name);
+    if (other == others.end() || other->second.is_null() || spec.is_null()) continue;
+    shared["methods." + name] = spec;
+  }
+  return shared;
+}
+
+/// Whether an input, "methods.NAME" or "methods.NAME.store", is of a method that only one run has.
+bool is_of_lone_method(const std::string& input, const Specs& specs, const Specs& others) {
+  const auto is_input_of = [&input](const std::string& name) {
+    return (input + ".").starts_with("methods." + name + ".");
+  };
+  bool is_lone = false;
+  for (const Specs* of : {&specs, &others}) {
+    for (const auto& [name, spec] : *of) {
+      if (!is_input_of(name)) continue;
+      if (specs.contains(name) && others.contains(name)) return false;
+      is_lone = true;
+    }
+  }
+  return is_lone;
+}
+
+/// Fingerprints of what the run read, but for methods that the other lacks.
+std::map<std::string, Json> fingerprints(const EvaluatedRun& run, const Specs& specs,
+                                         const Specs& others) {
   std::map<std::string, Json> hashes;
   for (const auto& [name, input] : run.inputs.items()) {
-    if (other.inputs.contains(name)) hashes["content of " + name] = input.value("hash", Json());
+    if (is_of_lone_method(name, specs, others)) continue;
+    const std::string where = run.dir + "/inputs.json: inputs." + name;
+    hashes["content of " + name] = get_field<std::string>(input, "hash", where);
   }
   return hashes;
 }
@@ -72,15 +119,15 @@ Json differences(const EvaluatedRun& first, const EvaluatedRun& second) {
              rule_b = second.report.value("scoring", Json());
   if (rule_a != rule_b)
     list.push_back({{"what", "scoring"}, {"runs", Json::array({rule_a, rule_b})}});
-  add_differences(fingerprints(first, second), fingerprints(second, first), list);
+  const Specs specs = specs_of(first), others = specs_of(second);
+  add_differences(shared_specs(specs, others), shared_specs(others, specs), list);
+  add_differences(fingerprints(first, specs, others), fingerprints(second, others, specs), list);
   return list;
 }
 
 std::vector<std::string> method_names(const EvaluatedRun& run) {
   std::vector<std::string> names;
-  for (const Json& method : get_field<Json>(run.report, "methods", run.dir + "/report.json")) {
-    names.push_back(get_field<std::string>(method, "name", run.dir + "/report.json: methods"));
-  }
+  for (const Json& method : run.report["methods"]) names.push_back(method["name"]);
   return names;
 }
 
@@ -100,9 +147,11 @@ std::vector<double> scores_of(const EvaluatedRun& run, const std::string& method
   for (const std::string& task : tasks) {
     const Json score = run.report["tasks"][task].value(method, Json());
     const bool known = score.is_number();
-    if (!known && !score.is_null()) {
-      throw InputError(fmt::format("{}/report.json: tasks.{}.{}: expected a number or null, got {}",
-                                   run.dir, task, method, describe_type(score)));
+    const bool is_score = known && score.get<double>() >= 0 && score.get<double>() <= 1;
+    if (!is_score && !score.is_null()) {
+      throw InputError(fmt::format("{}: tasks.{}.{}: expected a number from 0 to 1 or null, got {}",
+                                   report_of(run), task, method,
+                                   known ? dump_json(score) : describe_type(score)));
     }
     scores.push_back(known ? score.get<double>() : std::numeric_limits<double>::quiet_NaN());
   }
@@ -121,11 +170,16 @@ double shared_mean(const std::vector<double>& values, const std::vector<double>&
 }
 
 Json describe_run(const EvaluatedRun& run) {
-  const Json summary = run.report.value("summary", Json::object());
+  const std::string where = report_of(run);
+  const Json summary = get_field_or<Json>(run.report, "summary", Json::object(), where);
+  if (!summary.is_object()) throw_field_error(where, "summary", "an object", &summary);
+  const auto text = [&](const char* key) {
+    return get_field_or<std::string>(summary, key, "", where + ": summary");
+  };
   return {{"dir", run.dir},
-          {"title", summary.value("title", "")},
-          {"date", summary.value("date", "")},
-          {"worker", summary.value("worker", "")},
+          {"title", text("title")},
+          {"date", text("date")},
+          {"worker", text("worker")},
           {"tasks", run.report["tasks"].size()}};
 }
 
@@ -173,11 +227,21 @@ EvaluatedRun read_evaluated_run(const std::filesystem::path& dir) {
     const Json file = read_json_file(dir / "inputs.json");
     run.inputs = get_field<Json>(file, "inputs", run.dir + "/inputs.json");
   }
-  const std::string where = run.dir + "/report.json";
-  for (const Json* object : {&run.report, &run.config, &run.inputs}) {
-    if (!object->is_object()) throw InputError(run.dir + ": expected JSON objects in its files");
+  const std::string where = report_of(run);
+  const std::pair<const Json*, std::string> objects[] = {{&run.report, where},
+                                                         {&run.config, run.dir + "/config.json"},
+                                                         {&run.inputs, run.dir + "/inputs.json"}};
+  for (const auto& [object, file] : objects) {
+    if (object->is_object()) continue;
+    throw InputError(file + ": expected an object, got " + describe_type(*object));
   }
-  const Json tasks = get_field<Json>(run.report, "tasks", where);
+  for (const char* name : {"tasks", "methods"}) {
+    const Json value = get_field<Json>(run.report, name, where);
+    const bool is_list = name == std::string("methods");
+    if (is_list ? value.is_array() : value.is_object()) continue;
+    throw_field_error(where, name, is_list ? "an array" : "an object", &value);
+  }
+  const Json tasks = run.report["tasks"];
   for (const auto& [task, scores] : tasks.items()) {
     if (!scores.is_object())
       throw_field_error(where, "tasks", "scores of methods by task", &scores);
@@ -191,9 +255,10 @@ Json compare_runs(const EvaluatedRun& first, const EvaluatedRun& second,
   for (const auto& [task, scores] : first.report["tasks"].items()) {
     if (second.report["tasks"].contains(task)) tasks.push_back(task);
   }
+  Json differing = differences(first, second);
   const auto names = method_names(first), others = method_names(second);
   Json json = {{"runs", Json::array({describe_run(first), describe_run(second)})},
-               {"differences", differences(first, second)},
+               {"differences", std::move(differing)},
                {"tasks",
                 {{"shared", tasks.size()},
                  {"only_in",

@@ -25,9 +25,10 @@ EvaluatedRun read_evaluated_run(const std::filesystem::path& dir);
 /// "tasks": {"shared", "only_in": [n, n]}, "methods": [{"name", "scores": [x, x], ..}], "only_in":
 /// [[names], [names]]}; pairs of values are of the first and the second run. A method has beside
 /// its name the means over the tasks that both runs scored and what compare_scores gives, where a
-/// is the second run and b the first. "differences" are config keys and inputs that change results:
-/// tasks, scoring rule, scorer, seed, worker and all others but names, folders and pace. Throws
-/// InputError for a score that is none, and Error when no method of one name has a task in common.
+/// is the second run and b the first. "differences" are config keys, inputs and specs of methods of
+/// one name that change results: tasks, scoring rule, scorer, seed, worker and all others but
+/// names, folders and pace; an input that one run lacks is null there. Throws InputError for a
+/// score that is none, and Error when no method of one name has a task in common.
 Json compare_runs(const EvaluatedRun& first, const EvaluatedRun& second,
                   const BootstrapOptions& bootstrap);
 

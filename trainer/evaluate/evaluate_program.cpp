@@ -19,6 +19,7 @@
 #include "data/hidden_tests.h"
 #include "data/provenance.h"
 #include "data/trajectory_store.h"
+#include "trainer/evaluate/compare.h"
 #include "trainer/evaluate/failures.h"
 #include "trainer/evaluate/model_caches.h"
 #include "trainer/evaluate/report.h"
@@ -271,6 +272,11 @@ void EvaluateConfig::validate() const {
   workbench.validate();
   require_at_least("max_tasks", max_tasks, 0);
   require_at_least("num_examples", num_examples, 0);
+  if (compare.empty()) return;
+  if (!tasks.empty()) throw InputError("tasks: expected none beside compare, which runs nothing");
+  if (methods != EvaluateConfig{}.methods) {
+    throw InputError("methods: expected none beside compare, which takes those of both runs");
+  }
 }
 
 bool EvaluateConfig::needs_worker() const {
@@ -282,7 +288,7 @@ bool EvaluateConfig::needs_worker() const {
 
 void EvaluateConfig::check_start(StartCheck& check) const {
   if (!compare.empty()) {
-    for (const std::string& dir : compare) check.file("compare", fs::path(dir) / "report.json");
+    check.without_error([&] { run_comparison(compare, "", bootstrap); });
     if (!out.empty()) check.output_file("out", out);
     return;
   }
@@ -301,6 +307,11 @@ void EvaluateConfig::check_start(StartCheck& check) const {
   }
   for (const std::string& file : contamination) check.file("contamination", file);
   workbench.check_start(check);
+}
+
+std::string run_compare(const EvaluateConfig& config, const ProgramArgs& args) {
+  if (args.resume) throw InputError("--resume: expected without --compare, which runs nothing");
+  return run_comparison(config.compare, config.out, config.bootstrap);
 }
 
 Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,

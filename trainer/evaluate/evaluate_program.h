@@ -73,6 +73,9 @@ struct EvaluateModels {
   RunModels run;                                    ///< what the run is to know of them
 };
 
+/// The program under `compare`: run_comparison of its folders. Throws InputError also for --resume.
+std::string run_compare(const EvaluateConfig& config, const ProgramArgs& args);
+
 /// Runs the program into its run directory: results.jsonl, traces.jsonl, report.json, report.md,
 /// report.tex, report.html and a page for each task in report_tasks/. Returns the report; when a
 /// method was not evaluated (failures.h), throws Error once it is written. With args.resume it goes

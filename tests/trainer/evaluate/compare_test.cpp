@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <tuple>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "tests/support/support.h"
@@ -80,19 +83,73 @@ TEST(CompareRuns, SayWhereSettingsTasksAndRulesDiffer) {
   EXPECT_THAT(text, HasSubstr("| seed | 1 | 2 |"));
 }
 
+TEST(CompareRuns, SayWhereOneNameStandsForTwoMethods) {
+  EvaluatedRun first = run_of("r1", kFirst, "cot"), second = run_of("r2", kSecond, "cot");
+  first.report["methods"][0]["spec"] = "io_greedy";
+  EXPECT_EQ(differing(compare_runs(first, second, {})), std::vector<std::string>{})
+      << "a run of old tells no spec";
+  second.report["methods"][0]["spec"] = "cot_greedy";
+  first.report["methods"][1]["spec"] = second.report["methods"][1]["spec"] = "cot";
+  const Json json = compare_runs(first, second, {});
+  EXPECT_EQ(json["differences"],
+            Json::array({{{"what", "methods.io"}, {"runs", {"io_greedy", "cot_greedy"}}}}));
+}
+
+TEST(CompareRuns, SayWhatOnlyOneOfThemRead) {
+  EvaluatedRun first = run_of("r1", kFirst, "cot"), second = run_of("r2", kSecond, "sc");
+  first.inputs["methods.io"] = {{"hash", "11"}, {"source", "w.py"}};
+  first.inputs["methods.cot"] = {{"hash", "22"}, {"source", "c.py"}};
+  second.inputs["scorer"] = {{"hash", "33"}, {"source", "s.py"}};
+  second.inputs["methods.sc.store"] = {{"hash", "44"}, {"source", "s.sqlite"}};
+  const Json json = compare_runs(first, second, {});
+  EXPECT_EQ(json["differences"],
+            Json::array({{{"what", "content of methods.io"}, {"runs", {"11", nullptr}}},
+                         {{"what", "content of scorer"}, {"runs", {nullptr, "33"}}}}));
+}
+
 TEST(CompareRuns, WithNothingInCommonAreAFailure) {
   const Json other = {{"q", 1}};
   EXPECT_THROW(compare_runs(run_of("r1", kFirst, "cot"), run_of("r2", other, "cot"), {}), Error);
 }
 
-TEST(CompareRuns, AScoreThatIsNoneIsNamed) {
-  const Json bad = {{"a", "high"}, {"b", 1}};
+std::string fault_of(const EvaluatedRun& second) {
   try {
-    compare_runs(run_of("r1", kFirst, "cot"), run_of("r2", bad, "cot"), {});
-    FAIL();
+    compare_runs(run_of("r1", kFirst, "cot"), second, {});
   } catch (const InputError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("r2/report.json: tasks.a.io: expected a number or null"));
+    return error.what();
   }
+  return "none";
+}
+
+TEST(CompareRuns, AScoreThatIsNoneIsNamed) {
+  const std::string expected =
+      "r2/report.json: tasks.a.io: expected a number from 0 to 1 or null, got ";
+  const std::pair<Json, const char*> bad[] = {
+      {"high", "a string"}, {17.5, "17.5"}, {-1, "-1"}, {1e308, "1e+308"}};
+  for (const auto& [score, shown] : bad) {
+    const Json scores = {{"a", score}, {"b", 1}};
+    EXPECT_EQ(fault_of(run_of("r2", scores, "cot")), expected + shown);
+  }
+}
+
+TEST(CompareRuns, AFieldOfAnotherTypeIsNamedWithItsFile) {
+  const auto with = [](const std::function<void(EvaluatedRun&)>& change) {
+    EvaluatedRun run = run_of("r2", kSecond, "cot");
+    change(run);
+    return fault_of(run);
+  };
+  EXPECT_EQ(with([](EvaluatedRun& run) { run.report["summary"] = 3; }),
+            "r2/report.json: field \"summary\": expected an object, got an integer (3)");
+  EXPECT_EQ(with([](EvaluatedRun& run) { run.report["summary"]["title"] = 3; }),
+            "r2/report.json: summary: field \"title\": expected a string, got an integer (3)");
+  EXPECT_THAT(with([](EvaluatedRun& run) { run.report["methods"] = Json::array({3}); }),
+              HasSubstr("r2/report.json: methods: field \"name\""));
+  EXPECT_THAT(with([](EvaluatedRun& run) {
+                run.report["methods"][1] = {{"name", "io"}};
+              }),
+              HasSubstr("r2/report.json: methods: expected the name \"io\" once"));
+  EXPECT_THAT(with([](EvaluatedRun& run) { run.inputs["tasks"] = 3; }),
+              HasSubstr("r2/inputs.json: inputs.tasks: field \"hash\""));
 }
 
 TEST(CompareRuns, ReadsFoldersAndWritesJson) {
@@ -112,6 +169,23 @@ TEST(CompareRuns, ReadsFoldersAndWritesJson) {
   EXPECT_THAT(text, HasSubstr("| content of tasks | \"one\" | \"two\" |"));
   EXPECT_EQ(read_json_file(dir / "c.json")["methods"].size(), 2u);
   EXPECT_THROW(run_comparison({dirs[0]}, "", {}), InputError);
+  const std::tuple<const char*, const char*, const char*> broken[] = {
+      {"config.json", "[]", "two/config.json: expected an object, got an array"},
+      {"report.json", R"({"tasks": [], "methods": []})",
+       "two/report.json: field \"tasks\": expected an object, got an array"},
+      {"report.json", R"({"tasks": {}, "methods": {}})",
+       "two/report.json: field \"methods\": expected an array, got an object"}};
+  for (const auto& [name, text_of_it, said] : broken) {
+    const std::string whole = read_file(dir / "two" / name);
+    write_file_atomically(dir / "two" / name, text_of_it);
+    try {
+      run_comparison(dirs, "", {});
+      ADD_FAILURE() << said;
+    } catch (const InputError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(said));
+    }
+    write_file_atomically(dir / "two" / name, whole);
+  }
   std::filesystem::remove(dir / "two" / "report.json");
   try {
     run_comparison(dirs, "", {});

@@ -300,6 +300,19 @@ TEST_F(EvaluateProgram, SetsTwoRunsSideBySide) {
   const auto gone = test::run_program({evaluate, "--compare", other, (dir_ / "no").string()});
   EXPECT_EQ(gone.exit_code, 2);
   EXPECT_THAT(gone.err, HasSubstr("it has no report.json"));
+  const std::vector<std::string> compare = {evaluate, "--compare", out().string(), other};
+  const auto beside = [&compare](std::vector<std::string> more) {
+    more.insert(more.begin(), compare.begin(), compare.end());
+    return test::run_program(more);
+  };
+  EXPECT_EQ(beside({"--dry-run"}).exit_code, 0);
+  EXPECT_THAT(beside({"--resume"}).err, HasSubstr("--resume: expected without --compare"));
+  EXPECT_THAT(beside({"--set", "methods=cot"}).err, HasSubstr("methods: expected none beside"));
+  EXPECT_THAT(beside({"--tasks", "t.jsonl"}).err, HasSubstr("tasks: expected none beside"));
+  write_file_atomically(dir_ / "other" / "report.json", R"({"tasks": 3, "methods": []})");
+  const auto broken = beside({"--dry-run"});
+  EXPECT_EQ(broken.exit_code, 2);
+  EXPECT_THAT(broken.err, HasSubstr("report.json: field \"tasks\": expected an object"));
 }
 
 TEST_F(EvaluateProgram, ResumesWithTheSameTasksAndFilesOnly) {
