@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/hash.h"
 #include "base/utf8.h"
 #include "sandbox/facts/symbolic_equality.h"
@@ -39,7 +38,8 @@ struct OwnScorer {
 };
 
 OwnScorer scorer_of_file(Sandbox& sandbox, const std::string& file) {
-  return {{sandbox, read_file(file), "score", user_function_limits()}, file + ": score()", "file"};
+  return {
+      {sandbox, read_user_file(file), "score", user_function_limits()}, file + ": score()", "file"};
 }
 
 OwnScorer checker_of(Sandbox& sandbox, const Task& task) {

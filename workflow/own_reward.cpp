@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/utf8.h"
 #include "workflow/baselines.h"
 #include "workflow/user_function.h"
@@ -27,7 +26,7 @@ PythonValue outcome_for_user(const Workflow& workflow, const Outcome& outcome) {
 }  // namespace
 
 OwnReward::OwnReward(Sandbox& sandbox, const std::string& file)
-    : function_(sandbox, read_file(file), "reward", user_function_limits()),
+    : function_(sandbox, read_user_file(file), "reward", user_function_limits()),
       name_(file + ": reward()") {}
 
 OwnReward::Reply OwnReward::call(const Workflow& workflow, const Outcome& outcome,

@@ -29,6 +29,9 @@ void RewardOptions::validate() const {
   require_at_least("nodes_low", nodes_low, 0);
   require_above("nodes_high", nodes_high, nodes_low);
   require_weight("file_weight", file_weight);
+  if (file.empty() && file_weight != RewardOptions{}.file_weight) {
+    throw InputError("file_weight: expected a file beside it, got none");
+  }
 }
 
 std::string RewardOptions::text() const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "data/task.h"
 #include "sandbox/jail/limits.h"
@@ -16,7 +17,12 @@ Limits user_function_limits();
 /// A dict of "id", "dataset", "kind", "prompt" and "answer", the gold one: no tests.
 PythonValue task_for_user(const Task& task);
 
-/// The value of a bool, an int of 64 bits or a float, which may be NaN; none of anything else.
+/// A bool, int, float, Fraction or Decimal as a double; infinite where it is larger than
+/// any, NaN where the float is. None of anything else.
 std::optional<double> number_of(const PythonValue& value);
+
+/// The text of such a file, without a byte order mark. Throws InputError naming the file, and the
+/// line where it is not UTF-8.
+std::string read_user_file(const std::string& file);
 
 }  // namespace weft

@@ -1,5 +1,6 @@
 #include "sandbox/trusted/trusted_function.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "sandbox/jail/single_call.h"
@@ -11,6 +12,8 @@ namespace {
 std::string fault_of(const CallResult& result, const std::string& name) {
   if (result.end.verdict == TestVerdict::kNoEntry) return "it defines no function " + name;
   std::string fault = result.failure();
+  std::replace(fault.begin(), fault.end(), '\n', ' ');
+  std::replace(fault.begin(), fault.end(), '\r', ' ');
   for (const auto& place : result.end.traceback) fault += "; " + place;
   return fault;
 }

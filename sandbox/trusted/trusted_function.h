@@ -25,7 +25,7 @@ class TrustedFunction {
   struct Reply {
     std::optional<PythonValue> value;
     std::string
-        fault;  ///< without a value: the exception with its lines, the limit, what is no data
+        fault;  ///< without a value, one line: the exception and where, the limit, what is no data
     bool met_time_limit = false;
   };
 

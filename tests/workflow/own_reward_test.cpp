@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "tests/support/scripted_model.h"
@@ -114,6 +116,38 @@ TEST_F(FileReward, AFaultInItIsNoReward) {
     EXPECT_THAT(trial(source), HasSubstr(said)) << source;
   }
   EXPECT_THAT(run(faults[0].first).error, HasSubstr("line 2, in reward"));
+}
+
+TEST_F(FileReward, TakesEveryNumberThatAFloatHolds) {
+  const std::pair<const char*, double> numbers[] = {
+      {"True", 1},
+      {"-2**70", -std::ldexp(1.0, 70)},
+      {"10**400 // 10**399", 10},
+      {"Fraction(1, 4)", 0.25},
+      {"Fraction(10**400, 3 * 10**400 + 10**400)", 0.25},
+      {"Decimal('-0.5')", -0.5}};
+  for (const auto& [text, value] : numbers) {
+    const Outcome outcome =
+        run("from decimal import Decimal\nfrom fractions import Fraction\n"
+            "def reward(workflow, outcome, task):\n    return " +
+            std::string(text) + "\n");
+    EXPECT_EQ(outcome.own_reward, value) << text << ": " << outcome.error;
+  }
+  EXPECT_THAT(trial("def reward(workflow, outcome, task):\n    return -10**400\n"),
+              HasSubstr("expected a finite number"));
+}
+
+TEST_F(FileReward, IsReadAsUtf8WithOrWithoutAMark) {
+  const std::string source = "def reward(workflow, outcome, task):\n    return 'é' == '\\xe9'\n";
+  EXPECT_EQ(run("\xEF\xBB\xBF" + source).own_reward, 1.0);
+  EXPECT_EQ(trial(source + "# \xFF\xFE\n"), options_.file + ": line 3: expected UTF-8");
+}
+
+TEST_F(FileReward, TellsAFaultInOneLine) {
+  const std::string fault =
+      trial("def reward(workflow, outcome, task):\n    raise ValueError('one\\ntwo\\r\\nthree')\n");
+  EXPECT_THAT(fault, HasSubstr("ERROR(ValueError) one two  three"));
+  EXPECT_EQ(fault.find('\n'), std::string::npos);
 }
 
 TEST_F(FileReward, IsTriedOnASolvedAndOnAFailedRun) {

@@ -114,6 +114,14 @@ TEST(Reward, NamesAWeightThatIsTooLarge) {
   }
 }
 
+TEST(Reward, AWeightOfNoFileIsRefused) {
+  RewardOptions options;
+  options.file_weight = 2;
+  EXPECT_THROW(options.validate(), InputError);
+  options.file = "mine.py";
+  EXPECT_NO_THROW(options.validate());
+}
+
 TEST(Reward, RefusesBadOptions) {
   EXPECT_THROW(options_of(100, 100).validate(), InputError);
   RewardOptions negative;
