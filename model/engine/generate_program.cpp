@@ -218,9 +218,9 @@ void GenerateOptions::check_start(StartCheck& check) const {
   check.output_file("out", out);
 }
 
-int64_t generate_rows(Engine& engine, JsonlReader& in, JsonlWriter& out,
-                      const GenerateOptions& options) {
+int64_t generate_rows(Engine& engine, JsonlReader& in, const GenerateOptions& options) {
   std::vector<Row> rows = read_rows(in, options);
+  JsonlWriter out(options.out);
   logprob_rows(engine, rows);
   std::map<size_t, std::future<TextResponse>> pending;
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
@@ -266,8 +266,7 @@ void run_generate(const GenerateOptions& options) {
     engine->set_adapter(kAdapterName, Lora::load(options.adapter, engine->model().config()));
   }
   JsonlReader in(options.in);
-  JsonlWriter out(options.out);
-  const int64_t num_bad = generate_rows(*engine, in, out, options);
+  const int64_t num_bad = generate_rows(*engine, in, options);
   if (num_bad > 0) throw Error(std::to_string(num_bad) + " rows could not be answered");
 }
 

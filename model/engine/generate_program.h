@@ -36,10 +36,10 @@ struct GenerateOptions {
   void check_start(StartCheck& check) const;
 };
 
-/// Answers every row of `in` in input order. A bad or failed row is logged with its line number and
-/// passed over; returns how many there were.
-int64_t generate_rows(Engine& engine, JsonlReader& in, JsonlWriter& out,
-                      const GenerateOptions& options);
+/// Answers every row of `in` in input order to options.out, which is opened once all of `in` is
+/// read. A bad or failed row is logged with its line number and passed over; returns how many there
+/// were.
+int64_t generate_rows(Engine& engine, JsonlReader& in, const GenerateOptions& options);
 
 /// Loads the model and runs generate_rows on the files of `options`. Throws Error if a row was bad.
 void run_generate(const GenerateOptions& options);

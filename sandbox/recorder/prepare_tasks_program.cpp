@@ -17,6 +17,7 @@
 #include "base/machine.h"
 #include "base/progress.h"
 #include "base/stop.h"
+#include "base/unfinished_file.h"
 #include "data/benchmarks/aflow_splits.h"
 #include "data/benchmarks/document.h"
 #include "data/file_digest.h"
@@ -274,7 +275,7 @@ class Part {
 class PrepareRun {
  public:
   explicit PrepareRun(const PrepareTasksConfig& config)
-      : config_(config), part_(config), writer_(config.out) {}
+      : config_(config), part_(config), file_(config.out), writer_(file_.path()) {}
 
   void read(const std::string& path, Progress& progress) {
     int64_t index = 0;
@@ -303,10 +304,12 @@ class PrepareRun {
   }
 
   void finish() {
+    part_.require_whole();
     summary_.log_all();
     const std::string licence = benchmark_licence(config_.dataset);
     log::info("{}: {} tasks ({}), licence: {}", config_.dataset, summary_.num_tasks(),
               config_.split, licence);
+    file_.publish();
     if (config_.out != "-") {
       write_file_atomically(config_.out + ".source.json", Json{{"dataset", config_.dataset},
                                                                {"licence", licence},
@@ -320,7 +323,6 @@ class PrepareRun {
       throw Error("prepare_tasks: " + std::to_string(num_failed_) +
                   " rows gave no task, see above");
     }
-    part_.require_whole();
   }
 
  private:
@@ -348,6 +350,7 @@ class PrepareRun {
   const PrepareTasksConfig& config_;
   std::optional<Preparer> preparer_;  // with a sandbox, for rows whose reference has to be run
   Part part_;
+  UnfinishedFile file_;
   JsonlWriter writer_;
   Summary summary_;
   std::set<std::string> ids_;

@@ -27,7 +27,7 @@ struct PrepareTasksConfig {
     v("dataset", dataset,
       "name of the benchmark: humaneval, gsm8k, ...; jsonl for rows of your own");
     v("in", in, "the benchmark's files, JSON lines, separated by commas; - reads standard input");
-    v("out", out, "tasks, JSON lines; - writes standard output");
+    v("out", out, "tasks, JSON lines, there once whole; - writes standard output");
     v("split", split,
       "all, or aflow_validation or aflow_test: the rows that AFlow and its followers use as such");
     v("augment", augment, "most tests on mutated inputs that are added to a task's val; 0: none");
@@ -58,8 +58,9 @@ Json split_tests(const Recording& recording, const std::vector<Json>& further = 
 /// {"dataset", "licence", "split", "tasks", "files": [{"path", "sha256", "rows"}]}. With `augment`,
 /// tests on mutated inputs are kept that the reference passes again in another process with other
 /// hashes. Tasks with few val tests are named in one line, as are those with a list that stayed
-/// empty. Throws Error at the end when a row gave no task, or where a split of AFlow's has not as
-/// many rows as it published.
+/// empty. Throws Error at the end when a row gave no task, the others being written. Where a split
+/// of AFlow's has not as many rows as it published, a file cannot be read or the run is stopped, it
+/// throws and OUT is what it was (UnfinishedFile).
 void run_prepare_tasks(const PrepareTasksConfig& config);
 
 }  // namespace weft

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "model/engine/generate_program.h"
 #include "tests/support/config_sizes.h"
@@ -137,6 +138,17 @@ TEST(Generate, BrokenModelIsAnInputError) {
                          (dir / "in.jsonl").string(), "--out", (dir / "out.jsonl").string()});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_NE(result.err.find("config.json"), std::string::npos) << result.err;
+}
+
+TEST(Generate, InputThatCannotBeReadLeavesTheOutputOfBefore) {
+  const test::TempDir dir;
+  write_file_atomically(dir / "out.jsonl", "old\n");
+  // {"a":1} and {"a":2}, gzipped and cut off.
+  const std::string packed = *base64_decode("H4sIAAAAAAACA6tWSlSyMqzlqgbRRrVcAGbAWhkQAAAA");
+  const auto result = run(dir, packed.substr(0, packed.size() - 4));
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("in.jsonl"), std::string::npos) << result.err;
+  EXPECT_EQ(read_file(dir / "out.jsonl"), "old\n");
 }
 
 TEST(Generate, DryRunNamesEverythingThatKeepsItFromStarting) {

@@ -73,19 +73,20 @@ TEST(PrepareTasks, ASignalDropsTheRowUnderWay) {
                                     check);
   for (const Json& row : {slow, judged}) {
     const test::TempDir dir;
-    const std::string in = dir / "in.jsonl", out = dir / "out.jsonl";
+    const std::string in = dir / "in.jsonl", out = dir / "out.jsonl", part = out + ".part";
     write_file_atomically(in, good.dump() + "\n" + row.dump() + "\n");
     test::BackgroundProgram program(
         {test::program("prepare_tasks").string(), "--dataset", "humaneval", "--in", in, "--out",
          out, "--set", "cpu_ms=60000"},
         dir / "log");
-    ASSERT_TRUE(test::wait_until([&] { return test::count_lines(out) == 1; }));
+    ASSERT_TRUE(test::wait_until([&] { return test::count_lines(part) == 1; }));
     std::this_thread::sleep_for(std::chrono::milliseconds(500));  // the second row has begun
     const auto start = std::chrono::steady_clock::now();
     program.signal(SIGTERM);
     EXPECT_EQ(program.wait(), 143) << read_file(dir / "log");
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
-    EXPECT_EQ(test::count_lines(out), 1);
+    EXPECT_EQ(test::count_lines(part), 1);
+    EXPECT_FALSE(std::filesystem::exists(out));
     EXPECT_EQ(read_file(dir / "log").find("T/1"), std::string::npos) << read_file(dir / "log");
   }
 }

@@ -3,6 +3,8 @@
 
 #include <fstream>
 
+#include "base/base64.h"
+#include "base/file.h"
 #include "tests/support/config_sizes.h"
 #include "tests/support/input_error.h"
 #include "tests/support/support.h"
@@ -79,6 +81,23 @@ TEST(EstimateProgram, BadLinesAreCountedAndTheRestGoesOn) {
   std::vector<std::string> ids;
   while (out.next(line)) ids.push_back(line.value["id"]);
   EXPECT_EQ(ids, (std::vector<std::string>{"a", "b"}));
+}
+
+TEST(EstimateProgram, InputThatCannotBeReadLeavesTheOutputOfBefore) {
+  const test::TempDir dir;
+  const std::string in = dir / "in", out = dir / "out";
+  const auto run = [&] {
+    return test::run_program({test::program("estimate").string(), "--in", in, "--out", out});
+  };
+  write_file_atomically(in, "{\"id\": \"a\", \"values\": [1]}\n");
+  ASSERT_EQ(run().exit_code, 0);
+  const std::string before = read_file(out);
+  EXPECT_THAT(before, HasSubstr("\"id\""));
+  // {"a":1} and {"a":2}, gzipped and cut off.
+  const std::string packed = *base64_decode("H4sIAAAAAAACA6tWSlSyMqzlqgbRRrVcAGbAWhkQAAAA");
+  write_file_atomically(in, packed.substr(0, packed.size() - 4));
+  EXPECT_EQ(run().exit_code, 2);
+  EXPECT_EQ(read_file(out), before);
 }
 
 TEST(Estimate, EverySizeOfItsConfigIsBounded) {
