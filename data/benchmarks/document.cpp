@@ -1,6 +1,7 @@
 #include "data/benchmarks/document.h"
 
 #include <iterator>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/gzip.h"
@@ -13,10 +14,12 @@ std::string text_of(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(*stream), std::istreambuf_iterator<char>()};
 }
 
-/// The first line that is not blank.
+/// The first line that is not blank, without a byte order mark.
 std::string first_line(const std::filesystem::path& path) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   const auto stream = open_text(path);
   for (std::string line; std::getline(*stream, line);) {
+    if (line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
     if (line.find_first_not_of(" \t\r") != std::string::npos) return line;
   }
   return "";
@@ -29,19 +32,38 @@ bool has_passages(const Json& value) {
          is_passage(value.front());
 }
 
-/// None where the text is no JSON.
-Json parsed_or_null(const std::string& text) {
+/// What the first line holds, or else the whole file; null where it holds lines. Throws InputError
+/// where it holds passages and is broken.
+Json read_passages(const std::string& line, const std::filesystem::path& path) {
+  const std::string file = path.string();
   try {
-    return parse_json(text, "", JsonComments::kRefuse);
+    return parse_json(line, file, JsonComments::kRefuse);
+  } catch (const InputError&) {  // a line of several, or a broken one
+  }
+  const std::string text = text_of(path);
+  try {
+    return parse_json(text, file, JsonComments::kRefuse);
   } catch (const InputError&) {
+    if (text.find("\"qa_pairs\"") != std::string::npos) throw;
     return nullptr;
+  }
+}
+
+/// Why a passage has not the form of DROP's own; empty where it has.
+std::string passage_problem(const Json& passage, const std::string& where) {
+  try {
+    get_field<std::string>(passage, "passage", where);
+    get_field<std::vector<Json>>(passage, "qa_pairs", where);
+    return "";
+  } catch (const InputError& error) {
+    return error.what();
   }
 }
 
 std::vector<DocumentRow> rows_of_array(const Json& array, const std::string& file) {
   std::vector<DocumentRow> rows;
   for (const Json& row : array) {
-    rows.push_back({file + ": row " + std::to_string(rows.size() + 1), row});
+    rows.push_back({file + ": row " + std::to_string(rows.size() + 1), row, ""});
   }
   return rows;
 }
@@ -50,8 +72,8 @@ std::vector<DocumentRow> rows_of_passages(const Json& passages, const std::strin
   std::vector<DocumentRow> rows;
   for (const auto& [id, passage] : passages.items()) {
     const std::string where = file + ": " + id;
-    if (!is_passage(passage) || !passage["qa_pairs"].is_array()) {
-      rows.push_back({where, passage});
+    if (std::string problem = passage_problem(passage, where); !problem.empty()) {
+      rows.push_back({where, nullptr, std::move(problem)});
       continue;
     }
     int64_t number = 0;
@@ -59,9 +81,9 @@ std::vector<DocumentRow> rows_of_passages(const Json& passages, const std::strin
       Json row = pair;
       if (row.is_object()) {
         row["section_id"] = id;
-        row["passage"] = passage.value("passage", Json());
+        row["passage"] = passage["passage"];
       }
-      rows.push_back({where + ": question " + std::to_string(++number), std::move(row)});
+      rows.push_back({where + ": question " + std::to_string(++number), std::move(row), ""});
     }
   }
   return rows;
@@ -81,8 +103,7 @@ std::optional<std::vector<DocumentRow>> read_document(const std::string& dataset
     return rows_of_array(array, file);
   }
   if (dataset != "drop") return std::nullopt;
-  Json document = parsed_or_null(line);
-  if (document.is_null()) document = parsed_or_null(text_of(path));
+  const Json document = read_passages(line, path);
   if (!has_passages(document)) return std::nullopt;
   return rows_of_passages(document, file);
 }

@@ -293,10 +293,13 @@ class PrepareRun {
       ++num_failed_;
     };
     if (const auto document = read_document(config_.dataset, path)) {
-      for (const DocumentRow& row : *document) take(row.row, row.where, "");
+      for (const DocumentRow& row : *document) take(row.row, row.where, row.problem);
     } else {
       JsonlReader reader(path);
       for (JsonlLine line; reader.next(line);) take(line.value, reader.where(line), line.error);
+    }
+    if (index == 0) {
+      throw InputError((path == "-" ? "standard input" : path) + ": expected rows, got none");
     }
     Json source{{"path", path}, {"rows", index}};
     if (path != "-") source["sha256"] = file_sha256(path);

@@ -105,12 +105,42 @@ TEST(Document, NamesWhatIsBroken) {
   const auto rows = File(dump_json(odd)).read("drop");
   ASSERT_EQ(rows->size(), 3u);
   const auto problem = [&](size_t i) {
+    if (!rows->at(i).problem.empty()) return rows->at(i).problem;
     return test::input_error(
         [&] { parse_benchmark_row("drop", rows->at(i).row, rows->at(i).where); });
   };
   EXPECT_THAT(problem(0), HasSubstr("nfl_1: question 1: expected an answer"));
   EXPECT_THAT(problem(1), HasSubstr("nfl_1: question 2: "));
-  EXPECT_THAT(problem(2), HasSubstr("history_2: "));
+  EXPECT_THAT(problem(2),
+              HasSubstr("history_2: field \"qa_pairs\": expected an array, got nothing"));
+}
+
+TEST(Document, APassageSaysWhatItLacks) {
+  Json odd = passages();
+  odd["a"] = {{"qa_pairs", "x"}};
+  odd["b"] = {{"passage", 3}, {"qa_pairs", Json::array()}};
+  odd["c"] = {{"passage", "P."}, {"qa_pairs", "x"}};
+  odd["d"] = 7;
+  const auto rows = File(dump_json(odd)).read("drop");
+  ASSERT_EQ(rows->size(), 7u);
+  EXPECT_THAT(rows->at(3).problem, HasSubstr(": a: field \"passage\": expected a string"));
+  EXPECT_THAT(rows->at(4).problem, HasSubstr(": b: field \"passage\": expected a string"));
+  EXPECT_THAT(rows->at(5).problem, HasSubstr(": c: field \"qa_pairs\": expected an array"));
+  EXPECT_THAT(rows->at(6).problem, HasSubstr(": d: field \"passage\": expected a string"));
+}
+
+TEST(Document, PassagesThatAreCutOffAreNoLines) {
+  for (const std::string& text : {dump_json(passages()), passages().dump(2)}) {
+    const File cut(text.substr(0, text.size() / 2));
+    EXPECT_THAT(test::input_error([&] { cut.read("drop"); }),
+                AllOf(HasSubstr(cut.path().string()), HasSubstr("column")));
+  }
+}
+
+TEST(Document, AByteOrderMarkIsPassedOver) {
+  const std::string mark = "\xEF\xBB\xBF";
+  EXPECT_EQ(File(mark + R"([{"_id": "a"}, {"_id": "b"}])").read("hotpotqa")->size(), 2u);
+  EXPECT_EQ(File(mark + dump_json(passages())).read("drop")->size(), 3u);
 }
 
 }  // namespace

@@ -61,5 +61,23 @@ TEST(PrepareTasksFiles, ABadRowCostsNoOther) {
   EXPECT_FALSE(std::filesystem::exists(files.part()));
 }
 
+TEST(PrepareTasksFiles, AFileWithoutRowsIsRefused) {
+  const Files files;
+  ASSERT_EQ(files.run(kRow).exit_code, 0);
+  for (const char* text : {"", "\n \n", "[]"}) {
+    const auto run = files.run(text);
+    EXPECT_EQ(run.exit_code, 2) << text;
+    EXPECT_THAT(run.err, HasSubstr("rows: expected rows, got none"));
+    EXPECT_EQ(test::count_lines(files.out()), 1);
+  }
+}
+
+TEST(PrepareTasksFiles, APassageThatIsNoneIsNamed) {
+  const auto run =
+      Files().run(R"({"p": {"passage": "P.", "qa_pairs": []}, "q": {"qa_pairs": "x"}})", "drop");
+  EXPECT_EQ(run.exit_code, 1);
+  EXPECT_THAT(run.err, HasSubstr("rows: q: field \"passage\": expected a string, got nothing"));
+}
+
 }  // namespace
 }  // namespace weft
