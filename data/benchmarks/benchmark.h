@@ -32,6 +32,12 @@ struct ReferenceTask {
   std::string shape = "__call__";
 };
 
+/// A test of a row itself: its checker judges answers only where the reference passes it.
+struct RowTrial {
+  Json test;
+  std::string problem;  ///< what is wrong with the row where the reference fails
+};
+
 struct BenchmarkRow {
   std::string id;
   TaskKind kind = TaskKind::kCode;
@@ -45,10 +51,11 @@ struct BenchmarkRow {
   /// In the order of the row. Of two tests with the same arguments the later one's comparison
   /// holds: it is the benchmark's own.
   std::vector<ReferenceTask> references;
-  std::string checker;       ///< of `tests` that are any objects: judges an answer on each
-  std::string checked_code;  ///< the reference, which passes them where they can be asked so
-  std::string guarded_code;  ///< the reference with its contract, which raises for bad input
-  FieldCounts unread;        ///< columns that hold no tests and are not read
+  std::string checker;           ///< of `tests` that are any objects: judges an answer on each
+  std::vector<RowTrial> trials;  ///< for the checker; no part of the task
+  std::string checked_code;      ///< the reference, which passes them where they can be asked so
+  std::string guarded_code;      ///< the reference with its contract, which raises for bad input
+  FieldCounts unread;            ///< columns that hold no tests and are not read
 };
 
 /// "humaneval, humaneval_plus, ..." of the benchmarks that can be read.

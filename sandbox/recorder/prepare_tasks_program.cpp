@@ -171,11 +171,21 @@ std::string Preparer::checker_problem(const BenchmarkRow& row) {
   own.checker = row.checker;
   const Verdict verdict = judge_.run(own);
   throw_if_stopped();
-  if (verdict.passed == verdict.declared) return "";
-  return fmt::format(
-      "its tests cannot be asked from a process of their own: the reference passes {} of {}, the "
-      "first other one ends with {}",
-      verdict.passed, verdict.declared, verdict.row_verdict());
+  const std::string opening = "its tests cannot be asked from a process of their own: ";
+  if (verdict.infra) return opening + verdict.tests.at(0).detail;
+  if (verdict.passed != verdict.declared) {
+    return fmt::format("{}the reference passes {} of {}, the first other one ends with {}", opening,
+                       verdict.passed, verdict.declared, verdict.row_verdict());
+  }
+  own.tests.clear();
+  for (const RowTrial& trial : row.trials) own.tests.push_back(trial.test);
+  own.stop_at_first_failure = true;
+  const Verdict trial = judge_.run(own);
+  throw_if_stopped();
+  for (size_t i = 0; i < trial.tests.size(); ++i) {
+    if (trial.tests[i].verdict != TestVerdict::kPass) return opening + row.trials[i].problem;
+  }
+  return "";
 }
 
 bool expects_one_value(const std::vector<Json>& tests) {

@@ -107,8 +107,13 @@ TEST(Benchmarks, EachMethodOfAUnitTestIsATest) {
   EXPECT_TRUE(parsed.references.empty());
   ASSERT_EQ(parsed.tests.size(), 2u);
   EXPECT_EQ(parsed.tests[1].dump(), R"({"class":"TestB","method":"test_1"})");
-  EXPECT_NE(parsed.checker.find("globals()[\"task_func\"] = candidate"), std::string::npos);
+  EXPECT_NE(parsed.checker.find("globals()[\"task_func\"] = call"), std::string::npos);
   EXPECT_EQ(given_task("bigcodebench", parsed)["tests"]["official"].size(), 2u);
+  ASSERT_EQ(parsed.trials.size(), 3u);
+  EXPECT_EQ(parsed.trials[0].test["methods"].size(), 2u);
+  const std::string methods = row["test"];
+  row["test"] = methods + "        self.assertIsNot(task_func(self.x), self.x)\n";
+  EXPECT_THROW(parse_benchmark_row("bigcodebench", row, "rows:1"), InputError);
   row["test"] = "import unittest\n";
   EXPECT_THROW(parse_benchmark_row("bigcodebench", row, "rows:1"), InputError);
   row.erase("test");
