@@ -202,8 +202,7 @@ TEST(AnswerScorer, ACheckerOfCodeIsTriedBeforeAnythingIsPaidFor) {
     require_working_scorer(test::jail().sandbox, {}, {task});
     FAIL() << "a checker that raises is taken";
   } catch (const InputError& error) {
-    EXPECT_THAT(error.what(),
-                HasSubstr("task \"own/1\": the checker: ERROR(KeyError) 'm'; line 1"));
+    EXPECT_THAT(error.what(), HasSubstr("task \"own/1\": the checker: ERROR(KeyError) m; line 1"));
   }
 }
 

@@ -432,7 +432,7 @@ TEST(WorkflowRunner, ATasksCheckerJudgesAnswersAndDrafts) {
   task.checker = "def check(candidate, test):\n    return candidate(test['off']) > 1\n";
   const Outcome fault = run_on(squares, checked(io_workflow(TaskKind::kCode)), task);
   EXPECT_EQ(fault.kind, Kind::kInfrastructure);
-  EXPECT_THAT(fault.error, HasSubstr("the checker: ERROR(KeyError) 'off'; line 2"));
+  EXPECT_THAT(fault.error, HasSubstr("the checker: ERROR(KeyError) off; line 2"));
 }
 
 TEST(JudgeRequest, TestsWithAnInputAreRunAsAProgram) {

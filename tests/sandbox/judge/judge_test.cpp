@@ -236,7 +236,7 @@ TEST(Judge, ACheckersFaultIsNoVerdictOnTheAnswer) {
   request.mode = Mode::kJudge;
   request.tests = {Json{{"n", 5}}, Json{{"n", 6}}};
   const std::pair<std::string, std::string> faults[] = {
-      {"def check(c, t):\n    return c(t['n']) == 5 or t['m']\n", "ERROR(KeyError) 'm'; line 2"},
+      {"def check(c, t):\n    return c(t['n']) == 5 or t['m']\n", "ERROR(KeyError) m; line 2"},
       {"import nowhere\ndef check(c, t): return True\n", "ERROR(ModuleNotFoundError)"},
       {"def check(:", "ERROR(SyntaxError)"},
       {"x = 1", "it defines no function check"},
@@ -289,7 +289,7 @@ TEST(Judge, OnlyWhatACandidateRaisesMayBeExpectedOfIt) {
       {"return bytearray(1 << 33)", "MEMORY"},
       {"while True: pass", "TIME_CPU"}};
   for (const auto& [body, name] : ends) {
-    request.code = std::string("def f(n): ") + body + "\n";
+    request.code = std::string("def f(n):\n    ") + body + "\n";
     const Verdict verdict = run(request);
     EXPECT_FALSE(verdict.infra) << body;
     EXPECT_EQ(verdict.tests[0].name(), name) << body;
