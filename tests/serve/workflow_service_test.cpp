@@ -28,7 +28,10 @@ WorkflowBackend scripted_backend() {
     Outcome outcome;
     outcome.kind = Outcome::Kind::kScored;
     outcome.answer = "42";
-    outcome.usage = {2, 1, 30, 12, 0};
+    outcome.usage.calls = 2;
+    outcome.usage.execs = 1;
+    outcome.usage.prompt_tokens = 30;
+    outcome.usage.completion_tokens = 12;
     outcome.trace = Json::array({Json{{"kind", "call_llm"}}});
     return outcome;
   };

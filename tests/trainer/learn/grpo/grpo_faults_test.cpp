@@ -156,17 +156,11 @@ TEST_F(GrpoFaults, AStepWhoseLinesCannotBeWrittenIsSavedWithThem) {
   expect_same_run("straight", "cut");
 }
 
-TEST_F(GrpoFaults, RewardsThatAreNotFiniteAreNamedKeptOnceAndCounted) {
-  const auto failed = run(remote("run", {"reward.w_pass=1.7e308", "reward.w_diversity=1.7e308",
-                                         "max_bad_rollouts=0", "validation.tasks=[]"}));
-  EXPECT_EQ(failed.exit_code, 1) << failed.err;
-  EXPECT_THAT(failed.err, HasSubstr("its reward is not finite"));
-  EXPECT_THAT(failed.err, HasSubstr("max_bad_rollouts is 0"));
-  const Json batch = read_json_file(dir_ / "run" / "bad_batch.json");
-  ASSERT_FALSE(batch["bad"].empty());
-  EXPECT_EQ(batch["bad"][0]["reason"], "its reward is not finite");
-  EXPECT_EQ(batch["rollouts"].size(), 12u);
-  EXPECT_FALSE(fs::exists(dir_ / "run" / "final"));
+TEST_F(GrpoFaults, WeightsThatCouldMakeARewardInfiniteAreRefusedBeforeAnythingIsDone) {
+  const auto failed = run(remote("run", {"reward.w_pass=1.7e308"}));
+  EXPECT_EQ(failed.exit_code, 2) << failed.err;
+  EXPECT_THAT(failed.err, HasSubstr("w_pass: expected a weight from 0 to 1e+06, got 1.7e+308"));
+  EXPECT_FALSE(fs::exists(dir_ / "run"));
 }
 
 TEST_F(GrpoFaults, ARunThatLearnsNothingFailsWithTheCountedReasons) {

@@ -54,7 +54,7 @@ TEST_F(GrpoOwnReward, EndsAtOnceWithTheLineWhereItRaises) {
       "        raise KeyError(task['id'])\n"
       "    return 1\n");
   EXPECT_EQ(failed.exit_code, 1) << failed.err;
-  EXPECT_THAT(failed.err, HasSubstr("mine.py: reward(): ERROR(KeyError) 'add "));
+  EXPECT_THAT(failed.err, HasSubstr("mine.py: reward(): ERROR(KeyError) add "));
   EXPECT_THAT(failed.err, HasSubstr("line 3, in reward"));
   EXPECT_THAT(failed.err, Not(HasSubstr("again in")));
 }
