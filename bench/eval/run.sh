@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 
 preset=${WEFT_PRESET:-release}
 peers=build/bench/eval
-if [[ ! -x build/$preset/bin/eval_bench || -n ${WEFT_REBUILD:-} ]]; then
+if [[ ! -x build/$preset/bin/eval_bench || build/$preset/bin/weft_zygote -nt build/$preset/bin/eval_bench || -n ${WEFT_REBUILD:-} ]]; then
   cmake --preset "$preset" >/dev/null
   cmake --build --preset "$preset" --target eval_bench evaluate
 fi
