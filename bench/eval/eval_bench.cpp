@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/jsonl.h"
 #include "bench/measure.h"
+#include "tests/data/scorers/rows.h"
 #include "workflow/answer_scorer.h"
 
 namespace weft::bench {
@@ -24,32 +24,7 @@ constexpr int kServerThreads = 128;     // each answers one request at a time
 constexpr int64_t kPromptTokens = 100;  // as the worker says, and below
 constexpr int64_t kCompletionTokens = 5;
 
-struct Row {
-  Task task;
-  std::string prediction;
-  Scorer scorer = Scorer::kOfficial;
-};
-
-/// Of a file in the form of tests/fixtures/scorer_rows.jsonl.
-std::vector<Row> read_rows(const std::string& path) {
-  std::vector<Row> rows;
-  JsonlReader reader(path);
-  JsonlLine line;
-  while (reader.next(line)) {
-    Row& row = rows.emplace_back();
-    row.task.id = std::to_string(rows.size());
-    row.task.dataset = line.value.at("dataset");
-    const std::string& dataset = row.task.dataset;
-    row.task.kind = dataset == "hotpotqa" || dataset == "drop" ? TaskKind::kQa
-                    : dataset == "mmlu" || dataset == "gpqa"   ? TaskKind::kChoice
-                                                               : TaskKind::kMath;
-    row.task.prompt = line.value.value("prompt", "");
-    row.task.answer = line.value.at("answer");
-    row.prediction = line.value.at("prediction");
-    row.scorer = line.value.contains("scorer") ? Scorer::kAflow : Scorer::kOfficial;
-  }
-  return rows;
-}
+using Row = test::ScorerRow;
 
 /// {"NAME": {"per_s", "answers"}} for each dataset's scorer, on this thread.
 Json rates_of_texts(const std::vector<Row>& rows, double seconds) {
@@ -149,9 +124,11 @@ void serve(std::chrono::milliseconds latency) {
 
 int run(const std::vector<std::string>& args) {
   if (args.size() == 3 && args[0] == "text") {
-    std::puts(rates_of_texts(read_rows(args[1]), std::stod(args[2])).dump().c_str());
+    std::puts(rates_of_texts(test::read_scorer_rows(args[1]), std::stod(args[2])).dump().c_str());
   } else if (args.size() == 4 && args[0] == "symbols") {
-    std::puts(rate_of_symbols(read_rows(args[1]), std::stod(args[2]), args[3]).dump().c_str());
+    std::puts(rate_of_symbols(test::read_scorer_rows(args[1]), std::stod(args[2]), args[3])
+                  .dump()
+                  .c_str());
   } else if (args.size() == 2 && args[0] == "server") {
     serve(std::chrono::milliseconds(std::stoi(args[1])));
   } else {

@@ -2,6 +2,7 @@
 /// that is worth.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,10 @@ struct ScorerRow {
   std::string text;  ///< of the row, for messages
 };
 
-inline std::vector<ScorerRow> scorer_rows() {
+/// Of the fixture, or a file of its form.
+inline std::vector<ScorerRow> read_scorer_rows(const std::filesystem::path& file) {
   std::vector<ScorerRow> rows;
-  JsonlReader reader(fixture("scorer_rows.jsonl"));
+  JsonlReader reader(file);
   JsonlLine line;
   while (reader.next(line)) {
     ScorerRow row;
@@ -41,6 +43,10 @@ inline std::vector<ScorerRow> scorer_rows() {
     rows.push_back(std::move(row));
   }
   return rows;
+}
+
+inline std::vector<ScorerRow> scorer_rows() {
+  return read_scorer_rows(fixture("scorer_rows.jsonl"));
 }
 
 }  // namespace weft::test

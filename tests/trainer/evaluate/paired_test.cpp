@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "tests/trainer/evaluate/paired_scores.h"
+
 namespace weft {
 namespace {
 
@@ -15,16 +17,8 @@ constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
 /// 0/1 scores of two methods with these counts of (1,1), (1,0), (0,1) and (0,0).
 Json compare_counts(int both, int only_a, int only_b, int neither) {
-  std::vector<double> a, b;
-  const auto add = [&](int count, double in_a, double in_b) {
-    a.insert(a.end(), size_t(count), in_a);
-    b.insert(b.end(), size_t(count), in_b);
-  };
-  add(both, 1, 1);
-  add(only_a, 1, 0);
-  add(only_b, 0, 1);
-  add(neither, 0, 0);
-  return compare_scores(a, b, {});
+  const auto scores = test::paired_scores(both, only_a, only_b, neither);
+  return compare_scores(scores.a, scores.b, {});
 }
 
 // scipy 1.17.1, binomtest(min(b, c), b + c, 0.5).pvalue; statsmodels 0.15.0, mcnemar(exact=True),

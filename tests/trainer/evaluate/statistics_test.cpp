@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/rng.h"
+#include "tests/trainer/evaluate/paired_scores.h"
 
 namespace weft {
 namespace {
@@ -32,16 +33,8 @@ TaskValues of(const std::vector<double>& values) { return one_each(values); }
 
 /// Paired 0/1 values with these counts of (1,1), (1,0), (0,1) and (0,0).
 Estimate paired(int both, int only_a, int only_b, int neither) {
-  std::vector<double> a, b;
-  const auto add = [&](int count, double in_a, double in_b) {
-    a.insert(a.end(), size_t(count), in_a);
-    b.insert(b.end(), size_t(count), in_b);
-  };
-  add(both, 1, 1);
-  add(only_a, 1, 0);
-  add(only_b, 0, 1);
-  add(neither, 0, 0);
-  return estimate_difference(of(a), of(b));
+  const auto scores = test::paired_scores(both, only_a, only_b, neither);
+  return estimate_difference(of(scores.a), of(scores.b));
 }
 
 void expect_interval(const Estimate& estimate, double low, double high, double tolerance) {
