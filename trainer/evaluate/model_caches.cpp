@@ -14,16 +14,23 @@ Json hashes_of(const RunInputs& inputs) {
   return hashes;
 }
 
-/// What of the config changes a model's replies and is in no fingerprint.
+/// Of a server: when and how often it is asked, and what it costs; every other key may change a
+/// reply.
+constexpr const char* kNoReply[] = {
+    "more_base_urls",          "api_key_env",      "timeout_s",      "connect_timeout_s",
+    "max_concurrent",          "max_retries",      "backoff_base_s", "backoff_cap_s",
+    "max_requests_per_minute", "backoff_seed",     "record",         "usd_per_mtok_in",
+    "usd_per_mtok_out",        "max_total_tokens", "max_total_usd"};
+
+/// What of the config may change a model's replies and is in no fingerprint.
 Json settings_of(const Json& config) {
   Json settings = Json::object();
   for (const char* key : {"dtype", "device"}) settings[key] = config.value(key, Json());
   const Json worker = config.value("worker", Json::object());
   for (const char* key : {"kind", "dtype"}) settings["worker"][key] = worker.value(key, Json());
-  const Json remote = worker.value("remote", Json::object());
-  for (const char* key : {"base_url", "model"}) {
-    settings["worker"][key] = remote.value(key, Json());
-  }
+  Json remote = worker.value("remote", Json::object());
+  for (const char* key : kNoReply) remote.erase(key);
+  settings["worker"]["remote"] = std::move(remote);
   return settings;
 }
 

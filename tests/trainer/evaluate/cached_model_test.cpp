@@ -194,5 +194,21 @@ TEST_F(ReplyCaching, OfAnEvaluationTellsItsWorkersApart) {
   EXPECT_EQ(&ModelCaches("", config, {}).worker(model_), &model_);
 }
 
+TEST_F(ReplyCaching, OfAnEvaluationAsksAgainWhereAServersFieldsMayChangeAReply) {
+  const std::string folder = (dir_ / "cache").string();
+  const auto ask_with = [&](const char* key, const Json& value) {
+    Json config = {{"worker", {{"kind", "remote"}, {"remote", {{"base_url", "http://h/v1"}}}}}};
+    config["worker"]["remote"][key] = value;
+    ModelCaches caches(folder, config, {});
+    caches.worker(model_).complete(ask("q"));
+    return model_.requests().size();
+  };
+  EXPECT_EQ(ask_with("extra_body", Json::object()), 1u);
+  EXPECT_EQ(ask_with("extra_body", {{"reasoning_effort", "high"}}), 2u);
+  EXPECT_EQ(ask_with("strict_openai", true), 3u);
+  EXPECT_EQ(ask_with("max_retries", 1), 4u) << "no extra_body is not an empty one";
+  EXPECT_EQ(ask_with("timeout_s", 9), 4u) << "when a server is asked changes nothing";
+}
+
 }  // namespace
 }  // namespace weft
