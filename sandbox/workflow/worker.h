@@ -63,13 +63,18 @@ class CallBudget {
 
   enum class Grant {
     kTaken,  ///< the bound is set aside until settle()
-    kLater,  ///< there is no room beside the calls under way: to be asked again
+    kLater,  ///< there is no room beside the calls under way: to be asked again, see listen()
     kSpent,  ///< there is no room, and no call under way that could leave some
   };
   virtual Grant reserve(const Worker::Bound& bound) = 0;
 
   /// Ends a call that was taken: its bound is free again, and what it took is counted.
   virtual void settle(const Worker::Bound& bound, const Worker::Bound& taken) = 0;
+
+  /// Calls `settled` after each settle() while `owner` lives, on the thread of whoever settles; it
+  /// must not block. Whoever does not look again by itself after kLater would wait for ever where
+  /// the calls under way are another's.
+  virtual void listen(std::weak_ptr<void> owner, std::function<void()> settled) = 0;
 };
 
 }  // namespace weft

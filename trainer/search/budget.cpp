@@ -1,7 +1,10 @@
 #include "trainer/search/budget.h"
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "base/check.h"
 
@@ -83,13 +86,26 @@ class Budget::Account : public CallBudget {
   }
 
   void settle(const Worker::Bound& bound, const Worker::Bound& taken) override {
+    std::vector<Listener> listeners;
+    {
+      const std::lock_guard lock(mutex_);
+      --num_under_way_;
+      set_aside_.tokens -= bound.tokens;
+      set_aside_.usd = num_under_way_ > 0 ? set_aside_.usd - bound.usd : 0;
+      ++unreported_calls_;
+      unreported_.tokens += taken.tokens;
+      unreported_.usd += taken.usd;
+      std::erase_if(listeners_, [](const Listener& one) { return one.owner.expired(); });
+      listeners = listeners_;
+    }
+    for (const Listener& one : listeners) {
+      if (const auto alive = one.owner.lock()) one.settled();
+    }
+  }
+
+  void listen(std::weak_ptr<void> owner, std::function<void()> settled) override {
     const std::lock_guard lock(mutex_);
-    --num_under_way_;
-    set_aside_.tokens -= bound.tokens;
-    set_aside_.usd = num_under_way_ > 0 ? set_aside_.usd - bound.usd : 0;
-    ++unreported_calls_;
-    unreported_.tokens += taken.tokens;
-    unreported_.usd += taken.usd;
+    listeners_.push_back({std::move(owner), std::move(settled)});
   }
 
   int64_t reserve_workflows(int64_t wanted, int64_t calls_each) {
@@ -157,8 +173,14 @@ class Budget::Account : public CallBudget {
            (options_.usd > 0 && spent_.usd + unreported_.usd + more.usd >= options_.usd);
   }
 
+  struct Listener {
+    std::weak_ptr<void> owner;
+    std::function<void()> settled;
+  };
+
   const BudgetOptions options_;
   mutable std::mutex mutex_;
+  std::vector<Listener> listeners_;
   Spent spent_;
   // Of calls that have ended, until add() tells of what they were made for.
   int64_t unreported_calls_ = 0;

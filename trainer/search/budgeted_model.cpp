@@ -40,6 +40,13 @@ struct BudgetedModel::Queue : std::enable_shared_from_this<Queue> {
 
   Queue(TextModel& asked, std::shared_ptr<CallBudget> shared)
       : model(asked), budget(std::move(shared)) {}
+  ~Queue() {
+    for (const Entry& entry : waiting) {
+      entry.done(TextResponse::unanswered(ResponseStatus::kCancelled, "the model is closed"));
+    }
+  }
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
 
   void put(Entry entry) {
     {
@@ -73,14 +80,15 @@ struct BudgetedModel::Queue : std::enable_shared_from_this<Queue> {
                                             done = std::move(entry.done)](TextResponse response) {
       const TextUsage& usage = response.usage;
       self->budget->settle(bound, {usage.prompt_tokens + usage.completion_tokens, usage.usd});
-      self->hand_on();
       done(std::move(response));
     });
   }
 };
 
 BudgetedModel::BudgetedModel(TextModel& model, std::shared_ptr<CallBudget> budget)
-    : model_(model), queue_(std::make_shared<Queue>(model, std::move(budget))) {}
+    : model_(model), queue_(std::make_shared<Queue>(model, std::move(budget))) {
+  queue_->budget->listen(queue_, [queue = queue_.get()] { queue->hand_on(); });
+}
 
 void BudgetedModel::submit(TextRequest request, std::function<void(TextResponse)> done) {
   const Worker::Bound bound = bound_of(request, model_.price());

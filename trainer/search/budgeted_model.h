@@ -10,10 +10,11 @@
 
 namespace weft {
 
-/// A request that the budget has no room for waits for those of this model that are under way;
-/// where that does not help it comes back as kOutOfBudget. The most that a request can take is a
-/// token for each byte of its prompt, a margin for the chat template, and max_tokens for each
-/// completion. Thread-safe; borrows the model, may be destroyed before its requests have come back.
+/// A request that the budget has no room for waits for the calls under way, this model's or
+/// another's; where these leave too little it comes back as kOutOfBudget. The most that a request
+/// can take is a token for each byte of its prompt, a margin for the chat template, and max_tokens
+/// for each completion. Thread-safe; borrows the model, may be destroyed before its requests have
+/// come back.
 class BudgetedModel : public TextModel {
  public:
   BudgetedModel(TextModel& model, std::shared_ptr<CallBudget> budget);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -34,6 +35,7 @@ class Tokens : public CallBudget {
     spent += taken.tokens;
     --under_way_;
   }
+  void listen(std::weak_ptr<void>, std::function<void()>) override {}  // workflows look again
   int64_t spent = 0;
   bool is_settled() const { return under_way_ == 0; }
 

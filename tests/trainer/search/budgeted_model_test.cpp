@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
+
 #include "tests/support/scripted_model.h"
 #include "trainer/search/budget.h"
 
@@ -51,6 +54,45 @@ TEST(BudgetedModel, HandsOnWhatThereIsRoomForInItsOrder) {
   }
   EXPECT_EQ(ask_ten(budgeted)[0].status, ResponseStatus::kOutOfBudget);
   EXPECT_EQ(budgeted.name(), model.name());
+}
+
+TEST(BudgetedModel, GoesOnOnceACallOfAnotherHasLeftRoom) {
+  test::ScriptedModel model(std::string("x"));
+  BudgetOptions options;
+  options.tokens = 400;
+  Budget budget(options);
+  BudgetedModel budgeted(model, budget.calls());
+  const Worker::Bound of_a_workflow = {300, 0};
+  ASSERT_EQ(budget.calls()->reserve(of_a_workflow), CallBudget::Grant::kTaken);
+  TextRequest request;
+  request.prompt = std::string("q");
+  request.sampling.max_tokens = 100;
+  std::promise<ResponseStatus> status;
+  budgeted.submit(request,
+                  [&](const TextResponse& response) { status.set_value(response.status); });
+  EXPECT_TRUE(model.requests().empty()) << "there is no room beside the workflow's call";
+  budget.calls()->settle(of_a_workflow, {20, 0});
+  auto answered = status.get_future();
+  ASSERT_EQ(answered.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  EXPECT_EQ(answered.get(), ResponseStatus::kOk);
+}
+
+TEST(BudgetedModel, AnswersWhatStillWaitsWhenItIsClosed) {
+  test::ScriptedModel model(std::string("x"));
+  BudgetOptions options;
+  options.calls = 1;
+  Budget budget(options);
+  ASSERT_EQ(budget.calls()->reserve({}), CallBudget::Grant::kTaken);
+  ResponseStatus status = ResponseStatus::kOk;
+  {
+    BudgetedModel budgeted(model, budget.calls());
+    TextRequest request;
+    request.prompt = std::string("q");
+    budgeted.submit(request, [&](const TextResponse& response) { status = response.status; });
+  }
+  EXPECT_EQ(status, ResponseStatus::kCancelled);
+  budget.calls()->settle({}, {});
+  EXPECT_TRUE(model.requests().empty());
 }
 
 }  // namespace
