@@ -77,6 +77,12 @@ size_t incomplete_utf8_suffix(std::string_view text) {
   return 0;
 }
 
+std::string utf8_prefix(std::string_view text, size_t most_bytes) {
+  std::string_view kept = text.substr(0, most_bytes);
+  if (kept.size() < text.size()) kept.remove_suffix(incomplete_utf8_suffix(kept));
+  return std::string(kept);
+}
+
 void append_utf8(std::string& out, char32_t code) {
   std::array<utf8proc_uint8_t, 4> bytes;
   const auto n = utf8proc_encode_char(static_cast<utf8proc_int32_t>(code), bytes.data());

@@ -30,4 +30,7 @@ std::string to_valid_utf8(std::string_view text);
 /// Number of bytes at the end that begin a character and may still be completed: 0 to 3.
 size_t incomplete_utf8_suffix(std::string_view text);
 
+/// The beginning of at most so many bytes, which cuts no character in two.
+std::string utf8_prefix(std::string_view text, size_t most_bytes);
+
 }  // namespace weft

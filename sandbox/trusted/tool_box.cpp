@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/machine.h"
+#include "base/utf8.h"
 #include "sandbox/trusted/embedded.h"
 #include "sandbox/trusted/trusted_function.h"
 
@@ -26,7 +27,7 @@ Limits limits_of(const ToolOptions& options) {
 
 std::string in_one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
-  return text.substr(0, kMaxToolText);
+  return utf8_prefix(text, kMaxToolText);
 }
 
 std::vector<Tool> list_tools(Sandbox& sandbox, const std::string& source,
@@ -41,7 +42,7 @@ std::vector<Tool> list_tools(Sandbox& sandbox, const std::string& source,
   std::vector<Tool> tools;
   for (const auto& item : reply.value->items) {
     tools.push_back({item.items.at(0).text, item.items.at(1).text,
-                     item.items.at(2).text.substr(0, kMaxToolText)});
+                     utf8_prefix(item.items.at(2).text, kMaxToolText)});
     for (const char* taken : kTaken) {
       if (tools.back().name == taken) fail("workflows have a " + tools.back().name + " already");
     }

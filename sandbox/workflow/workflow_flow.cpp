@@ -94,11 +94,8 @@ void Flow::decide(Status status, std::string error) {
 std::string Flow::traced(const std::string& text, Json& entry) {
   const int64_t left = job.trace_text_bytes - traced_bytes;
   if (job.trace_text_bytes == 0 || text.empty()) return "";
-  std::string kept = text.substr(0, static_cast<size_t>(std::max<int64_t>(left, 0)));
-  if (kept.size() < text.size()) {
-    kept.resize(kept.size() - incomplete_utf8_suffix(kept));
-    entry["cut"] = true;
-  }
+  std::string kept = utf8_prefix(text, static_cast<size_t>(std::max<int64_t>(left, 0)));
+  if (kept.size() < text.size()) entry["cut"] = true;
   traced_bytes += static_cast<int64_t>(kept.size());
   return kept;
 }

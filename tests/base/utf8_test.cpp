@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <iterator>
+#include <string>
+
 namespace weft {
 namespace {
 
@@ -25,6 +28,14 @@ TEST(Utf8, FindsOnlySuffixesThatMayStillBecomeACharacter) {
   EXPECT_EQ(incomplete_utf8_suffix("a\xFF"), 0u);
   EXPECT_EQ(incomplete_utf8_suffix("\xE0\x80"), 0u);
   EXPECT_EQ(incomplete_utf8_suffix(""), 0u);
+}
+
+TEST(Utf8, APrefixCutsNoCharacterInTwo) {
+  const std::string text = "a\xC3\xA9\xF0\x9F\x98\x80";  // of 1, 2 and 4 bytes
+  const size_t kept[] = {0, 1, 1, 3, 3, 3, 3, 7, 7};
+  for (size_t most = 0; most < std::size(kept); ++most) {
+    EXPECT_EQ(utf8_prefix(text, most), text.substr(0, kept[most])) << most;
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/utf8.h"
 #include "tests/sandbox/jail_support.h"
 #include "tests/support/input_error.h"
 
@@ -48,6 +49,18 @@ TEST_F(ToolFile, OffersItsPublicFunctionsWithSignatureAndDocstring) {
   for (const char* other : {"_rank", "join", "Table", "weft_list_tools_", "re"}) {
     EXPECT_FALSE(tools.has(other)) << other;
   }
+}
+
+TEST_F(ToolFile, LongTextsAreCutBetweenCharacters) {
+  const ToolBox tools =
+      box("def f():\n    pass\n"
+          "f.__doc__ = '\\u4e2d' * 400\n"
+          "def bad():\n    raise ValueError('\\u4e2d' * 400)\n");
+  EXPECT_TRUE(is_valid_utf8(tools.text())) << tools.text();
+  EXPECT_LT(tools.text().size(), 600u);
+  const ToolReply reply = call(tools, {"bad", {}, {}, nullptr, nullptr});
+  EXPECT_THAT(reply.fault, HasSubstr("\u4e2d"));
+  EXPECT_TRUE(is_valid_utf8(reply.fault)) << reply.fault;
 }
 
 TEST_F(ToolFile, OffersThoseAloneThatToolsNames) {
