@@ -1,5 +1,6 @@
 #include "base/jsonl.h"
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -9,8 +10,30 @@
 #include "base/gzip.h"
 
 namespace weft {
+namespace {
 
-JsonlReader::JsonlReader(const std::filesystem::path& path) : name_(path.string()) {
+/// As std::getline, but of a longer line only the first `most_bytes` are kept, and `cut` is set.
+bool read_line(std::istream& stream, std::string& line, size_t most_bytes, bool& cut) {
+  line.clear();
+  cut = false;
+  char chunk[1 << 14];
+  for (;;) {
+    stream.getline(chunk, sizeof chunk);
+    const bool has_newline = stream.good();
+    const size_t got = static_cast<size_t>(stream.gcount()) - (has_newline ? 1 : 0);
+    const size_t kept = std::min(got, most_bytes - line.size());
+    cut = cut || kept < got;
+    line.append(chunk, kept);
+    if (has_newline) return true;
+    if (got == 0 || stream.eof()) return !line.empty();
+    stream.clear();  // of the failure that says that the chunk is full
+  }
+}
+
+}  // namespace
+
+JsonlReader::JsonlReader(const std::filesystem::path& path, size_t most_line_bytes)
+    : name_(path.string()), most_line_bytes_(most_line_bytes) {
   if (path == "-") {
     name_ = "standard input";
     stream_ = &std::cin;
@@ -26,8 +49,14 @@ std::string JsonlReader::where(const JsonlLine& line) const {
 
 bool JsonlReader::next(JsonlLine& line) {
   std::string text;
-  while (std::getline(*stream_, text)) {
+  bool cut = false;
+  while (read_line(*stream_, text, most_line_bytes_, cut)) {
     line = JsonlLine{++number_, nullptr, ""};
+    if (cut) {
+      line.error = where(line) + ": expected a line of at most " +
+                   std::to_string(most_line_bytes_) + " bytes, got a longer one";
+      return true;
+    }
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
       line.value = parse_json_row(text, where(line));

@@ -19,12 +19,16 @@ struct JsonlLine {
   std::string error;   ///< why the line is no JSON, with file and number; empty when it is
 };
 
-/// Reads JSON lines (parse_json_row), also of a gzipped file; blank lines are skipped, bad ones
-/// handed on with their error.
+/// Of one line, unless a reader is told otherwise. A row of LiveCodeBench may have 100 MB.
+constexpr size_t kMostJsonLineBytes = size_t{256} << 20;
+
+/// Reads JSON lines (parse_json_row), also of a gzipped file; blank lines are skipped, bad ones and
+/// those of more than `most_line_bytes` handed on with their error.
 class JsonlReader {
  public:
   /// `path` "-" is standard input. Throws InputError when the file cannot be opened.
-  explicit JsonlReader(const std::filesystem::path& path);
+  explicit JsonlReader(const std::filesystem::path& path,
+                       size_t most_line_bytes = kMostJsonLineBytes);
 
   /// False at the end of the file. Throws InputError where a gzipped file is broken.
   bool next(JsonlLine& line);
@@ -34,6 +38,7 @@ class JsonlReader {
 
  private:
   std::string name_;
+  size_t most_line_bytes_;
   std::unique_ptr<std::istream> file_;  ///< null for standard input
   std::istream* stream_;
   int64_t number_ = 0;

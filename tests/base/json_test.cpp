@@ -91,6 +91,39 @@ TEST(Jsonl, AFieldThatARowHasTwiceIsRefused) {
       << line.error;
 }
 
+TEST(Jsonl, ALineThatIsTooLongIsRefusedAndTheNextOneRead) {
+  test::TempDir dir;
+  const std::string fits(98, 'x');  // 100 bytes with its quotes
+  std::ofstream(dir / "x.jsonl") << '"' << fits << "\"\n\"" << fits << "y\"\n{\"a\":2}\n";
+  JsonlReader reader(dir / "x.jsonl", /*most_line_bytes=*/100);
+  JsonlLine line;
+  ASSERT_TRUE(reader.next(line));
+  EXPECT_EQ(line.value, fits);
+  ASSERT_TRUE(reader.next(line));
+  EXPECT_NE(line.error.find("x.jsonl:2: expected a line of at most 100 bytes"), std::string::npos)
+      << line.error;
+  ASSERT_TRUE(reader.next(line));
+  EXPECT_EQ(line.value["a"], 2);
+  EXPECT_FALSE(reader.next(line));
+}
+
+TEST(Jsonl, LinesOfAnyLengthAreReadWhole) {
+  test::TempDir dir;
+  std::ofstream out(dir / "x.jsonl");
+  const auto sizes = {0, 16'379, 16'380, 16'381, 16'382, 16'383, 32'764, 32'765, 32'766, 100'000};
+  for (const int size : sizes) out << '"' << std::string(size_t(size), 'x') << "\"\r\n";
+  out << "\"last\"" << std::flush;  // without an end of line
+  JsonlReader reader(dir / "x.jsonl");
+  JsonlLine line;
+  for (const int size : sizes) {
+    ASSERT_TRUE(reader.next(line));
+    EXPECT_EQ(line.value, std::string(size_t(size), 'x')) << line.error;
+  }
+  ASSERT_TRUE(reader.next(line));
+  EXPECT_EQ(line.value, "last");
+  EXPECT_FALSE(reader.next(line));
+}
+
 TEST(Jsonl, AppendingDropsAHalfWrittenLastLine) {
   test::TempDir dir;
   std::ofstream(dir / "x.jsonl") << "{\"a\":1}\n{\"a\":2";
