@@ -7,7 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -23,7 +25,8 @@ using Status = WorkflowResult::Status;
 constexpr int64_t kMaxOutputBytes = 1 << 20;
 constexpr int64_t kMaxChannelBytes = 64 << 20;  // of a whole workflow
 constexpr int64_t kMaxTurnBytes = 1 << 20;      // of one, before others are looked at
-constexpr int kTickMs = 20;                     // grain of CPU and wall limits
+// Grain of CPU and wall limits, and of waiting for room in a shared budget.
+constexpr std::chrono::milliseconds kTick(20);
 
 // What an epoll event is about; a flow's id in the upper bits.
 enum class Source : uint64_t { kChannel, kOut, kErr, kControl, kWake };
@@ -105,15 +108,20 @@ void WorkflowLoop::run_posted() {
 void WorkflowLoop::loop() {
   epoll_event events[64];
   while (!stopping_ || !flows_.empty() || num_execs_ > 0 || num_tool_calls_ > 0) {
-    const int timeout_ms = !unread_.empty() ? 0 : flows_.empty() ? -1 : kTickMs;
+    const int timeout_ms = !unread_.empty() ? 0 : flows_.empty() ? -1 : ms_to_tick();
     const int count = epoll_wait(epoll_.get(), events, 64, timeout_ms);
     for (int i = 0; i < count; ++i) handle(events[i].data.u64, events[i].events);
     for (const uint64_t id : std::exchange(unread_, {})) {
       handle(event_key(id, Source::kChannel), EPOLLIN);
     }
-    tick();
+    if (ms_to_tick() == 0) tick();
     start_queued();
   }
+}
+
+int WorkflowLoop::ms_to_tick() const {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next_tick_ - Flow::Clock::now());
+  return static_cast<int>(std::max<int64_t>(left.count(), 0));
 }
 
 void WorkflowLoop::handle(uint64_t key, uint32_t events) {
@@ -330,7 +338,9 @@ void WorkflowLoop::lose_zygote(const std::string& reason) {
   }
 }
 
+// It looks at every workflow, so not after every event.
 void WorkflowLoop::tick() {
+  next_tick_ = Flow::Clock::now() + kTick;
   for (auto at = flows_.begin(); at != flows_.end();) {
     Flow& flow = *(at++)->second;
     const WorkflowBudget& budget = flow.job.budget;

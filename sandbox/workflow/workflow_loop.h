@@ -38,6 +38,7 @@ class WorkflowLoop {
   void watch(int fd, uint64_t key, uint32_t events);
   void take_replies();
   void lose_zygote(const std::string& reason);
+  int ms_to_tick() const;  // 0: it is due
   void tick();
 
   void read_channel(Flow& flow);
@@ -69,6 +70,7 @@ class WorkflowLoop {
   std::map<uint64_t, std::unique_ptr<Flow>> flows_;
   std::deque<std::unique_ptr<Flow>> queue_;
   std::vector<uint64_t> unread_;  // flows whose channel holds more than one turn's bytes
+  Flow::Clock::time_point next_tick_;
   uint64_t last_id_ = 0;
   // That judge and tools have not given back, their workflows alive or not.
   int num_execs_ = 0, num_tool_calls_ = 0;
