@@ -121,7 +121,10 @@ void start_interpreter(const JailOptions& options, const std::string& modules) {
     add_module("_weft_helpers", helpers_source());
   }
   if (has_module(modules, "sympy")) add_module("_weft_math", math_source());
-  if (options.workflows) add_module("weft", workflow_source());
+  if (options.workflows) {
+    add_module("weft", workflow_source());
+    run_trusted("import weft; weft._warm_up(); del weft", "warm-up of workflows");
+  }
   run_trusted(kAfterImports, "after imports");
 }
 
