@@ -3,11 +3,27 @@
 namespace weft {
 namespace {
 
+// The next frame that is no request, or a request that cannot be answered.
+JobRun::Event next_answered(JobRun& run, Frame& frame, const AnswerRequest& answer) {
+  for (;;) {
+    const auto event = run.next(frame);
+    if (event != JobRun::Event::kFrame || frame.type != FrameType::kRequest || !answer) {
+      return event;
+    }
+    const auto request = decode_value(frame.body);
+    if (!request) return event;
+    run.send(make_frame(FrameType::kReply, frame.id, answer(*request)));
+  }
+}
+
 // The answer to the only call of a job, or what came in its place.
-TestResult take_answer(JobRun& run, std::optional<PythonValue>& value) {
+TestResult take_answer(JobRun& run, std::optional<PythonValue>& value,
+                       const AnswerRequest& answer) {
   Frame frame;
-  auto event = run.next(frame);
-  if (event == JobRun::Event::kFrame && frame.type == FrameType::kLoaded) event = run.next(frame);
+  auto event = next_answered(run, frame, answer);
+  if (event == JobRun::Event::kFrame && frame.type == FrameType::kLoaded) {
+    event = next_answered(run, frame, answer);
+  }
   if (event != JobRun::Event::kFrame) return result_of_event(event, run);
   if (frame.type != FrameType::kValue) return result_of_failure(frame);
   value = decode_value(frame.body);
@@ -22,7 +38,8 @@ std::string CallResult::failure() const {
 }
 
 CallResult call_once(ZygoteProcess& zygote, const JobSpec& spec, const JobLimits& limits,
-                     const PythonValue& job, std::vector<PythonValue> args, PythonValue keywords) {
+                     const PythonValue& job, std::vector<PythonValue> args, PythonValue keywords,
+                     const AnswerRequest& answer) {
   JobRun run(zygote, spec, limits);
   run.send(make_frame(FrameType::kJob, 0, job));
   keywords.kind = PythonValue::Kind::kDict;
@@ -30,7 +47,7 @@ CallResult call_once(ZygoteProcess& zygote, const JobSpec& spec, const JobLimits
       make_frame(FrameType::kCall, 0,
                  PythonValue::tuple({PythonValue::tuple(std::move(args)), std::move(keywords)})));
   CallResult result;
-  result.end = take_answer(run, result.value);
+  result.end = take_answer(run, result.value, answer);
   run.kill();
   if (run.broken()) throw InfraError(run.infra_reason());
   return result;

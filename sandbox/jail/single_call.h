@@ -1,6 +1,7 @@
 /// One call of trusted or given code in a job of its own.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,11 +19,16 @@ struct CallResult {
   std::string failure() const;  ///< "ERROR(ValueError) the message"
 };
 
+/// Answers what a job asks the outside: (True, value) or (False, text). Runs while the job's clock
+/// of the wall does.
+using AnswerRequest = std::function<PythonValue(const PythonValue& request)>;
+
 /// `job` is the kJob frame's: (code, setup, entry point), or what the kind of child takes; `args`
-/// are the call's, as are `keywords`, a kDict, where there are any. Throws InfraError.
+/// are the call's, as are `keywords`, a kDict, where there are any. Without `answer` a request ends
+/// the job as a breach of the protocol. Throws InfraError.
 CallResult call_once(ZygoteProcess& zygote, const JobSpec& spec, const JobLimits& limits,
                      const PythonValue& job, std::vector<PythonValue> args,
-                     PythonValue keywords = {});
+                     PythonValue keywords = {}, const AnswerRequest& answer = nullptr);
 
 /// A call of a helper of runtime/helpers.py. Throws InfraError.
 CallResult run_builtin(ZygoteProcess& zygote, const std::string& name,

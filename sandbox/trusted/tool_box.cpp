@@ -58,6 +58,10 @@ void ToolOptions::validate() const {
   require_at_least("wall_ms", wall_ms, 1);
   require_at_least("memory_mb", memory_mb, 1);
   require_memory_mb("memory_mb", memory_mb);
+  static_cast<void>(WebAccess(hosts));
+  if (!hosts.empty() && file.empty()) {
+    throw InputError("hosts: expected a file of tools beside it, got none");
+  }
 }
 
 ToolBox::ToolBox(Sandbox& sandbox, const ToolOptions& options)
@@ -65,6 +69,7 @@ ToolBox::ToolBox(Sandbox& sandbox, const ToolOptions& options)
       options_(options),
       source_(read_file(options.file)),
       tools_(list_tools(sandbox, source_, options)),
+      web_(options.hosts.empty() ? std::nullopt : std::optional<WebAccess>(options.hosts)),
       queue_(static_cast<size_t>(sandbox.options().num_slots)) {}
 
 bool ToolBox::has(const std::string& name) const {
@@ -90,7 +95,8 @@ ToolReply ToolBox::run(const Call& call) const {
   ToolReply reply;
   try {
     const TrustedFunction function(sandbox_, source_, call.name, limits_of(options_), call.files);
-    auto answer = function.call(call.arguments, call.keywords, call.cancelled.get());
+    auto answer =
+        function.call(call.arguments, call.keywords, call.cancelled.get(), web_ ? &*web_ : nullptr);
     reply.value = std::move(answer.value);
     reply.fault = in_one_line(call.name + ": " + answer.fault);
     reply.met_time_limit = answer.met_time_limit;

@@ -12,6 +12,7 @@
 #include "data/task_files.h"
 #include "sandbox/jail/sandbox.h"
 #include "sandbox/trusted/trusted_queue.h"
+#include "sandbox/trusted/web_access.h"
 #include "sandbox/value/value.h"
 
 namespace weft {
@@ -21,6 +22,7 @@ struct ToolOptions {
   int max_calls = 32;        ///< of one workflow; more end it as a limit
   int64_t wall_ms = 10000;   ///< of one call, CPU time as well
   int64_t memory_mb = 1024;  ///< of one call
+  std::vector<std::string> hosts = {};  ///< that they may ask by `http`, as of WebAccess
 
   template <class V>
   void visit(V& v) {
@@ -28,6 +30,7 @@ struct ToolOptions {
     v("max_calls", max_calls, "calls of these of one workflow");
     v("wall_ms", wall_ms, "time of one call");
     v("memory_mb", memory_mb, "memory of one call");
+    v("hosts", hosts, "servers that they may ask by http(url), as \"api.example.org\"");
   }
   void validate() const;  ///< throws InputError
 };
@@ -79,6 +82,7 @@ class ToolBox {
   const ToolOptions options_;
   const std::string source_;
   std::vector<Tool> tools_;
+  const std::optional<WebAccess> web_;
   mutable TrustedQueue queue_;  // ends first: its work uses the others
 };
 

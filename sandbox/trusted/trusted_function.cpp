@@ -18,6 +18,34 @@ std::string fault_of(const CallResult& result, const std::string& name) {
   return fault;
 }
 
+PythonValue refused(const std::string& why) {
+  return PythonValue::tuple({PythonValue::boolean(false), PythonValue::str(why)});
+}
+
+/// What `http` asks: (url, data or None, headers or None).
+PythonValue answer_http(const WebAccess& web, const PythonValue& asked, int64_t timeout_ms,
+                        const std::atomic<bool>* cancelled) {
+  using Kind = PythonValue::Kind;
+  if (asked.kind != Kind::kTuple || asked.items.size() != 3) return refused("a malformed request");
+  const PythonValue &url = asked.items[0], &data = asked.items[1], &headers = asked.items[2];
+  if (data.kind != Kind::kNone && !data.is_str() && data.kind != Kind::kBytes) {
+    return refused("expected data of str or bytes");
+  }
+  WebAccess::Request request{url.text, std::nullopt, {}};
+  if (data.kind != Kind::kNone) request.data = data.text;
+  if (headers.kind != Kind::kNone && headers.kind != Kind::kDict) {
+    return refused("expected headers as a dict");
+  }
+  for (size_t i = 0; i + 1 < headers.items.size(); i += 2) {
+    const PythonValue &name = headers.items[i], &value = headers.items[i + 1];
+    if (!name.is_str() || !value.is_str()) return refused("expected headers of str");
+    request.headers[name.text] = value.text;
+  }
+  auto reply = web.fetch(request, timeout_ms, cancelled);
+  if (!reply.ok) return refused(url.text + ": " + reply.text);
+  return PythonValue::tuple({PythonValue::boolean(true), PythonValue::str(std::move(reply.text))});
+}
+
 }  // namespace
 
 TrustedFunction::TrustedFunction(Sandbox& sandbox, std::string source, std::string name,
@@ -33,10 +61,12 @@ TrustedFunction::TrustedFunction(Sandbox& sandbox, std::string source, std::stri
 
 TrustedFunction::Reply TrustedFunction::call(const std::vector<PythonValue>& arguments,
                                              const PythonValue& keywords,
-                                             const std::atomic<bool>* cancelled) const {
+                                             const std::atomic<bool>* cancelled,
+                                             const WebAccess* web) const {
   SlotPool& slots = sandbox_.slots();
   auto lease = slots.acquire(SlotPool::Use::kCandidate, flavour_for({source_}, slots.packages()));
   JobSpec spec;
+  if (web) spec.child = ChildKind::kTool;
   spec.memory_mb = limits_.memory_mb;
   spec.scratch_mb = limits_.scratch_limit_mb(sandbox_.tier());
   spec.files = files_;
@@ -46,7 +76,13 @@ TrustedFunction::Reply TrustedFunction::call(const std::vector<PythonValue>& arg
   CallResult result = SlotPool::run_retried(lease, [&] {
     JobLimits limits = limits_of(limits_, sandbox_.time_scale());
     limits.cancelled = cancelled;
-    return call_once(lease.zygote(), spec, limits, job, arguments, keywords);
+    AnswerRequest answer;
+    if (web) {
+      answer = [&](const PythonValue& asked) {
+        return answer_http(*web, asked, limits.wall_us / 1000, cancelled);
+      };
+    }
+    return call_once(lease.zygote(), spec, limits, job, arguments, keywords, answer);
   });
   Reply reply;
   reply.value = std::move(result.value);

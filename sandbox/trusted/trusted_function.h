@@ -10,6 +10,7 @@
 #include "data/task_files.h"
 #include "sandbox/jail/limits.h"
 #include "sandbox/jail/sandbox.h"
+#include "sandbox/trusted/web_access.h"
 #include "sandbox/value/value.h"
 
 namespace weft {
@@ -30,10 +31,11 @@ class TrustedFunction {
   };
 
   /// Loads the file and calls the function, in a process of its own: no call sees another's state.
-  /// Blocks for a free slot and the run, which ends early once `cancelled` is set. Throws Error
-  /// where the sandbox fails, twice.
+  /// Blocks for a free slot and the run, which ends early once `cancelled` is set. With `web` the
+  /// file has a function `http(url, data=None, headers=None)`. Throws Error where the sandbox
+  /// fails, twice.
   Reply call(const std::vector<PythonValue>& arguments, const PythonValue& keywords = {},
-             const std::atomic<bool>* cancelled = nullptr) const;
+             const std::atomic<bool>* cancelled = nullptr, const WebAccess* web = nullptr) const;
 
  private:
   Sandbox& sandbox_;

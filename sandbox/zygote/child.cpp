@@ -176,8 +176,55 @@ bool load(Channel& channel, const Job& job, PyObject* dict) {
   return ok;
 }
 
-int run_call(Channel& channel, const Job& job) {
+Channel* outside = nullptr;
+
+// One request to the outside, whose reply is (True, value) or (False, what `error` says). Takes the
+// reference to what is asked, which may be null with an exception set.
+PyObject* ask_outside(PyObject* asked, PyObject* error) {
+  std::string body, type_name;
+  if (!asked) return nullptr;
+  const bool is_plain = encode(asked, body, type_name) == EncodeResult::kOk;
+  Py_DECREF(asked);
+  if (!is_plain) return PyErr_Format(PyExc_TypeError, "expected plain data only");
+  outside->write(FrameType::kRequest, 0, body);
+  InFrame frame;
+  if (!outside->read(frame)) _exit(4);
+  PyObject* reply = decode(frame.body);
+  PyObject* good = reply ? PyTuple_GET_ITEM(reply, 0) : nullptr;
+  PyObject* value = reply ? PyTuple_GET_ITEM(reply, 1) : nullptr;
+  if (good == Py_True) {
+    Py_INCREF(value);
+  } else if (reply) {
+    PyErr_SetObject(error, value);
+    value = nullptr;
+  }
+  Py_XDECREF(reply);
+  return value;
+}
+
+// A tool's way to the network: the outside asks, and only hosts that the user names.
+PyObject* http(PyObject*, PyObject* args, PyObject* kwargs) {
+  const char* names[] = {"url", "data", "headers", nullptr};
+  PyObject *url = nullptr, *data = Py_None, *headers = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U|OO:http", const_cast<char**>(names), &url,
+                                   &data, &headers)) {
+    return nullptr;
+  }
+  return ask_outside(PyTuple_Pack(3, url, data, headers), PyExc_ConnectionError);
+}
+
+PyMethodDef http_method = {
+    "http", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(http)),
+    METH_VARARGS | METH_KEYWORDS,
+    "http(url, data=None, headers=None): the body of the answer, by POST where there is data."};
+
+int run_call(Channel& channel, const Job& job, bool may_ask) {
   PyObject* dict = make_namespace("candidate");
+  if (may_ask) {
+    outside = &channel;
+    PyObject* function = PyCFunction_New(&http_method, nullptr);
+    if (!function || PyDict_SetItemString(dict, "http", function) != 0) _exit(kBadJob);
+  }
   if (!load(channel, job, dict)) return 0;
   EntryPoint entry(dict, job.field(2));
   if (!entry.find()) {
@@ -233,33 +280,14 @@ int run_stdio(Channel& channel, const Job& job) {
   return ok ? 0 : 1;
 }
 
-Channel* checker_channel = nullptr;
 PyObject* candidate_error = nullptr;
 
 // The checker's proxy: one call of the candidate, which runs in another process.
 PyObject* call_candidate(PyObject*, PyObject* args, PyObject* kwargs) {
-  std::string body, type_name;
   PyObject* no_kwargs = kwargs ? nullptr : PyDict_New();
   PyObject* call = PyTuple_Pack(2, args, kwargs ? kwargs : no_kwargs);
   Py_XDECREF(no_kwargs);
-  if (!call || encode(call, body, type_name) != EncodeResult::kOk) {
-    return PyErr_Format(PyExc_TypeError, "the candidate takes plain data only");
-  }
-  Py_DECREF(call);
-  checker_channel->write(FrameType::kRequest, 0, body);
-  InFrame frame;
-  if (!checker_channel->read(frame)) _exit(4);
-  PyObject* reply = decode(frame.body);
-  PyObject* good = reply ? PyTuple_GET_ITEM(reply, 0) : nullptr;
-  PyObject* value = reply ? PyTuple_GET_ITEM(reply, 1) : nullptr;
-  if (good == Py_True) {
-    Py_INCREF(value);
-  } else if (reply) {
-    PyErr_SetObject(candidate_error, value);
-    value = nullptr;
-  }
-  Py_XDECREF(reply);
-  return value;
+  return ask_outside(call, candidate_error);
 }
 
 PyMethodDef candidate_method = {
@@ -267,7 +295,7 @@ PyMethodDef candidate_method = {
     METH_VARARGS | METH_KEYWORDS, "Calls the candidate in its own process."};
 
 int run_checker(Channel& channel, const Job& job) {
-  checker_channel = &channel;
+  outside = &channel;
   PyObject* dict = make_namespace("checker");
   candidate_error = PyErr_NewException("checker.CandidateError", nullptr, nullptr);
   PyDict_SetItemString(dict, "CandidateError", candidate_error);
@@ -349,7 +377,8 @@ int run_child(ChildKind kind, uint64_t seed) {
   const Job job(frame);
   switch (kind) {
     case ChildKind::kCall:
-      return run_call(channel, job);
+    case ChildKind::kTool:
+      return run_call(channel, job, kind == ChildKind::kTool);
     case ChildKind::kInproc:
       return run_inproc(channel, job);
     case ChildKind::kStdio:

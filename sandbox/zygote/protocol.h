@@ -53,6 +53,7 @@ enum class ChildKind : uint32_t {
   kInproc,    ///< runs code, then the text of each call beside it
   kStdio,     ///< runs code as __main__ on descriptors 0, 1, 2
   kChecker,   ///< runs trusted checker code with a proxy for the candidate
+  kTool,      ///< kCall, with a function `http` whose kRequest frames the outside answers
   kBuiltin,   ///< calls a function of the zygote's own helpers on data
   kWorkflow,  ///< runs class Workflow with the weft module
 };
