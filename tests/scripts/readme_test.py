@@ -86,9 +86,10 @@ class Readme(unittest.TestCase):
         self.assertEqual(list(scores), ["io_greedy", "reviewed", "given"])
         self.assertEqual(scores["given"], 0.5)
 
-    def test_each_example_is_in_a_line_of_it_or_in_the_config(self):
-        words = "\n".join(shell_lines()) + (ROOT / "examples/config.json").read_text()
-        words += (ROOT / "docs/your_own.md").read_text()
+    def test_each_example_is_in_a_line_of_it_or_in_what_else_runs_it(self):
+        words = "\n".join(shell_lines())
+        for name in ("examples/config.json", "docs/your_own.md", "scripts/study.py"):
+            words += (ROOT / name).read_text()
         for path in (ROOT / "examples").rglob("*.*"):
             self.assertIn(str(path.relative_to(ROOT)), words)
 
