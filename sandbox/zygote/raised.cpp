@@ -35,19 +35,40 @@ void append_plain(PyObject* object, std::string& out) {
   }
 }
 
-std::string message_of(PyObject* value) {
+bool is_syntax_error(PyObject* type) {
+  return type && PyType_Check(type) &&
+         PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(type),
+                          reinterpret_cast<PyTypeObject*>(PyExc_SyntaxError));
+}
+
+std::string syntax_message(PyObject* words, PyObject* line) {
+  std::string message;
+  if (words) append_plain(words, message);
+  if (line && PyLong_CheckExact(line)) {
+    message += " (line ";
+    append_plain(line, message);
+    message += ")";
+  }
+  return message;
+}
+
+/// Item `i` of a tuple; null where there is none.
+PyObject* item_of(PyObject* tuple, Py_ssize_t i) {
+  const bool has_it = tuple && PyTuple_CheckExact(tuple) && i < PyTuple_GET_SIZE(tuple);
+  return has_it ? PyTuple_GET_ITEM(tuple, i) : nullptr;
+}
+
+std::string message_of(PyObject* type, PyObject* value) {
   std::string message;
   if (!value) return message;
   if (!PyExceptionInstance_Check(value)) {
+    // The compiler leaves the arguments of its error, (message, (file, line, ...)).
+    PyObject* place = is_syntax_error(type) ? item_of(value, 1) : nullptr;
+    if (place) return syntax_message(item_of(value, 0), item_of(place, 1));
     append_plain(value, message);
-  } else if (PyType_IsSubtype(Py_TYPE(value), reinterpret_cast<PyTypeObject*>(PyExc_SyntaxError))) {
+  } else if (is_syntax_error(reinterpret_cast<PyObject*>(Py_TYPE(value)))) {
     const auto* error = reinterpret_cast<PySyntaxErrorObject*>(value);
-    if (error->msg) append_plain(error->msg, message);
-    if (error->lineno) {
-      message += " (line ";
-      append_plain(error->lineno, message);
-      message += ")";
-    }
+    return syntax_message(error->msg, error->lineno);
   } else if (PyObject* args = reinterpret_cast<PyBaseExceptionObject*>(value)->args) {
     append_plain(args, message);
   }
@@ -85,7 +106,7 @@ std::string take_exception(const char* main_file) {
   };
   put_count(3);
   encode_text(name, 200, body);
-  encode_text(message_of(value), kMaxMessage, body);
+  encode_text(message_of(type, value), kMaxMessage, body);
   const auto lines =
       trace && PyTraceBack_Check(trace) ? lines_of(trace, main_file) : std::deque<std::string>{};
   body += 'l';

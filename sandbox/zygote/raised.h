@@ -6,7 +6,8 @@
 namespace weft::zygote {
 
 /// Takes the current exception and returns it as the wire bytes of (type name, message, [lines of
-/// the traceback]), all bounded. Lines outside of `main_file` name their file.
+/// the traceback]), all bounded. Lines outside of `main_file` name their file. The message of
+/// a SyntaxError ends with its line.
 std::string take_exception(const char* main_file);
 
 }  // namespace weft::zygote

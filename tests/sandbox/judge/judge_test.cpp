@@ -6,6 +6,7 @@
 
 #include <future>
 #include <thread>
+#include <utility>
 
 #include "base/error.h"
 #include "tests/sandbox/jail_support.h"
@@ -67,6 +68,22 @@ TEST(Judge, NamesSyntaxErrorsAndMissingEntryPoints) {
   EXPECT_EQ(verdict_of("def f(:", call_test(1, 1)), "ERROR(SyntaxError)");
   EXPECT_EQ(verdict_of("def g(x): return x", call_test(1, 1)), "NO_ENTRY");
   EXPECT_EQ(verdict_of("raise RuntimeError('x')", call_test(1, 1)), "ERROR(RuntimeError)");
+}
+
+TEST(Judge, ASyntaxErrorHasItsLineHoweverItWasRaised) {
+  const std::pair<const char*, const char*> errors[] = {
+      {"x = 1\ndef f(x)\n    return 1\n", "expected ':' (line 2)"},
+      {"x = 1\n\n  y = 2\n", "unexpected indent (line 3)"},
+      {"def f(x): return compile('1\\n1 +', 'g', 'exec')\n", "invalid syntax (line 2)"},
+      {"def f(x):\n    try: compile('1 +', 'g', 'exec')\n    except SyntaxError as e: raise e\n",
+       "invalid syntax (line 1)"},
+      {"def f(x): raise SyntaxError('own')\n", "own"},
+      {"def f(x): raise SyntaxError('own', ('g', None, 1, 'x'))\n", "own"}};
+  for (const auto& [code, said] : errors) {
+    auto request = call_request(code);
+    request.tests = {call_test(1, 1)};
+    EXPECT_EQ(run(request).tests[0].error_message, said) << code;
+  }
 }
 
 TEST(Judge, ATimeoutOrCrashFailsItsTestAndGoesOnAtTheNext) {

@@ -78,7 +78,7 @@ TEST_F(ToolFile, IsRefusedByTheNameOfItsFault) {
       {"def open(x):\n    return 1\n", "open is a name of Python's own"},
       {"async def ask(x):\n    return 1\n", "ask is a coroutine or generator"},
       {"def f(x):\n    return 1\nTOOLS = ['g']\n", "TOOLS names g"},
-      {"def f(x)\n    return 1\n", "ERROR(SyntaxError)"},
+      {"def f(x)\n    return 1\n", "ERROR(SyntaxError) expected ':' (line 1)"},
       {"import no_such_module\n", "ERROR(ModuleNotFoundError)"}};
   for (const auto& [source, said] : faults) {
     const std::string error = error_of(source);
