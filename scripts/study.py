@@ -8,7 +8,7 @@ by the benchmarks' own tests.
 teacher/aflow_discovered_workflows.jsonl (JSON lines: dataset, kind, round, graph, prompt, mean_score) and
 workflow_runs/humaneval.json.gz and mbpp.json.gz (their scores by query and run).
 
-Nothing is chosen by a result of the study. Tasks: N (60) of each set, evenly spaced in the order of AFlow's
+Nothing is chosen by a score of the study. Tasks: N (60) of each set, evenly spaced in the order of AFlow's
 test split. Of AFlow's workflows the first round's, where its search began, and the one with the best mean
 over its own validation runs that can be imported, the earlier round where two are equal.
 
@@ -48,7 +48,9 @@ METHODS = {
     "aflow_best": (None, "AFlow's best round by its own validation runs"),
     "choose": ("workflow:examples/workflows/choose.py",
                "the drafts of cot_sc, the first that passes the public tests"),
-    "review": ("workflow:examples/workflows/review.py", "the draft of io_greedy, a review, a rewrite"),
+    "review": ("workflow:examples/workflows/review.py",
+               "the draft of io_greedy, a review, a rewrite; the draft stays where that has no code, as a trial on "
+               "two tasks of each set had shown to be needed"),
     "repair": ("workflow:examples/workflows/repair.py",
                "the draft of io_greedy, repaired by its public tests at most twice"),
     "cot": ("cot", "one call that is asked to think step by step, sampled"),

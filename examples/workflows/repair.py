@@ -12,6 +12,7 @@ class Workflow:
             found = exec_code(answer, entry_point)
             if found == "no error":
                 break
+            instructions = "Write the corrected function in one code block."
             asked = f"{problem}\n\nThis solution fails:\n\n{answer}\n\nWhat its tests showed:\n{found}"
-            answer = (await self.llm.call_llm([asked], 0.0, 1, "Python programmer", "Write the corrected function."))[0]
+            answer = (await self.llm.call_llm([asked], 0.0, 1, "Python programmer", instructions))[0]
         return answer, self.llm.get_usage_summary()["total_cost"]

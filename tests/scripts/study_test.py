@@ -166,8 +166,8 @@ class Study(unittest.TestCase):
                       "| `choose` | `io_greedy` | +0.625 | [-1.000, +1.000] | higher | 7 : 2 | 0.0123 | 0.250 |",
                       "Above `io_greedy`: `choose`; below it: `review`;", "`cot`: 1 x limit: TIME_CPU",
                       "best - first | +0.250", "| `choose` | 16 | +0.625 |", "4321",
-                      "MBPP: the best round over the first shows a gain in AFlow's logs (chosen on other queries) "
-                      "and neither a gain nor a loss with this worker"):
+                      "- MBPP: of the best round over the first AFlow's logs show a gain, this worker neither a "
+                      "gain nor a loss."):
             self.assertIn(words, page)
         self.assertNotIn(str(self.place), page)
 
