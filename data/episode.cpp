@@ -20,11 +20,9 @@ Json episode_to_json(int64_t step, const Episode& episode) {
   Json row = {{"step", step},
               {"task_id", episode.task_id},
               {"group", episode.group},
-              {"reward", episode.reward},
-              {"reward_pass", episode.reward_pass},
-              {"reward_complexity", episode.reward_complexity},
-              {"reward_diversity", episode.reward_diversity},
-              {"valid", episode.valid},
+              {"reward", episode.reward}};
+  each_term(episode.terms, [&row](const std::string& field, double value) { row[field] = value; });
+  row.update({{"valid", episode.valid},
               {"truncated", episode.truncated},
               {"infra_error", episode.infra_error},
               {"outcome", episode.outcome},
@@ -34,8 +32,7 @@ Json episode_to_json(int64_t step, const Episode& episode) {
               {"prompt_ids", episode.prompt_ids},
               {"completion_ids", episode.completion_ids},
               {"temperature", episode.temperature},
-              {"sampling_logprobs", episode.sampling_logprobs}};
-  if (episode.reward_file) row["reward_file"] = *episode.reward_file;
+              {"sampling_logprobs", episode.sampling_logprobs}});
   return row;
 }
 

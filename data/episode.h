@@ -3,12 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "data/reward_terms.h"
 
 namespace weft {
 
@@ -23,16 +23,13 @@ struct Episode {
   std::vector<float> sampling_logprobs;
   double temperature = 1;  ///< of that distribution, > 0
   std::string text;
-  double reward = 0;
-  double reward_pass = 0;
-  double reward_complexity = 0;
-  double reward_diversity = 0;
-  std::optional<double> reward_file;  ///< of the user's own function, where the run has one
-  bool valid = false;                 ///< the workflow passed the static check
-  bool truncated = false;             ///< the token limit ended it
-  bool infra_error = false;           ///< no reward exists; the episode is left out of the update
-  bool lost_for_good = false;         ///< with infra_error: scoring it again would not help
-  std::string outcome;                ///< kind of the run's outcome, for the log
+  double reward = 0;           ///< what is learnt from: the total of the terms
+  RewardTerms terms;           ///< as they were earned
+  bool valid = false;          ///< the workflow passed the static check
+  bool truncated = false;      ///< the token limit ended it
+  bool infra_error = false;    ///< no reward exists; the episode is left out of the update
+  bool lost_for_good = false;  ///< with infra_error: scoring it again would not help
+  std::string outcome;         ///< kind of the run's outcome, for the log
   std::string problem;  ///< why it is not valid, was not scored or is lost; one line, or empty
   Json usage;           ///< worker calls, tokens, money
 };

@@ -47,6 +47,12 @@ std::string RewardOptions::text() const {
       w_pass, w_complexity, w_diversity, -w_complexity, w_pass + w_diversity);
 }
 
+RewardTerms RewardOptions::no_terms() const {
+  RewardTerms terms;
+  if (!file.empty()) terms.file = 0;
+  return terms;
+}
+
 RewardTerms reward(const Outcome& outcome, const Workflow& workflow, const RewardOptions& options) {
   WEFT_ASSERT(outcome.kind != Outcome::Kind::kInfrastructure);
   RewardTerms terms;

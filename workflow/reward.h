@@ -4,9 +4,9 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
+#include "data/reward_terms.h"
 #include "workflow/run_workflow.h"
 #include "workflow/workflow.h"
 
@@ -40,26 +40,23 @@ struct RewardOptions {
   }
   void validate() const;  ///< throws InputError
 
+  /// Zeros of every term that a reward with these options has, to sum them from.
+  RewardTerms no_terms() const;
+
   /// The formula with these weights and its range, for reports.
   std::string text() const;
 };
 
-/// Each term unweighted, and their weighted sum, which without a file's term lies in
-/// [-w_complexity, w_pass + w_diversity]: it is not an accuracy and may be below 0.
-struct RewardTerms {
-  double pass = 0;        ///< P in [0, 1]
-  double complexity = 0;  ///< C in [0, 1]
-  double diversity = 0;   ///< D in [0, 1]
-  std::optional<double>
-      file;          ///< F, at most kMaxOwnReward in size; none without RewardOptions::file
-  double total = 0;  ///< w_pass P - w_complexity C + w_diversity D + file_weight F
-};
-
+/// The terms and total = w_pass P - w_complexity C + w_diversity D + file_weight F, which without a
+/// file's term lies in [-w_complexity, w_pass + w_diversity]: it is not an accuracy and may be
+/// below 0. P, C and D lie in [0, 1].
+///
 /// P = pass rate (0 unless scored); C = clamp((n - nodes_low) / (nodes_high - nodes_low), 0, 1)
 /// with n the AST nodes of the workflow; D = distinct node signatures / n. A workflow that is not
 /// valid has P = 0, C = 1, D = 0: the least of these three. F = the outcome's own_reward, whatever
-/// the workflow. An infrastructure outcome has no
-/// reward: asserts that the caller has dropped it, and that with a file own_reward is there.
+/// the workflow, at most kMaxOwnReward in size and there with RewardOptions::file alone. An
+/// infrastructure outcome has no reward: asserts that the caller has dropped it, and that with a
+/// file own_reward is there.
 RewardTerms reward(const Outcome& outcome, const Workflow& workflow,
                    const RewardOptions& options = {});
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "data/reward_terms.h"
 #include "data/trajectory_store.h"
 #include "model/text_model.h"
 #include "sandbox/facts/static_facts.h"
@@ -47,12 +48,9 @@ struct Candidate {
 struct Evaluation {
   bool valid = false;  ///< passed the static check
   int num_steps = 0;
-  std::string outcome;   ///< scored, workflow_error, limit, infrastructure
-  std::string error;     ///< first error text; empty when every run was scored
-  double pass_rate = 0;  ///< mean over tasks and repeats that were scored
-  double complexity = 0;
-  double diversity = 0;
-  double reward = 0;                 ///< mean of RewardTerms::total
+  std::string outcome;               ///< scored, workflow_error, limit, infrastructure
+  std::string error;                 ///< first error text; empty when every run was scored
+  RewardTerms reward;                ///< means over tasks and repeats that were scored
   double reward_deviation = 0;       ///< population standard deviation over the repeats' means
   std::vector<std::string> answers;  ///< [tasks] of the first repeat; not stored
   std::string feedback;  ///< what its runs showed, as a generator is told it; may be empty

@@ -126,7 +126,7 @@ class Collection {
   bool finished(const TraceProgress& progress) const {
     const auto& rounds = progress.rounds();
     if (progress.done() || static_cast<int64_t>(rounds.size()) >= options_.rounds) return true;
-    return options_.stop_when_solved && !rounds.empty() && rounds.back().pass_rate >= 1;
+    return options_.stop_when_solved && !rounds.empty() && rounds.back().reward.pass >= 1;
   }
 
   enum class Round {
@@ -235,7 +235,8 @@ JoinedTrace join_rounds(const std::vector<TraceRound>& rounds) {
   JoinedTrace trace;
   for (size_t i = 0; i < rounds.size(); ++i) {
     if (!rounds[i].valid) continue;
-    if (trace.chosen < 0 || rounds[i].reward > rounds[static_cast<size_t>(trace.chosen)].reward) {
+    if (trace.chosen < 0 ||
+        rounds[i].reward.total > rounds[static_cast<size_t>(trace.chosen)].reward.total) {
       trace.chosen = static_cast<int64_t>(i);
     }
   }

@@ -52,8 +52,7 @@ struct TraceRound {
   std::string code;
   std::string kind;
   std::string feedback;  ///< what the next round was told
-  double reward = 0;
-  double pass_rate = 0;
+  RewardTerms reward;
   bool valid = false;
 };
 

@@ -59,7 +59,8 @@ void Evaluator::keep_best(const Sampled& sampled, int64_t round) {
 
 std::optional<double> Evaluator::objective_of(const Evaluation& evaluation) const {
   if (!evaluation.rewarded()) return std::nullopt;
-  return options_.objective == Objective::kReward ? evaluation.reward : evaluation.pass_rate;
+  return options_.objective == Objective::kReward ? evaluation.reward.total
+                                                  : evaluation.reward.pass;
 }
 
 /// Rows of this round that are still to be met again.
@@ -255,11 +256,8 @@ Trajectory to_trajectory(const Sampled& sampled, const SearchTarget& target,
   row.num_steps = evaluation.num_steps;
   row.valid = evaluation.valid;
   row.outcome = evaluation.outcome;
-  row.pass_rate = evaluation.pass_rate;
-  row.complexity = evaluation.complexity;
-  row.diversity = evaluation.diversity;
-  row.reward = evaluation.reward;
   row.usage = evaluation.usage;
+  put_reward(row, evaluation.reward);
   if (!evaluation.error.empty()) row.usage["error"] = evaluation.error;
   if (evaluation.num_infra > 0) row.usage["infra_errors"] = evaluation.num_infra;
   if (evaluation.reward_deviation > 0) row.usage["reward_sd"] = evaluation.reward_deviation;
@@ -292,10 +290,7 @@ Sampled from_trajectory(const Trajectory& row) {
   evaluation.valid = row.valid;
   evaluation.num_steps = row.num_steps;
   evaluation.outcome = row.outcome;
-  evaluation.pass_rate = row.pass_rate;
-  evaluation.complexity = row.complexity;
-  evaluation.diversity = row.diversity;
-  evaluation.reward = row.reward;
+  evaluation.reward = reward_of(row);
   evaluation.usage = row.usage.is_object() ? row.usage : Json::object();
   evaluation.error = evaluation.usage.value("error", std::string());
   evaluation.reward_deviation = evaluation.usage.value("reward_sd", 0.0);

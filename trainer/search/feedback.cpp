@@ -65,9 +65,9 @@ std::string ExecutionFeedback::text(const std::vector<const Task*>& tasks,
     return "The workflow is not valid: " + evaluation.error;
   }
   std::string text =
-      fmt::format("It passed {:.0f} % of the validation tests.", 100 * evaluation.pass_rate);
+      fmt::format("It passed {:.0f} % of the validation tests.", 100 * evaluation.reward.pass);
   if (!evaluation.error.empty()) text += " The run ended with: " + evaluation.error;
-  if (evaluation.pass_rate >= 1) return text;
+  if (evaluation.reward.pass >= 1) return text;
   for (const size_t i : worst_tasks(evaluation, tasks.size())) {
     if (i < evaluation.answers.size()) {
       text += of_task(*tasks[i], evaluation.answers[i], tasks.size() > 1);

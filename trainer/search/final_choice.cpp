@@ -117,9 +117,9 @@ Json reevaluate(const std::vector<Trajectory>& shortlist, const std::vector<cons
     if (estimate.n > 0) {
       const auto& evaluation = evaluations[i];
       add_estimate(entry, "reward", estimate);
-      entry["pass_rate"] = evaluation.pass_rate;
+      entry["pass_rate"] = evaluation.reward.pass;
       entry["repeats"] = options.final.repeats;
-      const double value = objective == Objective::kReward ? estimate.mean : evaluation.pass_rate;
+      const double value = objective == Objective::kReward ? estimate.mean : evaluation.reward.pass;
       if (out["best"].is_null() || value > best) {
         best = value;
         out["best"] = i;

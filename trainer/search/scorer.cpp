@@ -66,11 +66,7 @@ void count(const Outcome& outcome, const RewardTerms& terms, Totals& totals) {
   totals.scored += outcome.kind == Outcome::Kind::kScored;
   totals.limit += outcome.kind == Outcome::Kind::kLimit;
   totals.workflow_error += outcome.kind == Outcome::Kind::kWorkflowError;
-  totals.terms.pass += terms.pass;
-  totals.terms.complexity += terms.complexity;
-  totals.terms.diversity += terms.diversity;
-  if (terms.file) totals.terms.file = totals.terms.file.value_or(0) + *terms.file;
-  totals.terms.total += terms.total;
+  totals.terms += terms;
 }
 
 Evaluation evaluation_of(const Totals& totals) {
@@ -78,12 +74,7 @@ Evaluation evaluation_of(const Totals& totals) {
   evaluation.out_of_budget = totals.out_of_budget;
   const int counted =
       totals.out_of_budget ? 0 : totals.scored + totals.limit + totals.workflow_error;
-  if (counted > 0) {
-    evaluation.pass_rate = totals.terms.pass / counted;
-    evaluation.complexity = totals.terms.complexity / counted;
-    evaluation.diversity = totals.terms.diversity / counted;
-    evaluation.reward = totals.terms.total / counted;
-  }
+  if (counted > 0) evaluation.reward = totals.terms / counted;
   const auto kind = counted == 0        ? Outcome::Kind::kInfrastructure
                     : totals.scored > 0 ? Outcome::Kind::kScored
                     : totals.limit > 0  ? Outcome::Kind::kLimit
@@ -91,9 +82,6 @@ Evaluation evaluation_of(const Totals& totals) {
   evaluation.outcome = outcome_name(kind);
   evaluation.num_infra = totals.infra;
   evaluation.usage = usage_to_json(totals.usage);
-  if (counted > 0 && totals.terms.file) {
-    evaluation.usage["reward_file"] = *totals.terms.file / counted;
-  }
   return evaluation;
 }
 

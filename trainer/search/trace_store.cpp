@@ -45,7 +45,7 @@ Candidate TraceProgress::ask(StepGenerator& teacher) {
   }
   if (!notes.empty()) notes = "Earlier rounds on this task:\n" + notes;
   Candidate edited =
-      teacher.refine(task_, parent, {last.reward, last.feedback, notes}, round_seed());
+      teacher.refine(task_, parent, {last.reward.total, last.feedback, notes}, round_seed());
   edited.edited_from = parent.code;
   return edited;
 }
@@ -59,7 +59,7 @@ void TraceProgress::add(const Candidate& candidate, const Evaluation& evaluation
   Trajectory row =
       to_trajectory(sampled, target_, tools_.generator.origin() + kRoundSuffix, number);
   rounds_.push_back({candidate.reasoning, candidate.code, candidate.kind, evaluation.feedback,
-                     evaluation.reward, evaluation.pass_rate, evaluation.valid});
+                     evaluation.reward, evaluation.valid});
   row.id = place_id(target_.seed, number, 0);
   row.id = tools_.store.insert(row);
   rows_.push_back(std::move(row));
@@ -103,7 +103,7 @@ void TraceProgress::restore() {
   if (done_) return;
   for (auto& row : rows) {
     rounds_.push_back({row.reasoning, row.code, row.kind, row.usage.value("feedback", ""),
-                       row.reward, row.pass_rate, row.valid});
+                       reward_of(row), row.valid});
     rows_.push_back(std::move(row));
   }
 }

@@ -23,7 +23,7 @@ TraceRound round_of(const char* reasoning, double reward, bool valid = true) {
   TraceRound round;
   round.reasoning = reasoning;
   round.feedback = std::string("feedback of ") + reasoning;
-  round.reward = reward;
+  round.reward.total = reward;
   round.valid = valid;
   return round;
 }
@@ -73,7 +73,7 @@ struct Bench {
         [](const Task& task) { return "Task: " + task.prompt; },
         "worker",
         [](const std::vector<const Task*>&, const Candidate&, const Evaluation& evaluation) {
-          return "passed " + std::to_string(evaluation.pass_rate);
+          return "passed " + std::to_string(evaluation.reward.pass);
         }};
     return collect_traces(options, tasks, tools, dir.path());
   }
@@ -132,7 +132,7 @@ TEST(CollectTraces, ShowsTheTeacherWhatItsWorkflowDid) {
 TEST(CollectTraces, NeedsNoFurtherRoundOnceSolved) {
   Bench bench;
   bench.scorer.change = [](const Candidate&, Evaluation evaluation) {
-    evaluation.pass_rate = 1;
+    evaluation.reward.pass = 1;
     return evaluation;
   };
   ScriptedGenerator teacher;

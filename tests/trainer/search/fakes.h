@@ -66,10 +66,10 @@ class FakeScorer : public SearchScorer {
     evaluation.outcome = evaluation.valid ? "scored" : "workflow_error";
     evaluation.error = candidate.problem;
     evaluation.num_steps = static_cast<int>(split_steps(candidate.code).size());
-    evaluation.pass_rate = evaluation.valid ? reward_of(candidate.code) : 0;
-    evaluation.reward = evaluation.pass_rate;
+    evaluation.reward.pass = evaluation.valid ? reward_of(candidate.code) : 0;
+    evaluation.reward.total = evaluation.reward.pass;
     evaluation.answers.assign(request.tasks->size(), "def f(x): return x");
-    evaluation.task_rewards.assign(request.tasks->size(), evaluation.reward);
+    evaluation.task_rewards.assign(request.tasks->size(), evaluation.reward.total);
     evaluation.usage = {{"calls", 2}, {"prompt_tokens", 30}, {"completion_tokens", 10}};
     return change ? change(candidate, evaluation) : evaluation;
   }

@@ -191,7 +191,7 @@ TEST(Search, DropsWhatCouldNotBeScored) {
   bench.scorer.change = [](const Candidate& candidate, Evaluation evaluation) {
     if (FakeScorer::reward_of(candidate.code) < 0.5) {
       evaluation.outcome = "infrastructure";
-      evaluation.reward = evaluation.pass_rate = 0;
+      evaluation.reward.total = evaluation.reward.pass = 0;
     }
     return evaluation;
   };
@@ -207,7 +207,7 @@ TEST(Search, ARoundWithoutAScoredWorkflowHasNoReward) {
   SearchBench bench(bayesflow(3, 0, 1));
   bench.scorer.change = [](const Candidate&, Evaluation evaluation) {
     evaluation.outcome = "infrastructure";
-    evaluation.reward = evaluation.pass_rate = 0;
+    evaluation.reward.total = evaluation.reward.pass = 0;
     return evaluation;
   };
   const Json round = bench.run()["rounds"][0];
@@ -239,7 +239,7 @@ TEST(AflowSearch, StopsWhenTheBestNoLongerChange) {
   options.aflow.rounds = 50;
   SearchBench bench(options);
   bench.scorer.change = [](const Candidate&, Evaluation evaluation) {
-    evaluation.reward = 0.5;
+    evaluation.reward.total = 0.5;
     return evaluation;
   };
   bench.run();
@@ -291,7 +291,7 @@ Evaluation fail_unless_mended(const Candidate& candidate, Evaluation evaluation)
   if (candidate.code == "mended") return evaluation;
   evaluation.outcome = "workflow_error";
   evaluation.error = "NameError: x";
-  evaluation.reward = 0;
+  evaluation.reward.total = 0;
   return evaluation;
 }
 

@@ -102,8 +102,8 @@ TEST(SampleWorkflows, TheOrderOfArrivalChangesNoByteOfStoreAndReport) {
       bench.options.concurrent_searches = seed == 1 && !budget.any() ? 1 : 24;
       test::ShuffledScorer scorer(seed);
       scorer.change = [](const Candidate& candidate, Evaluation e) {
-        e.reward = e.pass_rate = FakeScorer::reward_of(candidate.code) < 0.5 ? 0.25 : 0.75;
-        e.task_rewards.assign(e.task_rewards.size(), e.reward);
+        e.reward.total = e.reward.pass = FakeScorer::reward_of(candidate.code) < 0.5 ? 0.25 : 0.75;
+        e.task_rewards.assign(e.task_rewards.size(), e.reward.total);
         return e;
       };
       reports.insert(dump_json(bench.run_with(scorer)));

@@ -27,11 +27,13 @@ double seconds_since(Clock::time_point start) {
 
 /// Sums over the episodes of whole groups.
 struct RewardStatistics {
-  double count = 0, total = 0, squares = 0, pass = 0, complexity = 0, diversity = 0, file = 0;
+  RewardTerms terms;
+  double count = 0, total = 0, squares = 0;
   double valid = 0, truncated = 0;
   int64_t infra_errors = 0;
 
-  explicit RewardStatistics(const std::vector<Episode>& episodes) {
+  /// `none` has the terms that the run's reward has.
+  RewardStatistics(const std::vector<Episode>& episodes, const RewardTerms& none) : terms(none) {
     const auto lost = lost_groups(episodes);
     for (const Episode& e : episodes) {
       infra_errors += e.infra_error ? 1 : 0;
@@ -39,10 +41,7 @@ struct RewardStatistics {
       count += 1;
       total += e.reward;
       squares += e.reward * e.reward;
-      pass += e.reward_pass;
-      complexity += e.reward_complexity;
-      diversity += e.reward_diversity;
-      file += e.reward_file.value_or(0);
+      terms += e.terms;
       valid += e.valid ? 1 : 0;
       truncated += e.truncated ? 1 : 0;
     }
@@ -86,15 +85,15 @@ std::vector<Episode> permute_rewards(std::vector<Episode> episodes, Rng rng) {
 /// Null stands for what was not measured.
 Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
-Json reward_metrics(const RolloutBatch& batch, bool has_file) {
-  const RewardStatistics s(batch.episodes);
+Json reward_metrics(const RolloutBatch& batch, const RewardTerms& none) {
+  const RewardStatistics s(batch.episodes, none);
   const auto rollouts = static_cast<double>(batch.episodes.size());
   Json metrics = {{"reward_mean", number_or_null(s.mean(s.total))},
-                  {"reward_std", number_or_null(s.deviation())},
-                  {"reward_pass", number_or_null(s.mean(s.pass))},
-                  {"reward_complexity", number_or_null(s.mean(s.complexity))},
-                  {"reward_diversity", number_or_null(s.mean(s.diversity))},
-                  {"completion_tokens_mean",
+                  {"reward_std", number_or_null(s.deviation())}};
+  each_term(s.terms / s.count, [&metrics](const std::string& field, double mean) {
+    metrics[field] = number_or_null(mean);
+  });
+  metrics.update({{"completion_tokens_mean",
                    number_or_null(static_cast<double>(batch.completion_tokens) / rollouts)},
                   {"truncated", number_or_null(s.mean(s.truncated))},
                   {"valid_workflows", number_or_null(s.mean(s.valid))},
@@ -103,8 +102,7 @@ Json reward_metrics(const RolloutBatch& batch, bool has_file) {
                   {"infra_errors", s.infra_errors},
                   {"rollouts", batch.episodes.size()},
                   {"t_rollout_s", batch.rollout_s},
-                  {"t_reward_s", batch.reward_s}};
-  if (has_file) metrics["reward_file"] = number_or_null(s.mean(s.file));
+                  {"t_reward_s", batch.reward_s}});
   return metrics;
 }
 
@@ -351,7 +349,7 @@ GrpoTrainer::Step GrpoTrainer::step() {
   next.bad_rollouts += static_cast<int64_t>(result.bad.size());
   count_valid(batch.episodes, next);
   result.metrics = update_metrics(update, lr, seconds_since(update_start));
-  result.metrics.update(reward_metrics(batch, !config_.reward.file.empty()));
+  result.metrics.update(reward_metrics(batch, config_.reward.no_terms()));
   if (config_.update.correction.enabled()) result.metrics.update(ratio_metrics(update.ratios));
   if (config_.refill_rounds > 0) result.metrics["refills"] = batch.refills;
   result.metrics["bad_rollouts"] = result.bad.size();
@@ -388,10 +386,10 @@ GrpoValidation GrpoTrainer::validate(const std::vector<Task>& tasks, int samples
   if (result.task_ids.empty()) {
     throw Error("validation: no prompt has a reward for each of its rollouts");
   }
-  const RewardStatistics s(batch.episodes);
+  const RewardStatistics s(batch.episodes, {});
   result.reward /= static_cast<double>(result.task_ids.size());
   result.valid = s.mean(s.valid);
-  result.pass = s.mean(s.pass);
+  result.pass = s.mean(s.terms.pass);
   return result;
 }
 

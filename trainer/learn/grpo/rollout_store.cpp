@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/jsonl.h"
 #include "base/log.h"
+#include "data/reward_terms.h"
 #include "workflow/completion_form.h"
 #include "workflow/steps.h"
 
@@ -21,8 +22,6 @@ double number_of(const Json& row, const char* key) {
   return value.is_number() ? value.get<double>() : std::nan("");
 }
 
-double finite_or_0(double value) { return std::isfinite(value) ? value : 0; }
-
 void read_text(const std::string& text, Trajectory& row) {
   CompletionParts parts = split_completion(text);
   const bool has_form = parts.problem.empty();
@@ -35,7 +34,6 @@ Json usage_of(const Json& rollout, const std::string& problem) {
   Json usage = rollout.value("usage", Json::object());
   if (!usage.is_object()) usage = Json::object();
   if (!problem.empty()) usage["error"] = problem;
-  if (rollout.contains("reward_file")) usage["reward_file"] = rollout["reward_file"];
   usage["generator_calls"] = 1;
   usage["generator_prompt_tokens"] = get_field<Json>(rollout, "prompt_ids", kWhere).size();
   usage["generator_completion_tokens"] = get_field<Json>(rollout, "completion_ids", kWhere).size();
@@ -52,11 +50,10 @@ Trajectory to_trajectory(const Json& rollout, int64_t step, int64_t sample) {
   const double reward = number_of(rollout, "reward");
   row.outcome = std::isfinite(reward) ? get_field<std::string>(rollout, "outcome", kWhere)
                                       : std::string("infrastructure");
-  row.reward = finite_or_0(reward);
-  row.pass_rate = finite_or_0(number_of(rollout, "reward_pass"));
-  row.complexity = finite_or_0(number_of(rollout, "reward_complexity"));
-  row.diversity = finite_or_0(number_of(rollout, "reward_diversity"));
   row.usage = usage_of(rollout, rollout.value("problem", std::string()));
+  RewardTerms terms = read_terms(rollout);
+  terms.total = std::isfinite(reward) ? reward : 0;
+  put_reward(row, terms);
   row.seed =
       hash_combine(get_field<uint64_t>(rollout, "group", kWhere), static_cast<uint64_t>(sample));
   row.round = static_cast<int>(step);

@@ -124,10 +124,7 @@ void Collection::on_score(size_t index, const ScoredRollout& scored) {
   const std::lock_guard lock(mutex);
   Episode& episode = batch.episodes[index];
   episode.reward = scored.reward.total;
-  episode.reward_pass = scored.reward.pass;
-  episode.reward_complexity = scored.reward.complexity;
-  episode.reward_diversity = scored.reward.diversity;
-  episode.reward_file = scored.reward.file;
+  episode.terms = scored.reward;
   episode.valid = scored.valid;
   if (!episode.infra_error) {
     episode.outcome = scored.outcome;
@@ -204,7 +201,7 @@ struct Losses {
 
   explicit Losses(const std::vector<Episode>& episodes) {
     for (const Episode& e : episodes) {
-      run += is_lost(e) || e.valid || e.reward_file ? 1 : 0;
+      run += is_lost(e) || e.valid || e.terms.file ? 1 : 0;
       if (!is_lost(e)) continue;
       ++lost;
       reasons.add(e.problem.substr(0, e.problem.find(" (attempt ")));

@@ -21,7 +21,7 @@ Episode episode(uint64_t group, const std::string& text, double reward = 0.5) {
   e.completion_ids = {3, 4, 5};
   e.text = text;
   e.reward = reward;
-  e.reward_pass = 0.25;
+  e.terms.pass = 0.25;
   e.valid = true;
   e.outcome = "scored";
   e.usage = {{"calls", 2}};
@@ -74,7 +74,7 @@ TEST_F(RolloutStores, HoldEachRolloutWithAllThatIsKnownOfIt) {
 
 TEST_F(RolloutStores, KeepTheUsersOwnTermOfTheReward) {
   Episode with = episode(0, kText);
-  with.reward_file = -2.5;
+  with.terms.file = -2.5;
   open()->add(1, lines(1, {with, episode(1, kText)}));
   const auto rows = stored();
   ASSERT_EQ(rows.size(), 2u);
