@@ -18,8 +18,9 @@ struct RewardTerms {
   double pass = 0;
   double complexity = 0;
   double diversity = 0;
-  std::optional<double> file;  ///< of the user's own function, where the run has one
-  double total = 0;            ///< the reward; in no list of terms
+  std::optional<double> calls, tokens, usd;  ///< the price, each where the run weighs it
+  std::optional<double> file;                ///< of the user's own function, where the run has one
+  double total = 0;                          ///< the reward; in no list of terms
 
   /// v("pass", a.pass, b.pass), ...: every term by its name, of one record or of several.
   template <class V, class... Terms>
@@ -27,6 +28,9 @@ struct RewardTerms {
     v("pass", terms.pass...);
     v("complexity", terms.complexity...);
     v("diversity", terms.diversity...);
+    v("calls", terms.calls...);
+    v("tokens", terms.tokens...);
+    v("usd", terms.usd...);
     v("file", terms.file...);
   }
 

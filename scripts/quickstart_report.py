@@ -61,7 +61,9 @@ def prompt_means(side):
 def reward_bounds(config):
     """Least and greatest reward (workflow/reward.h), or None where the run does not say."""
     weights = config.get("reward")
-    return weights and [-weights["w_complexity"], weights["w_pass"] + weights["w_diversity"]]
+    taken = ("w_complexity", "w_calls", "w_tokens", "w_usd")
+    return weights and [-sum(weights.get(name, 0) for name in taken),
+                        weights["w_pass"] + weights["w_diversity"]]
 
 
 def reinforcement(run, name):

@@ -252,6 +252,7 @@ class WorkflowRunner::Impl {
   void answered(const std::shared_ptr<Run>& run, WorkflowResult result) {
     Outcome& outcome = run->outcome;
     add_usage(outcome.usage, result.usage);
+    outcome.last_usage = result.usage;
     outcome.kind = kind_of(result.status);
     outcome.trace = std::move(result.trace);
     outcome.error = std::move(result.error);

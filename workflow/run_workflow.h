@@ -41,6 +41,7 @@ struct Outcome {
   bool out_of_budget = false;         ///< kInfrastructure: the request's shared budget is spent
   bool own_reward_failed = false;     ///< kInfrastructure: the user's reward_file gave no reward
   WorkflowUsage usage;                ///< of every try
+  WorkflowUsage last_usage;           ///< of the last try alone, the one that was scored
   Json trace = Json::array();
   int64_t wall_ms = 0;
 };

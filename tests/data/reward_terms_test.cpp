@@ -45,7 +45,10 @@ TEST(RewardTerms, AreListedByNameWhereTheyAreThere) {
                 {"reward_pass", 0}, {"reward_complexity", 0}, {"reward_diversity", 0}}));
   RewardTerms with;
   with.file = 0;
-  EXPECT_TRUE(listed(with).contains("reward_file"));
+  with.calls = with.tokens = with.usd = 0;
+  for (const char* field : {"reward_file", "reward_calls", "reward_tokens", "reward_usd"}) {
+    EXPECT_TRUE(listed(with).contains(field)) << field;
+  }
 }
 
 TEST(RewardTerms, AreReadFromAnObjectThatListsThem) {

@@ -237,6 +237,8 @@ TEST(WorkflowRunner, RetriesAnInfrastructureErrorOnce) {
   const Outcome outcome = run_on(model, checked(io_workflow(TaskKind::kCode)), double_task());
   EXPECT_EQ(outcome.kind, Kind::kScored) << outcome.error;
   EXPECT_EQ(calls, 2);
+  EXPECT_EQ(outcome.usage.calls, 2);
+  EXPECT_EQ(outcome.last_usage.calls, 1);
 }
 
 TEST(WorkflowRunner, ReportsALastingInfrastructureErrorApart) {

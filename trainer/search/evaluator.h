@@ -23,10 +23,10 @@ namespace weft {
 
 /// What a search maximises. The R of arXiv:2601.22305 and AFlow's score are an accuracy in [0, 1],
 /// which is kPassRate. The default is the reward that training uses, a deviation from both: it is
-/// no accuracy, lies in [-w_complexity, w_pass + w_diversity] and may be below 0; the weights of
+/// no accuracy, may be below 0 and lies in the range that workflow/reward.h gives; the weights of
 /// SMC, exp(beta R), the refiner's softmax and AFlow's are taken of it as it is.
 enum class Objective {
-  kReward,    ///< w_pass P - w_complexity C + w_diversity D of workflow/reward.h
+  kReward,    ///< the total of workflow/reward.h
   kPassRate,  ///< P alone
 };
 

@@ -76,8 +76,10 @@ TraceProgress::End TraceProgress::finish() {
     trace.parent = trace.id;
     trace.origin = tools_.generator.origin();
     trace.reasoning = joined.reasoning;
+    const RewardTerms reward = reward_of(trace);
     trace.usage = {
         {"rounds", rounds_.size()}, {"chosen_round", joined.chosen + 1}, {"cached", true}};
+    put_reward(trace, reward);
     trace.id = place_id(target_.seed, trace.round, 1);
     rows.push_back(std::move(trace));
   }

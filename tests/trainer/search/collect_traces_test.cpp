@@ -129,6 +129,21 @@ TEST(CollectTraces, ShowsTheTeacherWhatItsWorkflowDid) {
   EXPECT_THAT(text, HasSubstr("# Step 1: 0"));
 }
 
+TEST(CollectTraces, KeepEveryTermOfTheRewardInRoundsAndTraces) {
+  Bench bench;
+  bench.scorer.change = [](const Candidate&, Evaluation evaluation) {
+    evaluation.reward.tokens = 0.25;
+    return evaluation;
+  };
+  ScriptedGenerator teacher;
+  bench.run(teacher);
+  for (const char* origin : {"scripted/round", "scripted"}) {
+    for (const Trajectory& row : bench.rows(origin)) {
+      EXPECT_EQ(row.usage["reward_tokens"], 0.25) << origin;
+    }
+  }
+}
+
 TEST(CollectTraces, NeedsNoFurtherRoundOnceSolved) {
   Bench bench;
   bench.scorer.change = [](const Candidate&, Evaluation evaluation) {

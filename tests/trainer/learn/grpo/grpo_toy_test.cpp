@@ -79,6 +79,16 @@ TEST(GrpoToy, LogsTheUsersOwnTermOfTheRewardWhereThereIsOne) {
   EXPECT_EQ(with.trainer->step().metrics["reward_file"], 0) << "a scorer that gives none";
 }
 
+TEST(GrpoToy, LogsEachTermOfThePriceThatHasAWeight) {
+  Toy free(5), priced(5);
+  priced.config.reward.w_tokens = 0.5;
+  const Json without = free.trainer->step().metrics, with = priced.trainer->step().metrics;
+  for (const char* key : {"reward_calls", "reward_tokens", "reward_usd"}) {
+    EXPECT_FALSE(without.contains(key)) << key;
+    EXPECT_EQ(with.contains(key), std::string(key) == "reward_tokens") << key;
+  }
+}
+
 TEST(GrpoToy, RunsWithTheSameSeedGiveTheSameRollouts) {
   Toy a(9), b(9);
   const auto x = a.trainer->step().episodes, y = b.trainer->step().episodes;
