@@ -8,7 +8,6 @@
 #include "data/task.h"
 #include "sandbox/jail/sandbox.h"
 #include "sandbox/trusted/trusted_function.h"
-#include "workflow/reward.h"
 #include "workflow/run_workflow.h"
 #include "workflow/workflow.h"
 

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "workflow/run_workflow.h"
 
 namespace weft {
 namespace {
@@ -72,7 +73,8 @@ RewardTerms RewardOptions::no_terms() const {
   return terms;
 }
 
-RewardTerms reward(const Outcome& outcome, const Workflow& workflow, const RewardOptions& options) {
+RewardTerms reward(const Outcome& outcome, const Workflow& workflow, const RewardOptions& options,
+                   std::optional<double> own) {
   WEFT_ASSERT(outcome.kind != Outcome::Kind::kInfrastructure);
   RewardTerms terms = options.no_terms();
   terms.complexity = 1;
@@ -98,16 +100,11 @@ RewardTerms reward(const Outcome& outcome, const Workflow& workflow, const Rewar
          static_cast<double>(options.tokens_high));
   charge(terms.usd, options.w_usd, used.usd, options.usd_high);
   if (!options.file.empty()) {
-    WEFT_ASSERT(outcome.own_reward && std::abs(*outcome.own_reward) <= kMaxOwnReward);
-    terms.file = outcome.own_reward;
+    WEFT_ASSERT(own && std::abs(*own) <= kMaxOwnReward);
+    terms.file = own;
     terms.total += options.file_weight * *terms.file;
   }
   return terms;
-}
-
-RunnerOptions with_own_reward(RunnerOptions runner, const RewardOptions& options) {
-  runner.reward_file = options.file;
-  return runner;
 }
 
 }  // namespace weft

@@ -8,13 +8,15 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "data/reward_terms.h"
-#include "workflow/run_workflow.h"
 #include "workflow/workflow.h"
 
 namespace weft {
+
+struct Outcome;
 
 /// Size of the largest number that a user's own term may be: weighted, summed and squared it is
 /// finite.
@@ -74,14 +76,10 @@ struct RewardOptions {
 /// P = pass rate (0 unless scored); C = clamp((n - nodes_low) / (nodes_high - nodes_low), 0, 1)
 /// with n the AST nodes of the workflow; D = distinct node signatures / n; K_x = min(x / x_high, 1)
 /// with x what the outcome's last try used, and there where w_x > 0 alone. A workflow that is not
-/// valid has P = 0, C = 1, D = 0, K = 1: the least of all these. F = the outcome's own_reward,
-/// whatever the workflow, at most kMaxOwnReward in size and there with RewardOptions::file alone.
-/// An infrastructure outcome has no reward: asserts that the caller has dropped it, and that with a
-/// file own_reward is there.
+/// valid has P = 0, C = 1, D = 0, K = 1: the least of all these. F = `own`, what
+/// the file gave, at most kMaxOwnReward in size. An infrastructure outcome has no reward: asserts
+/// that the caller has dropped it, and that `own` is there with RewardOptions::file.
 RewardTerms reward(const Outcome& outcome, const Workflow& workflow,
-                   const RewardOptions& options = {});
-
-/// Options of a runner whose outcomes such a reward is to be taken of.
-RunnerOptions with_own_reward(RunnerOptions runner, const RewardOptions& options);
+                   const RewardOptions& options = {}, std::optional<double> own = std::nullopt);
 
 }  // namespace weft

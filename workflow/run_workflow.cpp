@@ -194,9 +194,10 @@ class WorkflowRunner::Impl {
   Impl(Sandbox& sandbox, Judge& judge, TextModel& model, RunnerOptions options)
       : judge_(judge), options_(std::move(options)), worker_(model, options_.worker) {
     options_.validate();
+    options_.reward.validate();
     scorer_.emplace(sandbox, parse_scorer_choice(options_.scorer));
-    if (!options_.reward_file.empty()) {
-      own_reward_.emplace(sandbox, options_.reward_file);
+    if (!options_.reward.file.empty()) {
+      own_reward_.emplace(sandbox, options_.reward.file);
       rewards_.emplace(static_cast<size_t>(sandbox.options().num_slots));
     }
     if (!options_.tools.file.empty()) {
@@ -302,16 +303,24 @@ class WorkflowRunner::Impl {
   void finish(const std::shared_ptr<Run>& run) {
     run->outcome.wall_ms =
         std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - run->start).count();
-    const bool has_reward = own_reward_ && run->request.score_val &&
-                            run->outcome.kind != Outcome::Kind::kInfrastructure;
+    const bool has_reward =
+        run->request.score_val && run->outcome.kind != Outcome::Kind::kInfrastructure;
     if (!has_reward) return deliver(*run);
+    if (!own_reward_) {
+      add_reward(*run, std::nullopt);
+      return deliver(*run);
+    }
     rewards_->submit([this, run] {
-      add_own_reward(*run);
+      add_reward_with_own(*run);
       deliver(*run);
     });
   }
 
-  void add_own_reward(Run& run) const {
+  void add_reward(Run& run, std::optional<double> own) const {
+    run.outcome.reward = reward(run.outcome, *run.request.workflow, options_.reward, own);
+  }
+
+  void add_reward_with_own(Run& run) const {
     OwnReward::Reply reply;
     if (stopping_->load()) {
       reply.fault = "workflows are being stopped";
@@ -323,8 +332,7 @@ class WorkflowRunner::Impl {
         reply.fault = error.what();
       }
     }
-    run.outcome.own_reward = reply.value;
-    if (reply.value) return;
+    if (reply.value) return add_reward(run, reply.value);
     run.outcome.kind = Outcome::Kind::kInfrastructure;
     run.outcome.error = "the reward: " + reply.fault;
   }

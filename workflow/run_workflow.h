@@ -1,5 +1,5 @@
-/// Running a workflow on a task: the jailed process, the worker model, the budget and the score
-/// joined once, for search, rollouts, evaluation and serving alike.
+/// Running a workflow on a task: the jailed process, the worker model, the budget, the score and
+/// the reward joined once, for search, rollouts, evaluation and serving alike.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@
 #include "sandbox/workflow/workflow_process.h"
 #include "workflow/answer_scorer.h"
 #include "workflow/model_worker.h"
+#include "workflow/reward.h"
 #include "workflow/workflow.h"
 
 namespace weft {
@@ -34,14 +35,15 @@ struct Outcome {
   int passed = 0, declared = 0;
   std::vector<bool> test_passed;      ///< of a judged answer, by test in the tests' order
   std::optional<double> exact_match;  ///< of a qa task, 0 or 1
-  std::optional<double> own_reward;   ///< of RunnerOptions::reward_file
-  std::string rule;                   ///< by which an answer without tests was scored
-  std::string answer;                 ///< as scored: code is taken out of its fence
-  std::string error;                  ///< one short text for the three other kinds
-  bool out_of_budget = false;         ///< kInfrastructure: the request's shared budget is spent
-  bool own_reward_failed = false;     ///< kInfrastructure: the user's reward_file gave no reward
-  WorkflowUsage usage;                ///< of every try
-  WorkflowUsage last_usage;           ///< of the last try alone, the one that was scored
+  /// By RunnerOptions::reward; none of kInfrastructure, and where no val test or answer was scored.
+  std::optional<RewardTerms> reward;
+  std::string rule;                ///< by which an answer without tests was scored
+  std::string answer;              ///< as scored: code is taken out of its fence
+  std::string error;               ///< one short text for the three other kinds
+  bool out_of_budget = false;      ///< kInfrastructure: the request's shared budget is spent
+  bool own_reward_failed = false;  ///< kInfrastructure: the user's reward.file gave no reward
+  WorkflowUsage usage;             ///< of every try
+  WorkflowUsage last_usage;        ///< of the last try alone, the one that was scored
   Json trace = Json::array();
   int64_t wall_ms = 0;
 };
@@ -53,7 +55,7 @@ struct RunRequest {
   const Workflow* workflow = nullptr;  ///< borrowed until the outcome is delivered
   const Task* task = nullptr;          ///< borrowed likewise
   uint64_t seed = 0;      ///< of the run and, by what they ask, of its calls: call_seed
-  bool score_val = true;  ///< false: only the answer, pass_rate stays 0
+  bool score_val = true;  ///< false: only the answer, pass_rate stays 0, no reward
   const std::vector<Json>* tests = nullptr;             ///< instead of val_tests; evaluation only
   std::shared_ptr<CallBudget> shared_budget = nullptr;  ///< WorkflowJob::shared_budget
   int64_t trace_text_bytes = 0;                         ///< WorkflowJob::trace_text_bytes
@@ -68,9 +70,9 @@ struct RunnerOptions {
   int64_t judge_memory_mb = 256;
   /// As parse_scorer_choice; a key of WorkbenchOptions.
   std::string scorer = to_string(Scorer::kOfficial);
-  /// Asked of every scored, failed or invalid run: see own_reward.h and with_own_reward. A fault in
-  /// it makes the outcome kInfrastructure. Empty: none.
-  std::string reward_file;
+  /// Of every scored, failed or invalid run; a key of its own beside the runner's. A fault in its
+  /// file (own_reward.h) makes the outcome kInfrastructure.
+  RewardOptions reward;
   ToolOptions tools;  ///< of every workflow; a key of its own beside the runner's
 
   template <class V>
@@ -128,7 +130,7 @@ class WorkflowRunner {
   ~WorkflowRunner();
 
   /// Returns at once; `done` is called exactly once, on a thread of the sandbox or the runner (on
-  /// the caller's for a workflow that is not valid, without a reward_file), and must not block. A
+  /// the caller's for a workflow that is not valid, without a reward.file), and must not block. A
   /// code task is scored by the judge on its val tests (or request.tests); math, qa and choice by
   /// data/scorers. A workflow that is not valid is not run: kWorkflowError at once.
   void submit(RunRequest request, std::function<void(Outcome)> done);

@@ -31,6 +31,7 @@ void WorkbenchOptions::validate() const {
 
 void WorkbenchOptions::check_start(StartCheck& check) const {
   if (!runner.tools.file.empty()) check.file("tools.file", runner.tools.file);
+  if (!runner.reward.file.empty()) check.file("reward.file", runner.reward.file);
   check_sandbox(sandbox_options(*this), check);
 }
 

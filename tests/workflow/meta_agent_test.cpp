@@ -7,7 +7,7 @@
 #include "tests/workflow/jail.h"
 #include "tests/workflow/teacher_tasks.h"
 #include "workflow/baselines.h"
-#include "workflow/reward.h"
+#include "workflow/run_workflow.h"
 #include "workflow/scripted_teacher.h"
 
 namespace weft {

@@ -34,8 +34,7 @@ class FileReward : public testing::Test {
     write_file_atomically(options_.file, source);
     workflow_ = test::jail().agent.check(code);
     test::ScriptedModel model("def double(n):\n    return 2 * n\n");
-    WorkflowRunner runner(test::jail().sandbox, test::jail().judge, model,
-                          with_own_reward({}, options_));
+    WorkflowRunner runner(test::jail().sandbox, test::jail().judge, model, runner_options());
     return runner.run({.workflow = &workflow_, .task = &task_, .seed = 1});
   }
   Outcome run(const std::string& source) { return run(source, io_workflow(TaskKind::kCode)); }
@@ -48,6 +47,17 @@ class FileReward : public testing::Test {
       return error.what();
     }
     return "works";
+  }
+
+  RunnerOptions runner_options() const {
+    RunnerOptions options;
+    options.reward = options_;
+    return options;
+  }
+
+  /// The file's term; none where there is no reward.
+  static std::optional<double> own_term(const Outcome& outcome) {
+    return outcome.reward ? outcome.reward->file : std::nullopt;
   }
 
   test::TempDir folder_;
@@ -65,8 +75,8 @@ TEST_F(FileReward, IsAFurtherTermOfTheReward) {
           "    assert outcome['prompt_tokens'] > 0 and outcome['status'] == 'scored'\n"
           "    return -3 * outcome['pass_rate']\n");
   EXPECT_EQ(outcome.error, "");
-  ASSERT_EQ(outcome.own_reward, -1.5);
-  const RewardTerms with = reward(outcome, workflow_, options_);
+  ASSERT_EQ(own_term(outcome), -1.5);
+  const RewardTerms& with = *outcome.reward;
   EXPECT_EQ(with.file, -1.5);
   EXPECT_EQ(with.total, reward(outcome, workflow_).total + 2 * -1.5);
 }
@@ -76,7 +86,7 @@ TEST_F(FileReward, SeesNoTests) {
       run("def reward(workflow, outcome, task):\n"
           "    keys = {'id', 'dataset', 'kind', 'prompt', 'answer'}\n"
           "    return set(task) == keys and 'test_passed' not in outcome\n");
-  EXPECT_EQ(outcome.own_reward, 1.0) << outcome.error;
+  EXPECT_EQ(own_term(outcome), 1.0) << outcome.error;
 }
 
 TEST_F(FileReward, AWorkflowThatFailsOrIsNotValidGetsItToo) {
@@ -84,11 +94,11 @@ TEST_F(FileReward, AWorkflowThatFailsOrIsNotValidGetsItToo) {
       "def reward(workflow, outcome, task):\n"
       "    return {'workflow_error': -1, 'scored': 1}[outcome['status']] + 10 * "
       "outcome['valid']\n";
-  EXPECT_EQ(run(source, "import os\n").own_reward, -1.0);
+  EXPECT_EQ(own_term(run(source, "import os\n")), -1.0);
   std::string raises = io_workflow(TaskKind::kCode);
   raises.replace(raises.find("await self.llm.call_llm"), 0, "1 / 0 or ");
-  EXPECT_EQ(run(source, raises).own_reward, 9.0);
-  EXPECT_EQ(run(source).own_reward, 11.0);
+  EXPECT_EQ(own_term(run(source, raises)), 9.0);
+  EXPECT_EQ(own_term(run(source)), 11.0);
 }
 
 TEST_F(FileReward, AFaultInItIsNoReward) {
@@ -108,7 +118,7 @@ TEST_F(FileReward, AFaultInItIsNoReward) {
   for (const auto& [source, said] : faults) {
     const Outcome outcome = run(source);
     EXPECT_EQ(outcome.kind, Kind::kInfrastructure) << source;
-    EXPECT_FALSE(outcome.own_reward) << source;
+    EXPECT_FALSE(outcome.reward) << source;
     EXPECT_TRUE(outcome.own_reward_failed) << source;
     EXPECT_THAT(outcome.error, HasSubstr("the reward: ")) << source;
     EXPECT_THAT(outcome.error, HasSubstr("mine.py: reward()")) << source;
@@ -131,7 +141,7 @@ TEST_F(FileReward, TakesEveryNumberThatAFloatHolds) {
         run("from decimal import Decimal\nfrom fractions import Fraction\n"
             "def reward(workflow, outcome, task):\n    return " +
             std::string(text) + "\n");
-    EXPECT_EQ(outcome.own_reward, value) << text << ": " << outcome.error;
+    EXPECT_EQ(own_term(outcome), value) << text << ": " << outcome.error;
   }
   EXPECT_THAT(trial("def reward(workflow, outcome, task):\n    return -10**400\n"),
               HasSubstr("expected a finite number"));
@@ -139,7 +149,7 @@ TEST_F(FileReward, TakesEveryNumberThatAFloatHolds) {
 
 TEST_F(FileReward, IsReadAsUtf8WithOrWithoutAMark) {
   const std::string source = "def reward(workflow, outcome, task):\n    return 'é' == '\\xe9'\n";
-  EXPECT_EQ(run("\xEF\xBB\xBF" + source).own_reward, 1.0);
+  EXPECT_EQ(own_term(run("\xEF\xBB\xBF" + source)), 1.0);
   EXPECT_EQ(trial(source + "# \xFF\xFE\n"), options_.file + ": line 3: expected UTF-8");
 }
 
@@ -164,8 +174,7 @@ TEST_F(FileReward, IsNotAskedWhereNothingIsScored) {
   write_file_atomically(options_.file, "def reward(workflow, outcome, task):\n    return 1 / 0\n");
   workflow_ = test::jail().agent.check(io_workflow(TaskKind::kCode));
   test::ScriptedModel model("an answer");
-  WorkflowRunner runner(test::jail().sandbox, test::jail().judge, model,
-                        with_own_reward({}, options_));
+  WorkflowRunner runner(test::jail().sandbox, test::jail().judge, model, runner_options());
   const Outcome outcome =
       runner.run({.workflow = &workflow_, .task = &task_, .seed = 1, .score_val = false});
   EXPECT_EQ(outcome.kind, Kind::kScored) << outcome.error;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "workflow/run_workflow.h"
 
 namespace weft {
 namespace {
@@ -73,9 +74,7 @@ TEST(Reward, AddsTheTermOfAFileByItsWeight) {
   RewardOptions options = options_of(50, 150);
   options.file = "mine.py";
   options.file_weight = 0.5;
-  Outcome outcome = scored(0.75);
-  outcome.own_reward = -4;
-  const auto terms = reward(outcome, workflow_of(100, 40), options);
+  const auto terms = reward(scored(0.75), workflow_of(100, 40), options, /*own=*/-4.0);
   EXPECT_EQ(terms.file, -4.0);
   EXPECT_DOUBLE_EQ(terms.total, 0.74 - 2);
   EXPECT_EQ(reward(scored(1), workflow_of(100, 40)).file, std::nullopt);
@@ -153,9 +152,7 @@ TEST(Reward, IsFiniteUnderTheLargestWeightsAndTerms) {
   options.file = "mine.py";
   options.w_pass = options.w_complexity = options.w_diversity = options.file_weight = 1e6;
   EXPECT_NO_THROW(options.validate());
-  Outcome outcome = scored(1);
-  outcome.own_reward = -kMaxOwnReward;
-  const double total = reward(outcome, workflow_of(100, 40), options).total;
+  const double total = reward(scored(1), workflow_of(100, 40), options, -kMaxOwnReward).total;
   EXPECT_DOUBLE_EQ(total, -1e106);
   EXPECT_TRUE(std::isfinite(total * total));
 }

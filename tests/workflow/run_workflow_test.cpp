@@ -81,6 +81,22 @@ TEST(WorkflowRunner, GivesTheShareOfPassedTests) {
   EXPECT_EQ(outcome.pass_rate, 0.5);
 }
 
+TEST(WorkflowRunner, GivesTheRewardByItsOptionsWhereAnAnswerIsScored) {
+  ScriptedModel model(kWrong);
+  RunnerOptions options;
+  options.reward.w_pass = 2;
+  options.reward.w_calls = 0.5;
+  const Workflow workflow = checked(io_workflow(TaskKind::kCode));
+  const Outcome outcome = run_on(model, workflow, double_task(), 1, options);
+  ASSERT_TRUE(outcome.reward);
+  EXPECT_EQ(outcome.reward->pass, 0.5);
+  EXPECT_EQ(outcome.reward->calls, 1.0 / 32);
+  EXPECT_EQ(outcome.reward->total, reward(outcome, workflow, options.reward).total);
+  WorkflowRunner runner(jail().sandbox, jail().judge, model, options);
+  const Task task = double_task();
+  EXPECT_FALSE(runner.run({.workflow = &workflow, .task = &task, .score_val = false}).reward);
+}
+
 TEST(WorkflowRunner, OverridesTheTestsForEvaluation) {
   ScriptedModel model(kWrong);
   WorkflowRunner runner(jail().sandbox, jail().judge, model);

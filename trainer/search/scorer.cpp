@@ -95,8 +95,7 @@ double deviation(const std::vector<double>& values) {
 }  // namespace
 
 Evaluation summarize_outcomes(const Workflow& workflow, const std::vector<const Task*>& tasks,
-                              const std::vector<std::vector<Outcome>>& outcomes,
-                              const RewardOptions& options) {
+                              const std::vector<std::vector<Outcome>>& outcomes) {
   Totals totals;
   std::string error;
   std::vector<double> repeat_means;
@@ -111,7 +110,7 @@ Evaluation summarize_outcomes(const Workflow& workflow, const std::vector<const 
         ++totals.infra;
         continue;
       }
-      const RewardTerms terms = reward(row[t], workflow, options);
+      const RewardTerms& terms = *row[t].reward;
       count(row[t], terms, totals);
       sum += terms.total;
       counted += 1;
@@ -135,12 +134,6 @@ Evaluation summarize_outcomes(const Workflow& workflow, const std::vector<const 
   }
   if (tasks.size() > 1) evaluation.usage["per_task"] = std::move(per_task);
   return evaluation;
-}
-
-RunnerScorer::RunnerScorer(WorkflowRunner& runner, const MetaAgent& meta_agent,
-                           RewardOptions reward)
-    : runner_(runner), meta_agent_(meta_agent), reward_(reward) {
-  reward_.validate();
 }
 
 void RunnerScorer::score(const std::vector<WorkflowScoreRequest>& requests,
@@ -167,8 +160,7 @@ void RunnerScorer::score(const std::vector<WorkflowScoreRequest>& requests,
     entry.outcomes[value.repeat][value.task] = std::move(value.outcome);
     --missing;
     if (--entry.missing == 0) {
-      on_scored(index, summarize_outcomes(entry.workflow, *requests[index].tasks, entry.outcomes,
-                                          reward_));
+      on_scored(index, summarize_outcomes(entry.workflow, *requests[index].tasks, entry.outcomes));
     }
   }
 }

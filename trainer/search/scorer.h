@@ -10,7 +10,6 @@
 #include "data/task.h"
 #include "trainer/search/candidate.h"
 #include "workflow/meta_agent.h"
-#include "workflow/reward.h"
 #include "workflow/run_workflow.h"
 
 namespace weft {
@@ -50,7 +49,8 @@ class SearchScorer {
 /// (after the runner's own retry) are left out of the means. Borrows both.
 class RunnerScorer : public SearchScorer {
  public:
-  RunnerScorer(WorkflowRunner& runner, const MetaAgent& meta_agent, RewardOptions reward = {});
+  RunnerScorer(WorkflowRunner& runner, const MetaAgent& meta_agent)
+      : runner_(runner), meta_agent_(meta_agent) {}
   void score(const std::vector<WorkflowScoreRequest>& requests,
              const std::function<void(size_t, Evaluation)>& on_scored) override;
   bool is_whole(const std::string& code) const override { return meta_agent_.is_whole(code); }
@@ -61,13 +61,11 @@ class RunnerScorer : public SearchScorer {
  private:
   WorkflowRunner& runner_;
   const MetaAgent& meta_agent_;
-  RewardOptions reward_;
 };
 
 /// Means over outcomes [repeats][tasks] of one workflow; none where the budget cut one of them
 /// short.
 Evaluation summarize_outcomes(const Workflow& workflow, const std::vector<const Task*>& tasks,
-                              const std::vector<std::vector<Outcome>>& outcomes,
-                              const RewardOptions& options);
+                              const std::vector<std::vector<Outcome>>& outcomes);
 
 }  // namespace weft

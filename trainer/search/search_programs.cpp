@@ -58,7 +58,8 @@ ResumeRules resume_rules(const SearchProgramConfig& config, const ProgramArgs& a
   add_scorer_inputs(rules.inputs, parse_scorer_choice(config.workbench.runner.scorer), tasks);
   const std::string& tools = config.workbench.runner.tools.file;
   if (!tools.empty()) rules.inputs.files("tools", {tools});
-  if (!config.reward.file.empty()) rules.inputs.files("reward", {config.reward.file});
+  const std::string& reward = config.workbench.runner.reward.file;
+  if (!reward.empty()) rules.inputs.files("reward", {reward});
   return rules;
 }
 
@@ -72,11 +73,10 @@ class OpenRun {
         run_(config.out, args.resume, args.config, resume_rules(config, args, models, tasks)),
         store_(run_.file("store.sqlite")),
         bench_(config.workbench),
-        runner_(bench_.sandbox(), bench_.judge(), worker,
-                with_own_reward(config.workbench.runner, config.reward)),
-        scorer_(runner_, bench_.meta_agent(), config.reward),
+        runner_(bench_.sandbox(), bench_.judge(), worker, config.workbench.runner),
+        scorer_(runner_, bench_.meta_agent()),
         feedback_(bench_.judge()),
-        reward_text_(config.reward.text()),
+        reward_text_(config.workbench.runner.reward.text()),
         worker_name_(worker.name()),
         clock_reasons_(models.clock_reasons ? models.clock_reasons() : std::vector<std::string>()),
         tokens_(models.tokens) {
@@ -84,7 +84,7 @@ class OpenRun {
     require_judgeable(bench_.judge(), tasks);
     require_working_scorer(bench_.sandbox(), parse_scorer_choice(config.workbench.runner.scorer),
                            tasks);
-    require_working_reward(bench_.sandbox(), config.reward, tasks);
+    require_working_reward(bench_.sandbox(), config.workbench.runner.reward, tasks);
   }
 
   SearchTools tools() {
@@ -127,7 +127,6 @@ void SearchProgramConfig::check_start(StartCheck& check) const {
   if (tasks.empty()) check.file("tasks", "");
   for (const std::string& file : tasks) check.file("tasks", file);
   check.run_folder("out", out);
-  if (!reward.file.empty()) check.file("reward.file", reward.file);
   workbench.check_start(check);
 }
 

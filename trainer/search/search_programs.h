@@ -12,7 +12,6 @@
 #include "trainer/search/collect_traces.h"
 #include "trainer/search/sample_workflows.h"
 #include "trainer/search/trace_export.h"
-#include "workflow/reward.h"
 #include "workflow/workbench.h"
 
 namespace weft {
@@ -43,7 +42,6 @@ struct SearchProgramConfig {
   std::vector<std::string> tasks;  ///< files
   std::string out;
   WorkbenchOptions workbench;
-  RewardOptions reward;
   ResumeOptions resume;
 
   template <class V>
@@ -51,7 +49,7 @@ struct SearchProgramConfig {
     v("tasks", tasks, "task file, JSON lines, or a list of them");
     v("out", out, "folder of the run");
     workbench.visit(v);
-    v("reward", reward, "weights of the reward's terms");
+    v("reward", workbench.runner.reward, "weights of the reward's terms");
     v("resume", resume, "what may differ when a run goes on");
   }
   void check_start(StartCheck& check) const;

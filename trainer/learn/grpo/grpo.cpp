@@ -349,7 +349,7 @@ GrpoTrainer::Step GrpoTrainer::step() {
   next.bad_rollouts += static_cast<int64_t>(result.bad.size());
   count_valid(batch.episodes, next);
   result.metrics = update_metrics(update, lr, seconds_since(update_start));
-  result.metrics.update(reward_metrics(batch, config_.reward.no_terms()));
+  result.metrics.update(reward_metrics(batch, config_.runner.reward.no_terms()));
   if (config_.update.correction.enabled()) result.metrics.update(ratio_metrics(update.ratios));
   if (config_.refill_rounds > 0) result.metrics["refills"] = batch.refills;
   result.metrics["bad_rollouts"] = result.bad.size();

@@ -120,7 +120,7 @@ void GrpoConfig::check_start(StartCheck& check) const {
   if (tasks.empty()) check.add("tasks: expected task files, got none");
   for (const auto& file : tasks) check.file("tasks", file);
   for (const auto& file : validation.tasks) check.file("validation.tasks", file);
-  if (!reward.file.empty()) check.file("reward.file", reward.file);
+  if (!runner.reward.file.empty()) check.file("reward.file", runner.reward.file);
   if (!runner.tools.file.empty()) check.file("tools.file", runner.tools.file);
   check.without_error([this] {
     if (!trajectories.empty()) {

@@ -83,7 +83,6 @@ struct GrpoConfig {
   EngineOptions engine;
   MetaAgentOptions meta_agent;
   RunnerOptions runner;
-  RewardOptions reward;
   int64_t sandbox_slots = 2;
   std::string packages;  ///< as SandboxOptions::packages
   /// Behind call_llm. A local worker without a name, or of the policy's own directory, is the
@@ -134,7 +133,7 @@ struct GrpoConfig {
     visit_scorer(v, runner.scorer, packages);
     v("runner", runner, "budget of a workflow");
     v("tools", runner.tools, "functions of your own that workflows may call");
-    v("reward", reward, "weights of the reward's terms");
+    v("reward", runner.reward, "weights of the reward's terms");
     v("sandbox_slots", sandbox_slots, "jails at a time");
     v("worker", worker, "model behind call_llm");
     v("validation", validation, "fixed prompts, measured before and after");

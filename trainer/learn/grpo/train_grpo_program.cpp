@@ -54,7 +54,8 @@ ResumeRules resume_rules(const GrpoConfig& config, const std::vector<Task>& task
   add_scorer_inputs(rules.inputs, scorer, tasks);
   const std::string& tools = config.runner.tools.file;
   if (!tools.empty()) rules.inputs.files("tools", {tools});
-  if (!config.reward.file.empty()) rules.inputs.files("reward", {config.reward.file});
+  const std::string& reward = config.runner.reward.file;
+  if (!reward.empty()) rules.inputs.files("reward", {reward});
   rules.inputs.files("tasks", config.tasks).files("validation", config.validation.tasks);
   if (!config.shares_worker()) add_inputs(rules.inputs, "worker", config.worker);
   return rules;
@@ -148,8 +149,8 @@ class GrpoRun {
         judge_(sandbox_),
         analyser_(sandbox_),
         meta_agent_(analyser_, config.meta_agent, list_tools(sandbox_, config.runner.tools)),
-        runner_(sandbox_, judge_, models_.worker(), with_own_reward(config.runner, config.reward)),
-        scorer_(meta_agent_, runner_, config.reward),
+        runner_(sandbox_, judge_, models_.worker(), config.runner),
+        scorer_(meta_agent_, runner_),
         trainer_(config, *models_.engine, learner_, scorer_, tasks_, models_.reference()),
         store_(
             config.trajectories.empty() ? dir_.file("store.sqlite") : fs::path(config.trajectories),
@@ -177,7 +178,7 @@ class GrpoRun {
     const ScorerChoice scorer = parse_scorer_choice(config_.runner.scorer);
     require_working_scorer(sandbox_, scorer, tasks_);
     require_working_scorer(sandbox_, scorer, validation_tasks_);
-    require_working_reward(sandbox_, config_.reward, tasks_);
+    require_working_reward(sandbox_, config_.runner.reward, tasks_);
     for (const Task& task : tasks_) check_prompt(task);
     for (const Task& task : validation_tasks_) check_prompt(task);
   }

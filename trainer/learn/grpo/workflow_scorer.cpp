@@ -8,8 +8,7 @@
 namespace weft {
 namespace {
 
-ScoredRollout score(const Outcome& outcome, const Workflow& workflow,
-                    const RewardOptions& options) {
+ScoredRollout score(const Outcome& outcome, const Workflow& workflow) {
   ScoredRollout result;
   result.valid = workflow.valid;
   result.outcome = outcome_name(outcome.kind);
@@ -19,7 +18,7 @@ ScoredRollout score(const Outcome& outcome, const Workflow& workflow,
   result.infra_error = outcome.kind == Outcome::Kind::kInfrastructure;
   result.lost_for_good = outcome.own_reward_failed;
   result.problem = workflow.valid || result.infra_error ? outcome.error : workflow.problem;
-  if (!result.infra_error) result.reward = reward(outcome, workflow, options);
+  if (outcome.reward) result.reward = *outcome.reward;
   return result;
 }
 
@@ -33,9 +32,8 @@ ScoredRollout infrastructure_error(const std::string& problem) {
 
 }  // namespace
 
-WorkflowScorer::WorkflowScorer(const MetaAgent& meta_agent, WorkflowRunner& runner,
-                               const RewardOptions& reward)
-    : meta_agent_(meta_agent), runner_(runner), reward_(reward), thread_([this] { work(); }) {}
+WorkflowScorer::WorkflowScorer(const MetaAgent& meta_agent, WorkflowRunner& runner)
+    : meta_agent_(meta_agent), runner_(runner), thread_([this] { work(); }) {}
 
 WorkflowScorer::~WorkflowScorer() {
   {
@@ -89,7 +87,7 @@ void WorkflowScorer::start(Job job) {
   request.task = job.task;
   request.seed = job.seed;
   runner_.submit(request, [this, workflow, done = std::move(job.done)](Outcome outcome) {
-    done(score(outcome, *workflow, reward_));
+    done(score(outcome, *workflow));
     finish();
   });
 }

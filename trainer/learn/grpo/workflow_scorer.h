@@ -16,7 +16,7 @@ namespace weft {
 /// decoded. Borrows agent and runner; the destructor waits for what was submitted.
 class WorkflowScorer : public RolloutScorer {
  public:
-  WorkflowScorer(const MetaAgent& meta_agent, WorkflowRunner& runner, const RewardOptions& reward);
+  WorkflowScorer(const MetaAgent& meta_agent, WorkflowRunner& runner);
   ~WorkflowScorer() override;
 
   decltype(TextRequest::prompt) prompt(const Task& task) const override;
@@ -37,7 +37,6 @@ class WorkflowScorer : public RolloutScorer {
 
   const MetaAgent& meta_agent_;
   WorkflowRunner& runner_;
-  const RewardOptions reward_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Job> queue_;

@@ -75,13 +75,13 @@ TEST(GrpoToy, LogsTheUsersOwnTermOfTheRewardWhereThereIsOne) {
   Toy toy(5);
   EXPECT_FALSE(toy.trainer->step().metrics.contains("reward_file"));
   Toy with(5, /*permute=*/false, /*full=*/false);
-  with.config.reward.file = "mine.py";
+  with.config.runner.reward.file = "mine.py";
   EXPECT_EQ(with.trainer->step().metrics["reward_file"], 0) << "a scorer that gives none";
 }
 
 TEST(GrpoToy, LogsEachTermOfThePriceThatHasAWeight) {
   Toy free(5), priced(5);
-  priced.config.reward.w_tokens = 0.5;
+  priced.config.runner.reward.w_tokens = 0.5;
   const Json without = free.trainer->step().metrics, with = priced.trainer->step().metrics;
   for (const char* key : {"reward_calls", "reward_tokens", "reward_usd"}) {
     EXPECT_FALSE(without.contains(key)) << key;
