@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/machine.h"
+#include "workflow/own_reward.h"
+#include "workflow/test_checks.h"
 
 namespace weft {
 
@@ -35,10 +37,23 @@ void WorkbenchOptions::check_start(StartCheck& check) const {
   check_sandbox(sandbox_options(*this), check);
 }
 
+void WorkbenchOptions::add_inputs(RunInputs& inputs, const std::vector<Task>& tasks) const {
+  add_scorer_inputs(inputs, parse_scorer_choice(runner.scorer), tasks);
+  if (!runner.tools.file.empty()) inputs.files("tools", {runner.tools.file});
+  if (!runner.reward.file.empty()) inputs.files("reward", {runner.reward.file});
+}
+
 Workbench::Workbench(const WorkbenchOptions& options)
-    : sandbox_(sandbox_options(options)),
+    : runner_(options.runner),
+      sandbox_(sandbox_options(options)),
       judge_(sandbox_),
       analyser_(sandbox_),
       meta_agent_(analyser_, options.meta_agent, list_tools(sandbox_, options.runner.tools)) {}
+
+void Workbench::require_working(const std::vector<Task>& tasks) {
+  require_judgeable(judge_, tasks);
+  require_working_scorer(sandbox_, parse_scorer_choice(runner_.scorer), tasks);
+  require_working_reward(sandbox_, runner_.reward, tasks);
+}
 
 }  // namespace weft

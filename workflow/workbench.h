@@ -4,9 +4,12 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/config.h"
+#include "base/run_inputs.h"
 #include "base/start_check.h"
+#include "data/task.h"
 #include "sandbox/facts/static_facts.h"
 #include "sandbox/jail/sandbox.h"
 #include "sandbox/judge/judge.h"
@@ -35,6 +38,8 @@ struct WorkbenchOptions {
   void validate() const;  ///< throws InputError
   /// What would keep a Workbench from starting.
   void check_start(StartCheck& check) const;
+  /// What runs on these tasks depend on beside the config: add_scorer_inputs, "tools", "reward".
+  void add_inputs(RunInputs& inputs, const std::vector<Task>& tasks) const;
 };
 
 /// A sandbox with its judge and the meta-agent that reads Python in it. What it hands out may be
@@ -51,7 +56,13 @@ class Workbench {
   PythonAnalyser& analyser() { return analyser_; }
   const MetaAgent& meta_agent() const { return meta_agent_; }
 
+  /// Asks before anything is paid for: throws InputError where a task's tests cannot be judged
+  /// (test_checks.h) or the scorer, a checker or the reward's file does not work on them
+  /// (require_working_scorer, require_working_reward).
+  void require_working(const std::vector<Task>& tasks);
+
  private:
+  const RunnerOptions runner_;
   Sandbox sandbox_;
   Judge judge_;
   PythonAnalyser analyser_;

@@ -238,12 +238,12 @@ Json GrpoValidation::to_json() const {
 }
 
 GrpoTrainer::GrpoTrainer(const GrpoConfig& config, Engine& engine, Learner& learner,
-                         RolloutScorer& scorer, const std::vector<Task>& tasks,
+                         WorkflowEnvironment& environment, const std::vector<Task>& tasks,
                          const Reference& reference)
     : config_(config),
       engine_(engine),
       learner_(learner),
-      scorer_(scorer),
+      rounds_(environment),
       tasks_(tasks),
       reference_(reference) {
   if (tasks.empty()) throw InputError("tasks: expected at least one task, got none");
@@ -279,7 +279,7 @@ RolloutBatch GrpoTrainer::draw(GrpoState& state, uint64_t round, int64_t num_pro
     tasks.push_back(&task_at(state.tasks_drawn++));
     seeds.push_back(hash_combine(step_seed, static_cast<uint64_t>(i)));
   }
-  return collect_whole_rollouts(engine_, scorer_, tasks, seeds,
+  return collect_whole_rollouts(engine_, rounds_, tasks, seeds,
                                 rollout_options(static_cast<int>(config_.samples_per_prompt),
                                                 fmt::format("step {}", state.step + 1)));
 }
@@ -349,7 +349,7 @@ GrpoTrainer::Step GrpoTrainer::step() {
   next.bad_rollouts += static_cast<int64_t>(result.bad.size());
   count_valid(batch.episodes, next);
   result.metrics = update_metrics(update, lr, seconds_since(update_start));
-  result.metrics.update(reward_metrics(batch, config_.runner.reward.no_terms()));
+  result.metrics.update(reward_metrics(batch, config_.workbench.runner.reward.no_terms()));
   if (config_.update.correction.enabled()) result.metrics.update(ratio_metrics(update.ratios));
   if (config_.refill_rounds > 0) result.metrics["refills"] = batch.refills;
   result.metrics["bad_rollouts"] = result.bad.size();
@@ -367,7 +367,7 @@ GrpoValidation GrpoTrainer::validate(const std::vector<Task>& tasks, int samples
     prompts.push_back(&tasks[i]);
     seeds.push_back(hash_combine(hash_combine(config_.seed, kValidation), i));
   }
-  const RolloutBatch batch = collect_whole_rollouts(engine_, scorer_, prompts, seeds,
+  const RolloutBatch batch = collect_whole_rollouts(engine_, rounds_, prompts, seeds,
                                                     rollout_options(samples, "validation"));
   failures_of_the_policy(batch.episodes);
   const auto lost = lost_groups(batch.episodes);

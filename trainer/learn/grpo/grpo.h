@@ -53,11 +53,12 @@ struct GrpoValidation {
 };
 
 /// The loop over batches, without files: policy = `learner`'s weights as `engine` serves them.
-/// One thread; borrows everything.
+/// One thread; borrows everything. The destructor waits for what the environment still runs.
 class GrpoTrainer {
  public:
-  GrpoTrainer(const GrpoConfig& config, Engine& engine, Learner& learner, RolloutScorer& scorer,
-              const std::vector<Task>& tasks, const Reference& reference);
+  GrpoTrainer(const GrpoConfig& config, Engine& engine, Learner& learner,
+              WorkflowEnvironment& environment, const std::vector<Task>& tasks,
+              const Reference& reference);
 
   struct Step {
     Json metrics;  ///< see docs/formats.md; valid_workflows and truncated are shares of the
@@ -100,7 +101,7 @@ class GrpoTrainer {
   const GrpoConfig& config_;
   Engine& engine_;
   Learner& learner_;
-  RolloutScorer& scorer_;
+  RoundRunner rounds_;
   const std::vector<Task>& tasks_;
   Reference reference_;
   GrpoState state_;

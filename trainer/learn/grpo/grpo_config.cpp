@@ -10,7 +10,6 @@
 #include "data/trajectory_log.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/ops/threads.h"
-#include "sandbox/jail/sandbox.h"
 #include "trainer/learn/run/policy.h"
 #include "trainer/learn/run/rough_time.h"
 #include "trainer/learn/run/start.h"
@@ -59,8 +58,7 @@ bool GrpoConfig::shares_worker() const {
 void GrpoConfig::validate() const {
   resolve_dtype(dtype);
   require_threads("threads", threads);
-  require_threads("sandbox_slots", sandbox_slots);
-  parse_scorer_choice(runner.scorer);
+  workbench.validate();
   check_at_least("steps", steps, 0);
   check_at_least("prompts_per_step", prompts_per_step, 1);
   if (samples_per_prompt < 2) {
@@ -82,7 +80,6 @@ void GrpoConfig::validate() const {
   check_at_least("refill_rounds", refill_rounds, 0);
   check_method(method, update);
   if (steps > 0) learn.schedule.require_warmup_within(steps);
-  check_at_least("sandbox_slots", sandbox_slots, 1);
   if (!(temperature >= 0.01 && temperature <= 100)) {
     throw InputError(
         fmt::format("temperature: expected a number in [0.01, 100], got {}", temperature));
@@ -120,8 +117,6 @@ void GrpoConfig::check_start(StartCheck& check) const {
   if (tasks.empty()) check.add("tasks: expected task files, got none");
   for (const auto& file : tasks) check.file("tasks", file);
   for (const auto& file : validation.tasks) check.file("validation.tasks", file);
-  if (!runner.reward.file.empty()) check.file("reward.file", runner.reward.file);
-  if (!runner.tools.file.empty()) check.file("tools.file", runner.tools.file);
   check.without_error([this] {
     if (!trajectories.empty()) {
       const TrajectoryLog log(trajectories, {});
@@ -132,7 +127,7 @@ void GrpoConfig::check_start(StartCheck& check) const {
   } else if (!worker.model.empty()) {
     check.model_folder("worker.model", worker.model);
   }
-  check_sandbox({}, check);
+  workbench.check_start(check);
 }
 
 Json GrpoConfig::memory_plan() const {

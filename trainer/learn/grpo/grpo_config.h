@@ -17,9 +17,7 @@
 #include "trainer/learn/run/card_plan.h"
 #include "trainer/learn/run/checkpoint.h"
 #include "trainer/learn/update/learner.h"
-#include "workflow/meta_agent.h"
-#include "workflow/reward.h"
-#include "workflow/run_workflow.h"
+#include "workflow/workbench.h"
 
 namespace weft {
 
@@ -81,10 +79,7 @@ struct GrpoConfig {
   std::string reference = "base";  ///< of the KL: "base" (adapter off) or "init" (init_adapter)
   LearnOptions learn;
   EngineOptions engine;
-  MetaAgentOptions meta_agent;
-  RunnerOptions runner;
-  int64_t sandbox_slots = 2;
-  std::string packages;  ///< as SandboxOptions::packages
+  WorkbenchOptions workbench;
   /// Behind call_llm. A local worker without a name, or of the policy's own directory, is the
   /// policy's base with the adapter off, in the same engine, unless its dtype differs; with full
   /// weights it must be a model of its own. Not a PEFT adapter.
@@ -129,12 +124,8 @@ struct GrpoConfig {
     v("reference", reference, "of the KL: base (adapter off) or init (init_adapter)");
     v("learn", learn, "what is trained, and how");
     v("engine", engine, "rollout engine");
-    v("meta_agent", meta_agent, "form of prompt and answer");
-    visit_scorer(v, runner.scorer, packages);
-    v("runner", runner, "budget of a workflow");
-    v("tools", runner.tools, "functions of your own that workflows may call");
-    v("reward", runner.reward, "weights of the reward's terms");
-    v("sandbox_slots", sandbox_slots, "jails at a time");
+    workbench.visit(v);
+    v("reward", workbench.runner.reward, "weights of the reward's terms");
     v("worker", worker, "model behind call_llm");
     v("validation", validation, "fixed prompts, measured before and after");
     v("control", control, "negative controls");

@@ -32,7 +32,7 @@ struct Collection : std::enable_shared_from_this<Collection> {
   std::vector<Task> tasks;
   std::vector<uint64_t> seeds;
   RolloutOptions options;
-  RolloutScorer* scorer = nullptr;
+  RoundRunner* rounds = nullptr;
   RolloutBatch batch;
   int64_t pending_completions = 0;  // requests
   int64_t pending_scores = 0;       // episodes
@@ -47,7 +47,7 @@ struct Collection : std::enable_shared_from_this<Collection> {
 
   void on_delta(size_t prompt, const StreamDelta& delta);
   void on_response(size_t prompt, TextResponse response);
-  void on_score(size_t episode, const ScoredRollout& scored);
+  void on_round(size_t episode, const WorkflowRound& round);
   void submit(size_t prompt, size_t choice, std::string text);
   bool ends(const StreamDelta& delta, int64_t num_ids) const;
   bool done() const { return pending_completions == 0 && pending_scores == 0; }
@@ -70,9 +70,9 @@ bool Collection::ends(const StreamDelta& delta, int64_t num_ids) const {
 
 void Collection::submit(size_t prompt, size_t choice, std::string text) {
   const size_t episode = prompt * static_cast<size_t>(options.samples_per_prompt) + choice;
-  scorer->submit(tasks[prompt], std::move(text), hash_combine(seeds[prompt], choice),
-                 [self = shared_from_this(), episode](const ScoredRollout& scored) {
-                   self->on_score(episode, scored);
+  rounds->submit(tasks[prompt], std::move(text), hash_combine(seeds[prompt], choice),
+                 [self = shared_from_this(), episode](const WorkflowRound& round) {
+                   self->on_round(episode, round);
                  });
 }
 
@@ -120,21 +120,26 @@ void Collection::on_response(size_t prompt, TextResponse response) {
   for (const size_t k : unscored) submit(prompt, k, response.choices[k].text);
 }
 
-void Collection::on_score(size_t index, const ScoredRollout& scored) {
+/// What a round gave its episode, which may have been scored before and lost.
+void take(Episode& episode, const WorkflowRound& round) {
+  const Outcome& outcome = round.outcome;
+  episode.terms = outcome.reward.value_or(RewardTerms());
+  episode.reward = episode.terms.total;
+  episode.valid = round.workflow.valid;
+  episode.lost_for_good = outcome.own_reward_failed;
+  episode.usage = usage_to_json(outcome.usage);
+  if (episode.infra_error) return;
+  episode.infra_error = outcome.kind == Outcome::Kind::kInfrastructure;
+  episode.outcome = outcome_name(outcome.kind);
+  episode.problem = round.problem();
+}
+
+void Collection::on_round(size_t index, const WorkflowRound& round) {
+  const WorkflowUsage& used = round.outcome.usage;
   const std::lock_guard lock(mutex);
-  Episode& episode = batch.episodes[index];
-  episode.reward = scored.reward.total;
-  episode.terms = scored.reward;
-  episode.valid = scored.valid;
-  if (!episode.infra_error) {
-    episode.outcome = scored.outcome;
-    episode.problem = scored.problem;
-  }
-  episode.infra_error |= scored.infra_error;
-  episode.lost_for_good = scored.lost_for_good;
-  episode.usage = scored.usage;
-  batch.worker_calls += scored.worker_calls;
-  batch.worker_tokens += scored.worker_tokens;
+  take(batch.episodes[index], round);
+  batch.worker_calls += used.calls;
+  batch.worker_tokens += used.prompt_tokens + used.completion_tokens;
   --pending_scores;
   changed.notify_all();
 }
@@ -165,7 +170,7 @@ void score_all(Collection& collection, const std::function<bool(const Episode&)>
   for (auto& [i, text] : texts) collection.submit(i / samples, i % samples, std::move(text));
 }
 
-std::shared_ptr<Collection> new_collection(RolloutScorer& scorer,
+std::shared_ptr<Collection> new_collection(RoundRunner& rounds,
                                            const std::vector<const Task*>& tasks,
                                            const std::vector<uint64_t>& seeds,
                                            const RolloutOptions& options) {
@@ -173,7 +178,7 @@ std::shared_ptr<Collection> new_collection(RolloutScorer& scorer,
   for (const Task* task : tasks) collection->tasks.push_back(*task);
   collection->seeds = seeds;
   collection->options = options;
-  collection->scorer = &scorer;
+  collection->rounds = &rounds;
   return collection;
 }
 
@@ -186,7 +191,7 @@ void wait_until_done(Collection& collection, const CancelFlag& cancelled) {
     if (stop_signal() == 0) continue;
     cancelled->store(true);
     lock.unlock();
-    collection.scorer->stop();
+    collection.rounds->stop();
     lock.lock();
     collection.changed.wait(lock, [&] { return collection.pending_completions == 0; });
     throw_if_stopped();
@@ -245,13 +250,13 @@ void RolloutBatch::append(RolloutBatch other) {
   reward_s += other.reward_s;
 }
 
-RolloutBatch collect_rollouts(TextModel& policy, RolloutScorer& scorer,
+RolloutBatch collect_rollouts(TextModel& policy, RoundRunner& rounds,
                               const std::vector<const Task*>& tasks,
                               const std::vector<uint64_t>& seeds, const RolloutOptions& options) {
   WEFT_ASSERT(tasks.size() == seeds.size());
   const auto start = Clock::now();
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
-  auto collection = new_collection(scorer, tasks, seeds, options);
+  auto collection = new_collection(rounds, tasks, seeds, options);
   collection->pending_completions = static_cast<int64_t>(tasks.size());
   for (size_t i = 0; i < tasks.size(); ++i) {
     for (int k = 0; k < options.samples_per_prompt; ++k) {
@@ -265,7 +270,7 @@ RolloutBatch collect_rollouts(TextModel& policy, RolloutScorer& scorer,
   std::vector<TextModel::Submission> submissions;
   for (size_t i = 0; i < tasks.size(); ++i) {
     TextRequest request;
-    request.prompt = scorer.prompt(*tasks[i]);
+    request.prompt = rounds.environment().prompt(*tasks[i]);
     request.n = options.samples_per_prompt;
     request.sampling.temperature = options.temperature;
     request.sampling.max_tokens = options.max_completion_tokens;
@@ -293,12 +298,12 @@ RolloutBatch collect_rollouts(TextModel& policy, RolloutScorer& scorer,
   return std::move(collection->batch);
 }
 
-RolloutBatch collect_whole_rollouts(TextModel& policy, RolloutScorer& scorer,
+RolloutBatch collect_whole_rollouts(TextModel& policy, RoundRunner& rounds,
                                     const std::vector<const Task*>& tasks,
                                     const std::vector<uint64_t>& seeds,
                                     const RolloutOptions& options) {
   const LostRolloutOptions& lost = options.lost;
-  RolloutBatch batch = collect_rollouts(policy, scorer, tasks, seeds, options);
+  RolloutBatch batch = collect_rollouts(policy, rounds, tasks, seeds, options);
   double wait_s = lost.wait_s;
   int64_t waits = 0;
   for (bool again = false;; again = true) {
@@ -323,7 +328,7 @@ RolloutBatch collect_whole_rollouts(TextModel& policy, RolloutScorer& scorer,
       wait_s *= 2;
     }
     const auto start = Clock::now();
-    auto collection = new_collection(scorer, tasks, seeds, options);
+    auto collection = new_collection(rounds, tasks, seeds, options);
     collection->batch = std::move(batch);
     score_all(*collection, can_be_scored_again);
     wait_until_done(*collection, std::make_shared<std::atomic<bool>>(false));

@@ -1,4 +1,4 @@
-/// Sampling episodes: completions of the policy and their rewards, decoding and scoring overlapped.
+/// Sampling episodes: completions of the policy and their rewards, decoding and running overlapped.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include "data/episode.h"
 #include "data/task.h"
 #include "model/text_model.h"
-#include "trainer/learn/grpo/rollout_scorer.h"
+#include "workflow/round_runner.h"
 
 namespace weft {
 
@@ -72,15 +72,15 @@ struct RolloutBatch {
 /// A completion that the model failed to give is an episode with infra_error. On SIGINT or SIGTERM
 /// requests are cancelled and Interrupted is thrown. Throws InputError when the model refuses a
 /// prompt (too long, ...).
-RolloutBatch collect_rollouts(TextModel& policy, RolloutScorer& scorer,
+RolloutBatch collect_rollouts(TextModel& policy, RoundRunner& rounds,
                               const std::vector<const Task*>& tasks,
                               const std::vector<uint64_t>& seeds, const RolloutOptions& options);
 
 /// collect_rollouts; then what was lost while it was scored is scored again, the same completions
 /// with the same seeds, as `options.lost` says. What is lost in the end has infra_error. Throws
 /// also Error when more than the given share is lost after the last wait, or at once when more than
-/// it is lost for good (ScoredRollout).
-RolloutBatch collect_whole_rollouts(TextModel& policy, RolloutScorer& scorer,
+/// it is lost for good (Episode).
+RolloutBatch collect_whole_rollouts(TextModel& policy, RoundRunner& rounds,
                                     const std::vector<const Task*>& tasks,
                                     const std::vector<uint64_t>& seeds,
                                     const RolloutOptions& options);

@@ -21,11 +21,10 @@
 #include "model/checkpoint/hf_model.h"
 #include "model/ops/threads.h"
 #include "trainer/learn/grpo/rollout_store.h"
-#include "trainer/learn/grpo/workflow_scorer.h"
 #include "trainer/learn/run/policy.h"
 #include "trainer/learn/run/step_log.h"
 #include "trainer/usage_file.h"
-#include "workflow/own_reward.h"
+#include "workflow/environment.h"
 #include "workflow/test_checks.h"
 
 namespace weft {
@@ -50,22 +49,10 @@ ResumeRules resume_rules(const GrpoConfig& config, const std::vector<Task>& task
                     config_to_json(GrpoConfig{})};
   if (config.learn.schedule.decay == LrDecay::kConstant) rules.may_change.push_back("steps");
   rules.inputs.model("model", config.model).model("init_adapter", config.learn.init_adapter);
-  const auto scorer = parse_scorer_choice(config.runner.scorer);
-  add_scorer_inputs(rules.inputs, scorer, tasks);
-  const std::string& tools = config.runner.tools.file;
-  if (!tools.empty()) rules.inputs.files("tools", {tools});
-  const std::string& reward = config.runner.reward.file;
-  if (!reward.empty()) rules.inputs.files("reward", {reward});
+  config.workbench.add_inputs(rules.inputs, tasks);
   rules.inputs.files("tasks", config.tasks).files("validation", config.validation.tasks);
   if (!config.shares_worker()) add_inputs(rules.inputs, "worker", config.worker);
   return rules;
-}
-
-SandboxOptions sandbox_options(const GrpoConfig& config) {
-  SandboxOptions options;
-  options.num_slots = static_cast<int>(config.sandbox_slots);
-  options.packages = config.packages;
-  return options;
 }
 
 // With `exact`, what is computed together must not depend on the clock.
@@ -145,17 +132,13 @@ class GrpoRun {
         models_(config, checkpoints_.latest(), device),
         learner_(models_.policy.model, models_.policy.lora, seeded(config.learn, config.seed),
                  /*entropy=*/true, config.temperature),
-        sandbox_(sandbox_options(config)),
-        judge_(sandbox_),
-        analyser_(sandbox_),
-        meta_agent_(analyser_, config.meta_agent, list_tools(sandbox_, config.runner.tools)),
-        runner_(sandbox_, judge_, models_.worker(), config.runner),
-        scorer_(meta_agent_, runner_),
-        trainer_(config, *models_.engine, learner_, scorer_, tasks_, models_.reference()),
+        bench_(config.workbench),
+        environment_(bench_, models_.worker(), config.workbench.runner),
+        trainer_(config, *models_.engine, learner_, environment_, tasks_, models_.reference()),
         store_(
             config.trajectories.empty() ? dir_.file("store.sqlite") : fs::path(config.trajectories),
             {"model:" + config.out, models_.worker().name(),
-             [this](const Task& task) { return meta_agent_.query(task); }},
+             [this](const Task& task) { return bench_.meta_agent().query(task); }},
             tasks_) {
     const auto wanted = static_cast<size_t>(config.validation.num_prompts);
     if (validation_tasks_.size() > wanted) validation_tasks_.resize(wanted);
@@ -173,12 +156,8 @@ class GrpoRun {
       log::info("going on from {}", latest->string());
     }
     saved_step_ = trainer_.state().step;
-    require_judgeable(judge_, tasks_);
-    require_judgeable(judge_, validation_tasks_);
-    const ScorerChoice scorer = parse_scorer_choice(config_.runner.scorer);
-    require_working_scorer(sandbox_, scorer, tasks_);
-    require_working_scorer(sandbox_, scorer, validation_tasks_);
-    require_working_reward(sandbox_, config_.runner.reward, tasks_);
+    bench_.require_working(tasks_);
+    bench_.require_working(validation_tasks_);
     for (const Task& task : tasks_) check_prompt(task);
     for (const Task& task : validation_tasks_) check_prompt(task);
   }
@@ -201,7 +180,7 @@ class GrpoRun {
       }
     };
     save_on_failure(train, [&] {
-      runner_.stop();  // else the end waits for every workflow that has been submitted
+      environment_.stop();  // else the end waits for every workflow that has been submitted
       unwritten_ = log.unwritten();
       if (!saving_) save();
     });
@@ -224,7 +203,7 @@ class GrpoRun {
   /// step.
   void check_prompt(const Task& task) const {
     TextRequest request;
-    request.prompt = scorer_.prompt(task);
+    request.prompt = environment_.prompt(task);
     request.sampling.max_tokens = static_cast<int>(config_.max_completion_tokens);
     const std::string refusal = models_.engine->refusal(request);
     if (!refusal.empty()) throw InputError(fmt::format("task \"{}\": {}", task.id, refusal));
@@ -398,12 +377,8 @@ class GrpoRun {
   std::vector<Task> validation_tasks_;
   Models models_;
   Learner learner_;
-  Sandbox sandbox_;
-  Judge judge_;
-  PythonAnalyser analyser_;
-  MetaAgent meta_agent_;
-  WorkflowRunner runner_;
-  WorkflowScorer scorer_;
+  Workbench bench_;
+  SandboxEnvironment environment_;
   GrpoTrainer trainer_;
   RolloutStore store_;
   Json unwritten_;

@@ -14,22 +14,17 @@ using test::Toy;
 using Answers = std::map<std::string, std::string>;  // by prompt
 
 /// Reward: the share of the answer's characters that stand where they should.
-class AnswerScorer : public RolloutScorer {
+class AnswerRewards : public test::FakeEnvironment {
  public:
-  explicit AnswerScorer(Answers answers) : answers_(std::move(answers)) {}
-  decltype(TextRequest::prompt) prompt(const Task& task) const override { return task.prompt; }
-  void submit(const Task& task, std::string completion, uint64_t,
-              std::function<void(ScoredRollout)> done) override {
-    const std::string& answer = answers_.at(task.prompt);
+  explicit AnswerRewards(Answers answers) : answers_(std::move(answers)) {}
+  void run(RunRequest request, std::function<void(Outcome)> done) override {
+    const std::string& answer = answers_.at(request.task->prompt);
+    const std::string& completion = request.workflow->code;
     double hits = 0;
     for (size_t i = 0; i < answer.size() && i < completion.size(); ++i) {
       hits += completion[i] == answer[i] ? 1 : 0;
     }
-    ScoredRollout result;
-    result.valid = true;
-    result.outcome = "scored";
-    result.reward.total = result.reward.pass = hits / static_cast<double>(answer.size());
-    done(result);
+    done(test::rewarded(hits / static_cast<double>(answer.size())));
   }
 
  private:
@@ -39,7 +34,7 @@ class AnswerScorer : public RolloutScorer {
 class Lesson {
  public:
   Lesson(uint64_t seed, const Answers& answers)
-      : toy_(seed, /*permute=*/false, /*full=*/true), scorer_(answers) {
+      : toy_(seed, /*permute=*/false, /*full=*/true), rewards_(answers) {
     toy_.tasks.clear();
     for (const auto& [prompt, answer] : answers) {
       Task task;
@@ -50,7 +45,7 @@ class Lesson {
     toy_.config.learn.schedule.lr = 1e-3;
     toy_.config.max_completion_tokens = static_cast<int64_t>(answers.begin()->second.size());
     learn_the_form(seed, answers);
-    toy_.trainer = std::make_unique<GrpoTrainer>(toy_.config, *toy_.engine, *toy_.learner, scorer_,
+    toy_.trainer = std::make_unique<GrpoTrainer>(toy_.config, *toy_.engine, *toy_.learner, rewards_,
                                                  toy_.tasks, Reference{});
   }
 
@@ -80,7 +75,7 @@ class Lesson {
   }
 
   Toy toy_;
-  AnswerScorer scorer_;
+  AnswerRewards rewards_;
 };
 
 /// From what knowing the form alone earns, about a quarter in both lessons.

@@ -1,5 +1,5 @@
 /// A toy of GRPO: the share of a wanted token in the completion is the reward. The real engine
-/// decodes, the real update learns; only the scorer is a stand-in for the sandbox.
+/// decodes, the real update learns; only the environment is a stand-in for the sandbox.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,6 +10,7 @@
 
 #include "model/checkpoint/hf_model.h"
 #include "model/ops/tensor_device.h"
+#include "tests/support/fake_environment.h"
 #include "tests/support/support.h"
 #include "trainer/learn/grpo/grpo.h"
 
@@ -17,28 +18,22 @@ namespace weft::test {
 
 /// Reward: how often a letter occurs, over 16, times a sign. May lose the rewards of completions
 /// that hold another letter, or give them one that is not finite.
-class LetterScorer : public RolloutScorer {
+class LetterRewards : public FakeEnvironment {
  public:
-  explicit LetterScorer(char wanted) : wanted_(wanted) {}
+  explicit LetterRewards(char wanted) : wanted_(wanted) {}
   char lost = 0, infinite = 0;     ///< 0: none
   int64_t num_failures = 1 << 20;  ///< so many are lost at most
   double sign = 1;
-  decltype(TextRequest::prompt) prompt(const Task& task) const override { return task.prompt; }
-  void submit(const Task&, std::string completion, uint64_t,
-              std::function<void(ScoredRollout)> done) override {
-    ScoredRollout result;
-    result.valid = true;
-    result.outcome = "scored";
+  void run(RunRequest request, std::function<void(Outcome)> done) override {
+    const std::string& completion = request.workflow->code;
     const auto hits = std::count(completion.begin(), completion.end(), wanted_);
-    result.reward.pass = sign * static_cast<double>(hits) / 16;
-    result.reward.total = result.reward.pass;
-    result.worker_calls = 1;
-    if (holds(completion, infinite)) result.reward.total = INFINITY;
+    Outcome outcome = rewarded(sign * static_cast<double>(hits) / 16);
+    outcome.usage.calls = 1;
+    if (holds(completion, infinite)) outcome.reward->total = INFINITY;
     if (holds(completion, lost) && num_failures-- > 0) {
-      result.infra_error = true;
-      result.problem = "worker: connection refused";
+      outcome = infrastructure_error("worker: connection refused");
     }
-    done(result);
+    done(outcome);
   }
 
  private:
@@ -56,7 +51,7 @@ struct Toy {
   std::shared_ptr<Lora> lora;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Learner> learner;
-  LetterScorer scorer{'e'};
+  LetterRewards rewards{'e'};
   std::unique_ptr<GrpoTrainer> trainer;
 
   explicit Toy(uint64_t seed, bool permute = false, bool full = false,
@@ -88,7 +83,7 @@ struct Toy {
     learner = std::make_unique<Learner>(model, lora, config.learn, true);
     Reference reference;
     if (lora) reference.kind = Reference::Kind::kAdapter;
-    trainer = std::make_unique<GrpoTrainer>(config, *engine, *learner, scorer, tasks, reference);
+    trainer = std::make_unique<GrpoTrainer>(config, *engine, *learner, rewards, tasks, reference);
   }
 
   /// Gain in reward on all prompts with so many samples each.

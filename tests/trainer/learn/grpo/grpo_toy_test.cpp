@@ -8,7 +8,7 @@
 namespace weft {
 namespace {
 
-using test::LetterScorer;
+using test::LetterRewards;
 using test::Toy;
 
 TEST(GrpoToy, LiftsTheRewardForEverySeed) {
@@ -26,7 +26,7 @@ TEST(GrpoToy, PermutedRewardsDoNotLiftIt) {
 TEST(GrpoToy, RewardsOfTheOppositeSignUndoWhatWasLearnt) {
   Toy toy(1, /*permute=*/false, /*full=*/true);
   ASSERT_GT(toy.gain(), .25);
-  toy.scorer.sign = -1;
+  toy.rewards.sign = -1;
   EXPECT_LT(-toy.gain(), -.25);
 }
 
@@ -75,13 +75,13 @@ TEST(GrpoToy, LogsTheUsersOwnTermOfTheRewardWhereThereIsOne) {
   Toy toy(5);
   EXPECT_FALSE(toy.trainer->step().metrics.contains("reward_file"));
   Toy with(5, /*permute=*/false, /*full=*/false);
-  with.config.runner.reward.file = "mine.py";
-  EXPECT_EQ(with.trainer->step().metrics["reward_file"], 0) << "a scorer that gives none";
+  with.config.workbench.runner.reward.file = "mine.py";
+  EXPECT_EQ(with.trainer->step().metrics["reward_file"], 0) << "an environment that gives none";
 }
 
 TEST(GrpoToy, LogsEachTermOfThePriceThatHasAWeight) {
   Toy free(5), priced(5);
-  priced.config.runner.reward.w_tokens = 0.5;
+  priced.config.workbench.runner.reward.w_tokens = 0.5;
   const Json without = free.trainer->step().metrics, with = priced.trainer->step().metrics;
   for (const char* key : {"reward_calls", "reward_tokens", "reward_usd"}) {
     EXPECT_FALSE(without.contains(key)) << key;
@@ -128,11 +128,11 @@ char divisive_letter(uint64_t seed) {
 
 TEST(GrpoToy, WaitsForTheWorkerAndThenGoesOnAsIfNothingHadBeen) {
   Toy toy(6), twin(6);
-  toy.scorer.lost = 'a';
-  toy.scorer.num_failures = 5;
+  toy.rewards.lost = 'a';
+  toy.rewards.num_failures = 5;
   toy.config.lost_rollouts = {/*max_share=*/0.01, /*max_waits=*/6, /*wait_s=*/0, /*max_wait_s=*/0};
   const auto got = toy.trainer->step(), expected = twin.trainer->step();
-  EXPECT_LE(toy.scorer.num_failures, 0) << "something must have been lost";
+  EXPECT_LE(toy.rewards.num_failures, 0) << "something must have been lost";
   EXPECT_EQ(got.metrics["infra_errors"], 0);
   EXPECT_EQ(got.metrics["dropped_groups"], 0);
   EXPECT_EQ(got.metrics["loss"], expected.metrics["loss"]);
@@ -143,7 +143,7 @@ TEST(GrpoToy, DropsAGroupWholeWhenARewardStaysLost) {
   const char letter = divisive_letter(6);
   ASSERT_NE(letter, '\0');
   Toy toy(6);
-  toy.scorer.lost = letter;
+  toy.rewards.lost = letter;
   toy.config.lost_rollouts.max_share = 1;
   const auto step = toy.trainer->step();
   const Whole whole(step.episodes, letter);
@@ -154,7 +154,7 @@ TEST(GrpoToy, DropsAGroupWholeWhenARewardStaysLost) {
 
 TEST(GrpoToy, EndsWithItsStateUntouchedWhenTheWorkerStaysAway) {
   Toy toy(6);
-  toy.scorer.lost = 'a';
+  toy.rewards.lost = 'a';
   toy.config.lost_rollouts = {/*max_share=*/0.01, /*max_waits=*/2, /*wait_s=*/0, /*max_wait_s=*/0};
   const at::Tensor before = toy.lora->flat(0).clone();
   EXPECT_THROW(toy.trainer->step(), Error);
@@ -166,7 +166,7 @@ TEST(GrpoToy, EndsWithItsStateUntouchedWhenTheWorkerStaysAway) {
 TEST(GrpoToy, ValidationLeavesPromptsOutWholeAndSaysSo) {
   const char letter = divisive_letter(6);
   Toy toy(6), twin(6);
-  toy.scorer.lost = letter;
+  toy.rewards.lost = letter;
   toy.config.lost_rollouts.max_share = 1;
   const auto got = toy.trainer->validate(toy.tasks, 3);
   const auto all = twin.trainer->validate(twin.tasks, 3);
@@ -189,7 +189,7 @@ TEST(GrpoToy, ValidationLeavesPromptsOutWholeAndSaysSo) {
 TEST(GrpoToy, ARewardThatIsNotFiniteCostsItsGroupAndIsNamed) {
   const char letter = divisive_letter(6);
   Toy toy(6);
-  toy.scorer.infinite = letter;
+  toy.rewards.infinite = letter;
   const auto step = toy.trainer->step();
   ASSERT_FALSE(step.bad.empty());
   EXPECT_EQ(step.bad[0].reason, "its reward is not finite");
@@ -219,7 +219,7 @@ TEST(GrpoToy, NamesTheTensorWhenThePolicysWeightsAreNotFinite) {
 
 TEST(GrpoToy, ASkippedStepMeasuresNothingAndSaysWhy) {
   Toy toy(4);
-  toy.scorer = LetterScorer('\x01');
+  toy.rewards = LetterRewards('\x01');
   const auto step = toy.trainer->step();
   for (const char* key :
        {"loss", "grad_norm", "clip_low", "clip_high", "entropy", "tokens_per_s"}) {
@@ -242,7 +242,7 @@ TEST(GrpoToy, RefillsGroupsOfEqualRewardsAndEndsWhereAllAreEqual) {
     Toy toy(4);
     toy.config.refill_rounds = 2;
     toy.config.update.drop_equal_groups = drop;
-    toy.scorer = LetterScorer('\x01');  // nobody writes it: every group is equal
+    toy.rewards = LetterRewards('\x01');  // nobody writes it: every group is equal
     const auto step = toy.trainer->step();
     EXPECT_EQ(step.episodes.size(), 3u * 32u);
     EXPECT_EQ(step.metrics["zero_std_groups"], 12);

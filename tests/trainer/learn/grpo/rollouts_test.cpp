@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/stop.h"
 #include "tests/support/config_sizes.h"
+#include "tests/support/fake_environment.h"
 #include "tests/support/scripted_model.h"
 #include "trainer/learn/grpo/grpo_config.h"
 
@@ -20,31 +21,29 @@ namespace weft {
 namespace {
 
 /// "broken" is never scored; "flaky" not the first `failures` times; "raises" is lost for good.
-class EchoScorer : public RolloutScorer {
+class EchoRewards : public test::FakeEnvironment {
  public:
   int failures = 0;
   std::optional<double> own_term;  ///< of reward.file
-  decltype(TextRequest::prompt) prompt(const Task& task) const override { return task.prompt; }
-  void submit(const Task& task, std::string completion, uint64_t seed,
-              std::function<void(ScoredRollout)> done) override {
-    ScoredRollout result;
-    result.valid = true;
+  void run(RunRequest request, std::function<void(Outcome)> done) override {
+    const std::string& completion = request.workflow->code;
+    Outcome outcome = test::rewarded(static_cast<double>(completion.size()));
+    outcome.reward->file = own_term;
     {
       const std::lock_guard lock(mutex_);
-      ++num_scored[task.id + "/" + completion];
-      result.infra_error = completion == "broken" || (completion == "flaky" && failures-- > 0);
+      ++num_scored[request.task->id + "/" + completion];
+      if (completion == "broken" || (completion == "flaky" && failures-- > 0)) {
+        outcome = test::infrastructure_error("worker: HTTP 503 (attempt 7)");
+      }
     }
-    if (result.infra_error) result.problem = "worker: HTTP 503 (attempt 7)";
     if (completion == "raises") {
-      result.infra_error = result.lost_for_good = true;
-      result.problem = "the reward: mine.py: reward(): ERROR(KeyError) 'x'; line 3, in reward";
+      outcome = test::infrastructure_error(
+          "the reward: mine.py: reward(): ERROR(KeyError) 'x'; line 3, in reward");
+      outcome.own_reward_failed = true;
     }
-    result.outcome = result.infra_error ? "infrastructure" : "scored";
-    result.reward.total = static_cast<double>(completion.size());
-    result.reward.file = own_term;
-    result.worker_calls = 2;
-    result.worker_tokens = static_cast<int64_t>(seed % 2) + 10;
-    done(result);
+    outcome.usage.calls = 2;
+    outcome.usage.prompt_tokens = static_cast<int64_t>(request.seed % 2) + 10;
+    done(outcome);
   }
   size_t total() const {
     const std::lock_guard lock(mutex_);
@@ -59,7 +58,7 @@ class EchoScorer : public RolloutScorer {
 };
 
 /// Is asked for nothing but an end.
-class EndlessScorer : public EchoScorer {
+class EndlessEnvironment : public EchoRewards {
  public:
   void stop() override { stopped = true; }
   std::atomic<bool> stopped{false};
@@ -76,7 +75,7 @@ std::vector<Task> make_tasks(const std::vector<std::string>& names) {
   return result;
 }
 
-RolloutBatch collect(TextModel& model, EchoScorer& scorer, const std::vector<Task>& tasks,
+RolloutBatch collect(TextModel& model, EchoRewards& rewards, const std::vector<Task>& tasks,
                      RolloutOptions options = {}) {
   std::vector<const Task*> borrowed;
   std::vector<uint64_t> seeds;
@@ -85,24 +84,25 @@ RolloutBatch collect(TextModel& model, EchoScorer& scorer, const std::vector<Tas
     seeds.push_back(100 + seeds.size());
   }
   options.samples_per_prompt = 3;
-  return collect_rollouts(model, scorer, borrowed, seeds, options);
+  RoundRunner rounds(rewards);
+  return collect_rollouts(model, rounds, borrowed, seeds, options);
 }
 
 TEST(Rollouts, TellTheUsersOwnTermWhereThereIsOne) {
   test::ScriptedModel model([](const test::ScriptedPrompt& p) { return p.user; });
-  EchoScorer scorer;
-  Json row = episode_to_json(1, collect(model, scorer, make_tasks({"a"})).episodes[0]);
+  EchoRewards rewards;
+  Json row = episode_to_json(1, collect(model, rewards, make_tasks({"a"})).episodes[0]);
   EXPECT_FALSE(row.contains("reward_file"));
-  scorer.own_term = -2.5;
-  row = episode_to_json(1, collect(model, scorer, make_tasks({"a"})).episodes[0]);
+  rewards.own_term = -2.5;
+  row = episode_to_json(1, collect(model, rewards, make_tasks({"a"})).episodes[0]);
   EXPECT_EQ(row["reward_file"], -2.5);
 }
 
 TEST(Rollouts, KeepTheOrderOfPromptsAndSamples) {
   test::ScriptedModel model(
       [](const test::ScriptedPrompt& p) { return p.user + std::string(p.choice, '!'); });
-  EchoScorer scorer;
-  const auto batch = collect(model, scorer, make_tasks({"aa", "b"}));
+  EchoRewards rewards;
+  const auto batch = collect(model, rewards, make_tasks({"aa", "b"}));
   ASSERT_EQ(batch.episodes.size(), 6u);
   const std::vector<std::string> expected = {"aa", "aa!", "aa!!", "b", "b!", "b!!"};
   for (size_t i = 0; i < 6; ++i) {
@@ -112,22 +112,22 @@ TEST(Rollouts, KeepTheOrderOfPromptsAndSamples) {
     EXPECT_EQ(batch.episodes[i].completion_ids.size(), batch.episodes[i].sampling_logprobs.size());
   }
   EXPECT_EQ(batch.worker_calls, 12);
-  for (const auto& [what, count] : scorer.num_scored) EXPECT_EQ(count, 1) << what;
+  for (const auto& [what, count] : rewards.num_scored) EXPECT_EQ(count, 1) << what;
 }
 
 TEST(Rollouts, ScoreNothingBeforeTheLastIsDecodedWithoutOverlap) {
-  EchoScorer scorer;
+  EchoRewards rewards;
   size_t scored_while_decoding = 0;
   test::ScriptedModel model([&](const test::ScriptedPrompt& p) {
-    scored_while_decoding += scorer.total();
+    scored_while_decoding += rewards.total();
     return p.user + std::string(p.choice, '!');
   });
   RolloutOptions options;
   options.overlap = false;
-  const auto apart = collect(model, scorer, make_tasks({"aa", "b"}), options);
+  const auto apart = collect(model, rewards, make_tasks({"aa", "b"}), options);
   EXPECT_EQ(scored_while_decoding, 0u);
-  EXPECT_EQ(scorer.total(), 6u);
-  EchoScorer other;
+  EXPECT_EQ(rewards.total(), 6u);
+  EchoRewards other;
   const auto together = collect(model, other, make_tasks({"aa", "b"}));
   ASSERT_EQ(apart.episodes.size(), together.episodes.size());
   for (size_t i = 0; i < 6; ++i) {
@@ -139,12 +139,12 @@ TEST(Rollouts, ScoreNothingBeforeTheLastIsDecodedWithoutOverlap) {
 TEST(Rollouts, ScoreEachOnceWhetherItsEndIsSeenInTheStreamOrNot) {
   test::ScriptedModel model(
       [](const test::ScriptedPrompt& p) { return p.user + std::string(p.choice, '!'); });
-  EchoScorer scorer;
+  EchoRewards rewards;
   RolloutOptions options;
   options.eos_ids = {'!'};  // the end of two in three
-  const auto batch = collect(model, scorer, make_tasks({"aa", "b"}), options);
-  EXPECT_EQ(scorer.total(), 6u);
-  EXPECT_EQ(scorer.num_scored.size(), 6u);
+  const auto batch = collect(model, rewards, make_tasks({"aa", "b"}), options);
+  EXPECT_EQ(rewards.total(), 6u);
+  EXPECT_EQ(rewards.num_scored.size(), 6u);
   for (const Episode& episode : batch.episodes) {
     EXPECT_EQ(episode.reward, static_cast<double>(episode.text.size()));
   }
@@ -152,20 +152,20 @@ TEST(Rollouts, ScoreEachOnceWhetherItsEndIsSeenInTheStreamOrNot) {
 
 TEST(Rollouts, RecordLogprobsOfTheDistributionSampledFrom) {
   test::ScriptedModel model([](const test::ScriptedPrompt&) { return "x"; });
-  EchoScorer scorer;
+  EchoRewards rewards;
   RolloutOptions options;
-  EXPECT_EQ(collect(model, scorer, make_tasks({"a"}), options).episodes[0].sampling_logprobs[0],
+  EXPECT_EQ(collect(model, rewards, make_tasks({"a"}), options).episodes[0].sampling_logprobs[0],
             -1);
   options.temperature = 0.7;
-  EXPECT_EQ(collect(model, scorer, make_tasks({"a"}), options).episodes[0].sampling_logprobs[0],
+  EXPECT_EQ(collect(model, rewards, make_tasks({"a"}), options).episodes[0].sampling_logprobs[0],
             -2);
 }
 
 TEST(Rollouts, KeepInfrastructureErrorsOutOfTheRewards) {
   test::ScriptedModel model(
       [](const test::ScriptedPrompt& p) { return p.choice == 1 ? "broken" : "fine"; });
-  EchoScorer scorer;
-  const auto batch = collect(model, scorer, make_tasks({"a"}));
+  EchoRewards rewards;
+  const auto batch = collect(model, rewards, make_tasks({"a"}));
   EXPECT_FALSE(batch.episodes[0].infra_error);
   EXPECT_TRUE(batch.episodes[1].infra_error);
   EXPECT_EQ(batch.episodes[1].outcome, "infrastructure");
@@ -177,12 +177,12 @@ TEST(Rollouts, CountAFailedRequestAsInfrastructure) {
                               return p.user == "bad" ? ResponseStatus::kFailed
                                                      : ResponseStatus::kOk;
                             });
-  EchoScorer scorer;
-  const auto batch = collect(model, scorer, make_tasks({"good", "bad"}));
+  EchoRewards rewards;
+  const auto batch = collect(model, rewards, make_tasks({"good", "bad"}));
   for (size_t i = 0; i < 6; ++i) EXPECT_EQ(batch.episodes[i].infra_error, i >= 3);
 }
 
-RolloutBatch collect_whole(const std::string& second, EchoScorer& scorer,
+RolloutBatch collect_whole(const std::string& second, EchoRewards& rewards,
                            const LostRolloutOptions& lost) {
   test::ScriptedModel model(
       [&](const test::ScriptedPrompt& p) { return p.choice == 1 ? second : "fine"; });
@@ -191,7 +191,8 @@ RolloutBatch collect_whole(const std::string& second, EchoScorer& scorer,
   options.samples_per_prompt = 3;
   options.lost = lost;
   options.label = "step 9";
-  return collect_whole_rollouts(model, scorer, {&tasks[0], &tasks[1]}, {7, 8}, options);
+  RoundRunner rounds(rewards);
+  return collect_whole_rollouts(model, rounds, {&tasks[0], &tasks[1]}, {7, 8}, options);
 }
 
 LostRolloutOptions patience(double max_share, int64_t max_waits) {
@@ -199,22 +200,22 @@ LostRolloutOptions patience(double max_share, int64_t max_waits) {
 }
 
 TEST(Rollouts, ScoreWhatIsLostAgainAndSampleNothingAgain) {
-  EchoScorer scorer;
-  scorer.failures = 3;  // of the two at first, then of one
-  const auto batch = collect_whole("flaky", scorer, patience(0.05, 6));
+  EchoRewards rewards;
+  rewards.failures = 3;  // of the two at first, then of one
+  const auto batch = collect_whole("flaky", rewards, patience(0.05, 6));
   for (const Episode& e : batch.episodes) {
     EXPECT_FALSE(e.infra_error);
     EXPECT_EQ(e.outcome, "scored");
     EXPECT_EQ(e.reward, static_cast<double>(e.text.size()));
   }
-  EXPECT_EQ(scorer.num_scored["a/flaky"] + scorer.num_scored["b/flaky"], 2 + 2 + 1);
-  EXPECT_EQ(scorer.num_scored["a/fine"], 2);
+  EXPECT_EQ(rewards.num_scored["a/flaky"] + rewards.num_scored["b/flaky"], 2 + 2 + 1);
+  EXPECT_EQ(rewards.num_scored["a/fine"], 2);
 }
 
 TEST(Rollouts, GiveUpWithTheCountedReasonsWhenTooManyStayLost) {
-  EchoScorer scorer;
+  EchoRewards rewards;
   try {
-    collect_whole("broken", scorer, patience(0.3, 2));
+    collect_whole("broken", rewards, patience(0.3, 2));
     FAIL() << "no error";
   } catch (const InputError& error) {
     FAIL() << error.what();
@@ -223,23 +224,23 @@ TEST(Rollouts, GiveUpWithTheCountedReasonsWhenTooManyStayLost) {
                  "step 9: 2 of 6 rollouts that were run are lost (2 x worker: HTTP 503), after 2 "
                  "waits; lost_rollouts.max_share is 0.3");
   }
-  EXPECT_EQ(scorer.num_scored["a/broken"], 3);
+  EXPECT_EQ(rewards.num_scored["a/broken"], 3);
 }
 
 TEST(Rollouts, TryOnceMoreAndGoOnWithoutTheFewThatStayLost) {
-  EchoScorer scorer;
-  const auto batch = collect_whole("broken", scorer, patience(0.4, 0));
-  EXPECT_EQ(scorer.num_scored["a/broken"], 2);
+  EchoRewards rewards;
+  const auto batch = collect_whole("broken", rewards, patience(0.4, 0));
+  EXPECT_EQ(rewards.num_scored["a/broken"], 2);
   EXPECT_TRUE(batch.episodes[1].infra_error);
   EXPECT_EQ(lost_groups(batch.episodes), (std::set<uint64_t>{7, 8}));
 }
 
 TEST(Rollouts, EndAtOnceWithTheReasonWhenTooManyAreLostForGood) {
-  EchoScorer scorer;
+  EchoRewards rewards;
   LostRolloutOptions lost = patience(0.3, 6);
   lost.wait_s = lost.max_wait_s = 1000;
   try {
-    collect_whole("raises", scorer, lost);
+    collect_whole("raises", rewards, lost);
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(),
@@ -247,34 +248,34 @@ TEST(Rollouts, EndAtOnceWithTheReasonWhenTooManyAreLostForGood) {
                  "lost_rollouts.max_share is 0.3; the first: the reward: mine.py: reward(): "
                  "ERROR(KeyError) 'x'; line 3, in reward");
   }
-  EXPECT_EQ(scorer.num_scored["a/raises"], 1);
+  EXPECT_EQ(rewards.num_scored["a/raises"], 1);
 }
 
 TEST(Rollouts, GoOnWithoutTheFewThatAreLostForGoodAndAskNoMore) {
-  EchoScorer scorer;
-  const auto batch = collect_whole("raises", scorer, patience(0.4, 6));
-  EXPECT_EQ(scorer.num_scored["a/raises"], 1);
+  EchoRewards rewards;
+  const auto batch = collect_whole("raises", rewards, patience(0.4, 6));
+  EXPECT_EQ(rewards.num_scored["a/raises"], 1);
   EXPECT_EQ(lost_groups(batch.episodes), (std::set<uint64_t>{7, 8}));
 }
 
 TEST(Rollouts, SayThatAPromptIsRefused) {
   test::ScriptedModel model([](const test::ScriptedPrompt&) { return "x"; },
                             [](const test::ScriptedPrompt&) { return ResponseStatus::kRefused; });
-  EchoScorer scorer;
-  EXPECT_THROW(collect(model, scorer, make_tasks({"a"})), InputError);
+  EchoRewards rewards;
+  EXPECT_THROW(collect(model, rewards, make_tasks({"a"})), InputError);
 }
 
-/// Has room for no answer until the scorer has been stopped: they share an engine.
+/// Has room for no answer until the environment has been stopped: they share an engine.
 class BusyModel : public TextModel {
  public:
-  explicit BusyModel(const EndlessScorer& scorer) : scorer_(scorer) {}
+  explicit BusyModel(const EndlessEnvironment& environment) : environment_(environment) {}
   ~BusyModel() override {
     for (std::thread& thread : threads_) thread.join();
   }
   std::string name() const override { return "busy"; }
   void submit(TextRequest request, std::function<void(TextResponse)> done) override {
     threads_.emplace_back([this, flag = request.cancelled, done = std::move(done)] {
-      while (!flag->load() || !scorer_.stopped) {
+      while (!flag->load() || !environment_.stopped) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
       }
       done(TextResponse::unanswered(ResponseStatus::kCancelled, "cancelled"));
@@ -282,7 +283,7 @@ class BusyModel : public TextModel {
   }
 
  private:
-  const EndlessScorer& scorer_;
+  const EndlessEnvironment& environment_;
   std::vector<std::thread> threads_;
 };
 
@@ -290,12 +291,12 @@ class BusyModel : public TextModel {
 TEST(Rollouts, AStopEndsWhatIsScoredBeforeItWaitsForCompletions) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto stopped_rollouts = [] {
-    EndlessScorer scorer;
-    BusyModel model(scorer);
+    EndlessEnvironment environment;
+    BusyModel model(environment);
     install_stop_handlers();
     raise(SIGTERM);
     try {
-      collect(model, scorer, make_tasks({"a", "b"}));
+      collect(model, environment, make_tasks({"a", "b"}));
     } catch (const Interrupted&) {
       return 0;
     }
