@@ -46,12 +46,7 @@ EvaluationBackend make_backend(const BackendParts& parts, const std::vector<Meth
   }
   EvaluationBackend backend;
   const MetaAgent& agent = parts.agent;
-  backend.prompt = [&agent](const Task& task) { return agent.prompt(task); };
-  backend.parse = [&agent](const std::string& completion) { return agent.parse(completion); };
-  backend.check = [&agent](std::string code) { return agent.check(std::move(code)); };
-  backend.run = [runner = parts.runner](RunRequest request, std::function<void(Outcome)> done) {
-    runner->submit(request, std::move(done));
-  };
+  backend.environment = parts.environment;
   backend.score = [&judge = parts.judge, &scorer = parts.scorer, limits = parts.answer_limits](
                       GivenAnswer request, std::function<void(Outcome)> done) {
     score_given(judge, scorer, limits, std::move(request), std::move(done));

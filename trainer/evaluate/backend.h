@@ -11,10 +11,9 @@
 #include "sandbox/judge/judge.h"
 #include "trainer/evaluate/methods.h"
 #include "workflow/answer_scorer.h"
+#include "workflow/environment.h"
 #include "workflow/meta_agent.h"
 #include "workflow/pool.h"
-#include "workflow/run_workflow.h"
-#include "workflow/workflow.h"
 
 namespace weft {
 
@@ -32,13 +31,9 @@ struct GivenAnswer {
   CancelFlag cancelled;
 };
 
-/// All are called on the thread of evaluate(); `run` and `score` must not block, and deliver on any
-/// thread.
+/// All are called on the thread of evaluate(); `score` must not block, and delivers on any thread.
 struct EvaluationBackend {
-  std::function<std::vector<ChatMessage>(const Task&)> prompt;
-  std::function<Workflow(const std::string& completion)> parse;
-  std::function<Workflow(std::string code)> check;
-  std::function<void(RunRequest, std::function<void(Outcome)>)> run;
+  WorkflowEnvironment* environment = nullptr;  ///< borrowed; null where no method runs workflows
   std::function<void(GivenAnswer, std::function<void(Outcome)>)> score;
   /// Weights of a meta or hybrid method.
   std::function<MetaModel(const Method&)> meta_model;
@@ -52,8 +47,8 @@ struct BackendParts {
   const MetaAgent& agent;
   Judge& judge;
   AnswerScorer& scorer;
-  WorkflowRunner* runner = nullptr;  ///< null where no method runs workflows
-  Limits answer_limits;              ///< of one test of an answer that is there already
+  WorkflowEnvironment* environment = nullptr;  ///< as EvaluationBackend's
+  Limits answer_limits;                        ///< of one test of an answer that is there already
   double pool_min_similarity = kPoolMinSimilarity;
 };
 

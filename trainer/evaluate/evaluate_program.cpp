@@ -79,9 +79,7 @@ ResumeRules resume_rules(const EvaluateConfig& config, const EvaluationPlan& pla
   ResumeRules rules{kMayChange, models.inputs, config.resume.allow, args.defaults};
   rules.inputs.files("tasks", config.tasks);
   bool asks_a_pool = false;
-  add_scorer_inputs(rules.inputs, parse_scorer_choice(config.workbench.runner.scorer), plan.tasks);
-  const std::string& tools = config.workbench.runner.tools.file;
-  if (!tools.empty()) rules.inputs.files("tools", {tools});
+  config.workbench.add_inputs(rules.inputs, plan.tasks);
   for (const Method& method : plan.methods) {
     asks_a_pool = asks_a_pool || method.kind == MethodKind::kHybrid;
     const std::string name = "methods." + method.name;
@@ -125,9 +123,8 @@ EvaluationPlan make_plan(const EvaluateConfig& config) {
   return plan;
 }
 
-/// What only Python can say of the plan's tests.
-void check_code_tests(Judge& judge, const EvaluationPlan& plan) {
-  require_judgeable(judge, plan.tasks);
+/// What only Python can say of the plan's final tests.
+void check_final_tests(Judge& judge, const EvaluationPlan& plan) {
   for (const Task& task : plan.tasks) {
     const auto scoring = plan.scoring.find(task.id);
     if (scoring == plan.scoring.end()) continue;
@@ -326,9 +323,8 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   TextModel* worker = config.needs_worker() ? &models.worker() : nullptr;
   check_before_start(config, plan, args, worker, models);
   Workbench bench(config.workbench);
-  check_code_tests(bench.judge(), plan);
-  const ScorerChoice scorer_choice = parse_scorer_choice(config.workbench.runner.scorer);
-  require_working_scorer(bench.sandbox(), scorer_choice, plan.tasks);
+  bench.require_working(plan.tasks);
+  check_final_tests(bench.judge(), plan);
   load_plan_samples(config, bench, plan);
   const auto contaminated = find_contamination(plan.tasks, config.contamination);
   if (!contaminated.empty()) {
@@ -343,13 +339,12 @@ Json run_evaluate(const EvaluateConfig& config, const ProgramArgs& args,
   RowLog row_log(run);
 
   const RunnerOptions& runner_options = config.workbench.runner;
-  AnswerScorer scorer(bench.sandbox(), scorer_choice);
+  AnswerScorer scorer(bench.sandbox(), parse_scorer_choice(runner_options.scorer));
   ModelCaches caches(config.cache, args.config, models.run.inputs);
-  std::optional<WorkflowRunner> runner;
-  if (worker)
-    runner.emplace(bench.sandbox(), bench.judge(), caches.worker(*worker), runner_options);
+  std::optional<SandboxEnvironment> environment;
+  if (worker) environment.emplace(bench, caches.worker(*worker), runner_options);
   auto backend = make_backend(
-      {bench.meta_agent(), bench.judge(), scorer, runner ? &*runner : nullptr,
+      {bench.meta_agent(), bench.judge(), scorer, environment ? &*environment : nullptr,
        answer_limits(runner_options), options.pool_min_similarity},
       plan.methods,
       [&](const Method& method) { return caches.weights(method, models.weights(method)); });

@@ -205,7 +205,8 @@ void Run::start_fixed(size_t method) {
     const auto [at, is_new] = workflows.try_emplace({like.kind, code_form(like)});
     Workflow& workflow = at->second;
     if (is_new) {
-      workflow = backend_.check(fixed_workflow_code(plan_.methods[method], like, options_));
+      workflow =
+          backend_.environment->check(fixed_workflow_code(plan_.methods[method], like, options_));
       if (!workflow.valid) {
         throw InputError(fmt::format("methods: {}: expected a valid workflow, got: {}",
                                      plan_.methods[method].spec, workflow.problem));
@@ -242,7 +243,8 @@ void Run::start_query(size_t method, size_t task) {
       continue;
     }
     Unit written{method, task, {}, done->second};
-    if (!written.row.workflow.empty()) written.workflow = backend_.check(written.row.workflow);
+    if (!written.row.workflow.empty())
+      written.workflow = backend_.environment->check(written.row.workflow);
     written.workflow.valid = written.workflow.valid && done->second.status != RowStatus::kInvalid;
     feed_shuffled(method, written);
   }
@@ -250,7 +252,7 @@ void Run::start_query(size_t method, size_t task) {
   if (plan_.methods[method].kind == MethodKind::kHybrid) {
     std::string code = backend_.pooled_code(plan_.methods[method], plan_.tasks[task]);
     if (!code.empty()) {
-      const Workflow workflow = backend_.check(std::move(code));
+      const Workflow workflow = backend_.environment->check(std::move(code));
       for (int sample = 0; sample < options_.samples_per_task; ++sample) {
         if (is_done(method, task, sample)) continue;
         ResultRow facts;
@@ -266,7 +268,7 @@ void Run::start_query(size_t method, size_t task) {
 void Run::ask_meta_agent(size_t method, size_t task) {
   const MetaModel meta = backend_.meta_model(plan_.methods[method]);
   TextRequest request;
-  request.prompt = backend_.prompt(plan_.tasks[task]);
+  request.prompt = backend_.environment->prompt(plan_.tasks[task]);
   request.n = options_.samples_per_task;
   request.sampling.temperature = options_.meta_temperature;
   request.sampling.top_p = options_.meta_top_p;
@@ -290,7 +292,7 @@ void Run::take_response(size_t method, size_t task, const TextResponse& response
     Workflow workflow;
     if (response.status == ResponseStatus::kOk && size_t(sample) < response.choices.size()) {
       const Completion& choice = response.choices[size_t(sample)];
-      workflow = backend_.parse(choice.text_with_reasoning());
+      workflow = backend_.environment->parse(choice.text_with_reasoning());
       const size_t prompt = response.prompt_ids.empty() ? size_t(response.usage.prompt_tokens)
                                                         : response.prompt_ids.size();
       facts.meta_tokens = int64_t(prompt + choice.ids.size());
@@ -381,7 +383,7 @@ void Run::launch() {
     request.tests = tests;
     request.shared_budget = budgets_->calls(unit->method);
     request.trace_text_bytes = options_.trace_bytes;
-    backend_.run(request, std::move(deliver));
+    backend_.environment->run(request, std::move(deliver));
   }
 }
 

@@ -79,7 +79,7 @@ using KeepRow = std::function<void(const ResultRow& row, const Json& trace)>;
 /// others samples_per_task for each task.
 ///
 /// `plan` and what `backend` borrows must outlive the runs in flight, also when this throws (the
-/// destructor of WorkflowRunner waits for them). Throws Interrupted after a signal; what was
+/// destructor of the environment waits for them). Throws Interrupted after a signal; what was
 /// finished by then has been kept.
 std::vector<ResultRow> evaluate(const EvaluationPlan& plan, const EvaluationOptions& options,
                                 const EvaluationBackend& backend,

@@ -28,17 +28,17 @@ struct Batch {
   Collector<Answer> answers;
 };
 
-Workflow workflow_of(const Candidate& candidate, const MetaAgent& meta_agent) {
+Workflow workflow_of(const Candidate& candidate, const WorkflowEnvironment& environment) {
   if (candidate.status == Candidate::Status::kMalformed) {
     Workflow workflow;
     workflow.code = candidate.code;
     workflow.problem = candidate.problem;
     return workflow;
   }
-  return meta_agent.check(candidate.code);
+  return environment.check(candidate.code);
 }
 
-void start_runs(WorkflowRunner& runner, const std::shared_ptr<Batch>& batch, size_t index,
+void start_runs(WorkflowEnvironment& environment, const std::shared_ptr<Batch>& batch, size_t index,
                 const WorkflowScoreRequest& request) {
   Batch::Entry& entry = batch->entries[index];
   for (size_t r = 0; r < entry.outcomes.size(); ++r) {
@@ -48,7 +48,7 @@ void start_runs(WorkflowRunner& runner, const std::shared_ptr<Batch>& batch, siz
       run.task = &entry.tasks[t];
       run.seed = hash_combine(hash_combine(request.seed, r), hash64(entry.tasks[t].id));
       run.shared_budget = request.budget;
-      runner.submit(run, [batch, index, r, t](Outcome outcome) {
+      environment.run(run, [batch, index, r, t](Outcome outcome) {
         batch->answers.put(index, {r, t, std::move(outcome)});
       });
     }
@@ -143,14 +143,14 @@ void RunnerScorer::score(const std::vector<WorkflowScoreRequest>& requests,
   size_t missing = 0;
   for (size_t i = 0; i < requests.size(); ++i) {
     auto& entry = batch->entries[i];
-    entry.workflow = workflow_of(*requests[i].candidate, meta_agent_);
+    entry.workflow = workflow_of(*requests[i].candidate, environment_);
     for (const Task* task : *requests[i].tasks) entry.tasks.push_back(*task);
     const auto repeats = entry.workflow.valid ? static_cast<size_t>(requests[i].repeats) : 1;
     entry.outcomes.assign(repeats, std::vector<Outcome>(entry.tasks.size()));
     entry.missing = repeats * entry.tasks.size();
     missing += entry.missing;
   }
-  for (size_t i = 0; i < requests.size(); ++i) start_runs(runner_, batch, i, requests[i]);
+  for (size_t i = 0; i < requests.size(); ++i) start_runs(environment_, batch, i, requests[i]);
   while (missing > 0) {
     throw_if_stopped();
     auto answer = batch->answers.next(std::chrono::milliseconds(100));

@@ -9,8 +9,8 @@
 
 #include "data/task.h"
 #include "trainer/search/candidate.h"
+#include "workflow/environment.h"
 #include "workflow/meta_agent.h"
-#include "workflow/run_workflow.h"
 
 namespace weft {
 
@@ -44,13 +44,14 @@ class SearchScorer {
   }
 };
 
-/// Static check, then one run per task and repeat on the val tests. A workflow that is not valid is
-/// not run and gets the least reward (workflow/reward.h). Runs that end in an infrastructure error
-/// (after the runner's own retry) are left out of the means. Borrows both.
+/// Static check, then one run per task and repeat on the val tests, in an environment. A workflow
+/// that is not valid is not run and gets the least reward (workflow/reward.h). Runs that end in an
+/// infrastructure error (after the runner's own retry) are left out of the means. Borrows both; the
+/// agent knows the code that the environment checks.
 class RunnerScorer : public SearchScorer {
  public:
-  RunnerScorer(WorkflowRunner& runner, const MetaAgent& meta_agent)
-      : runner_(runner), meta_agent_(meta_agent) {}
+  RunnerScorer(WorkflowEnvironment& environment, const MetaAgent& meta_agent)
+      : environment_(environment), meta_agent_(meta_agent) {}
   void score(const std::vector<WorkflowScoreRequest>& requests,
              const std::function<void(size_t, Evaluation)>& on_scored) override;
   bool is_whole(const std::string& code) const override { return meta_agent_.is_whole(code); }
@@ -59,7 +60,7 @@ class RunnerScorer : public SearchScorer {
   }
 
  private:
-  WorkflowRunner& runner_;
+  WorkflowEnvironment& environment_;
   const MetaAgent& meta_agent_;
 };
 

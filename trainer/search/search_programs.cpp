@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/run_dir.h"
 #include "data/task_tests.h"
-#include "workflow/own_reward.h"
+#include "workflow/environment.h"
 #include "workflow/test_checks.h"
 
 namespace weft {
@@ -55,11 +55,7 @@ ResumeRules resume_rules(const SearchProgramConfig& config, const ProgramArgs& a
                          const RunModels& models, const std::vector<Task>& tasks) {
   ResumeRules rules{kMayChange, models.inputs, config.resume.allow, args.defaults};
   rules.inputs.files("tasks", config.tasks);
-  add_scorer_inputs(rules.inputs, parse_scorer_choice(config.workbench.runner.scorer), tasks);
-  const std::string& tools = config.workbench.runner.tools.file;
-  if (!tools.empty()) rules.inputs.files("tools", {tools});
-  const std::string& reward = config.workbench.runner.reward.file;
-  if (!reward.empty()) rules.inputs.files("reward", {reward});
+  config.workbench.add_inputs(rules.inputs, tasks);
   return rules;
 }
 
@@ -73,18 +69,15 @@ class OpenRun {
         run_(config.out, args.resume, args.config, resume_rules(config, args, models, tasks)),
         store_(run_.file("store.sqlite")),
         bench_(config.workbench),
-        runner_(bench_.sandbox(), bench_.judge(), worker, config.workbench.runner),
-        scorer_(runner_, bench_.meta_agent()),
+        environment_(bench_, worker, config.workbench.runner),
+        scorer_(environment_, bench_.meta_agent()),
         feedback_(bench_.judge()),
         reward_text_(config.workbench.runner.reward.text()),
         worker_name_(worker.name()),
         clock_reasons_(models.clock_reasons ? models.clock_reasons() : std::vector<std::string>()),
         tokens_(models.tokens) {
     generator_->offer_tools(bench_.meta_agent().tools());
-    require_judgeable(bench_.judge(), tasks);
-    require_working_scorer(bench_.sandbox(), parse_scorer_choice(config.workbench.runner.scorer),
-                           tasks);
-    require_working_reward(bench_.sandbox(), config.workbench.runner.reward, tasks);
+    bench_.require_working(tasks);
   }
 
   SearchTools tools() {
@@ -112,7 +105,7 @@ class OpenRun {
   RunDir run_;
   TrajectoryStore store_;
   Workbench bench_;
-  WorkflowRunner runner_;
+  SandboxEnvironment environment_;
   RunnerScorer scorer_;
   ExecutionFeedback feedback_;
   std::string reward_text_;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "tests/support/config_sizes.h"
+#include "tests/support/fake_environment.h"
 #include "tests/support/scripted_model.h"
 #include "trainer/evaluate/evaluate_program.h"
 
@@ -38,10 +39,11 @@ class Evaluate : public ::testing::Test {
   Evaluate() : model_([this](const ScriptedPrompt& p) { return write_(p); }) {
     plan_.tasks = code_tasks(4);
     score_by(ScoreRule::kHidden);
-    backend_.prompt = [](const Task& task) {
+    backend_.environment = &environment_;
+    environment_.on_prompt = [](const Task& task) {
       return std::vector<ChatMessage>{{"user", task.prompt}};
     };
-    backend_.check = [](std::string code) {
+    environment_.on_check = [](std::string code) {
       Workflow workflow;
       workflow.valid = code != "broken";
       workflow.problem = workflow.valid ? "" : "no class Workflow";
@@ -50,7 +52,6 @@ class Evaluate : public ::testing::Test {
       workflow.code = std::move(code);
       return workflow;
     };
-    backend_.parse = backend_.check;
     backend_.meta_model = [this](const Method&) { return MetaModel{&model_, "policy"}; };
     backend_.pooled_code = [](const Method&, const Task& task) {
       return task.id == "t0" ? std::string("pooled for query 0") : std::string();
@@ -63,9 +64,9 @@ class Evaluate : public ::testing::Test {
       outcome.answer = request.answer;
       done(outcome);
     };
-    backend_.run = [this](RunRequest request, std::function<void(Outcome)> done) {
+    environment_.on_run = [this](const RunRequest& request) {
       requests_.push_back({request.task->id, request.seed, request.tests});
-      done(outcome_(request));
+      return outcome_(request);
     };
   }
 
@@ -120,6 +121,7 @@ class Evaluate : public ::testing::Test {
     return "workflow for " + p.user + " " + std::to_string(p.choice);
   };
   std::function<Outcome(const RunRequest&)> outcome_ = pass_when_written_for_it;
+  test::FakeEnvironment environment_;
   EvaluationBackend backend_;
   ScriptedModel model_;
   std::vector<Seen> requests_;
@@ -339,7 +341,7 @@ TEST_F(Evaluate, FinishedRunAsksForNothing) {
 }
 
 TEST_F(Evaluate, InvalidFixedWorkflowIsAnInputError) {
-  backend_.check = [](std::string) { return Workflow{}; };
+  environment_.on_check = [](std::string) { return Workflow{}; };
   EXPECT_THROW(run({"io"}), InputError);
 }
 
