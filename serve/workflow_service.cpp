@@ -10,6 +10,7 @@
 #include <set>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "base/error.h"
 #include "serve/api_error.h"
@@ -73,28 +74,27 @@ class ObservedModel : public TextModel {
   std::atomic<int> calls_{0};
 };
 
-/// Waits for the end of the run or of the request, whichever is first; the end of the runner ends a
-/// run that nobody wants any more.
-Outcome run_workflow(Workbench& bench, TextModel& worker, RunnerOptions options,
-                     const WorkflowRun& run) {
-  ObservedModel observed(worker, run.on_event);
-  options.budget = run.budget;
+/// The environment of one run over the real sandbox.
+class RequestEnvironment : private ObservedModel, public SandboxEnvironment {
+ public:
+  RequestEnvironment(Workbench& bench, TextModel& worker, RunnerOptions options, EventSink on_event)
+      : ObservedModel(worker, std::move(on_event)),
+        SandboxEnvironment(bench, static_cast<ObservedModel&>(*this), std::move(options)) {}
+};
+
+/// Waits for the end of the run or of the request, whichever is first: then the run ends at once,
+/// as kInfrastructure.
+Outcome run_until(const CancelFlag& cancelled, WorkflowEnvironment& environment,
+                  const RunRequest& request) {
   std::promise<Outcome> promise;
   auto outcome = promise.get_future();
-  {
-    WorkflowRunner runner(bench.sandbox(), bench.judge(), observed, options);
-    RunRequest request;
-    request.workflow = &run.workflow;
-    request.task = &run.task;
-    request.seed = run.seed;
-    request.score_val = false;
-    runner.submit(request, [&promise](Outcome o) { promise.set_value(std::move(o)); });
-    const auto ended = [&outcome] {
-      return outcome.wait_for(std::chrono::milliseconds(20)) == std::future_status::ready;
-    };
-    while (!ended() && !run.cancelled->load()) {
-    }
+  environment.run(request, [&promise](Outcome o) { promise.set_value(std::move(o)); });
+  const auto ended = [&outcome] {
+    return outcome.wait_for(std::chrono::milliseconds(20)) == std::future_status::ready;
+  };
+  while (!ended() && !cancelled->load()) {
   }
+  environment.stop();
   return outcome.get();
 }
 
@@ -159,6 +159,13 @@ Json workflow_fields(const Workflow& workflow, const std::string& source) {
   return json;
 }
 
+/// What a prompt asks: its last message, or the text that it is.
+std::string last_message(const decltype(TextRequest::prompt)& prompt) {
+  if (const auto* text = std::get_if<std::string>(&prompt)) return *text;
+  const auto* messages = std::get_if<std::vector<ChatMessage>>(&prompt);
+  return messages ? messages->back().content : "";
+}
+
 /// Trajectory::outcome of what a request had written.
 std::string outcome_word(const Workflow& workflow, const Outcome* outcome) {
   if (!workflow.valid) return outcome_name(Outcome::Kind::kWorkflowError);
@@ -210,19 +217,22 @@ WorkflowCall parse_workflow_call(const Json& body, const WorkflowBudget& most) {
 
 WorkflowBackend make_workflow_backend(Workbench& bench, TextModel& worker, RunnerOptions options,
                                       const WorkflowPool* pool, double pool_min_similarity) {
-  const MetaAgent& agent = bench.meta_agent();
   WorkflowBackend backend;
-  backend.prompt = [&agent](const Task& task) { return agent.prompt(task); };
-  backend.parse = [&agent](const std::string& completion) { return agent.parse(completion); };
   if (pool) {
-    backend.pooled = [&agent, pool, pool_min_similarity](const Task& task) {
+    backend.pooled_code = [&agent = bench.meta_agent(), pool,
+                           pool_min_similarity](const Task& task) {
       const auto route = pool->route(agent.query(task));
-      if (!route || route->similarity < pool_min_similarity) return std::optional<Workflow>();
-      return std::optional<Workflow>(agent.check(route->entry->best.code));
+      const bool is_near = route && route->similarity >= pool_min_similarity;
+      return is_near ? route->entry->best.code : std::string();
     };
   }
-  backend.run = [&bench, &worker, options = std::move(options)](const WorkflowRun& run) {
-    return run_workflow(bench, worker, options, run);
+  backend.environment = std::make_shared<SandboxEnvironment>(bench, worker, options);
+  backend.open = [&bench, &worker, options = std::move(options)](const WorkflowBudget& budget,
+                                                                 EventSink on_event) {
+    RunnerOptions of_request = options;
+    of_request.budget = budget;
+    return std::make_unique<RequestEnvironment>(bench, worker, std::move(of_request),
+                                                std::move(on_event));
   };
   return backend;
 }
@@ -244,13 +254,14 @@ WorkflowService::WorkflowService(TextModel& model, std::string adapter, std::str
 
 WorkflowService::Written WorkflowService::write(const WorkflowCall& call, const EventSink& on_event,
                                                 CancelFlag cancelled) const {
-  if (backend_.pooled) {
-    if (auto found = backend_.pooled(call.task)) return {std::move(*found), "pool", {}, ""};
+  const WorkflowEnvironment& environment = *backend_.environment;
+  if (backend_.pooled_code) {
+    std::string code = backend_.pooled_code(call.task);
+    if (!code.empty()) return {environment.check(std::move(code)), "pool", {}, ""};
   }
-  std::vector<ChatMessage> messages = backend_.prompt(call.task);
-  std::string query = messages.back().content;
   TextRequest request;
-  request.prompt = std::move(messages);
+  request.prompt = environment.prompt(call.task);
+  std::string query = last_message(request.prompt);
   request.sampling = call.sampling;
   if (request.sampling.max_tokens == 0) request.sampling.max_tokens = max_tokens_;
   request.adapter = adapter_;
@@ -267,7 +278,7 @@ WorkflowService::Written WorkflowService::write(const WorkflowCall& call, const 
     throw ApiError(502, "meta-agent: " + response.error);
   }
   const std::string text = response.choices[0].text_with_reasoning();
-  Written written{backend_.parse(text), "meta", response.usage, std::move(query)};
+  Written written{environment.parse(text), "meta", response.usage, std::move(query)};
   if (!written.workflow.valid && response.choices[0].finish == FinishReason::kLength) {
     written.workflow.problem += " (cut at max_tokens)";
   }
@@ -321,8 +332,13 @@ Json WorkflowService::handle(const WorkflowCall& given, const EventSink& on_even
   answer["trace"] = Json::array();
   WorkflowUsage spent;
   if (call.execute && written.workflow.valid) {
-    const Outcome outcome = backend_.run(
-        {written.workflow, call.task, call.sampling.seed, call.budget, on_event, cancelled});
+    RunRequest request;
+    request.workflow = &written.workflow;
+    request.task = &call.task;
+    request.seed = call.sampling.seed;
+    request.score_val = false;
+    const auto environment = backend_.open(call.budget, on_event);
+    const Outcome outcome = run_until(cancelled, *environment, request);
     keep(call, written, &outcome);
     if (cancelled->load()) throw ApiError(499, "request cancelled");
     answer["outcome"] = outcome_name(outcome.kind);

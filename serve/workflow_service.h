@@ -14,6 +14,7 @@
 #include "data/trajectory_log.h"
 #include "model/text_model.h"
 #include "serve/request.h"
+#include "workflow/environment.h"
 #include "workflow/pool.h"
 #include "workflow/workbench.h"
 
@@ -37,33 +38,24 @@ struct WorkflowCall {
 /// Throws ApiError 400.
 WorkflowCall parse_workflow_call(const Json& body, const WorkflowBudget& most);
 
-/// One run of a workflow.
-struct WorkflowRun {
-  const Workflow& workflow;
-  const Task& task;
-  uint64_t seed;
-  const WorkflowBudget& budget;
-  EventSink on_event;  ///< {"type":"call",...} and {"type":"reply",...}; any thread
-  CancelFlag cancelled;
-};
-
 /// What the service asks of the rest of the system; functions, so that it runs without a jail or
 /// weights in tests. Called from any thread.
 struct WorkflowBackend {
-  std::function<std::vector<ChatMessage>(const Task&)> prompt;
-  std::function<Workflow(const std::string& completion)> parse;
-  /// Stored workflow of a near query; may be empty, and may find none.
-  std::function<std::optional<Workflow>(const Task&)> pooled;
-  std::function<Outcome(const WorkflowRun&)> run;  ///< blocks
+  std::shared_ptr<WorkflowEnvironment> environment;  ///< prompts and checks of all requests
+  /// An environment for the run of one request: with this budget, and telling `on_event` (may be
+  /// empty) of {"type":"call",...} and {"type":"reply",...}, on any thread.
+  std::function<std::unique_ptr<WorkflowEnvironment>(const WorkflowBudget&, EventSink on_event)>
+      open;
+  /// Stored code for a near query; may be empty, and may find none.
+  std::function<std::string(const Task&)> pooled_code;
   /// Takes each workflow that was written, run or not, as a row without origin and model_version;
   /// may be empty. Does not block.
   std::function<void(Trajectory)> keep;
   std::function<TrajectoryLog::Counts()> kept;  ///< with `keep`: what became of them
 };
 
-/// Runs each workflow over an own WorkflowRunner, so that budget, events and cancellation are the
-/// request's own: a cancelled run ends at once, as kInfrastructure. Borrows everything but the
-/// options; `pool` may be null.
+/// Each run has an environment over its own WorkflowRunner, so that budget, events and end are the
+/// request's own. Borrows everything but the options; `pool` may be null.
 WorkflowBackend make_workflow_backend(Workbench& bench, TextModel& worker, RunnerOptions options,
                                       const WorkflowPool* pool, double pool_min_similarity);
 

@@ -4,36 +4,50 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <functional>
+#include <future>
 
 #include "serve/api_error.h"
 #include "tests/serve/support.h"
+#include "tests/support/fake_environment.h"
 
 namespace weft {
 namespace {
 
-WorkflowBackend scripted_backend() {
+Outcome answered() {
+  Outcome outcome;
+  outcome.kind = Outcome::Kind::kScored;
+  outcome.answer = "42";
+  outcome.usage.calls = 2;
+  outcome.usage.execs = 1;
+  outcome.usage.prompt_tokens = 30;
+  outcome.usage.completion_tokens = 12;
+  outcome.trace = Json::array({Json{{"kind", "call_llm"}}});
+  return outcome;
+}
+
+WorkflowBackend scripted_backend(const std::function<Outcome()>& outcome = answered) {
   WorkflowBackend backend;
-  backend.prompt = [](const Task& task) {
+  auto environment = std::make_shared<test::FakeEnvironment>();
+  environment->on_prompt = [](const Task& task) {
     return std::vector<ChatMessage>{{"user", "write for " + task.prompt}};
   };
-  backend.parse = [](const std::string& completion) {
+  environment->on_check = [](std::string completion) {
     Workflow workflow;
-    workflow.code = completion;
     workflow.valid = completion != "broken";
     workflow.problem = workflow.valid ? "" : "no code block";
+    workflow.code = std::move(completion);
     return workflow;
   };
-  backend.run = [](const WorkflowRun& run) {
-    if (run.on_event) run.on_event({{"type", "call"}, {"call", 1}});
-    Outcome outcome;
-    outcome.kind = Outcome::Kind::kScored;
-    outcome.answer = "42";
-    outcome.usage.calls = 2;
-    outcome.usage.execs = 1;
-    outcome.usage.prompt_tokens = 30;
-    outcome.usage.completion_tokens = 12;
-    outcome.trace = Json::array({Json{{"kind", "call_llm"}}});
-    return outcome;
+  backend.environment = environment;
+  backend.open = [outcome](const WorkflowBudget&, EventSink on_event) {
+    auto of_run = std::make_unique<test::FakeEnvironment>();
+    of_run->on_run = [outcome, on_event = std::move(on_event)](const RunRequest& request) {
+      EXPECT_FALSE(request.score_val);
+      if (on_event) on_event({{"type", "call"}, {"call", 1}});
+      return outcome();
+    };
+    return of_run;
   };
   return backend;
 }
@@ -86,12 +100,7 @@ TEST_F(WorkflowRequests, EventsTellTokensWorkflowThenCalls) {
 
 TEST_F(WorkflowRequests, PoolIsAskedFirst) {
   WorkflowBackend backend = scripted_backend();
-  backend.pooled = [](const Task&) {
-    Workflow workflow;
-    workflow.code = "stored";
-    workflow.valid = true;
-    return std::optional<Workflow>(workflow);
-  };
+  backend.pooled_code = [](const Task&) { return std::string("stored"); };
   const WorkflowService pooled(model_, "", "weft", backend);
   const Json json = pooled.handle(call_of({{"query", "q"}}), {}, cancelled_);
   EXPECT_EQ(json["source"], "pool");
@@ -123,23 +132,18 @@ TEST_F(WorkflowRequests, EachThatIsWrittenIsKeptWithWhatCameOfIt) {
 
 TEST_F(WorkflowRequests, OneThatIsCancelledWhileItRunsIsKeptAndOneOfThePoolIsNot) {
   std::vector<Trajectory> kept;
-  WorkflowBackend backend = scripted_backend();
-  backend.keep = [&](Trajectory row) { kept.push_back(std::move(row)); };
-  backend.run = [this](const WorkflowRun&) {
+  WorkflowBackend backend = scripted_backend([this] {
     cancelled_->store(true);
     return Outcome{};
-  };
+  });
+  backend.keep = [&](Trajectory row) { kept.push_back(std::move(row)); };
   const WorkflowService service(model_, "", "weft", backend);
   EXPECT_THROW(service.handle(call_of({{"query", "q"}}), {}, cancelled_), ApiError);
   ASSERT_EQ(kept.size(), 1u);
   EXPECT_EQ(kept[0].outcome, "infrastructure");
   cancelled_->store(false);
-  backend.run = scripted_backend().run;
-  backend.pooled = [](const Task&) {
-    Workflow workflow;
-    workflow.valid = true;
-    return std::optional<Workflow>(workflow);
-  };
+  backend.open = scripted_backend().open;
+  backend.pooled_code = [](const Task&) { return std::string("stored"); };
   WorkflowService(model_, "", "weft", backend).handle(call_of({{"query", "q"}}), {}, cancelled_);
   EXPECT_EQ(kept.size(), 1u);
 }
@@ -169,6 +173,18 @@ class RealBackend : public ::testing::Test {
         body);
   }
 
+  static Outcome run(WorkflowEnvironment& environment, const Workflow& workflow) {
+    const Task task = task_of_query("q", "");
+    RunRequest request;
+    request.workflow = &workflow;
+    request.task = &task;
+    request.seed = 1;
+    request.score_val = false;
+    std::promise<Outcome> promise;
+    environment.run(request, [&promise](Outcome outcome) { promise.set_value(outcome); });
+    return promise.get_future().get();
+  }
+
   test::ScriptedModel worker_{"forty-two"};
   CancelFlag cancelled_ = std::make_shared<std::atomic<bool>>(false);
 };
@@ -179,25 +195,29 @@ TEST_F(RealBackend, TellsCallsAndAnswers) {
       "        return (await self.llm.call_llm([problem], 0.0, 1, \"a\", \"b\"))[0], 0.0\n");
   ASSERT_TRUE(asks.valid) << asks.problem;
   std::vector<std::string> types;
-  const Outcome outcome = backend.run({asks,
-                                       task_of_query("q", ""),
-                                       1,
-                                       {},
-                                       [&](Json event) { types.push_back(event["type"]); },
-                                       cancelled_});
+  const auto environment =
+      backend.open({}, [&](const Json& event) { types.push_back(event["type"]); });
+  const Outcome outcome = run(*environment, asks);
   EXPECT_EQ(outcome.answer, "forty-two");
   EXPECT_EQ(types, (std::vector<std::string>{"call", "reply"}));
 }
 
 TEST_F(RealBackend, EndsARunThatIsCancelledBetweenItsCalls) {
-  const auto backend = make_workflow_backend(bench(), worker_, {}, nullptr, 0);
   const Workflow sleeps = workflow(
       "        import asyncio\n        await asyncio.sleep(60)\n        return \"x\", 0\n");
   ASSERT_TRUE(sleeps.valid) << sleeps.problem;
-  cancelled_->store(true);
+  test::ScriptedModel writer(bench().meta_agent().render_completion("Wait.", sleeps.code));
+  auto backend = make_workflow_backend(bench(), worker_, {}, nullptr, 0);
+  std::vector<std::string> outcomes;
+  backend.keep = [&](const Trajectory& row) { outcomes.push_back(row.outcome); };
+  const WorkflowService service(writer, "", "weft", backend);
   const auto start = std::chrono::steady_clock::now();
-  const Outcome outcome = backend.run({sleeps, task_of_query("q", ""), 1, {}, {}, cancelled_});
-  EXPECT_EQ(outcome.kind, Outcome::Kind::kInfrastructure);
+  const auto cancel_when_written = [this](const Json& event) {
+    if (event["type"] == "workflow") cancelled_->store(true);
+  };
+  EXPECT_THROW(service.handle(call_of({{"query", "q"}}), cancel_when_written, cancelled_),
+               ApiError);
+  EXPECT_EQ(outcomes, std::vector<std::string>{"infrastructure"});
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
 }
 
@@ -211,8 +231,8 @@ TEST_F(RealBackend, FindsAStoredQueryByItsOwnText) {
   stored.outcome = "scored";
   const WorkflowPool pool({stored});
   const auto backend = make_workflow_backend(bench(), worker_, {}, &pool, 0.999);
-  EXPECT_TRUE(backend.pooled(task_of_query("Which river runs through Bonn?", "")));
-  EXPECT_FALSE(backend.pooled(task_of_query("Which river runs through Koblenz?", "")));
+  EXPECT_EQ(backend.pooled_code(task_of_query("Which river runs through Bonn?", "")), stored.code);
+  EXPECT_EQ(backend.pooled_code(task_of_query("Which river runs through Koblenz?", "")), "");
 }
 
 TEST(WorkflowBody, WantsEitherQueryOrTask) {
