@@ -81,8 +81,24 @@ void add_inputs(RunInputs& inputs, const std::string& name, const ModelOptions& 
 }
 
 OpenModels::OpenModels(LocalOptions options)
-    : options_(std::move(options)), device_(resolve_device(options_.device)) {
+    : OpenModels(options, resolve_device(options.device)) {}
+
+OpenModels::OpenModels(LocalOptions options, const ComputeDevice& device)
+    : options_(std::move(options)), device_(device) {
   use_threads(options_.threads);
+}
+
+void OpenModels::adopt(Engine& engine, bool as_base) {
+  note_clock_reasons(options_.model);
+  const std::lock_guard lock(mutex_);
+  all_.push_back(&engine);
+  if (as_base) engines_[{fs::canonical(options_.model).string(), resolved("")}] = &engine;
+}
+
+void OpenModels::note_clock_reasons(const std::string& dir) {
+  for (auto& reason : weft::clock_reasons(dir, device_.library != nullptr)) {
+    clock_reasons_.insert(std::move(reason));
+  }
 }
 
 TextModel& OpenModels::open(const ModelOptions& options) {
@@ -127,14 +143,15 @@ std::vector<std::string> OpenModels::clock_reasons() const {
 }
 
 Json OpenModels::usage() const {
-  int64_t decoded = 0, prefilled = 0;
+  int64_t decoded = 0, prefilled = 0, cached = 0;
   const std::lock_guard lock(mutex_);
-  for (const auto& [key, engine] : engines_) {
+  for (const Engine* engine : all_) {
     const auto stats = engine->stats();
     decoded += stats.decoded_tokens;
     prefilled += stats.prefill_tokens;
+    cached += stats.cached_tokens;
   }
-  return {{"decoded_tokens", decoded}, {"prefill_tokens", prefilled}};
+  return {{"decoded_tokens", decoded}, {"prefill_tokens", prefilled}, {"cached_tokens", cached}};
 }
 
 InferenceDtype OpenModels::resolved(const std::string& dtype) const {
@@ -148,13 +165,13 @@ Engine& OpenModels::engine(const std::string& dir, const std::string& dtype) {
   const Key key{canonical.string(), resolved(dtype)};
   const auto known = engines_.find(key);
   if (known != engines_.end()) return *known->second;
-  for (auto& reason : weft::clock_reasons(dir, device_.library != nullptr)) {
-    clock_reasons_.insert(std::move(reason));
-  }
+  note_clock_reasons(dir);
   auto opened =
       Engine::from_directory(dir, dtype.empty() ? options_.dtype : dtype, options_.engine, device_);
   const std::lock_guard lock(mutex_);
-  return *(engines_[key] = std::move(opened));
+  owned_.push_back(std::move(opened));
+  all_.push_back(owned_.back().get());
+  return *(engines_[key] = all_.back());
 }
 
 }  // namespace weft

@@ -94,6 +94,13 @@ struct OpenedModel {
 class OpenModels {
  public:
   explicit OpenModels(LocalOptions options);
+  /// On a device that is resolved already.
+  OpenModels(LocalOptions options, const ComputeDevice& device);
+
+  /// Counts an engine on the base's directory that is there already, borrowed, such as one whose
+  /// weights are in training; `as_base`: it also serves whoever asks for the base in the config's
+  /// dtype. Before anything is opened.
+  void adopt(Engine& engine, bool as_base);
 
   /// An adapter's directory gives a model that asks the base's engine with that adapter, named
   /// after the directory. Throws InputError naming what is wrong with a directory or an option.
@@ -110,7 +117,8 @@ class OpenModels {
   /// Of all models opened so far; a server's answers are its own affair.
   std::vector<std::string> clock_reasons() const;
 
-  /// Tokens of all engines so far, {"decoded_tokens", "prefill_tokens"}. Any thread.
+  /// Tokens of all engines so far, {"decoded_tokens", "prefill_tokens", "cached_tokens"}. Any
+  /// thread.
   Json usage() const;
 
  private:
@@ -118,11 +126,14 @@ class OpenModels {
   using Key = std::pair<std::string, InferenceDtype>;
   Engine& engine(const std::string& dir, const std::string& dtype);
   InferenceDtype resolved(const std::string& dtype) const;
+  void note_clock_reasons(const std::string& dir);
 
   LocalOptions options_;
   const ComputeDevice device_;
-  mutable std::mutex mutex_;  ///< of engines_
-  std::map<Key, std::unique_ptr<Engine>> engines_;
+  mutable std::mutex mutex_;  ///< of all_ and engines_
+  std::vector<Engine*> all_;  ///< adopted or owned
+  std::vector<std::unique_ptr<Engine>> owned_;
+  std::map<Key, Engine*> engines_;
   std::map<Key, std::string> adapters_;             ///< -> name in the engine
   std::vector<std::unique_ptr<TextModel>> opened_;  ///< remote models, and engines with an adapter
   std::set<std::string> clock_reasons_;

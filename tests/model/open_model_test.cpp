@@ -143,6 +143,21 @@ TEST(OpenModels, CountsTokensWhileOthersAreOpened) {
   EXPECT_EQ(models.usage()["decoded_tokens"], 6);
 }
 
+TEST(OpenModels, AnEngineThatIsThereIsCountedAndServesTheBaseWhereItMay) {
+  const LocalOptions options = tiny();
+  const auto engine = Engine::from_directory(options.model, options.dtype, options.engine);
+  OpenModels sharing(options), apart(options);
+  sharing.adopt(*engine, /*as_base=*/true);
+  apart.adopt(*engine, /*as_base=*/false);
+  EXPECT_EQ(&sharing.open({}), engine.get());
+  EXPECT_EQ(&sharing.open(local(options.model + "/../tiny_llama")), engine.get());
+  EXPECT_NE(&apart.open({}), engine.get());
+  greedy_logprobs(*engine);
+  for (const OpenModels* models : {&sharing, &apart}) {
+    EXPECT_EQ(models->usage()["decoded_tokens"], engine->stats().decoded_tokens);
+  }
+}
+
 TEST(OpenModels, AnyOtherDirectoryIsAnInputError) {
   const test::TempDir dir;
   OpenModels models(tiny());

@@ -56,38 +56,31 @@ ResumeRules resume_rules(const GrpoConfig& config, const std::vector<Task>& task
 }
 
 // With `exact`, what is computed together must not depend on the clock.
-EngineOptions engine_options(const GrpoConfig& config) {
-  EngineOptions options = config.engine;
-  if (config.exact && options.mixed_tokens == 0) options.mixed_tokens = options.prefill_tokens;
-  return options;
+LocalOptions local_options(const GrpoConfig& config) {
+  EngineOptions engine = config.engine;
+  if (config.exact && engine.mixed_tokens == 0) engine.mixed_tokens = engine.prefill_tokens;
+  return {config.model, config.device, config.dtype, config.threads, engine};
 }
 
 /// The models of a run: the policy's engine, the worker, the KL reference.
 struct Models {
   Policy policy;
   std::unique_ptr<Engine> engine;
-  std::unique_ptr<TextModel> separate_worker;  // null where the policy's engine serves the worker
-  const Engine* worker_engine = nullptr;       // separate_worker where that is local
+  OpenModels opened;
+  TextModel* worker = nullptr;  // the policy's engine where that holds a base that is not trained
   std::shared_ptr<Lora> reference_adapter;
   std::shared_ptr<Transformer> reference_model;
 
   Models(const GrpoConfig& config, const std::optional<fs::path>& checkpoint,
          const ComputeDevice& device)
       : policy(open_policy({config.model, config.dtype, device}, config.learn, config.seed,
-                           checkpoint)) {
+                           checkpoint)),
+        opened(local_options(config), device) {
     engine = std::make_unique<Engine>(policy.model, policy.tokenizer, policy.chat_template,
-                                      engine_options(config), config.model, device);
+                                      local_options(config).engine, config.model, device);
     if (policy.lora) engine->set_adapter(kPolicyAdapter, policy.lora);
-    if (config.worker.kind == ModelKind::kRemote) {
-      separate_worker = std::make_unique<RemoteModel>(config.worker.remote);
-    } else if (!config.shares_worker()) {
-      const ModelOptions& worker = config.worker;
-      auto local = Engine::from_directory(worker.model.empty() ? config.model : worker.model,
-                                          worker.dtype.empty() ? config.dtype : worker.dtype,
-                                          engine_options(config), device);
-      worker_engine = local.get();
-      separate_worker = std::move(local);
-    }
+    opened.adopt(*engine, /*as_base=*/policy.lora != nullptr);
+    worker = &opened.open(config.worker);
     if (config.reference == "init") {
       reference_adapter = Lora::load(config.learn.init_adapter, policy.model->config());
       reference_adapter->to(policy.model->device());
@@ -97,22 +90,6 @@ struct Models {
       reference_model = open_frozen_model({config.model, config.dtype, device});
     }
   }
-
-  /// Tokens of all engines so far.
-  Json usage() const {
-    EngineStats stats = engine->stats();
-    if (worker_engine != nullptr) {
-      const EngineStats more = worker_engine->stats();
-      stats.decoded_tokens += more.decoded_tokens;
-      stats.prefill_tokens += more.prefill_tokens;
-      stats.cached_tokens += more.cached_tokens;
-    }
-    return {{"decoded_tokens", stats.decoded_tokens},
-            {"prefill_tokens", stats.prefill_tokens},
-            {"cached_tokens", stats.cached_tokens}};
-  }
-
-  TextModel& worker() { return separate_worker ? *separate_worker : *engine; }
 
   Reference reference() const {
     if (policy.lora) return {Reference::Kind::kAdapter, reference_adapter.get(), nullptr};
@@ -133,11 +110,11 @@ class GrpoRun {
         learner_(models_.policy.model, models_.policy.lora, seeded(config.learn, config.seed),
                  /*entropy=*/true, config.temperature),
         bench_(config.workbench),
-        environment_(bench_, models_.worker(), config.workbench.runner),
+        environment_(bench_, *models_.worker, config.workbench.runner),
         trainer_(config, *models_.engine, learner_, environment_, tasks_, models_.reference()),
         store_(
             config.trajectories.empty() ? dir_.file("store.sqlite") : fs::path(config.trajectories),
-            {"model:" + config.out, models_.worker().name(),
+            {"model:" + config.out, models_.worker->name(),
              [this](const Task& task) { return bench_.meta_agent().query(task); }},
             tasks_) {
     const auto wanted = static_cast<size_t>(config.validation.num_prompts);
@@ -170,7 +147,7 @@ class GrpoRun {
     store_.add_missing(dir_.file("rollouts.jsonl"), first);
     const auto train = [&] {
       Progress progress("grpo", config_.steps, "steps", first,
-                        [this] { return models_.usage()["decoded_tokens"].get<int64_t>(); });
+                        [this] { return models_.opened.usage()["decoded_tokens"].get<int64_t>(); });
       validate_before();
       validate_between();  // that of the last step, where something cut it short
       while (trainer_.state().step < config_.steps) {
@@ -349,23 +326,13 @@ class GrpoRun {
 
   /// Of the models, and of the rollouts that were trained on.
   Json clock() const {
-    const bool on_gpu = models_.policy.device.library != nullptr;
-    std::vector<std::string> reasons = clock_reasons(config_.model, on_gpu);
-    const ModelOptions& worker = config_.worker;
-    if (worker.kind == ModelKind::kRemote) {
-      reasons.push_back("a server answers as " + worker.remote.model);
-    } else if (!worker.model.empty() && worker.model != config_.model) {
-      for (auto& reason : clock_reasons(worker.model, /*on_gpu=*/false)) {
-        reasons.push_back(std::move(reason));
-      }
-    }
     int64_t decisions = 0;
     JsonlReader reader(dir_.file("rollouts.jsonl"));
     for (JsonlLine line; reader.next(line);) {
       const Json usage = line.value.value("usage", Json::object());
       if (usage.is_object()) decisions += usage.value("clock_decisions", int64_t{0});
     }
-    return report_clock(reasons, decisions);
+    return report_clock(models_.opened.clock_reasons(), decisions);
   }
 
   fs::path before_file() const { return dir_.file("validation_before.json"); }
@@ -384,7 +351,7 @@ class GrpoRun {
   Json unwritten_;
   int64_t saved_step_ = 0;
   bool saving_ = false;  ///< or the saving failed
-  UsageFile usage_{dir_.file("usage.json"), [this] { return models_.usage(); }};
+  UsageFile usage_{dir_.file("usage.json"), [this] { return models_.opened.usage(); }};
 };
 
 }  // namespace
