@@ -74,6 +74,13 @@ void StartCheck::file(const std::string& key, const std::string& path) {
   if (!can(path, R_OK)) add(key + ": " + path + " cannot be read by this user");
 }
 
+bool StartCheck::files(const std::string& key, const std::vector<std::string>& paths) {
+  const size_t before = problems_.size();
+  if (paths.empty()) file(key, "");
+  for (const std::string& path : paths) file(key, path);
+  return problems_.size() == before && std::find(paths.begin(), paths.end(), "-") == paths.end();
+}
+
 void StartCheck::model_folder(const std::string& key, const std::string& path) {
   if (!is_folder(path)) return add(missing_folder(key, path, "a model folder"));
   const fs::path folder = path;

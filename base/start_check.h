@@ -16,6 +16,10 @@ class StartCheck {
   /// A file that can be read.
   void file(const std::string& key, const std::string& path);
 
+  /// Files that can be read, at least one. Whether what they hold can be looked at now: false, too,
+  /// where one is standard input, which is there but once.
+  bool files(const std::string& key, const std::vector<std::string>& paths);
+
   /// A folder with a model in Hugging Face's layout: config.json, weights and a tokenizer.
   void model_folder(const std::string& key, const std::string& path);
 

@@ -32,6 +32,14 @@ void require_judgeable(const std::vector<Task>& tasks, const std::string& where)
   }
 }
 
+std::vector<Task> load_judgeable_tasks(const std::vector<std::string>& files) {
+  return load_task_files(files, [](const std::string& file) {
+    auto tasks = load_tasks_with_rewards(file);
+    require_judgeable(tasks, file);
+    return tasks;
+  });
+}
+
 void require_judgeable(Judge& judge, const Task& task, const std::vector<Json>& tests,
                        const char* split) {
   if (task.kind != TaskKind::kCode || tests.empty()) return;

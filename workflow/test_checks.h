@@ -17,6 +17,10 @@ void require_judgeable(const Task& task, const std::vector<Json>& tests, const c
 /// The same of the public and val tests of all tasks.
 void require_judgeable(const std::vector<Task>& tasks, const std::string& where);
 
+/// The tasks of all files (load_task_files) that have a reward (load_tasks_with_rewards), their
+/// tests looked at. Throws InputError.
+std::vector<Task> load_judgeable_tasks(const std::vector<std::string>& files);
+
 /// The same with Python's reading of tests that are code. Throws Error where the sandbox fails.
 void require_judgeable(Judge& judge, const Task& task, const std::vector<Json>& tests,
                        const char* split);

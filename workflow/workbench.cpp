@@ -31,10 +31,20 @@ void WorkbenchOptions::validate() const {
   }
 }
 
-void WorkbenchOptions::check_start(StartCheck& check) const {
-  if (!runner.tools.file.empty()) check.file("tools.file", runner.tools.file);
-  if (!runner.reward.file.empty()) check.file("reward.file", runner.reward.file);
-  check_sandbox(sandbox_options(*this), check);
+void WorkbenchOptions::check_start(StartCheck& check,
+                                   const std::function<void(Workbench&)>& require) const {
+  bool are_there = true;
+  for (const auto& [key, file] :
+       {std::pair{"tools.file", runner.tools.file}, {"reward.file", runner.reward.file}}) {
+    are_there = (file.empty() || check.files(key, {file})) && are_there;
+  }
+  if (!are_there) return check_sandbox(sandbox_options(*this), check);
+  check.without_error([&] {
+    WorkbenchOptions small = *this;
+    small.sandbox_slots = 1;
+    Workbench bench(small);
+    if (require) check.without_error([&] { require(bench); });
+  });
 }
 
 void WorkbenchOptions::add_inputs(RunInputs& inputs, const std::vector<Task>& tasks) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,8 @@
 #include "workflow/run_workflow.h"
 
 namespace weft {
+
+class Workbench;
 
 /// Visited flat: its fields stand among those of the program's own config.
 struct WorkbenchOptions {
@@ -36,8 +39,9 @@ struct WorkbenchOptions {
     v("tools", runner.tools, "functions of your own that workflows may call");
   }
   void validate() const;  ///< throws InputError
-  /// What would keep a Workbench from starting.
-  void check_start(StartCheck& check) const;
+  /// What would keep a Workbench from starting, and what `require` throws of one that has started.
+  void check_start(StartCheck& check,
+                   const std::function<void(Workbench&)>& require = nullptr) const;
   /// What runs on these tasks depend on beside the config: add_scorer_inputs, "tools", "reward".
   void add_inputs(RunInputs& inputs, const std::vector<Task>& tasks) const;
 };

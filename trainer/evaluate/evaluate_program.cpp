@@ -289,8 +289,7 @@ void EvaluateConfig::check_start(StartCheck& check) const {
     if (!out.empty()) check.output_file("out", out);
     return;
   }
-  if (tasks.empty()) check.file("tasks", "");
-  for (const std::string& file : tasks) check.file("tasks", file);
+  const bool are_there = check.files("tasks", tasks);
   check.run_folder("out", out);
   std::vector<Method> parsed;
   check.without_error([&] { parsed = parse_methods(methods); });
@@ -303,7 +302,12 @@ void EvaluateConfig::check_start(StartCheck& check) const {
     if (!method.store.empty()) check.file(key, method.store);
   }
   for (const std::string& file : contamination) check.file("contamination", file);
-  workbench.check_start(check);
+  workbench.check_start(check, [&](Workbench& bench) {
+    if (!are_there || parsed.empty()) return;
+    const EvaluationPlan plan = make_plan(*this);
+    bench.require_working(plan.tasks);
+    check_final_tests(bench.judge(), plan);
+  });
 }
 
 std::string run_compare(const EvaluateConfig& config, const ProgramArgs& args) {

@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/run_dir.h"
-#include "data/task_tests.h"
 #include "workflow/environment.h"
 #include "workflow/test_checks.h"
 
@@ -37,11 +36,7 @@ std::unique_ptr<StepGenerator> make_generator(const GeneratorOptions& options, T
 
 std::vector<Task> read_tasks(const SearchProgramConfig& config) {
   if (config.out.empty()) throw InputError("out: expected a folder for the run, got nothing");
-  return load_task_files(config.tasks, [](const std::string& file) {
-    auto tasks = load_tasks_with_rewards(file);
-    require_judgeable(tasks, file);
-    return tasks;
-  });
+  return load_judgeable_tasks(config.tasks);
 }
 
 TraceTools trace_tools(const MetaAgent& meta_agent, PythonAnalyser& analyser,
@@ -117,10 +112,11 @@ class OpenRun {
 }  // namespace
 
 void SearchProgramConfig::check_start(StartCheck& check) const {
-  if (tasks.empty()) check.file("tasks", "");
-  for (const std::string& file : tasks) check.file("tasks", file);
+  const bool are_there = check.files("tasks", tasks);
   check.run_folder("out", out);
-  workbench.check_start(check);
+  workbench.check_start(check, [&](Workbench& bench) {
+    if (are_there) bench.require_working(load_judgeable_tasks(tasks));
+  });
 }
 
 void SampleWorkflowsConfig::validate() const {

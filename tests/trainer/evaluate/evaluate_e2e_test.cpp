@@ -94,6 +94,29 @@ TEST_F(EvaluateProgram, DryRunNamesEverythingThatKeepsARunFromStarting) {
   EXPECT_FALSE(std::filesystem::exists(out()));
 }
 
+TEST_F(EvaluateProgram, DryRunReadsTasksAndTriesAUsersScorer) {
+  write_file_atomically(
+      dir_ / "twice.jsonl",
+      R"({"id": "a", "dataset": "d", "kind": "qa", "prompt": "?", "answer": "1"})"
+      "\n"
+      R"({"id": "a", "dataset": "d", "kind": "qa", "prompt": "?", "answer": "1"})");
+  write_file_atomically(
+      dir_ / "one.jsonl",
+      R"({"id": "a", "dataset": "d", "kind": "qa", "prompt": "?", "answer": "1"})");
+  write_file_atomically(dir_ / "scorer.py", "def score(answer, task):\n    return answer\n");
+  const auto dry_run = [&](const std::vector<std::string>& sets) {
+    auto words = command(sets);
+    words.push_back("--dry-run");
+    const auto run = test::run_program(words);
+    EXPECT_EQ(run.exit_code, 2) << run.err;
+    return run.err;
+  };
+  EXPECT_THAT(dry_run({"tasks=" + (dir_ / "twice.jsonl").string()}), HasSubstr("twice.jsonl:2: "));
+  EXPECT_THAT(dry_run({"tasks=" + (dir_ / "one.jsonl").string(),
+                       "scorer=file:" + (dir_ / "scorer.py").string()}),
+              HasSubstr("on the gold answer of task \"a\""));
+}
+
 TEST_F(EvaluateProgram, TakesTasksOfSeveralFiles) {
   const std::string builtin = (test::source_dir() / "data/builtin/").string();
   const auto run = test::run_program(

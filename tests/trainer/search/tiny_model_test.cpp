@@ -67,6 +67,26 @@ TEST_F(SearchOnTinyModel, DryRunNamesEverythingThatKeepsARunFromStarting) {
   }
 }
 
+TEST_F(SearchOnTinyModel, DryRunReadsTasksAndTriesAUsersFiles) {
+  write_file_atomically(dir_ / "bad.jsonl", R"({"id": "a", "dataset": "d", "kind": "qa"})");
+  write_file_atomically(dir_ / "tools.py", "def search(query)\n    return query\n");
+  write_file_atomically(dir_ / "reward.py",
+                        "def reward(workflow, outcome, task):\n    return float('nan')\n");
+  const std::pair<const char*, const char*> problems[] = {{"tasks=bad.jsonl", "bad.jsonl:1: "},
+                                                          {"tools.file=tools.py", "tools.file: "},
+                                                          {"reward.file=reward.py", "nan"}};
+  for (const auto& [set, said] : problems) {
+    const std::string text = set;
+    const size_t equals = text.find('=') + 1;
+    Words words = command("sample_workflows", {});
+    words.insert(words.end(), {"--dry-run", "--set",
+                               text.substr(0, equals) + (dir_ / text.substr(equals)).string()});
+    const auto run = test::run_program(words);
+    EXPECT_EQ(run.exit_code, 2) << set;
+    EXPECT_THAT(run.err, testing::HasSubstr(said)) << set;
+  }
+}
+
 TEST_F(SearchOnTinyModel, SampleWorkflowsLeavesWhatContractsPromise) {
   const auto run = test::run_program(
       command("sample_workflows", {"search.smc.particles=2", "search.smc.refined=1",

@@ -13,6 +13,7 @@
 #include "trainer/learn/run/policy.h"
 #include "trainer/learn/run/rough_time.h"
 #include "trainer/learn/run/start.h"
+#include "workflow/test_checks.h"
 
 namespace weft {
 namespace {
@@ -114,9 +115,9 @@ void GrpoConfig::check_start(StartCheck& check) const {
   check_trainer_start({model, learn.init_adapter, device, out, plans_for_a_card(),
                        [this] { return memory_plan(); }},
                       check);
-  if (tasks.empty()) check.add("tasks: expected task files, got none");
-  for (const auto& file : tasks) check.file("tasks", file);
-  for (const auto& file : validation.tasks) check.file("validation.tasks", file);
+  const bool are_there = check.files("tasks", tasks);
+  const bool validates =
+      !validation.tasks.empty() && check.files("validation.tasks", validation.tasks);
   check.without_error([this] {
     if (!trajectories.empty()) {
       const TrajectoryLog log(trajectories, {});
@@ -127,7 +128,10 @@ void GrpoConfig::check_start(StartCheck& check) const {
   } else if (!worker.model.empty()) {
     check.model_folder("worker.model", worker.model);
   }
-  workbench.check_start(check);
+  workbench.check_start(check, [&](Workbench& bench) {
+    if (are_there) bench.require_working(load_judgeable_tasks(tasks));
+    if (validates) bench.require_working(load_judgeable_tasks(validation.tasks));
+  });
 }
 
 Json GrpoConfig::memory_plan() const {

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <iterator>
 #include <memory>
 #include <optional>
 
@@ -17,7 +15,6 @@
 #include "base/run_dir.h"
 #include "base/stop.h"
 #include "data/provenance.h"
-#include "data/task_tests.h"
 #include "model/checkpoint/hf_model.h"
 #include "model/ops/threads.h"
 #include "trainer/learn/grpo/rollout_store.h"
@@ -29,16 +26,6 @@
 
 namespace weft {
 namespace {
-
-std::vector<Task> load_all(const std::vector<std::string>& files) {
-  std::vector<Task> result;
-  for (const auto& file : files) {
-    auto tasks = load_tasks_with_rewards(file);
-    require_judgeable(tasks, file);
-    std::move(tasks.begin(), tasks.end(), std::back_inserter(result));
-  }
-  return result;
-}
 
 /// More steps are the same run only where the rate does not depend on their number.
 ResumeRules resume_rules(const GrpoConfig& config, const std::vector<Task>& tasks) {
@@ -102,10 +89,10 @@ class GrpoRun {
  public:
   GrpoRun(const GrpoConfig& config, bool resume, const Json& resolved, const ComputeDevice& device)
       : config_(config),
-        tasks_(load_all(config.tasks)),
+        tasks_(load_judgeable_tasks(config.tasks)),
         dir_(config.out, resume, resolved, resume_rules(config, tasks_)),
         checkpoints_(dir_.path(), config.model, config.checkpoint),
-        validation_tasks_(load_all(config.validation.tasks)),
+        validation_tasks_(load_judgeable_tasks(config.validation.tasks)),
         models_(config, checkpoints_.latest(), device),
         learner_(models_.policy.model, models_.policy.lora, seeded(config.learn, config.seed),
                  /*entropy=*/true, config.temperature),
