@@ -68,20 +68,6 @@ Outcome::Kind kind_of(WorkflowResult::Status status) {
 
 }  // namespace
 
-const char* outcome_name(Outcome::Kind kind) {
-  switch (kind) {
-    case Outcome::Kind::kScored:
-      return "scored";
-    case Outcome::Kind::kWorkflowError:
-      return "workflow_error";
-    case Outcome::Kind::kLimit:
-      return "limit";
-    case Outcome::Kind::kInfrastructure:
-      break;
-  }
-  return "infrastructure";
-}
-
 void add_usage(WorkflowUsage& total, const WorkflowUsage& usage) {
   total.calls += usage.calls;
   total.execs += usage.execs;

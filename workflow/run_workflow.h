@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "data/outcome_kind.h"
 #include "data/task.h"
 #include "model/text_model.h"
 #include "sandbox/jail/sandbox.h"
@@ -24,12 +25,7 @@
 namespace weft {
 
 struct Outcome {
-  enum class Kind {
-    kScored,         ///< the workflow answered and the answer was scored
-    kWorkflowError,  ///< not valid, raised, or answered nothing: pass_rate 0
-    kLimit,          ///< a budget or a limit ended it: pass_rate 0
-    kInfrastructure  ///< not the workflow's doing, also at the second try: never a reward
-  };
+  using Kind = OutcomeKind;
   Kind kind = Kind::kInfrastructure;
   double pass_rate = 0;  ///< passed / declared tests, or the scorer's value; in [0, 1]
   int passed = 0, declared = 0;
@@ -47,9 +43,6 @@ struct Outcome {
   Json trace = Json::array();
   int64_t wall_ms = 0;
 };
-
-/// "scored", "workflow_error", "limit", "infrastructure".
-const char* outcome_name(Outcome::Kind kind);
 
 struct RunRequest {
   const Workflow* workflow = nullptr;  ///< borrowed until the outcome is delivered

@@ -60,20 +60,6 @@ struct Unit {
 };
 using UnitPtr = std::shared_ptr<Unit>;
 
-RowStatus row_status(Outcome::Kind kind) {
-  switch (kind) {
-    case Outcome::Kind::kScored:
-      return RowStatus::kScored;
-    case Outcome::Kind::kWorkflowError:
-      return RowStatus::kWorkflowError;
-    case Outcome::Kind::kLimit:
-      return RowStatus::kLimit;
-    case Outcome::Kind::kInfrastructure:
-      break;
-  }
-  return RowStatus::kInfrastructure;
-}
-
 class Run {
  public:
   Run(const EvaluationPlan& plan, const EvaluationOptions& options,
@@ -245,7 +231,7 @@ void Run::start_query(size_t method, size_t task) {
     Unit written{method, task, {}, done->second};
     if (!written.row.workflow.empty())
       written.workflow = backend_.environment->check(written.row.workflow);
-    written.workflow.valid = written.workflow.valid && done->second.status != RowStatus::kInvalid;
+    written.workflow.valid = written.workflow.valid && done->second.status != OutcomeKind::kInvalid;
     feed_shuffled(method, written);
   }
   if (!missing) return;
@@ -300,9 +286,9 @@ void Run::take_response(size_t method, size_t task, const TextResponse& response
       if (!workflow.valid && choice.finish == FinishReason::kLength) {
         workflow.problem += " (cut at meta_max_tokens)";
       }
-      facts.status = RowStatus::kInvalid;
+      facts.status = OutcomeKind::kInvalid;
     } else {
-      facts.status = refused ? RowStatus::kInvalid : RowStatus::kInfrastructure;
+      facts.status = refused ? OutcomeKind::kInvalid : OutcomeKind::kInfrastructure;
       workflow.problem = "meta-agent: " + response.error;
     }
     answer_with(method, task, sample, std::move(workflow), std::move(facts));
@@ -330,7 +316,7 @@ void Run::answer_with(size_t method, size_t task, int sample, Workflow workflow,
     return;
   }
   unit->row.error = unit->workflow.problem;
-  if (unit->row.origin == "pool") unit->row.status = RowStatus::kInvalid;
+  if (unit->row.origin == "pool") unit->row.status = OutcomeKind::kInvalid;
   finish(unit);
 }
 
@@ -358,7 +344,7 @@ void Run::launch() {
     ready_.pop_front();
     if (std::string spent = budgets_->spent(unit->method); !spent.empty()) {
       unit->row.error = std::move(spent);
-      unit->row.status = RowStatus::kInfrastructure;
+      unit->row.status = OutcomeKind::kInfrastructure;
       finish(unit);
       continue;
     }
@@ -391,7 +377,7 @@ void Run::take_outcome(const UnitPtr& unit, const Outcome& outcome) {
   --in_flight_;
   budgets_->add_time(unit->method, outcome.wall_ms);
   ResultRow& row = unit->row;
-  row.status = row_status(outcome.kind);
+  row.status = outcome.kind;
   const auto scoring = plan_.scoring.find(row.task);
   AnswerScore score{outcome.pass_rate, outcome.pass_rate, outcome.passed, outcome.declared};
   if (scoring != plan_.scoring.end() && outcome.kind == Outcome::Kind::kScored) {

@@ -14,18 +14,10 @@ namespace {
 
 /// Whether a run says something about its method: the models that it asked answered.
 bool is_evaluated(const ResultRow& row) {
-  switch (row.status) {
-    case RowStatus::kScored:
-      return true;
-    case RowStatus::kInvalid:
-      return row.meta_tokens > 0 || row.origin == "pool";
-    case RowStatus::kWorkflowError:
-    case RowStatus::kLimit:
-      return row.calls == 0 || row.worker_tokens > 0;
-    case RowStatus::kInfrastructure:
-      break;
-  }
-  return false;
+  if (row.status == OutcomeKind::kScored) return true;
+  if (row.status == OutcomeKind::kInfrastructure) return false;
+  if (row.status == OutcomeKind::kInvalid) return row.meta_tokens > 0 || row.origin == "pool";
+  return row.calls == 0 || row.worker_tokens > 0;
 }
 
 struct Tally {
@@ -34,8 +26,8 @@ struct Tally {
 
   void add(const ResultRow& row) {
     evaluated = evaluated || is_evaluated(row);
-    scored = scored || row.status == RowStatus::kScored;
-    if (row.status != RowStatus::kScored) reasons.add(row.error);
+    scored = scored || row.status == OutcomeKind::kScored;
+    if (row.status != OutcomeKind::kScored) reasons.add(row.error);
   }
 };
 
@@ -46,7 +38,7 @@ void require_scored_rows(const std::vector<Method>& methods, const std::vector<R
   bool any_scored = false;
   for (const ResultRow& row : rows) {
     tallies[row.method].add(row);
-    any_scored = any_scored || row.status == RowStatus::kScored;
+    any_scored = any_scored || row.status == OutcomeKind::kScored;
   }
   std::string failed;
   for (const Method& method : methods) {

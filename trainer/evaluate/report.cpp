@@ -49,7 +49,7 @@ Json read_curve(const std::string& text) {
 const ResultRow* find_row(const std::vector<ResultRow>& rows, const std::string& method,
                           const std::string& task) {
   for (const ResultRow& row : rows) {
-    const bool missing = row.status == RowStatus::kInfrastructure;
+    const bool missing = row.status == OutcomeKind::kInfrastructure;
     if (!missing && row.method == method && row.task == task && row.sample == 0) return &row;
   }
   return nullptr;
@@ -57,7 +57,7 @@ const ResultRow* find_row(const std::vector<ResultRow>& rows, const std::string&
 
 Json example_side(const ResultRow& row) {
   return {{"method", row.method},       {"workflow", row.workflow},
-          {"reasoning", row.reasoning}, {"valid", row.status != RowStatus::kInvalid},
+          {"reasoning", row.reasoning}, {"valid", row.status != OutcomeKind::kInvalid},
           {"score", row.score},         {"error", row.error}};
 }
 

@@ -1,8 +1,5 @@
 #include "trainer/evaluate/results.h"
 
-#include <fmt/format.h>
-
-#include <array>
 #include <limits>
 #include <utility>
 
@@ -11,40 +8,11 @@
 
 namespace weft {
 
-namespace {
-
-constexpr std::array<std::pair<RowStatus, const char*>, 5> kStatusNames = {{
-    {RowStatus::kScored, "scored"},
-    {RowStatus::kWorkflowError, "workflow_error"},
-    {RowStatus::kLimit, "limit"},
-    {RowStatus::kInvalid, "invalid"},
-    {RowStatus::kInfrastructure, "infrastructure"},
-}};
-
-RowStatus parse_status(const std::string& text, const std::string& where) {
-  for (const auto& [value, name] : kStatusNames) {
-    if (text == name) return value;
-  }
-  throw InputError(
-      fmt::format("{}: status: expected scored, workflow_error, limit, invalid or "
-                  "infrastructure, got \"{}\"",
-                  where, text));
-}
-
-}  // namespace
-
-const char* to_string(RowStatus status) {
-  for (const auto& [value, name] : kStatusNames) {
-    if (value == status) return name;
-  }
-  return "";
-}
-
 Json to_json(const ResultRow& row) {
   Json json = {{"method", row.method},
                {"task", row.task},
                {"sample", row.sample},
-               {"status", to_string(row.status)},
+               {"status", outcome_name(row.status)},
                {"score", row.score},
                {"pass_rate", row.pass_rate},
                {"passed", row.passed},
@@ -71,7 +39,7 @@ ResultRow parse_row(const Json& json, const std::string& where) {
   row.method = get_field<std::string>(json, "method", where);
   row.task = get_field<std::string>(json, "task", where);
   row.sample = get_field<int>(json, "sample", where);
-  row.status = parse_status(get_field<std::string>(json, "status", where), where);
+  row.status = parse_outcome(get_field<std::string>(json, "status", where), where + ": status");
   row.score = get_field<double>(json, "score", where);
   row.pass_rate = get_field_or(json, "pass_rate", std::numeric_limits<double>::quiet_NaN(), where);
   row.passed = get_field<int>(json, "passed", where);
@@ -102,7 +70,7 @@ std::vector<ResultRow> load_finished_rows(const std::filesystem::path& path) {
   while (reader.next(line)) {
     if (!line.error.empty()) throw InputError(line.error);
     ResultRow row = parse_row(line.value, reader.where(line));
-    if (row.status != RowStatus::kInfrastructure) rows.push_back(std::move(row));
+    if (row.status != OutcomeKind::kInfrastructure) rows.push_back(std::move(row));
   }
   return rows;
 }

@@ -9,24 +9,14 @@
 #include <vector>
 
 #include "base/json.h"
+#include "data/outcome_kind.h"
 
 namespace weft {
-
-enum class RowStatus {
-  kScored,
-  kWorkflowError,   ///< the workflow raised or answered nothing: score 0
-  kLimit,           ///< a budget or limit ended it: score 0
-  kInvalid,         ///< what the meta-agent wrote does not pass the static check: score 0
-  kInfrastructure,  ///< missing data: no score, tried again on resume
-};
-
-/// "scored", "workflow_error", "limit", "invalid", "infrastructure".
-const char* to_string(RowStatus status);
 
 struct ResultRow {
   std::string method, task;
   int sample = 0;
-  RowStatus status = RowStatus::kInfrastructure;
+  OutcomeKind status = OutcomeKind::kInfrastructure;
   double score = 0;      ///< by the run's rule, in [0, 1]; meaningless for kInfrastructure
   double pass_rate = 0;  ///< share of hidden tests passed, NaN without any; or the scorer's value
   int passed = 0, declared = 0;       ///< of the tests that decide the score

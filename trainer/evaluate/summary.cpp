@@ -37,18 +37,18 @@ struct Totals {
   std::map<std::string, ReasonCounts> reasons_of;  ///< the same by the row's status
 
   void add(const ResultRow& row) {
-    if (row.status != RowStatus::kScored) {
+    if (row.status != OutcomeKind::kScored) {
       reasons.add(row.error);
-      reasons_of[to_string(row.status)].add(row.error);
+      reasons_of[outcome_name(row.status)].add(row.error);
     }
-    if (row.status == RowStatus::kInfrastructure) {
+    if (row.status == OutcomeKind::kInfrastructure) {
       ++infra_errors;
       return;
     }
     ++rows;
-    workflow_errors += row.status == RowStatus::kWorkflowError;
-    limits += row.status == RowStatus::kLimit;
-    invalid += row.status == RowStatus::kInvalid;
+    workflow_errors += row.status == OutcomeKind::kWorkflowError;
+    limits += row.status == OutcomeKind::kLimit;
+    invalid += row.status == OutcomeKind::kInvalid;
     worker_tokens += static_cast<double>(row.worker_tokens);
     meta_tokens += static_cast<double>(row.meta_tokens);
     calls += row.calls;
@@ -57,7 +57,7 @@ struct Totals {
       pass_rate += row.pass_rate;
       ++rows_with_rate;
     }
-    if (row.status == RowStatus::kInvalid) return;
+    if (row.status == OutcomeKind::kInvalid) return;
     ++valid;
     wall_ms.push_back(row.wall_ms);
     fingerprints[row.task].insert(row.fingerprint);
@@ -84,9 +84,8 @@ struct Totals {
 
   Json errors() const {
     Json json = Json::object();
-    for (const RowStatus status : {RowStatus::kWorkflowError, RowStatus::kLimit,
-                                   RowStatus::kInvalid, RowStatus::kInfrastructure}) {
-      const auto found = reasons_of.find(to_string(status));
+    for (const auto& [status, name] : enum_table(OutcomeKind())) {
+      const auto found = reasons_of.find(name);
       if (found != reasons_of.end()) json[found->first] = found->second.to_json();
     }
     return json;
@@ -135,7 +134,7 @@ ScoreTable score_table(const std::vector<Method>& methods, const std::vector<std
                        const std::vector<ResultRow>& rows) {
   std::map<std::pair<std::string, std::string>, std::pair<double, int>> sums;
   for (const ResultRow& row : rows) {
-    if (row.status == RowStatus::kInfrastructure) continue;
+    if (row.status == OutcomeKind::kInfrastructure) continue;
     auto& [sum, count] = sums[{row.method, row.task}];
     sum += row.score;
     ++count;
@@ -169,7 +168,7 @@ void add_pass_at_k(Json& methods, const std::vector<ResultRow>& rows,
   };
   std::map<std::string, std::map<std::string, Counts>> by_method;
   for (const ResultRow& row : rows) {
-    if (row.status == RowStatus::kInfrastructure) continue;
+    if (row.status == OutcomeKind::kInfrastructure) continue;
     Counts& counts = by_method[row.method][row.task];
     ++counts.samples;
     counts.right += row.score == 1;

@@ -91,13 +91,13 @@ std::string call_part(size_t number, const Json& call) {
 }
 
 const char* tone(const ResultRow& row) {
-  if (row.status != RowStatus::kScored) return "bad";
+  if (row.status != OutcomeKind::kScored) return "bad";
   return row.score > 0.5 ? "good" : "bad";
 }
 
 /// "scored 1.00", or how the run ended instead.
 std::string verdict_words(const ResultRow& row) {
-  if (row.status != RowStatus::kScored) return to_string(row.status);
+  if (row.status != OutcomeKind::kScored) return outcome_name(row.status);
   std::string words = fmt::format("score {:.2f}", row.score);
   if (row.declared > 0) words += fmt::format(", {} of {} tests", row.passed, row.declared);
   return words;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <memory>
+#include <set>
 
 #include "base/hash.h"
 #include "base/stop.h"
@@ -56,30 +57,34 @@ void start_runs(WorkflowEnvironment& environment, const std::shared_ptr<Batch>& 
 }
 
 struct Totals {
-  int scored = 0, limit = 0, workflow_error = 0, infra = 0;
+  std::set<OutcomeKind> kinds;  // of the runs that have a reward
+  int counted = 0, infra = 0;
   bool out_of_budget = false;
   RewardTerms terms;
   WorkflowUsage usage;
 };
 
 void count(const Outcome& outcome, const RewardTerms& terms, Totals& totals) {
-  totals.scored += outcome.kind == Outcome::Kind::kScored;
-  totals.limit += outcome.kind == Outcome::Kind::kLimit;
-  totals.workflow_error += outcome.kind == Outcome::Kind::kWorkflowError;
+  totals.kinds.insert(outcome.kind);
+  ++totals.counted;
   totals.terms += terms;
+}
+
+/// What several runs came to: whether any was scored, else met a limit, else what each met.
+OutcomeKind kind_of(const std::set<OutcomeKind>& kinds) {
+  for (const OutcomeKind kind : {OutcomeKind::kScored, OutcomeKind::kLimit}) {
+    if (kinds.contains(kind)) return kind;
+  }
+  return *kinds.begin();
 }
 
 Evaluation evaluation_of(const Totals& totals) {
   Evaluation evaluation;
   evaluation.out_of_budget = totals.out_of_budget;
-  const int counted =
-      totals.out_of_budget ? 0 : totals.scored + totals.limit + totals.workflow_error;
+  const int counted = totals.out_of_budget ? 0 : totals.counted;
   if (counted > 0) evaluation.reward = totals.terms / counted;
-  const auto kind = counted == 0        ? Outcome::Kind::kInfrastructure
-                    : totals.scored > 0 ? Outcome::Kind::kScored
-                    : totals.limit > 0  ? Outcome::Kind::kLimit
-                                        : Outcome::Kind::kWorkflowError;
-  evaluation.outcome = outcome_name(kind);
+  evaluation.outcome =
+      outcome_name(counted == 0 ? OutcomeKind::kInfrastructure : kind_of(totals.kinds));
   evaluation.num_infra = totals.infra;
   evaluation.usage = usage_to_json(totals.usage);
   return evaluation;

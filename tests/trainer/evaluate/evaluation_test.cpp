@@ -150,7 +150,7 @@ Outcome within_budget(const RunRequest& request, int64_t wall_ms) {
 
 int64_t num_scored(const std::vector<ResultRow>& rows) {
   return std::count_if(rows.begin(), rows.end(),
-                       [](const ResultRow& row) { return row.status == RowStatus::kScored; });
+                       [](const ResultRow& row) { return row.status == OutcomeKind::kScored; });
 }
 
 TEST_F(Evaluate, EachMethodHasABudgetOfItsOwn) {
@@ -158,7 +158,7 @@ TEST_F(Evaluate, EachMethodHasABudgetOfItsOwn) {
   options_.budget.tokens = 25;
   const auto rows = run({"io", "cot"});
   for (const char* method : {"io", "cot"}) EXPECT_EQ(num_scored(of(rows, method)), 2) << method;
-  EXPECT_EQ(rows[2].status, RowStatus::kInfrastructure);
+  EXPECT_EQ(rows[2].status, OutcomeKind::kInfrastructure);
   EXPECT_THAT(rows[2].error, ::testing::HasSubstr("budget is spent"));
   options_.budget = {.calls = 3};
   EXPECT_EQ(num_scored(run({"io"})), 3);
@@ -192,7 +192,7 @@ TEST_F(Evaluate, AMetaAgentsQueriesAreSetAsideInItsBudget) {
   EXPECT_EQ(num_scored(rows), 0);
   EXPECT_TRUE(model_.requests().empty());
   for (const ResultRow& row : rows) {
-    EXPECT_EQ(row.status, RowStatus::kInfrastructure);
+    EXPECT_EQ(row.status, OutcomeKind::kInfrastructure);
     EXPECT_THAT(row.error, ::testing::HasSubstr("budget leaves no room"));
   }
 }
@@ -287,7 +287,7 @@ TEST_F(Evaluate, InvalidWorkflowIsNotRunAndScoresZero) {
   write_ = [](const ScriptedPrompt&) { return "broken"; };
   const auto rows = run({"m=meta:dir"});
   EXPECT_TRUE(requests_.empty());
-  EXPECT_EQ(rows[0].status, RowStatus::kInvalid);
+  EXPECT_EQ(rows[0].status, OutcomeKind::kInvalid);
   EXPECT_EQ(rows[0].error, "no class Workflow");
 }
 
@@ -296,7 +296,7 @@ TEST_F(Evaluate, FailedMetaAgentIsAnInfrastructureError) {
                         [](const ScriptedPrompt&) { return ResponseStatus::kFailed; });
   backend_.meta_model = [&](const Method&) { return MetaModel{&failing, ""}; };
   for (const auto& row : run({"m=meta:dir"})) {
-    EXPECT_EQ(row.status, RowStatus::kInfrastructure);
+    EXPECT_EQ(row.status, OutcomeKind::kInfrastructure);
   }
 }
 
@@ -359,8 +359,8 @@ TEST_F(Evaluate, KeepsLimitsAndWorkflowErrorsApart) {
     return outcome;
   };
   const auto rows = run({"io"});
-  EXPECT_EQ(rows[0].status, RowStatus::kLimit);
-  EXPECT_EQ(rows[1].status, RowStatus::kWorkflowError);
+  EXPECT_EQ(rows[0].status, OutcomeKind::kLimit);
+  EXPECT_EQ(rows[1].status, OutcomeKind::kWorkflowError);
   EXPECT_EQ(rows[1].error, "why");
 }
 

@@ -11,7 +11,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-ResultRow row(const std::string& method, RowStatus status, const std::string& error = "") {
+ResultRow row(const std::string& method, OutcomeKind status, const std::string& error = "") {
   ResultRow result;
   result.method = method;
   result.status = status;
@@ -29,18 +29,18 @@ std::string failure(const std::vector<ResultRow>& rows) {
   return "";
 }
 
-const ResultRow kScored = row("io", RowStatus::kScored);
+const ResultRow kScored = row("io", OutcomeKind::kScored);
 
 TEST(Failures, MethodWithAScoredRowIsEvaluated) {
-  EXPECT_EQ(failure({kScored, row("io", RowStatus::kInfrastructure, "worker: HTTP 503"),
-                     row("m", RowStatus::kScored)}),
+  EXPECT_EQ(failure({kScored, row("io", OutcomeKind::kInfrastructure, "worker: HTTP 503"),
+                     row("m", OutcomeKind::kScored)}),
             "");
 }
 
 TEST(Failures, MethodWhoseEveryRunIsMissingIsNamedWithItsReasons) {
-  const std::string text = failure({kScored, row("m", RowStatus::kInfrastructure, "no route"),
-                                    row("m", RowStatus::kInfrastructure, "worker: HTTP 503"),
-                                    row("m", RowStatus::kInfrastructure, "worker: HTTP 503")});
+  const std::string text = failure({kScored, row("m", OutcomeKind::kInfrastructure, "no route"),
+                                    row("m", OutcomeKind::kInfrastructure, "worker: HTTP 503"),
+                                    row("m", OutcomeKind::kInfrastructure, "worker: HTTP 503")});
   EXPECT_THAT(text, HasSubstr("m (2 x worker: HTTP 503, 1 x no route)"));
   EXPECT_THAT(text, Not(HasSubstr("io")));
 }
@@ -50,32 +50,33 @@ TEST(Failures, MethodWithoutAnyRowIsNamed) { EXPECT_THAT(failure({kScored}), Has
 // A server that refuses every call (HTTP 400) makes workflows raise: a score of 0 by the status of
 // the rows, and no statement about the method.
 TEST(Failures, MethodWhoseEveryCallWasRefusedIsNamed) {
-  ResultRow refused = row("m", RowStatus::kWorkflowError, "RuntimeError: HTTP 400: no such model");
+  ResultRow refused =
+      row("m", OutcomeKind::kWorkflowError, "RuntimeError: HTTP 400: no such model");
   refused.calls = 1;
   refused.meta_tokens = 50;
   EXPECT_THAT(failure({kScored, refused}), HasSubstr("m (1 x RuntimeError: HTTP 400"));
-  ResultRow hung = row("m", RowStatus::kLimit, "time");
+  ResultRow hung = row("m", OutcomeKind::kLimit, "time");
   hung.calls = 2;
   EXPECT_THAT(failure({kScored, hung}), HasSubstr("m (1 x time)"));
-  const ResultRow unwritten = row("m", RowStatus::kInvalid, "meta-agent: HTTP 400: too long");
+  const ResultRow unwritten = row("m", OutcomeKind::kInvalid, "meta-agent: HTTP 400: too long");
   EXPECT_THAT(failure({kScored, unwritten}), HasSubstr("m (1 x meta-agent: HTTP 400"));
 }
 
 TEST(Failures, InvalidAndFailingWorkflowsAreAScoreOfZeroBesideOtherMethods) {
-  ResultRow invalid = row("m", RowStatus::kInvalid, "no class Workflow");
+  ResultRow invalid = row("m", OutcomeKind::kInvalid, "no class Workflow");
   invalid.meta_tokens = 50;
   EXPECT_EQ(failure({kScored, invalid}), "");
-  ResultRow raised = row("m", RowStatus::kWorkflowError, "ValueError");
+  ResultRow raised = row("m", OutcomeKind::kWorkflowError, "ValueError");
   raised.calls = 1;
   raised.worker_tokens = 30;
   EXPECT_EQ(failure({kScored, raised}), "");
 }
 
 TEST(Failures, RunInWhichNothingWasScoredNamesEveryMethod) {
-  ResultRow invalid = row("m", RowStatus::kInvalid, "no class Workflow");
+  ResultRow invalid = row("m", OutcomeKind::kInvalid, "no class Workflow");
   invalid.meta_tokens = 50;
   const std::string text =
-      failure({row("io", RowStatus::kInfrastructure, "worker: HTTP 503"), invalid});
+      failure({row("io", OutcomeKind::kInfrastructure, "worker: HTTP 503"), invalid});
   EXPECT_THAT(text, HasSubstr("io (1 x worker: HTTP 503), m (1 x no class Workflow)"));
 }
 

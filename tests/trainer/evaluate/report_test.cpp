@@ -62,7 +62,7 @@ std::vector<ResultRow> simulated_rows(const std::vector<Method>& methods,
         row.method = method.name;
         row.task = tasks[i].id;
         row.sample = sample;
-        row.status = RowStatus::kScored;
+        row.status = OutcomeKind::kScored;
         const double ease = double(i % 7) / 6 - 0.5;
         row.score = row.pass_rate = rng.uniform() < base + 0.6 * ease ? 1 : 0;
         row.worker_tokens = 200 + int64_t(rng.below(300));
@@ -73,9 +73,9 @@ std::vector<ResultRow> simulated_rows(const std::vector<Method>& methods,
         row.workflow = code_with(drafts);
         row.fingerprint = std::to_string(drafts);
         row.reasoning = "The query needs one short function.";
-        if (written && rng.uniform() < 0.05) row.status = RowStatus::kInvalid;
-        if (row.status == RowStatus::kInvalid) row.score = row.pass_rate = 0;
-        if (rng.uniform() < 0.004) row.status = RowStatus::kInfrastructure;
+        if (written && rng.uniform() < 0.05) row.status = OutcomeKind::kInvalid;
+        if (row.status == OutcomeKind::kInvalid) row.score = row.pass_rate = 0;
+        if (rng.uniform() < 0.004) row.status = OutcomeKind::kInfrastructure;
         rows.push_back(row);
       }
     }
@@ -225,7 +225,7 @@ TEST_F(Report, SaysWhatTheWorkerIsAndWhoTaught) {
 
 /// One row for each task.
 std::vector<ResultRow> rows_of(const std::string& method, const std::vector<Task>& tasks,
-                               RowStatus status, double score, const std::string& error) {
+                               OutcomeKind status, double score, const std::string& error) {
   std::vector<ResultRow> rows;
   for (const Task& task : tasks) {
     ResultRow row;
@@ -245,7 +245,7 @@ TEST_F(Report, NothingOfEightIsNoPointInAnyReport) {
   const auto methods = parse_methods({"io"});
   ReportOptions options;
   const Json json =
-      make_report(methods, tasks, rows_of("io", tasks, RowStatus::kScored, 0, ""), options);
+      make_report(methods, tasks, rows_of("io", tasks, OutcomeKind::kScored, 0, ""), options);
   EXPECT_EQ(json["methods"][0]["ci_method"], "wilson");
   const std::string text = markdown_report(json);
   EXPECT_THAT(text, HasSubstr("| io | 0.000 | 0.000 to 0.324 | wilson | 8 |"));
@@ -256,7 +256,7 @@ TEST_F(Report, NothingOfEightIsNoPointInAnyReport) {
 TEST_F(Report, WithoutAnyScoreHasNullsAndNoInterval) {
   const auto tasks = some_tasks(3);
   const auto methods = parse_methods({"io", "m=meta:dir"});
-  for (const auto& rows : {rows_of("io", tasks, RowStatus::kInfrastructure, 0, "HTTP 503"),
+  for (const auto& rows : {rows_of("io", tasks, OutcomeKind::kInfrastructure, 0, "HTTP 503"),
                            std::vector<ResultRow>{}}) {
     const Json json = make_report(methods, tasks, rows, {});
     EXPECT_TRUE(json["methods"][0]["score"].is_null());
@@ -268,8 +268,8 @@ TEST_F(Report, WithoutAnyScoreHasNullsAndNoInterval) {
 
 TEST_F(Report, AnInvalidExampleShowsWhyInsteadOfAnEmptyBox) {
   const auto methods = parse_methods({"sft=meta:a", "grpo=meta:b"});
-  auto rows = rows_of("sft", tasks_, RowStatus::kInvalid, 0, "no class Workflow");
-  const auto more = rows_of("grpo", tasks_, RowStatus::kInvalid, 0, "cut at meta_max_tokens");
+  auto rows = rows_of("sft", tasks_, OutcomeKind::kInvalid, 0, "no class Workflow");
+  const auto more = rows_of("grpo", tasks_, OutcomeKind::kInvalid, 0, "cut at meta_max_tokens");
   rows.insert(rows.end(), more.begin(), more.end());
   const std::string text = markdown_report(make_report(methods, tasks_, rows, options_));
   EXPECT_THAT(text, HasSubstr("sft (not valid, score 0): no class Workflow"));
@@ -300,7 +300,7 @@ TEST_F(Report, NamesIntervalsThatAreNotOfTheUsualKind) {
   const auto tasks = some_tasks(2);
   const auto methods = parse_methods({"io"});
   const Json json =
-      make_report(methods, tasks, rows_of("io", tasks, RowStatus::kScored, 0.5, ""), {});
+      make_report(methods, tasks, rows_of("io", tasks, OutcomeKind::kScored, 0.5, ""), {});
   EXPECT_EQ(json["methods"][0]["ci_method"], "equal_bound");
   EXPECT_THAT(markdown_report(json), HasSubstr("io (the values of all 2 tasks are equal"));
 }
@@ -318,7 +318,7 @@ TEST_F(Report, EveryFormSaysByWhichTestsItScored) {
 std::vector<ResultRow> sample_rows(const std::vector<Method>& methods,
                                    const std::vector<Task>& tasks, size_t num_tasks) {
   auto rows = simulated_rows(methods, {tasks.begin(), tasks.begin() + int64_t(num_tasks)}, 10);
-  for (ResultRow& row : rows) row.status = RowStatus::kScored;
+  for (ResultRow& row : rows) row.status = OutcomeKind::kScored;
   return rows;
 }
 

@@ -11,7 +11,7 @@
 namespace weft {
 namespace {
 
-ResultRow example_row(RowStatus status) {
+ResultRow example_row(OutcomeKind status) {
   ResultRow row;
   row.method = "grpo";
   row.task = "t/1";
@@ -29,7 +29,7 @@ ResultRow example_row(RowStatus status) {
 }
 
 TEST(Results, RowSurvivesTheFile) {
-  const ResultRow row = example_row(RowStatus::kLimit);
+  const ResultRow row = example_row(OutcomeKind::kLimit);
   EXPECT_EQ(to_json(parse_row(to_json(row), "here")), to_json(row));
 }
 
@@ -37,18 +37,18 @@ TEST(Results, InfrastructureErrorsAreToBeTriedAgain) {
   test::TempDir dir;
   {
     JsonlWriter writer(dir / "results.jsonl");
-    writer.write(to_json(example_row(RowStatus::kScored)));
-    writer.write(to_json(example_row(RowStatus::kInfrastructure)));
+    writer.write(to_json(example_row(OutcomeKind::kScored)));
+    writer.write(to_json(example_row(OutcomeKind::kInfrastructure)));
   }
   const auto rows = load_finished_rows(dir / "results.jsonl");
   ASSERT_EQ(rows.size(), 1u);
-  EXPECT_EQ(rows[0].status, RowStatus::kScored);
+  EXPECT_EQ(rows[0].status, OutcomeKind::kScored);
 }
 
 TEST(Results, LineCutByACrashIsLeftOut) {
   test::TempDir dir;
   std::ofstream(dir / "results.jsonl")
-      << dump_json(to_json(example_row(RowStatus::kScored))) << "\n{\"method\": \"gr";
+      << dump_json(to_json(example_row(OutcomeKind::kScored))) << "\n{\"method\": \"gr";
   EXPECT_EQ(load_finished_rows(dir / "results.jsonl").size(), 1u);
 }
 

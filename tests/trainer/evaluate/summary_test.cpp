@@ -7,7 +7,7 @@
 namespace weft {
 namespace {
 
-ResultRow row(const std::string& method, const std::string& task, int sample, RowStatus status,
+ResultRow row(const std::string& method, const std::string& task, int sample, OutcomeKind status,
               double score, const std::string& fingerprint = "") {
   ResultRow result;
   result.method = method;
@@ -27,14 +27,14 @@ class Summary : public ::testing::Test {
   const std::vector<Method> methods_ = parse_methods({"io", "m=meta:dir"});
   const std::vector<std::string> tasks_ = {"a", "b"};
   const std::vector<ResultRow> rows_ = {
-      row("io", "a", 0, RowStatus::kScored, 1),
-      row("io", "a", 1, RowStatus::kScored, 0),
-      row("io", "b", 0, RowStatus::kInfrastructure, 0),
-      row("io", "b", 1, RowStatus::kInfrastructure, 0),
-      row("m", "a", 0, RowStatus::kScored, 1, "x"),
-      row("m", "a", 1, RowStatus::kScored, 1, "y"),
-      row("m", "b", 0, RowStatus::kLimit, 0, "x"),
-      row("m", "b", 1, RowStatus::kInvalid, 0),
+      row("io", "a", 0, OutcomeKind::kScored, 1),
+      row("io", "a", 1, OutcomeKind::kScored, 0),
+      row("io", "b", 0, OutcomeKind::kInfrastructure, 0),
+      row("io", "b", 1, OutcomeKind::kInfrastructure, 0),
+      row("m", "a", 0, OutcomeKind::kScored, 1, "x"),
+      row("m", "a", 1, OutcomeKind::kScored, 1, "y"),
+      row("m", "b", 0, OutcomeKind::kLimit, 0, "x"),
+      row("m", "b", 1, OutcomeKind::kInvalid, 0),
   };
   const ScoreTable scores_ = score_table(methods_, tasks_, rows_);
   const Json list_ = summarise_methods(methods_, scores_, rows_, {});
@@ -112,19 +112,20 @@ TEST_F(Summary, LatencyIsOfTheWorkflowsThatRan) {
 
 // Task a: 1 of 2 right, b: 1 of 1, so that pass@1 is (1/2 + 1) / 2 and b has no two samples.
 TEST_F(Summary, PassAtKIsTheMeanOverTasksThatAllHaveKSamples) {
-  std::vector<ResultRow> rows = {
-      row("io", "a", 0, RowStatus::kScored, 1), row("io", "a", 1, RowStatus::kScored, 0),
-      row("io", "b", 0, RowStatus::kScored, 1), row("io", "b", 1, RowStatus::kInfrastructure, 0)};
+  std::vector<ResultRow> rows = {row("io", "a", 0, OutcomeKind::kScored, 1),
+                                 row("io", "a", 1, OutcomeKind::kScored, 0),
+                                 row("io", "b", 0, OutcomeKind::kScored, 1),
+                                 row("io", "b", 1, OutcomeKind::kInfrastructure, 0)};
   Json list = Json::array({{{"name", "io"}}, {{"name", "m"}}});
   add_pass_at_k(list, rows, {});
   ASSERT_EQ(list[0]["pass_at_k"].size(), 1u);
   EXPECT_DOUBLE_EQ(list[0]["pass_at_k"]["1"]["score"].get<double>(), 0.75);
   EXPECT_FALSE(list[1].contains("pass_at_k"));
   for (int sample = 2; sample < 10; ++sample) {
-    rows.push_back(row("io", "a", sample, RowStatus::kScored, 0));
+    rows.push_back(row("io", "a", sample, OutcomeKind::kScored, 0));
   }
   for (int sample = 1; sample < 10; ++sample) {
-    rows.push_back(row("io", "b", sample, RowStatus::kScored, 0));
+    rows.push_back(row("io", "b", sample, OutcomeKind::kScored, 0));
   }
   add_pass_at_k(list, rows, {});
   EXPECT_DOUBLE_EQ(list[0]["pass_at_k"]["10"]["score"].get<double>(), 1);

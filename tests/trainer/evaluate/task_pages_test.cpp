@@ -21,7 +21,7 @@ ResultRow row_of(const std::string& method, const std::string& task, int sample 
   row.method = method;
   row.task = task;
   row.sample = sample;
-  row.status = RowStatus::kScored;
+  row.status = OutcomeKind::kScored;
   row.score = 1;
   row.passed = row.declared = 2;
   row.answer = "def f(): return 1";
@@ -100,7 +100,7 @@ TEST_F(TaskPages, ShowHostileTextAsText) {
 }
 
 TEST_F(TaskPages, OfAnUnscoredRunSayHowItEnded) {
-  rows_[0].status = RowStatus::kLimit;
+  rows_[0].status = OutcomeKind::kLimit;
   rows_[0].error = "max_calls: 3";
   const std::string page = task_page(tasks_[0], {&rows_[0]}, TraceReader(dir_ / "none"));
   EXPECT_THAT(page, HasSubstr(">limit</td>"));

@@ -37,6 +37,19 @@ TEST(SummarizeOutcomes, MeansGoOverTheRunsThatHaveAReward) {
   EXPECT_EQ(evaluation.usage["calls"], 3);
 }
 
+TEST(SummarizeOutcomes, IsScoredBeforeItIsALimitBeforeItIsAnError) {
+  const Task task;
+  Outcome limit = test::rewarded(0), error = limit;
+  limit.kind = OutcomeKind::kLimit;
+  error.kind = OutcomeKind::kWorkflowError;
+  const auto outcome_of = [&](const std::vector<std::vector<Outcome>>& repeats) {
+    return summarize_outcomes(Workflow(), {&task}, repeats).outcome;
+  };
+  EXPECT_EQ(outcome_of({{error}, {limit}, {test::rewarded(1)}}), "scored");
+  EXPECT_EQ(outcome_of({{error}, {limit}}), "limit");
+  EXPECT_EQ(outcome_of({{error}, {test::infrastructure_error("gone")}}), "workflow_error");
+}
+
 TEST(SummarizeOutcomes, HasNoRewardWhereEveryRunIsLost) {
   const Task task;
   const Evaluation evaluation =
