@@ -24,7 +24,7 @@ step "set-up"
 scripts/bootstrap.sh --tests
 
 step "format"
-mapfile -t sources < <(find base bench data model sandbox serve tests trainer workflow \
+mapfile -t sources < <(find base bench data model net sandbox serve tests trainer workflow \
   -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 clang-format --dry-run -Werror "${sources[@]}"
 echo "clang-format: ${#sources[@]} files as they should be"

@@ -18,17 +18,19 @@ using Includes = std::map<std::string, std::vector<std::string>>;  // file -> in
 
 const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"base", {"base"}},
+    {"net", {"base", "net"}},
     {"data", {"base", "data"}},
     {"sandbox", {"base", "data", "sandbox"}},
     {"model", {"base", "data", "model"}},
     {"workflow", {"base", "data", "sandbox", "model", "workflow"}},
     {"trainer", {"base", "data", "sandbox", "model", "workflow", "trainer"}},
-    {"serve", {"base", "data", "sandbox", "model", "workflow", "serve"}}};
+    {"serve", {"base", "net", "data", "sandbox", "model", "workflow", "serve"}}};
 
 // Of `model/`, beside `model/` itself: the headers and folders that a room, a part of it or its
 // mains may include. The most specific entry counts.
 const std::map<std::string, std::set<std::string>> kMayIncludeOfModel = {
     {"base", {}},
+    {"net", {}},
     {"data", {}},
     {"sandbox", {}},
     {"workflow", {"text_model.h", "sequence_model.h"}},
@@ -201,6 +203,23 @@ TEST(Layout, LibTorchStaysInItsRooms) {
   }
 }
 
+// Boost.Beast and Asio are slow to compile, and one room knows of them.
+TEST(Layout, BoostStaysBehindTheHeadersOfNet) {
+  const std::set<std::string> headers = {"net/exchange.h", "net/message.h", "net/options.h",
+                                         "net/routes.h", "net/server.h"};
+  for (const auto& [file, targets] : scan()) {
+    for (const auto& target : targets) {
+      EXPECT_TRUE(!target.starts_with("boost/") || file.starts_with("net/")) << file;
+      const bool of_net = target.starts_with("net/");
+      EXPECT_TRUE(!of_net || file.starts_with("net/") || headers.contains(target))
+          << file << " includes " << target;
+      EXPECT_FALSE(headers.contains(file) &&
+                   (target.starts_with("boost/") || (of_net && !headers.contains(target))))
+          << file << " includes " << target;
+    }
+  }
+}
+
 TEST(Layout, HiddenTestsAreReadByEvaluationAlone) {
   for (const auto& [file, targets] : scan()) {
     for (const auto& target : targets) {
@@ -238,8 +257,8 @@ std::vector<std::string> shared_types(const fs::path& path) {
 // Two would be undefined behaviour in the first program that links both.
 TEST(Layout, OneTypeHasAName) {
   std::map<std::string, std::string> where;
-  for (const char* room :
-       {"base", "data", "sandbox", "model", "workflow", "trainer", "serve", "tests", "bench"}) {
+  for (const char* room : {"base", "net", "data", "sandbox", "model", "workflow", "trainer",
+                           "serve", "tests", "bench"}) {
     for (const auto& entry : fs::recursive_directory_iterator(test::source_dir() / room)) {
       const auto extension = entry.path().extension();
       if (extension != ".h" && extension != ".cpp" && extension != ".cu") continue;
@@ -257,7 +276,7 @@ TEST(Layout, OneTypeHasAName) {
 TEST(Layout, TestsMirrorTheRooms) {
   std::map<std::string, std::set<std::string>> folders_of;  // by room and a header's name
   for (const char* room :
-       {"base", "bench", "data", "sandbox", "model", "workflow", "trainer", "serve"}) {
+       {"base", "bench", "net", "data", "sandbox", "model", "workflow", "trainer", "serve"}) {
     for (const auto& entry : fs::recursive_directory_iterator(test::source_dir() / room)) {
       if (entry.path().extension() != ".h") continue;
       const fs::path file = fs::relative(entry.path(), test::source_dir());
