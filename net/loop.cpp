@@ -18,6 +18,7 @@ Loop::Loop(Service& service, int max_connections, std::function<void()> on_close
       max_connections_(max_connections),
       on_closed_(std::move(on_closed)),
       work_(context_.get_executor()),
+      reactor_(context_),
       thread_([this] { run(); }) {}
 
 Loop::~Loop() {
@@ -57,10 +58,19 @@ bool Loop::make_room() {
 }
 
 void Loop::add(int fd, bool v6, Connection::Peer peer) {
-  const auto leave = [this] {
-    --size_;
-    on_closed_();
-  };
+  std::shared_ptr<Connection> connection;
+  try {
+    connection = make_connection(fd, v6, std::move(peer));
+  } catch (const std::exception& error) {
+    log::error("event loop: {}", error.what());
+  }
+  if (!connection) return leave();
+  connections_.insert(connection);
+  connection->start();
+}
+
+/// Null where the client is turned away.
+std::shared_ptr<Connection> Loop::make_connection(int fd, bool v6, Connection::Peer peer) {
   const bool full = connections_.size() >= static_cast<size_t>(max_connections_);
   if (draining_ || (full && !make_room())) {
     if (!draining_ && !service_.tls) {
@@ -71,18 +81,24 @@ void Loop::add(int fd, bool v6, Connection::Peer peer) {
           ::send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     }
     ::close(fd);
-    return leave();
+    return nullptr;
   }
   auto transport = make_transport(context_, fd, v6, service_.tls.get());
-  if (!transport) return leave();
-  const auto connection =
-      std::make_shared<Connection>(context_, service_, std::move(transport), std::move(peer),
-                                   [this, leave](const std::shared_ptr<Connection>& closed) {
-                                     connections_.erase(closed);
-                                     leave();
-                                   });
-  connections_.insert(connection);
-  connection->start();
+  if (!transport) return nullptr;
+  return std::make_shared<Connection>(context_, service_, std::move(transport), std::move(peer),
+                                      [this](const std::shared_ptr<Connection>& closed) {
+                                        connections_.erase(closed);
+                                        leave();
+                                      });
+}
+
+void Loop::leave() {
+  --size_;
+  on_closed_();
+}
+
+void Loop::relieve() {
+  boost::asio::post(context_, [this] { make_room(); });
 }
 
 void Loop::for_each(void (Connection::*call)()) {

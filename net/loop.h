@@ -4,6 +4,7 @@
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <set>
@@ -18,6 +19,7 @@ namespace weft::net {
 class Loop {
  public:
   /// Holds at most `max_connections` and calls `on_closed` after one has gone. Borrows `service`.
+  /// Throws std::runtime_error where there are no descriptors or threads for it.
   Loop(Service& service, int max_connections, std::function<void()> on_closed);
 
   /// Every connection is closed by then.
@@ -32,6 +34,10 @@ class Loop {
   int size() const { return size_; }
   int room() const { return max_connections_ - size_; }
 
+  /// Closes the connection that has waited longest for a head, if one waits: there are no more
+  /// descriptors.
+  void relieve();
+
   /// Tells every connection to.
   void drain();
   void cancel();
@@ -43,6 +49,8 @@ class Loop {
   void run();
   bool make_room();
   void add(int fd, bool v6, Connection::Peer peer);
+  std::shared_ptr<Connection> make_connection(int fd, bool v6, Connection::Peer peer);
+  void leave();
   void for_each(void (Connection::*call)());
 
   Service& service_;
@@ -51,6 +59,9 @@ class Loop {
   std::atomic<int> size_{0};
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  // Not used: with it Asio opens what it polls now and not with the first client, when there may be
+  // no descriptor left.
+  boost::asio::steady_timer reactor_;
   std::set<std::shared_ptr<Connection>> connections_;  // the loop's thread
   bool draining_ = false;                              // likewise
   std::thread thread_;

@@ -20,7 +20,8 @@ struct ServerOptions {
   int num_workers = 16;            ///< threads of handlers that compute or wait
   int max_waiting = 1024;          ///< requests that wait for a worker; more get 503
   /// One more closes the connection that has waited longest for a request's head, or is answered
-  /// with 503 where none waits. A file descriptor each.
+  /// with 503 where none waits. A file descriptor each; where there are no more, likewise the ones
+  /// that have waited longest make room.
   int max_connections = 2048;
   int64_t max_body_bytes = 4 << 20;    ///< of a request, decoded; more gets 413
   int64_t max_stream_bytes = 1 << 20;  ///< of a stream, waiting for the client to read

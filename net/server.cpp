@@ -13,6 +13,7 @@
 #include <condition_variable>
 #include <future>
 #include <mutex>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -28,7 +29,7 @@ using asio::ip::tcp;
 namespace {
 
 constexpr auto kCancelGrace = std::chrono::milliseconds(500);
-constexpr auto kAcceptPause = std::chrono::milliseconds(100);
+constexpr auto kAcceptPause = std::chrono::milliseconds(10);
 constexpr int kAcceptsAtATime = 64;  // between what else its loop has to do
 
 Connection::Peer peer_of(const sockaddr_storage& storage) {
@@ -54,6 +55,7 @@ struct Server::Impl {
   Impl(Routes routes, Hooks hooks, ServerOptions options)
       : service(std::move(routes), std::move(hooks), std::move(options)) {}
 
+  void make_loops();
   void listen();
   void listen_at(const tcp::endpoint& endpoint);
   void await_client();
@@ -128,17 +130,25 @@ void Server::Impl::listen() {
       fmt::format("cannot listen on {}:{}: {}", options.host, options.port, failure.message()));
 }
 
-void Server::start() {
-  WEFT_ASSERT(!std::exchange(impl_->started, true));
-  const auto& options = impl_->service.options;
+void Server::Impl::make_loops() {
+  const auto& options = service.options;
   for (int i = 0; i < options.num_loops; ++i) {
     auto loop = std::make_unique<Loop>(
-        impl_->service, share_of(options.max_connections, options.num_loops, i), [this] {
-          const std::lock_guard lock(impl_->mutex);
-          impl_->closed.notify_all();
+        service, share_of(options.max_connections, options.num_loops, i), [this] {
+          const std::lock_guard lock(mutex);
+          closed.notify_all();
         });
-    const std::lock_guard lock(impl_->mutex);
-    impl_->loops.push_back(std::move(loop));
+    const std::lock_guard lock(mutex);
+    loops.push_back(std::move(loop));
+  }
+}
+
+void Server::start() {
+  WEFT_ASSERT(!std::exchange(impl_->started, true));
+  try {
+    impl_->make_loops();
+  } catch (const std::runtime_error& error) {  // std's of threads, Boost's of descriptors
+    throw Error(fmt::format("cannot start an event loop: {}", error.what()));
   }
   impl_->listen();
   impl_->await_client();
@@ -164,6 +174,7 @@ void Server::Impl::accept_clients() {
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       break;
     } else if (errno != ECONNABORTED && errno != EINTR) {  // no descriptors, no memory
+      for (const auto& loop : loops) loop->relieve();
       accept_pause->expires_after(kAcceptPause);
       return accept_pause->async_wait([this](const boost::system::error_code& error) {
         if (!error && acceptor) await_client();

@@ -59,7 +59,8 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Listens, on threads of its own; once. Throws Error when it cannot: name unknown, port in use.
+  /// Listens, on threads of its own; once. Throws Error when it cannot: name unknown, port in use,
+  /// no more descriptors.
   void start();
 
   /// The port that it listens on.

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -9,6 +11,7 @@
 #include <future>
 #include <thread>
 
+#include "base/error.h"
 #include "tests/net/support.h"
 #include "tests/support/support.h"
 
@@ -142,6 +145,44 @@ TEST(Connection, OneTooManyClosesTheOneThatWaitedLongest) {
   int closed = 0;
   for (auto& client : clients) closed += client.is_closed_within(0.05);
   EXPECT_EQ(closed, 1);
+}
+
+/// Lets the process have so many more file descriptors than it has now.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(int more) {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    std::vector<int> taken;  // each the lowest that is free
+    for (int i = 0; i < more; ++i) taken.push_back(dup(STDERR_FILENO));
+    rlimit few = before_;
+    few.rlim_cur = static_cast<rlim_t>(taken.back() + 1);
+    setrlimit(RLIMIT_NOFILE, &few);
+    for (const int fd : taken) close(fd);
+  }
+  ~FewDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST(Connection, WithoutDescriptorsTheOneThatWaitedLongestMakesRoom) {
+  auto options = test::quick_options();
+  options.head_timeout_s = options.keep_alive_s = 20;
+  const auto server = start_server(test::echo_routes(), {}, options);
+  std::vector<RawClient> clients;
+  const FewDescriptors few(9);  // four connections have two ends each, and one has its client's
+  for (int i = 0; i < 5; ++i) {
+    clients.emplace_back(server->port());
+    clients.back().send(get("/health"));
+    EXPECT_EQ(status_of(clients.back().read_answer()), 200) << i;
+  }
+  EXPECT_LT(server->num_connections(), 5);
+}
+
+TEST(Connection, AServerWithoutDescriptorsDoesNotStart) {
+  net::Server server(test::echo_routes(), {}, test::quick_options());
+  const FewDescriptors few(4);
+  EXPECT_THROW(server.start(), Error);
 }
 
 TEST(Connection, OneTooManyIsTurnedAwayWhereAllAreAnswered) {
