@@ -25,13 +25,13 @@ python=/usr/bin/python3
 
 packages="g++ cmake ninja-build pkg-config ccache lld ca-certificates git
   python3 python3-venv libpython3-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libcli11-dev
-  libcpp-httplib-dev libboost1.81-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev libpcre2-dev
+  libboost1.81-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev libpcre2-dev
   libutf8proc-dev zlib1g-dev
   libsentencepiece-dev libseccomp-dev libjs-chart.js"
 want_tests=no
 if [ "${1:-}" = --tests ]; then
   want_tests=yes
-  packages="$packages clang-format libgtest-dev libgmock-dev libbenchmark-dev"
+  packages="$packages clang-format libcpp-httplib-dev libgtest-dev libgmock-dev libbenchmark-dev"
 fi
 
 say() { printf 'bootstrap: %s\n' "$*"; }

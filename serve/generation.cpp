@@ -144,7 +144,7 @@ std::shared_ptr<Generation> Generation::start(const ServedModel& served, Generat
     requests.push_back(std::move(request));
   }
   const char* prefix = call.chat ? "chatcmpl" : "cmpl";
-  std::shared_ptr<Generation> job(new Generation(std::move(call), std::move(cancelled)));
+  std::shared_ptr<Generation> job(new Generation(std::move(call)));
   job->writer_.emplace(job->call_, AnswerHead{new_id(prefix), unix_time(), name.id},
                        served.tokenizer);
   job->pending_ = requests.size();
@@ -159,21 +159,34 @@ void Generation::submit(TextModel& model, size_t prompt, TextRequest request) {
   const auto self = shared_from_this();
   if (call_.stream) {
     request.on_delta = [self, prompt](const StreamDelta& delta) {
-      self->channel_.push({prompt, delta, std::nullopt});
+      self->push({prompt, delta, std::nullopt});
     };
   }
   model.submit(std::move(request), [self, prompt](TextResponse response) {
-    self->channel_.push({prompt, std::nullopt, std::move(response)});
+    self->push({prompt, std::nullopt, std::move(response)});
   });
 }
 
-bool Generation::step() {
-  std::optional<Event> event = channel_.pop();
-  if (!event) return false;
-  if (event->response) {
-    responses_[event->prompt] = std::move(*event->response);
+void Generation::push(Event event) {
+  const std::lock_guard lock(mutex_);
+  events_.push_back(std::move(event));
+  wake_.notify_one();
+}
+
+Generation::Event Generation::pop() {
+  std::unique_lock lock(mutex_);
+  wake_.wait(lock, [this] { return !events_.empty(); });
+  Event event = std::move(events_.front());
+  events_.pop_front();
+  return event;
+}
+
+void Generation::step() {
+  Event event = pop();
+  if (event.response) {
+    responses_[event.prompt] = std::move(*event.response);
     --pending_;
-    return true;
+    return;
   }
   if (first_token_s_ < 0) first_token_s_ = elapsed_s();
   const int choices = static_cast<int>(call_.prompts.size()) * call_.n;
@@ -181,9 +194,8 @@ bool Generation::step() {
     stream_text_ += sse_event(writer_->opening_chunk(i));
   }
   opened_ = true;
-  const int index = static_cast<int>(event->prompt) * call_.n + event->delta->choice;
-  stream_text_ += sse_event(writer_->delta_chunk(index, *event->delta));
-  return true;
+  const int index = static_cast<int>(event.prompt) * call_.n + event.delta->choice;
+  stream_text_ += sse_event(writer_->delta_chunk(index, *event.delta));
 }
 
 void Generation::throw_if_failed() const {

@@ -3,21 +3,23 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "model/text_model.h"
-#include "serve/connection.h"
 #include "serve/request.h"
 #include "serve/response.h"
 #include "serve/server.h"
 
 namespace weft {
 
-/// Used by one thread after start(), except cancel().
+/// Used by one thread after start().
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
   /// Encodes the prompts, checks lengths and submits one TextRequest per prompt.
@@ -25,12 +27,11 @@ class Generation : public std::enable_shared_from_this<Generation> {
   static std::shared_ptr<Generation> start(const ServedModel& served, GenerationCall call,
                                            int default_max_tokens, CancelFlag cancelled);
 
-  /// Waits up to 50 ms for the next event and takes it in; false if none came.
-  bool step();
+  /// Waits for the next event, of which one comes until it is finished, and takes it in.
+  void step();
 
   bool begun() const { return first_token_s_ >= 0 || finished(); }
   bool finished() const { return pending_ == 0; }
-  void cancel() { cancelled_->store(true); }
 
   /// Throws the ApiError of the first response that failed: 400 refused, 499 cancelled, 502 failed.
   void throw_if_failed() const;
@@ -53,15 +54,17 @@ class Generation : public std::enable_shared_from_this<Generation> {
     std::optional<TextResponse> response;
   };
 
-  Generation(GenerationCall call, CancelFlag cancelled)
-      : call_(std::move(call)), cancelled_(std::move(cancelled)) {}
+  explicit Generation(GenerationCall call) : call_(std::move(call)) {}
   void submit(TextModel& model, size_t prompt, TextRequest request);
+  void push(Event event);
+  Event pop();
   void close_stream();
 
   GenerationCall call_;
-  CancelFlag cancelled_;
   std::optional<AnswerWriter> writer_;
-  Channel<Event> channel_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Event> events_;  // of the model's threads
   std::vector<TextResponse> responses_;
   size_t pending_ = 0;
   double first_token_s_ = -1;

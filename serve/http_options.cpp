@@ -19,11 +19,17 @@ void HttpOptions::validate() const {
   require_at_least("default_max_tokens", default_max_tokens, 0);
   require_room("default_max_tokens", default_max_tokens, kTokenBytes);
   require_at_least("drain_s", drain_s, 0);
+  require_above("keep_alive_s", keep_alive_s, 0);
+  if (certificate_file.empty() != key_file.empty()) {
+    throw InputError("certificate_file, key_file: expected both or none");
+  }
 }
 
 void HttpOptions::check_start(StartCheck& check) const {
   check.port("port", host, port);
   check.environment("api_key_env", api_key_env);
+  if (!certificate_file.empty()) check.file("certificate_file", certificate_file);
+  if (!key_file.empty()) check.file("key_file", key_file);
 }
 
 }  // namespace weft

@@ -1,34 +1,37 @@
 #include "serve/server.h"
 
 #include <fmt/format.h>
-#include <httplib.h>
-#include <sys/socket.h>
 
-#include <cerrno>
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <mutex>
 #include <optional>
-#include <set>
 #include <thread>
 #include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/stop.h"
+#include "net/server.h"
 #include "serve/admissions.h"
 #include "serve/api_error.h"
-#include "serve/connection.h"
 #include "serve/generation.h"
 #include "serve/response.h"
-#include "serve/workflow_exchange.h"
 
 namespace weft {
 
 namespace {
 
-using Handler = std::function<void(const httplib::Request&, httplib::Response&)>;
+using Clock = std::chrono::steady_clock;
+using ExchangePtr = std::shared_ptr<net::Exchange>;
 
-/// Exactly this text: with a parameter behind it httplib would gzip the stream and hold it back.
 constexpr const char* kEventStream = "text/event-stream";
+constexpr const char* kDone = "data: [DONE]\n\n";
+constexpr int kSpareWorkers = 16;    ///< for what is not counted by max_requests
+constexpr double kLastAnswersS = 1;  ///< for answers to reach their clients, once all are made
+constexpr int kClientGone = 499;     ///< nginx's status of requests that nobody waited for
 
 /// Equal in a time that does not depend on where the texts differ.
 bool same_secret(const std::string& given, const std::string& key) {
@@ -39,46 +42,77 @@ bool same_secret(const std::string& given, const std::string& key) {
   return difference == 0;
 }
 
-void send_json(httplib::Response& response, const Json& json) {
-  response.set_content(dump_json(json), "application/json");
+bool is_json(const std::string* content_type) {
+  if (!content_type) return false;
+  std::string_view type = std::string_view(*content_type).substr(0, content_type->find(';'));
+  while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
+  return net::equal_ignoring_case(type, "application/json");
 }
 
-void send_error(httplib::Response& response, const ApiError& error) {
-  response.status = error.status();
-  if (error.status() == 429) response.set_header("Retry-After", "1");
-  send_json(response, error.body());
+net::Response json_response(const Json& json, int status = 200) {
+  return {status, "application/json", dump_json(json), {}};
 }
 
-/// What httplib itself refuses, in OpenAI's shape.
-ApiError error_of_status(const httplib::Request& request, int status, int64_t max_body_kb) {
-  if (status == 404) return {404, fmt::format("no such path: {} {}", request.method, request.path)};
-  if (status == 413)
-    return {413, fmt::format("request body: expected at most {} KiB", max_body_kb)};
-  return {status, fmt::format("HTTP error {}", status)};
+net::Response error_response(const ApiError& error) {
+  net::Response response = json_response(error.body(), error.status());
+  if (error.status() == 429) response.headers.set("Retry-After", "1");
+  return response;
 }
 
-/// Label of a request's path: a route of this server, so that clients cannot make up new ones.
-std::string route_of(const std::string& path) {
-  static const std::set<std::string> kRoutes = {"/",
-                                                "/health",
-                                                "/metrics",
-                                                "/v1/models",
-                                                "/tokenize",
-                                                "/detokenize",
-                                                "/v1/chat/completions",
-                                                "/v1/completions",
-                                                "/v1/workflows"};
-  if (path.rfind("/v1/models/", 0) == 0) return "/v1/models";
-  return kRoutes.count(path) ? path : "other";
+/// A route as metrics name it: without its parameter, and not as clients make paths up.
+std::string label_of(const net::Request& request) {
+  if (request.route.empty()) return "other";
+  return request.route.substr(0, request.route.find("/{"));
 }
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
 }
+
+/// Adds to a stream, at the pace of its client. Nothing where nobody waits any more.
+void send(net::Exchange& exchange, const std::string& text) {
+  if (text.empty()) return;
+  while (exchange.write(text) == net::Sent::kFull && exchange.wait_for_room()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the room may be less than `text`
+  }
+}
+
+/// The stream of one workflow request; events may come from any thread, also after the last.
+class WorkflowStream {
+ public:
+  WorkflowStream(ExchangePtr exchange, CancelFlag cancelled)
+      : exchange_(std::move(exchange)), cancelled_(std::move(cancelled)) {
+    exchange_->begin({200, kEventStream, "", {}});
+  }
+
+  /// Gives the request up when its client reads too slowly: models' threads wait for nobody.
+  void add(const Json& event) {
+    const std::lock_guard lock(mutex_);
+    if (ended_) return;
+    if (exchange_->write(sse_event(event)) == net::Sent::kFull) cancelled_->store(true);
+  }
+
+  void end(const Json& last) {
+    {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+    }
+    send(*exchange_, sse_event(last) + kDone);
+    exchange_->finish();
+  }
+
+ private:
+  ExchangePtr exchange_;
+  CancelFlag cancelled_;
+  std::mutex mutex_;
+  bool ended_ = false;
+};
 
 }  // namespace
 
 struct Server::Impl {
+  using Answer = void (Impl::*)(const ExchangePtr&);
+
   Impl(ServedModel served_model, const WorkflowService* service, WorkflowBudget most,
        HttpOptions http_options)
       : served(std::move(served_model)),
@@ -87,22 +121,27 @@ struct Server::Impl {
         options(std::move(http_options)),
         admissions(options.max_requests) {}
 
-  void configure();
-  void add_routes();
-  Handler guarded(Handler handler, bool open = false);
-  void check_key(const httplib::Request& request) const;
-  void models(const httplib::Request& request, httplib::Response& response) const;
-  void tokenize(const httplib::Request& request, httplib::Response& response) const;
-  void detokenize(const httplib::Request& request, httplib::Response& response) const;
-  void generate(const httplib::Request& request, httplib::Response& response, bool chat);
-  void stream_generation(std::shared_ptr<Generation> job,
-                         std::shared_ptr<Admissions::Ticket> ticket, PeerWatch peer,
-                         httplib::Response& response);
-  void run_workflow(const httplib::Request& request, httplib::Response& response);
-  void stream_workflow(std::shared_ptr<WorkflowExchange> job,
-                       std::shared_ptr<Admissions::Ticket> ticket, PeerWatch peer,
-                       httplib::Response& response);
-  void count_workflow(const Json& event, std::chrono::steady_clock::time_point start);
+  net::Routes routes();
+  net::Hooks hooks();
+  net::ServerOptions net_options() const;
+  net::Handler guarded(Answer answer);
+  std::optional<net::Response> admit(const net::Request& head, const net::Route* route) const;
+
+  void health(const ExchangePtr& exchange);
+  void page(const ExchangePtr& exchange);
+  void show_metrics(const ExchangePtr& exchange);
+  void list_models(const ExchangePtr& exchange);
+  void show_model(const ExchangePtr& exchange);
+  void tokenize(const ExchangePtr& exchange);
+  void detokenize(const ExchangePtr& exchange);
+  void chat(const ExchangePtr& exchange) { generate(*exchange, true); }
+  void complete(const ExchangePtr& exchange) { generate(*exchange, false); }
+  void run_workflow(const ExchangePtr& exchange);
+
+  void generate(net::Exchange& exchange, bool chat);
+  void stream_generation(net::Exchange& exchange, Generation& job);
+  Json workflow_event(const WorkflowCall& call, const EventSink& on_event, CancelFlag cancelled);
+  Json card(const ServedName& name) const;
   const Tokenizer& tokenizer() const;
 
   ServedModel served;
@@ -112,9 +151,7 @@ struct Server::Impl {
   std::string api_key;
   ServerMetrics metrics;
   Admissions admissions;
-  httplib::Server http;
-  std::thread listener;
-  int bound_port = 0;
+  std::optional<net::Server> http;  // the last, so that no handler outlives what it uses
 };
 
 Server::Server(ServedModel served, const WorkflowService* workflows, WorkflowBudget budget,
@@ -132,41 +169,28 @@ Server::Server(ServedModel served, const WorkflowService* workflows, WorkflowBud
     }
     impl_->api_key = key;
   }
-  impl_->configure();
-  impl_->add_routes();
+  impl_->http.emplace(impl_->routes(), impl_->hooks(), impl_->net_options());
 }
 
-Server::~Server() {
-  if (impl_->listener.joinable()) stop();
-}
+Server::~Server() { stop(); }
 
-void Server::start() {
-  const auto& options = impl_->options;
-  errno = 0;
-  if (options.port == 0) {
-    impl_->bound_port = impl_->http.bind_to_any_port(options.host);
-  } else if (impl_->http.bind_to_port(options.host, options.port)) {
-    impl_->bound_port = options.port;
-  }
-  if (impl_->bound_port <= 0) {
-    throw Error(with_errno(fmt::format("cannot listen on {}:{}", options.host, options.port)));
-  }
-  impl_->listener = std::thread([this] { impl_->http.listen_after_bind(); });
-  while (!impl_->http.is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-}
+void Server::start() { impl_->http->start(); }
 
-int Server::port() const { return impl_->bound_port; }
+int Server::port() const { return impl_->http->port(); }
 
 std::string Server::url() const {
-  return fmt::format("http://{}:{}", impl_->options.host, impl_->bound_port);
+  const HttpOptions& options = impl_->options;
+  return fmt::format("{}://{}:{}", options.certificate_file.empty() ? "http" : "https",
+                     options.host, port());
 }
 
 void Server::stop() {
-  if (!impl_->admissions.drain(impl_->options.drain_s)) {
-    log::warn("cancelled the requests that were not done after {} s", impl_->options.drain_s);
+  const auto start = Clock::now();
+  const double drain_s = impl_->options.drain_s;
+  if (!impl_->admissions.drain(drain_s)) {
+    log::warn("cancelled the requests that were not done after {} s", drain_s);
   }
-  impl_->http.stop();
-  if (impl_->listener.joinable()) impl_->listener.join();
+  impl_->http->stop(std::max(kLastAnswersS, drain_s - seconds_since(start)));
 }
 
 void serve_until_stopped(Server& server) {
@@ -178,113 +202,119 @@ void serve_until_stopped(Server& server) {
   throw_if_stopped();
 }
 
-void Server::Impl::configure() {
-  // Without SO_REUSEPORT, which is httplib's default and lets two servers share a port unnoticed.
-  http.set_socket_options([](int socket) {
-    const int yes = 1;
-    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-  });
-  http.set_tcp_nodelay(true);
-  http.set_keep_alive_timeout(2);
-  http.set_keep_alive_max_count(1000);
-  http.set_payload_max_length(static_cast<size_t>(options.max_body_kb) * 1024);
-  const size_t threads = static_cast<size_t>(options.max_requests) + 16;
-  http.new_task_queue = [threads] { return new httplib::ThreadPool(threads); };
-  http.set_error_handler([this](const httplib::Request& request, httplib::Response& response) {
-    if (response.body.empty() && !response.content_provider_) {
-      send_error(response, error_of_status(request, response.status, options.max_body_kb));
-    }
-  });
+net::Routes Server::Impl::routes() {
+  constexpr bool kKey = true, kOpen = false;
+  constexpr auto kLoop = net::HandlerThread::kLoop;
+  constexpr auto kWorker = net::HandlerThread::kWorker;
+  net::Routes table;
+  table.add({"GET", "/", kOpen, kLoop, guarded(&Impl::page)});
+  table.add({"GET", "/health", kOpen, kLoop, guarded(&Impl::health)});
+  table.add({"GET", "/metrics", kKey, kWorker, guarded(&Impl::show_metrics)});
+  table.add({"GET", "/v1/models", kKey, kWorker, guarded(&Impl::list_models)});
+  table.add({"GET", "/v1/models/{id*}", kKey, kWorker, guarded(&Impl::show_model)});
+  table.add({"POST", "/tokenize", kKey, kWorker, guarded(&Impl::tokenize)});
+  table.add({"POST", "/detokenize", kKey, kWorker, guarded(&Impl::detokenize)});
+  table.add({"POST", "/v1/chat/completions", kKey, kWorker, guarded(&Impl::chat)});
+  table.add({"POST", "/v1/completions", kKey, kWorker, guarded(&Impl::complete)});
+  table.add({"POST", "/v1/workflows", kKey, kWorker, guarded(&Impl::run_workflow)});
+  return table;
+}
+
+net::Hooks Server::Impl::hooks() {
+  net::Hooks hooks;
+  hooks.admit = [this](net::Request& head, const net::Route* route) { return admit(head, route); };
+  hooks.error = [](int status, const std::string& message) {
+    return error_response(ApiError(status, message));
+  };
   // Before the reply goes out, so that whoever has seen it finds it counted.
-  http.set_post_routing_handler(
-      [this](const httplib::Request& request, httplib::Response& response) {
-        metrics.count_http(route_of(request.path), response.status);
-      });
+  hooks.on_response = [this](const net::Request& request, net::Response& response) {
+    metrics.count_http(label_of(request), response.status);
+  };
+  hooks.on_end = [this](const net::Request& request, const net::Ended& ended) {
+    if (ended.status == 0) metrics.count_http(label_of(request), kClientGone);
+  };
+  return hooks;
 }
 
-Handler Server::Impl::guarded(Handler handler, bool open) {
-  return [this, open, handler = std::move(handler)](const httplib::Request& request,
-                                                    httplib::Response& response) {
+net::ServerOptions Server::Impl::net_options() const {
+  net::ServerOptions of_net;
+  of_net.host = options.host;
+  of_net.port = options.port;
+  of_net.certificate_file = options.certificate_file;
+  of_net.key_file = options.key_file;
+  const int wanted = options.max_requests + kSpareWorkers;
+  of_net.num_workers = static_cast<int>(std::min<int64_t>(wanted, max_concurrent()));
+  of_net.max_connections = std::max(of_net.max_connections, wanted);
+  of_net.max_body_bytes = options.max_body_kb * 1024;
+  of_net.keep_alive_s = options.keep_alive_s;
+  return of_net;
+}
+
+std::optional<net::Response> Server::Impl::admit(const net::Request& head,
+                                                 const net::Route* route) const {
+  if (!route) return std::nullopt;
+  if (route->needs_key && !api_key.empty()) {
+    const std::string* given = head.headers.find("Authorization");
+    if (!given || !same_secret(*given, "Bearer " + api_key)) {
+      return error_response(ApiError(401, "Incorrect API key provided.", "", "invalid_api_key"));
+    }
+  }
+  if (route->method == "POST" && !is_json(head.headers.find("Content-Type"))) {
+    return error_response(ApiError(415, "Content-Type: expected application/json"));
+  }
+  return std::nullopt;
+}
+
+net::Handler Server::Impl::guarded(Answer answer) {
+  return [this, answer](const ExchangePtr& exchange) {
     try {
-      if (!open) check_key(request);
-      handler(request, response);
+      (this->*answer)(exchange);
     } catch (const ApiError& error) {
-      send_error(response, error);
+      exchange->respond(error_response(error));
     } catch (const InputError& error) {  // a chat template that refuses the messages
-      send_error(response, ApiError(400, error.what()));
+      exchange->respond(error_response(ApiError(400, error.what())));
     } catch (const std::exception& error) {
+      const net::Request& request = exchange->request();
       log::error("{} {}: {}", request.method, request.path, error.what());
-      send_error(response, ApiError(500, error.what()));
+      exchange->respond(error_response(ApiError(500, error.what())));
     }
   };
 }
 
-void Server::Impl::check_key(const httplib::Request& request) const {
-  if (api_key.empty()) return;
-  const std::string given = request.get_header_value("Authorization");
-  if (!same_secret(given, "Bearer " + api_key)) {
-    throw ApiError(401, "Incorrect API key provided.", "", "invalid_api_key");
-  }
+void Server::Impl::health(const ExchangePtr& exchange) {
+  if (admissions.draining()) throw ApiError(503, "the server is shutting down");
+  exchange->respond(json_response({{"status", "ok"}}));
 }
 
-void Server::Impl::add_routes() {
-  using httplib::Request;
-  using httplib::Response;
-  http.Get("/health", guarded(
-                          [this](const Request&, Response& response) {
-                            if (admissions.draining())
-                              throw ApiError(503, "the server is shutting down");
-                            send_json(response, {{"status", "ok"}});
-                          },
-                          true));
-  http.Get("/", guarded(
-                    [](const Request&, Response& response) {
-                      const std::string_view page = serve_page();
-                      response.set_content(page.data(), page.size(), "text/html; charset=utf-8");
-                    },
-                    true));
-  http.Get("/metrics", guarded([this](const Request&, Response& response) {
-             const ModelLoad load = served.load ? served.load() : ModelLoad{};
-             const auto kept = workflows ? workflows->kept() : std::nullopt;
-             response.set_content(
-                 metrics.text(served.names.front().id, load, admissions.count(), kept),
-                 "text/plain; version=0.0.4");
-           }));
-  http.Get(R"(/v1/models(/.+)?)", guarded([this](const Request& request, Response& response) {
-             models(request, response);
-           }));
-  http.Post("/tokenize", guarded([this](const Request& request, Response& response) {
-              tokenize(request, response);
-            }));
-  http.Post("/detokenize", guarded([this](const Request& request, Response& response) {
-              detokenize(request, response);
-            }));
-  http.Post("/v1/chat/completions", guarded([this](const Request& request, Response& response) {
-              generate(request, response, true);
-            }));
-  http.Post("/v1/completions", guarded([this](const Request& request, Response& response) {
-              generate(request, response, false);
-            }));
-  http.Post("/v1/workflows", guarded([this](const Request& request, Response& response) {
-              run_workflow(request, response);
-            }));
+void Server::Impl::page(const ExchangePtr& exchange) {
+  exchange->respond({200, "text/html; charset=utf-8", std::string(serve_page()), {}});
 }
 
-void Server::Impl::models(const httplib::Request& request, httplib::Response& response) const {
-  const auto card = [this](const ServedName& name) -> Json {
-    Json json = {{"id", name.id}, {"object", "model"}, {"created", 0}, {"owned_by", "weft"}};
-    json["parent"] = name.adapter.empty() ? Json() : Json(served.names.front().id);
-    if (!name.description.empty()) json["description"] = name.description;
-    if (served.max_context > 0) json["max_model_len"] = served.max_context;
-    return json;
-  };
-  if (request.matches[1].matched) {
-    send_json(response, card(find_name(served, request.matches[1].str().substr(1))));
-    return;
-  }
+void Server::Impl::show_metrics(const ExchangePtr& exchange) {
+  const ModelLoad load = served.load ? served.load() : ModelLoad{};
+  const auto kept = workflows ? workflows->kept() : std::nullopt;
+  exchange->respond({200,
+                     "text/plain; version=0.0.4",
+                     metrics.text(served.names.front().id, load, admissions.count(), kept),
+                     {}});
+}
+
+Json Server::Impl::card(const ServedName& name) const {
+  Json json = {{"id", name.id}, {"object", "model"}, {"created", 0}, {"owned_by", "weft"}};
+  json["parent"] = name.adapter.empty() ? Json() : Json(served.names.front().id);
+  if (!name.description.empty()) json["description"] = name.description;
+  if (served.max_context > 0) json["max_model_len"] = served.max_context;
+  return json;
+}
+
+void Server::Impl::list_models(const ExchangePtr& exchange) {
   Json data = Json::array();
   for (const ServedName& name : served.names) data.push_back(card(name));
-  send_json(response, {{"object", "list"}, {"data", std::move(data)}});
+  exchange->respond(json_response({{"object", "list"}, {"data", std::move(data)}}));
+}
+
+void Server::Impl::show_model(const ExchangePtr& exchange) {
+  exchange->respond(json_response(card(find_name(served, exchange->request().parameter("id")))));
 }
 
 const Tokenizer& Server::Impl::tokenizer() const {
@@ -292,8 +322,8 @@ const Tokenizer& Server::Impl::tokenizer() const {
   return *served.tokenizer;
 }
 
-void Server::Impl::tokenize(const httplib::Request& request, httplib::Response& response) const {
-  const Json body = parse_body(request.body);
+void Server::Impl::tokenize(const ExchangePtr& exchange) {
+  const Json body = parse_body(exchange->request().body);
   std::vector<int32_t> ids;
   if (body.contains("messages")) {
     if (!served.chat_template) throw ApiError(501, "this server's model has no chat template");
@@ -312,125 +342,85 @@ void Server::Impl::tokenize(const httplib::Request& request, httplib::Response& 
     json["token_strs"] = Json::array();
     for (const int32_t id : ids) json["token_strs"].push_back(tokenizer().token_bytes(id));
   }
-  send_json(response, json);
+  exchange->respond(json_response(json));
 }
 
-void Server::Impl::detokenize(const httplib::Request& request, httplib::Response& response) const {
-  const Json body = parse_body(request.body);
+void Server::Impl::detokenize(const ExchangePtr& exchange) {
+  const Json body = parse_body(exchange->request().body);
   const Json tokens = body.value("tokens", Json());
   if (!tokens.is_array()) throw ApiError(400, "tokens: expected an array of token ids", "tokens");
-  send_json(response, {{"prompt", tokenizer().decode(ids_value(tokens, "tokens"))}});
+  exchange->respond(json_response({{"prompt", tokenizer().decode(ids_value(tokens, "tokens"))}}));
 }
 
-void Server::Impl::generate(const httplib::Request& request, httplib::Response& response,
-                            bool chat) {
+void Server::Impl::generate(net::Exchange& exchange, bool chat) {
   const auto ticket = admissions.enter();
-  const Json body = parse_body(request.body);
+  exchange.on_cancel([flag = ticket->cancelled()] { flag->store(true); });
+  const Json body = parse_body(exchange.request().body);
   const RequestLimits limits{options.max_choices};
   GenerationCall call = chat ? parse_chat_call(body, limits) : parse_completion_call(body, limits);
   const bool stream = call.stream;
   const auto job =
       Generation::start(served, std::move(call), options.default_max_tokens, ticket->cancelled());
-  const PeerWatch peer(request.remote_addr, request.remote_port);
-  while (stream ? !job->begun() : !job->finished()) {
-    if (!job->step() && peer.gone()) job->cancel();
-  }
-  if (stream && !(job->finished() && job->first_token_s() < 0)) {
-    stream_generation(job, ticket, peer, response);
-    return;
-  }
+  while (stream ? !job->begun() : !job->finished()) job->step();
+  if (stream && job->first_token_s() >= 0) return stream_generation(exchange, *job);
   metrics.count_request(job->responses(), job->first_token_s(), job->elapsed_s());
   job->throw_if_failed();
-  if (stream) {
-    response.set_content(job->take_stream_text(), kEventStream);
-  } else {
-    send_json(response, job->answer());
+  exchange.respond(stream ? net::Response{200, kEventStream, job->take_stream_text(), {}}
+                          : json_response(job->answer()));
+}
+
+void Server::Impl::stream_generation(net::Exchange& exchange, Generation& job) {
+  exchange.begin({200, kEventStream, "", {}});
+  while (!job.finished()) {
+    send(exchange, job.take_stream_text());
+    job.step();
+  }
+  metrics.count_request(job.responses(), job.first_token_s(), job.elapsed_s());
+  send(exchange, job.take_stream_text());
+  exchange.finish();
+}
+
+/// The last event: {"type":"done", ...the answer} or {"type":"error","status",...the error's body}.
+Json Server::Impl::workflow_event(const WorkflowCall& call, const EventSink& on_event,
+                                  CancelFlag cancelled) {
+  const auto start = Clock::now();
+  const auto failed = [this, start](const ApiError& error) {
+    metrics.count_workflow("error", 0, seconds_since(start));
+    Json event = {{"type", "error"}, {"status", error.status()}};
+    event.update(error.body());
+    return event;
+  };
+  try {
+    Json event = {{"type", "done"}};
+    event.update(workflows->handle(call, on_event, std::move(cancelled)));
+    metrics.count_workflow(event.value("outcome", event["valid"] == true ? "written" : "invalid"),
+                           event["usage"]["worker_calls"].get<int64_t>(), seconds_since(start));
+    return event;
+  } catch (const ApiError& error) {
+    return failed(error);
+  } catch (const std::exception& error) {
+    return failed(ApiError(500, error.what()));
   }
 }
 
-void Server::Impl::stream_generation(std::shared_ptr<Generation> job,
-                                     std::shared_ptr<Admissions::Ticket> ticket, PeerWatch peer,
-                                     httplib::Response& response) {
-  response.set_header("Cache-Control", "no-cache");
-  response.set_chunked_content_provider(
-      kEventStream,
-      [this, job, ticket, peer](size_t, httplib::DataSink& sink) {
-        const std::string text = job->take_stream_text();
-        const bool sent = text.empty() || sink.write(text.data(), text.size());
-        if (!sent || peer.gone()) job->cancel();
-        if (!job->finished()) {
-          job->step();
-          return true;
-        }
-        const std::string rest = job->take_stream_text();
-        if (!rest.empty()) sink.write(rest.data(), rest.size());
-        metrics.count_request(job->responses(), job->first_token_s(), job->elapsed_s());
-        sink.done();
-        return true;
-      },
-      [job](bool) { job->cancel(); });
-}
-
-void Server::Impl::count_workflow(const Json& event, std::chrono::steady_clock::time_point start) {
-  std::string outcome = "error";
-  int64_t calls = 0;
-  if (event["type"] == "done") {
-    outcome = event.value("outcome", event["valid"] == true ? "written" : "invalid");
-    calls = event["usage"]["worker_calls"].get<int64_t>();
-  }
-  metrics.count_workflow(outcome, calls, seconds_since(start));
-}
-
-void Server::Impl::run_workflow(const httplib::Request& request, httplib::Response& response) {
+void Server::Impl::run_workflow(const ExchangePtr& exchange) {
   if (!workflows) throw ApiError(501, "this server runs no workflows");
   const auto ticket = admissions.enter();
-  const auto start = std::chrono::steady_clock::now();
-  WorkflowCall call = parse_workflow_call(parse_body(request.body), budget);
-  const bool stream = call.stream;
-  const auto job =
-      std::make_shared<WorkflowExchange>(*workflows, std::move(call), ticket->cancelled());
-  const PeerWatch peer(request.remote_addr, request.remote_port);
-  if (stream) {
-    stream_workflow(job, ticket, peer, response);
+  exchange->on_cancel([flag = ticket->cancelled()] { flag->store(true); });
+  const WorkflowCall call = parse_workflow_call(parse_body(exchange->request().body), budget);
+  if (call.stream) {
+    const auto stream = std::make_shared<WorkflowStream>(exchange, ticket->cancelled());
+    const auto add = [stream](const Json& event) { stream->add(event); };
+    stream->end(workflow_event(call, add, ticket->cancelled()));
     return;
   }
-  std::optional<Json> event;
-  while (!event) {
-    event = job->next();
-    if (!event && peer.gone()) ticket->cancelled()->store(true);
+  Json event = workflow_event(call, {}, ticket->cancelled());
+  if (event["type"] == "error") {
+    return exchange->respond(
+        json_response({{"error", event["error"]}}, event["status"].get<int>()));
   }
-  count_workflow(*event, start);
-  if ((*event)["type"] == "error") {
-    response.status = (*event)["status"].get<int>();
-    send_json(response, {{"error", (*event)["error"]}});
-    return;
-  }
-  event->erase("type");
-  send_json(response, *event);
-}
-
-void Server::Impl::stream_workflow(std::shared_ptr<WorkflowExchange> job,
-                                   std::shared_ptr<Admissions::Ticket> ticket, PeerWatch peer,
-                                   httplib::Response& response) {
-  const auto start = std::chrono::steady_clock::now();
-  response.set_header("Cache-Control", "no-cache");
-  response.set_chunked_content_provider(
-      kEventStream,
-      [this, job, ticket, peer, start](size_t, httplib::DataSink& sink) {
-        const std::optional<Json> event = job->next();
-        if (peer.gone()) ticket->cancelled()->store(true);
-        if (!event) return true;
-        std::string text = sse_event(*event);
-        const bool last = WorkflowExchange::is_last(*event);
-        if (last) text += "data: [DONE]\n\n";
-        if (!sink.write(text.data(), text.size())) ticket->cancelled()->store(true);
-        if (last) {
-          count_workflow(*event, start);
-          sink.done();
-        }
-        return true;
-      },
-      [ticket](bool) { ticket->cancelled()->store(true); });
+  event.erase("type");
+  exchange->respond(json_response(event));
 }
 
 }  // namespace weft

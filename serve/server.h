@@ -1,4 +1,7 @@
-/// The HTTP server: OpenAI's endpoints over any TextModel, /v1/workflows, /metrics and the page.
+/// What net/ serves: OpenAI's endpoints over any TextModel, /v1/workflows, /metrics and the page.
+///
+/// A key that is missing or wrong (401), and a body that does not call itself application/json
+/// (415), are refused before the body is read.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +30,9 @@ struct HttpOptions {
   int64_t max_body_kb = 4096;      ///< larger bodies get 413
   int default_max_tokens = 0;      ///< of a chat that names none; 0: the rest of the context
   double drain_s = 30;             ///< after SIGTERM, time for running requests to end
+  double keep_alive_s = 75;        ///< for which a connection is kept between requests
+  std::string certificate_file;    ///< PEM, a chain from the server's own; empty: no TLS
+  std::string key_file;            ///< PEM, of the certificate
 
   template <class V>
   void visit(V& v) {
@@ -39,6 +45,9 @@ struct HttpOptions {
     v("default_max_tokens", default_max_tokens,
       "of a chat request that names none; 0: the rest of the context");
     v("drain_s", drain_s, "seconds that running requests get after SIGTERM");
+    v("keep_alive_s", keep_alive_s, "seconds for which a connection is kept between requests");
+    v("certificate_file", certificate_file, "PEM file with the TLS certificate; empty: no TLS");
+    v("key_file", key_file, "PEM file with its key");
   }
   void validate() const;  ///< throws InputError
   void check_start(StartCheck& check) const;
@@ -64,7 +73,8 @@ struct ServedModel {
 
 class Server {
  public:
-  /// Reads the API key. Throws InputError on bad options, or if the named variable is not set.
+  /// Reads the API key and the TLS files. Throws InputError on bad options and files, or if the
+  /// named variable is not set.
   Server(ServedModel served, const WorkflowService* workflows, WorkflowBudget budget,
          HttpOptions options);
   ~Server();

@@ -75,14 +75,16 @@ class ServeProgram : public ::testing::Test {
 TEST_F(ServeProgram, DryRunNamesEverythingThatKeepsItFromStarting) {
   start();
   auto words = command({"port=" + std::to_string(port_), "model=no/model", "adapter=no_adapter",
-                        "api_key_env=WEFT_TEST_NO_SUCH_KEY", "store=no.sqlite"});
+                        "api_key_env=WEFT_TEST_NO_SUCH_KEY", "store=no.sqlite",
+                        "certificate_file=no.crt", "key_file=no.key"});
   words.push_back("--dry-run");
   const auto run = test::run_program(words);
   EXPECT_EQ(run.exit_code, 2);
   for (const char* problem :
        {"port: cannot listen on 127.0.0.1:", "model: expected a model folder, got no/model",
         "adapter: expected a model folder, got no_adapter", "variable WEFT_TEST_NO_SUCH_KEY",
-        "store: expected a file, got no.sqlite"}) {
+        "store: expected a file, got no.sqlite", "certificate_file: expected a file, got no.crt",
+        "key_file: expected a file, got no.key"}) {
     EXPECT_THAT(run.err, HasSubstr(problem));
   }
   auto fine = command({"port=0"});

@@ -10,6 +10,7 @@
 #include "serve/api_error.h"
 #include "serve/generation.h"
 #include "serve/serve_program.h"
+#include "tests/net/support.h"
 #include "tests/serve/support.h"
 #include "tests/support/config_sizes.h"
 
@@ -28,6 +29,7 @@ class HttpServer : public ::testing::Test {
   void start(int pause_ms = 0, HttpOptions options = {}) {
     model_ = std::make_unique<StreamingModel>(
         [](const ScriptedPrompt& prompt) {
+          if (prompt.user == "very long") return std::string(30000, 'x');
           return prompt.user == "long" ? std::string(500, 'x') : std::string("Hello");
         },
         pause_ms);
@@ -234,6 +236,88 @@ TEST_F(HttpServer, KeyIsWantedEverywhereButHealthAndPage) {
   EXPECT_EQ(client_->Get("/v1/models")->status, 200);
 }
 
+TEST_F(HttpServer, ARefusedKeyIsAnsweredBeforeTheBodyIsSent) {
+  setenv("WEFT_TEST_KEY", "sesame", 1);
+  HttpOptions options;
+  options.api_key_env = "WEFT_TEST_KEY";
+  start(0, options);
+  test::RawClient client(server_->port());
+  client.send(
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+      "Content-Length: 1000000\r\n\r\n");
+  const std::string answer = client.read_answer();
+  EXPECT_EQ(test::status_of(answer), 401);
+  EXPECT_EQ(parse_json(test::body_of(answer), "")["error"]["type"], "authentication_error");
+}
+
+TEST_F(HttpServer, RequestsThatParsersReadDifferentlyAreRefused) {
+  start();
+  for (const char* fields :
+       {"Content-Length: 2\r\nTransfer-Encoding: chunked", "Content-Length: 2\r\nContent-Length: 3",
+        "Transfer-Encoding: chunked, chunked", "Content-Length: +2", "X: a\r\n folded"}) {
+    test::RawClient client(server_->port());
+    client.send(std::string("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+                            "Content-Type: application/json\r\n") +
+                fields + "\r\n\r\n{}GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const std::string all = client.read_all();
+    EXPECT_EQ(test::status_of(all), 400) << fields;
+    EXPECT_EQ(all.find("\"object\""), std::string::npos) << "the second request was answered";
+    EXPECT_EQ(parse_json(test::body_of(all), "")["error"]["type"], "invalid_request_error");
+  }
+  EXPECT_TRUE(model_->inner().requests().empty());
+}
+
+TEST_F(HttpServer, BodiesOfOtherTypesThanJsonGet415) {
+  start();
+  const std::string body = dump_json(chat("hi"));
+  const auto refused = client_->Post("/v1/chat/completions", body, "text/plain");
+  EXPECT_EQ(refused->status, 415);
+  EXPECT_EQ(parse_json(refused->body, "")["error"]["type"], "invalid_request_error");
+  EXPECT_EQ(test::status_of([this] {
+              test::RawClient client(server_->port());
+              client.send(test::post("/v1/completions", "{}", "Connection: close\r\n"));
+              return client.read_all();
+            }()),
+            415);
+  EXPECT_TRUE(model_->inner().requests().empty());
+  const auto taken =
+      client_->Post("/v1/chat/completions", body, "Application/JSON ; charset=utf-8");
+  EXPECT_EQ(taken->status, 200);
+}
+
+TEST_F(HttpServer, OtherMethodsOfAPathGet405WithThoseItHas) {
+  start();
+  const auto result = client_->Get("/v1/chat/completions");
+  EXPECT_EQ(result->status, 405);
+  EXPECT_EQ(result->get_header_value("Allow"), "OPTIONS, POST");
+  EXPECT_EQ(parse_json(result->body, "")["error"]["type"], "invalid_request_error");
+}
+
+TEST_F(HttpServer, AConnectionServesRequestsUntilItWasIdleForKeepAlive) {
+  HttpOptions options;
+  options.keep_alive_s = 0.2;
+  start(0, options);
+  test::RawClient client(server_->port());
+  for (int i = 0; i < 2; ++i) {
+    client.send(test::get("/health"));
+    EXPECT_EQ(test::status_of(client.read_answer()), 200);
+  }
+  EXPECT_TRUE(client.is_closed_within(2));
+}
+
+TEST_F(HttpServer, TlsFilesThatCannotBeUsedAreInputErrors) {
+  HttpOptions options;
+  options.certificate_file = "no_certificate.pem";
+  EXPECT_THROW(start(0, options), InputError);
+  options.key_file = "no_key.pem";
+  try {
+    start(0, options);
+    FAIL() << "it serves";
+  } catch (const InputError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("no_certificate.pem"));
+  }
+}
+
 TEST_F(HttpServer, KeyVariableThatIsNotSetIsAnInputError) {
   unsetenv("WEFT_TEST_NO_KEY");
   HttpOptions options;
@@ -289,6 +373,20 @@ TEST_F(HttpServer, ClosedClientCancelsItsRequest) {
     }
     EXPECT_EQ(model_->cancelled, before + 1) << "stream " << stream;
   }
+  EXPECT_THAT(client_->Get("/metrics")->body,
+              HasSubstr("{handler=\"/v1/chat/completions\",status=\"499\"} 1"));
+}
+
+TEST_F(HttpServer, AClientThatReadsLateGetsAllOfAStream) {
+  start();
+  test::RawClient client(server_->port(), 4096);
+  client.send(test::post("/v1/chat/completions", dump_json(chat("very long", {{"stream", true}})),
+                         "Content-Type: application/json\r\nConnection: close\r\n"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const auto events = sse_events(test::dechunked(test::body_of(client.read_all())));
+  ASSERT_EQ(events.size(), 1u + 30000 + 1 + 1);
+  EXPECT_EQ(events.back(), "[DONE]");
+  EXPECT_EQ(model_->cancelled, 0);
 }
 
 TEST_F(HttpServer, PortInUseIsOneClearError) {

@@ -7,12 +7,16 @@
 #include <functional>
 #include <future>
 
+#include "base/error.h"
 #include "serve/api_error.h"
+#include "tests/net/support.h"
 #include "tests/serve/support.h"
 #include "tests/support/fake_environment.h"
 
 namespace weft {
 namespace {
+
+using ::testing::HasSubstr;
 
 Outcome answered() {
   Outcome outcome;
@@ -56,6 +60,17 @@ WorkflowCall call_of(const Json& body) { return parse_workflow_call(body, {}); }
 
 class WorkflowRequests : public ::testing::Test {
  protected:
+  std::unique_ptr<Server> serve(const WorkflowService& service) {
+    ServedModel served;
+    served.model = &model_;
+    served.names = {{"weft", "", ""}};
+    HttpOptions options;
+    options.port = 0;
+    auto server = std::make_unique<Server>(served, &service, WorkflowBudget{}, options);
+    server->start();
+    return server;
+  }
+
   test::StreamingModel model_{[this](const test::ScriptedPrompt&) { return text_; }};
   std::string text_ = "# Step 1: x\n";
   CancelFlag cancelled_ = std::make_shared<std::atomic<bool>>(false);
@@ -96,6 +111,54 @@ TEST_F(WorkflowRequests, EventsTellTokensWorkflowThenCalls) {
       },
       cancelled_);
   EXPECT_EQ(types, (std::vector<std::string>{"token", "workflow", "call"}));
+}
+
+TEST_F(WorkflowRequests, AStreamOverHttpHasTheEventsThenTheAnswerThenDone) {
+  const auto server = serve(service_);
+  httplib::Client client("127.0.0.1", server->port());
+  const auto result = test::post(client, "/v1/workflows", {{"query", "q"}, {"stream", true}});
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->get_header_value("Content-Type"), "text/event-stream");
+  auto events = test::sse_events(result->body);
+  ASSERT_EQ(events.back(), "[DONE]");
+  events.pop_back();
+  const Json last = parse_json(events.back(), "");
+  EXPECT_EQ(last["type"], "done");
+  EXPECT_EQ(last["answer"], "42");
+  std::vector<std::string> types;
+  for (const std::string& event : events) {
+    const std::string type = parse_json(event, "")["type"];
+    if (types.empty() || types.back() != type) types.push_back(type);
+  }
+  EXPECT_EQ(types, (std::vector<std::string>{"token", "workflow", "call", "done"}));
+  const auto whole = test::post(client, "/v1/workflows", {{"query", "q"}});
+  EXPECT_EQ(parse_json(whole->body, "")["answer"], "42");
+  EXPECT_FALSE(parse_json(whole->body, "").contains("type"));
+  EXPECT_THAT(client.Get("/metrics")->body,
+              HasSubstr("weft:workflows_total{model_name=\"weft\",outcome=\"scored\"} 2"));
+}
+
+TEST_F(WorkflowRequests, AFailedOneEndsItsStreamOrHasItsStatusOverHttp) {
+  WorkflowBackend backend = scripted_backend([]() -> Outcome { throw Error("no machine"); });
+  const WorkflowService failing(model_, "", "weft", backend);
+  const auto server = serve(failing);
+  httplib::Client client("127.0.0.1", server->port());
+  EXPECT_EQ(test::post(client, "/v1/workflows", {{"query", "q"}})->status, 500);
+  const auto result = test::post(client, "/v1/workflows", {{"query", "q"}, {"stream", true}});
+  const auto events = test::sse_events(result->body);
+  ASSERT_GE(events.size(), 2u);
+  EXPECT_EQ(parse_json(events[events.size() - 2], "")["type"], "error");
+  EXPECT_EQ(parse_json(events[events.size() - 2], "")["status"], 500);
+  EXPECT_EQ(events.back(), "[DONE]");
+}
+
+TEST_F(WorkflowRequests, AStreamThatItsClientDoesNotReadIsCancelled) {
+  text_ = std::string(200000, 'x');
+  const auto server = serve(service_);
+  test::RawClient client(server->port(), 4096);
+  client.send(test::post("/v1/workflows", "{\"query\":\"q\",\"stream\":true}",
+                         "Content-Type: application/json\r\n"));
+  EXPECT_TRUE(test::wait_until([this] { return model_.cancelled == 1; }));
 }
 
 TEST_F(WorkflowRequests, PoolIsAskedFirst) {
