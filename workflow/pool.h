@@ -3,11 +3,11 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/word_vectors.h"
 #include "data/trajectory_store.h"
 
 namespace weft {
@@ -15,8 +15,8 @@ namespace weft {
 /// Cosine from which a stored workflow answers another query: serving and evaluation.
 constexpr double kPoolMinSimilarity = 0.8;
 
-/// Routing by cosine over tf-idf of words (runs of ASCII letters, digits and _, case folded):
-/// tf = 1 + ln(count), idf = ln((1 + N) / (1 + df)) + 1. Immutable after construction; any thread.
+/// Routing by cosine over tf-idf of the stored queries' words (WordVectors). Immutable after
+/// construction; any thread.
 class WorkflowPool {
  public:
   struct Entry {
@@ -39,13 +39,9 @@ class WorkflowPool {
   const std::vector<Entry>& entries() const { return entries_; }
 
  private:
-  using Vector = std::map<std::string, double>;
-  Vector embed(const std::string& text) const;
-  void embed_entries();
-
   std::vector<Entry> entries_;
-  std::vector<Vector> vectors_;  ///< [entries] of length 1
-  std::map<std::string, double> idf_;
+  WordVectors words_;
+  std::vector<WordVector> vectors_;  ///< [entries]
 };
 
 }  // namespace weft
