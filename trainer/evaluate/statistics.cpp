@@ -196,11 +196,19 @@ void set_score_bound(Estimate& estimate, const std::string& why, double z, Inter
             });
 }
 
+enum class Bootstrap { kBca, kPercentile };
+
+Interval percentile(const std::vector<Cluster>& clusters, const BootstrapOptions& options) {
+  const std::vector<double> means = bootstrap_means(clusters, options);
+  const double tail = (1 - options.confidence) / 2;
+  return {quantile(means, tail), quantile(means, 1 - tail)};
+}
+
 Estimate nothing() { return {0, kNaN, {kNaN, kNaN}, "none", "no task has a value"}; }
 
-/// BCa over clusters, or what stands in for it.
+/// A bootstrap over clusters, or what stands in for it.
 Estimate resampled(const std::vector<Cluster>& clusters, const BootstrapOptions& options,
-                   Interval bounds) {
+                   Interval bounds, Bootstrap kind = Bootstrap::kBca) {
   if (clusters.empty()) return nothing();
   Estimate estimate;
   estimate.n = static_cast<int64_t>(clusters.size());
@@ -212,6 +220,9 @@ Estimate resampled(const std::vector<Cluster>& clusters, const BootstrapOptions&
     const std::string why = fmt::format("{} tasks are too few for a bootstrap, which wants {}",
                                         estimate.n, kLeastBootstrapTasks);
     set_score_bound(estimate, why, z, bounds);
+  } else if (kind == Bootstrap::kPercentile) {
+    estimate.ci = percentile(clusters, options);
+    estimate.method = "percentile";
   } else if (const auto ci = bca(clusters, estimate.mean, z, options)) {
     estimate.ci = *ci;
     estimate.method = "bca";
@@ -281,6 +292,14 @@ Pairs present_pairs(const TaskValues& a, const TaskValues& b, Interval bounds) {
   return pairs;
 }
 
+TaskValues differences_of(const Pairs& pairs) {
+  TaskValues differences = pairs.a;
+  for (size_t task = 0; task < differences.size(); ++task) {
+    for (size_t k = 0; k < differences[task].size(); ++k) differences[task][k] -= pairs.b[task][k];
+  }
+  return differences;
+}
+
 }  // namespace
 
 void BootstrapOptions::validate() const {
@@ -315,10 +334,7 @@ Estimate estimate_difference(const TaskValues& a, const TaskValues& b,
                              const BootstrapOptions& options, Interval bounds) {
   options.validate();
   const Pairs pairs = present_pairs(a, b, bounds);
-  TaskValues differences = pairs.a;
-  for (size_t task = 0; task < differences.size(); ++task) {
-    for (size_t k = 0; k < differences[task].size(); ++k) differences[task][k] -= pairs.b[task][k];
-  }
+  const TaskValues differences = differences_of(pairs);
   if (differences.empty() || !is_binary(pairs.a, bounds) || !is_binary(pairs.b, bounds)) {
     return resampled(clusters_of(differences), options,
                      {bounds.low - bounds.high, bounds.high - bounds.low});
@@ -334,6 +350,14 @@ Estimate estimate_difference(const TaskValues& a, const TaskValues& b,
   estimate.ci = newcombe(counts, estimate.n, upper_z(options));
   estimate.method = "newcombe";
   return estimate;
+}
+
+Estimate percentile_difference(const TaskValues& a, const TaskValues& b,
+                               const BootstrapOptions& options, Interval bounds) {
+  options.validate();
+  const TaskValues differences = differences_of(present_pairs(a, b, bounds));
+  return resampled(clusters_of(differences), options,
+                   {bounds.low - bounds.high, bounds.high - bounds.low}, Bootstrap::kPercentile);
 }
 
 void add_estimate(Json& json, const char* key, const Estimate& estimate) {

@@ -287,6 +287,26 @@ TEST(Estimate, DifferenceDropsPairsWithAMissingSide) {
   EXPECT_DOUBLE_EQ(estimate.mean, 0.5);
 }
 
+// 400 differences, one in four of them 1: se = sqrt(.25 x .75 / 400) = .02165; the quantiles of
+// 10,000 means, which lie on multiples of 1/400, are within 0.004 of mean -+ 1.96 se.
+TEST(Estimate, PercentilesOfADifferenceAreTheBootstrapsQuantiles) {
+  std::vector<double> a(400), b(400);
+  for (size_t i = 0; i < 400; i += 4) a[i] = 1;
+  const Estimate estimate = percentile_difference(of(a), of(b));
+  EXPECT_EQ(estimate.method, "percentile");
+  EXPECT_DOUBLE_EQ(estimate.mean, 0.25);
+  EXPECT_NEAR(estimate.ci.low, 0.25 - 1.96 * 0.02165, 0.004);
+  EXPECT_NEAR(estimate.ci.high, 0.25 + 1.96 * 0.02165, 0.004);
+}
+
+TEST(Estimate, WherePercentilesHaveNoWidthTheBoundsStandIn) {
+  EXPECT_EQ(percentile_difference(of({1, 1, 0}), of({0, 0, 0})).method, "score_bound");
+  const Estimate equal = percentile_difference(of({1, 0, 1, 0, 1, 0}), of({1, 0, 1, 0, 1, 0}));
+  EXPECT_EQ(equal.method, "equal_bound");
+  EXPECT_LT(equal.ci.low, 0);
+  EXPECT_GT(equal.ci.high, 0);
+}
+
 TEST(Estimate, RefusesSidesOfDifferentShape) {
   EXPECT_THROW(estimate_difference(of({1}), of({1, 0})), InputError);
   EXPECT_THROW(estimate_difference({{1, 0}}, {{1}}), InputError);
