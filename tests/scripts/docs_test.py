@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(os.environ["WEFT_PROGRAM_DIR"])
 NAMES = (
-    "collect_traces", "estimate", "evaluate", "generate", "judge", "prepare_tasks", "sample_workflows",
+    "analyse_runs", "collect_traces", "estimate", "evaluate", "generate", "judge", "prepare_tasks", "sample_workflows",
     "serve", "tokenize", "train_grpo", "train_sft",
 )  # fmt: skip
 PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]

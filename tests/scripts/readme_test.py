@@ -81,6 +81,8 @@ class Readme(unittest.TestCase):
         self.assertEqual([len(row["choices"]) for row in rows("completions.jsonl")], [1, 2])
         self.assertEqual([row["kind"] for row in rows("tasks.jsonl")], ["qa", "math", "choice"])
         self.assertEqual(rows("intervals.jsonl")[0]["n"], 8)
+        runs = json.loads((place / "runs/examples/workflow_runs/report.json").read_text())
+        self.assertEqual([found["missing"] for found in runs["sets"]], [{}])
         report = json.loads((place / "runs/examples/evaluate/report.json").read_text())
         scores = {method["name"]: method["score"] for method in report["methods"]}
         self.assertEqual(list(scores), ["io_greedy", "reviewed", "given"])

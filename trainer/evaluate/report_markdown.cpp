@@ -3,19 +3,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "trainer/evaluate/markdown_numbers.h"
 #include "trainer/evaluate/report.h"
 
 namespace weft {
 
 namespace {
-
-std::string format_number(const Json& value, int digits) {
-  return value.is_number() ? fmt::format("{:.{}f}", value.get<double>(), digits) : "-";
-}
-
-std::string format_signed(const Json& value) {
-  return value.is_number() ? fmt::format("{:+.3f}", value.get<double>()) : "-";
-}
 
 /// " The meta-agents learnt from workflows of ...", or "".
 std::string taught_by(const Json& teachers) {
@@ -29,12 +22,6 @@ std::string counted(const Json& count, const char* noun) {
   return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
 }
 
-std::string range(const Json& ci, std::string (*format)(const Json&)) {
-  return ci[0].is_number() ? format(ci[0]) + " to " + format(ci[1]) : "-";
-}
-
-std::string format_score(const Json& value) { return format_number(value, 3); }
-
 std::string markdown_methods(const Json& report) {
   std::string text =
       "| method | score | 95 % interval | kind of interval | tasks | pass rate | tokens / query | "
@@ -43,7 +30,7 @@ std::string markdown_methods(const Json& report) {
   for (const Json& m : report["methods"]) {
     text += fmt::format(
         "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
-        markdown_cell(m["name"]), format_score(m["score"]), range(m["ci95"], format_score),
+        markdown_cell(m["name"]), format_score(m["score"]), format_range(m["ci95"], format_score),
         m["ci_method"].get<std::string>(), m["n"].get<int64_t>(), format_score(m["pass_rate"]),
         format_number(m["tokens_mean"], 0), format_number(m["calls_mean"], 1),
         format_number(m["valid"], 2), format_number(m.value("distinct_per_query", Json()), 2),
@@ -114,7 +101,7 @@ std::string markdown_pairs(const Json& report) {
     const Json test = p.value("mcnemar", Json());
     text += fmt::format(
         "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", markdown_cell(p["a"]),
-        markdown_cell(p["b"]), format_signed(p["diff"]), range(p["ci95"], format_signed),
+        markdown_cell(p["b"]), format_signed(p["diff"]), format_range(p["ci95"], format_signed),
         p["ci_method"].get<std::string>(), p["n"].get<int64_t>(), p["reading"].get<std::string>(),
         test.is_null()
             ? "-"
@@ -173,7 +160,7 @@ std::string markdown_contamination(const Json& report) {
     const Json& clean = m["uncontaminated"];
     text += fmt::format("| {} | {} | {} | {} | {} |\n", markdown_cell(m["name"]),
                         format_score(m["score"]), format_score(clean["score"]),
-                        range(clean["ci95"], format_score), clean["n"].get<int64_t>());
+                        format_range(clean["ci95"], format_score), clean["n"].get<int64_t>());
   }
   text += "\n| task | n-grams | share of its n-grams | most of them in |\n|---|---:|---:|---|\n";
   for (size_t i = 0; i < std::min(found.size(), kMostTasks); ++i) {
@@ -200,7 +187,7 @@ std::string markdown_pass_at_k(const Json& report) {
       const Json estimate = estimates.value(k, Json());
       rows += estimate.is_null() ? " - |"
                                  : fmt::format(" {} ({}) |", format_score(estimate["score"]),
-                                               range(estimate["ci95"], format_score));
+                                               format_range(estimate["ci95"], format_score));
     }
     rows += "\n";
   }
