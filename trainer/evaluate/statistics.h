@@ -8,9 +8,9 @@
 ///                Stat. Med. 17, 2635-2650, method 10)
 ///   bca          all else: bootstrap that draws whole tasks, bias-corrected and accelerated (Efron
 ///                1987, JASA 82, 171-185; Efron and Tibshirani 1993, chapter 14)
-///   percentile   where asked for: bootstrap that draws whole tasks, its quantiles as they are
-///   (Efron
-///                and Tibshirani 1993, section 13.3)
+///   percentile   where asked for: the quantiles of that bootstrap as they are (Efron and
+///   Tibshirani
+///                1993, section 13.3)
 ///   equal_bound  all tasks have one value c, where a bootstrap has no width, and the values have
 ///                known bounds: a share q = 0.05^(1/n) of c and 1 - q of either bound. A population
 ///                with less than q of c shows n times c in less than 5 % of samples (exact
