@@ -26,7 +26,7 @@ NO_KEYS = {
     "user.max_user_namespaces", "kernel.pid_max",
 }  # fmt: skip
 NO_PATHS = {"trainer/state.json", "trainer/optimizer.safetensors"}
-FILES = r"\.(json|jsonl|md|sh|py|cpp|cu|h|txt|sqlite|html|safetensors|so|aside|model|jinja|tex|log)\b"
+FILES = r"\.(json|jsonl|md|sh|py|cpp|cu|h|txt|sqlite|html|svg|safetensors|so|aside|model|jinja|tex|log)\b"
 
 
 def pages():

@@ -38,7 +38,7 @@ double expected_best_across(const RunScores& scores, std::span<const size_t> wor
     expected += value * (up_to - below);
     below = up_to;
   }
-  return expected;
+  return std::min(expected, 1.0);  // rounding
 }
 
 /// The workflows from the best on, by these means.
@@ -79,7 +79,7 @@ double expected_best_of(std::vector<double> run_scores, size_t k) {
     expected += chance * run_scores[i - 1];
     if (i < n) chance *= static_cast<double>(n + 1 - i - k) / static_cast<double>(n - i);
   }
-  return expected;
+  return std::min(expected, 1.0);  // rounding
 }
 
 Coverage estimate_coverage(const RunScores& scores, const std::vector<double>& usd,

@@ -94,17 +94,20 @@ Headroom estimate_headroom(const RunScores& scores, std::span<const double> usd)
   std::iota(all.begin(), all.end(), size_t{0});
   const size_t num_queries = scores.num_queries();
   Headroom headroom{std::vector<double>(num_queries), std::vector<double>(num_queries)};
-  const double share = 1 / static_cast<double>(splits.size());
   for (const RunSplit& split : splits) {
     const auto choosing = scores.query_means(split.choose);
     const auto scoring = scores.query_means(split.score);
     const std::vector<double> overall = workflow_means(choosing);
     const size_t fixed = best_workflow(overall, all, usd);
     for (size_t q = 0; q < num_queries; ++q) {
-      headroom.fixed[q] += share * scoring[fixed][q];
-      headroom.by_query[q] += share * scoring[best_on_query(choosing, q, overall, usd)][q];
+      headroom.fixed[q] += scoring[fixed][q];
+      headroom.by_query[q] += scoring[best_on_query(choosing, q, overall, usd)][q];
     }
   }
+  // Sums are divided last: the mean of numbers that are at most 1 is then at most 1.
+  const auto num_splits = static_cast<double>(splits.size());
+  for (double& sum : headroom.fixed) sum /= num_splits;
+  for (double& sum : headroom.by_query) sum /= num_splits;
   return headroom;
 }
 

@@ -201,8 +201,6 @@ QueryRouting route_queries(const RunScores& scores, const std::vector<std::strin
   }
   WEFT_ASSERT(!splits.empty());
   QueryRouting routing{std::vector<double>(num_queries), std::vector<double>(num_queries)};
-  const double share =
-      1 / static_cast<double>(splits.size() * static_cast<size_t>(options.repeats));
   double dollars = 0, fixed_dollars = 0;
   size_t num_fixed = 0;
   std::vector<size_t> order(num_queries);
@@ -220,8 +218,8 @@ QueryRouting route_queries(const RunScores& scores, const std::vector<std::strin
         const size_t unseen = best_on_training(split, fold.train, usd);
         for (size_t t = 0; t < chosen.size(); ++t) {
           const size_t q = fold.test[t];
-          routing.score[q] += share * split.scoring[chosen[t]][q];
-          routing.fixed_unseen[q] += share * split.scoring[unseen][q];
+          routing.score[q] += split.scoring[chosen[t]][q];
+          routing.fixed_unseen[q] += split.scoring[unseen][q];
           num_fixed += chosen[t] == split.fixed;
           dollars += usd[chosen[t]];
           fixed_dollars += usd[split.fixed];
@@ -229,6 +227,11 @@ QueryRouting route_queries(const RunScores& scores, const std::vector<std::strin
       }
     }
   }
+  const auto per_query = static_cast<double>(splits.size() * static_cast<size_t>(options.repeats));
+  for (double& sum : routing.score) sum /= per_query;
+  for (double& sum : routing.fixed_unseen) sum /= per_query;
+  routing.abstained =
+      static_cast<double>(num_fixed) / (per_query * static_cast<double>(num_queries));
   routing.cost_ratio =
       fixed_dollars > 0 ? dollars / fixed_dollars : std::numeric_limits<double>::quiet_NaN();
   return routing;

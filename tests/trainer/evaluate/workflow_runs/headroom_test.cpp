@@ -83,11 +83,13 @@ TEST(Headroom, EqualOnesOnAQueryAreToldApartByTheirMeansOverAll) {
 }
 
 // Negative control: workflows that differ in nothing. The true gap is 0, which the interval covers;
-// that it lies above 0 is a false alarm, of which 2.5 % are expected. 200 seeds: above 12 has
-// probability 0.4 % at that rate (binomial). The naive maximum alarms every time.
+// that it lies above 0 is a false alarm. 2.5 % is nominal; a bootstrap over queries that holds the
+// choice of the fixed workflow alarms somewhat more often, here in 20 of 600 sets. The
+// naive maximum alarms every time.
 TEST(Headroom, WithoutInteractionItsIntervalHoldsZero) {
+  constexpr int kSets = 600;
   int above = 0, naive_above = 0;
-  for (uint64_t seed = 0; seed < 200; ++seed) {
+  for (uint64_t seed = 0; seed < kSets; ++seed) {
     Rng rng(seed, 1);
     std::vector<double> difficulty(60);
     for (double& d : difficulty) d = rng.uniform();
@@ -104,13 +106,14 @@ TEST(Headroom, WithoutInteractionItsIntervalHoldsZero) {
     const std::vector<double> overall = workflow_means(means);
     naive_above += highest > *std::max_element(overall.begin(), overall.end()) + 0.02;
   }
-  EXPECT_LE(above, 12);
-  EXPECT_EQ(naive_above, 200);
+  RecordProperty("false_alarms", above);
+  EXPECT_LT(above, kSets / 20);
+  EXPECT_EQ(naive_above, kSets);
 }
 
 // Negative control with queries as searches meet them, most of them solved always or never, so that
-// few carry the difference. Expected 2.5 % for a nominal bound; BCa alarms in about 5 %, which is
-// why it is not used here. Above 14 of 200 has probability 0.05 % at 2.5 %.
+// few carry the difference. A nominal bound alarms in 2.5 %; percentiles do in 5 of these 200 sets,
+// BCa in 15, which is why it is not used here. Above 14 has probability 0.02 % at 2.5 %.
 TEST(Headroom, PercentilesAlarmNoMoreOftenThanBcaWhereFewQueriesCarryTheGap) {
   int percentile = 0, bca = 0;
   for (uint64_t seed = 0; seed < 200; ++seed) {

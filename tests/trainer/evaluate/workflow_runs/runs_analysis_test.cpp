@@ -77,6 +77,19 @@ TEST(RunsAnalysis, ItsPartsBelongTogether) {
   EXPECT_LE(of(router["cost_ratio"]), 1);
 }
 
+// Means of ones that are rounded above 1 would be refused as scores.
+TEST(RunsAnalysis, RoundingTakesNoScoreBeyondOne) {
+  for (size_t runs = 2; runs <= 8; ++runs) {
+    WorkflowRuns set = made_set(9, runs, 12);
+    for (size_t w = 0; w < 9; ++w) {
+      for (size_t r = 0; r < runs; ++r) {
+        for (size_t q = 0; q < 9; ++q) set.scores.at(w, r, q) = 1;
+      }
+    }
+    EXPECT_NO_THROW(analyse_set(set, quick())) << runs;
+  }
+}
+
 TEST(RunsAnalysis, SelfPredictionIsMissingAndSaysWhy) {
   const Json set = analyse_set(made_set(9, 3, 12), quick());
   EXPECT_TRUE(set["surrogate"]["self_prediction"].is_null());

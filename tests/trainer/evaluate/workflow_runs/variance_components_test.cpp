@@ -51,11 +51,11 @@ TEST(VarianceComponents, AreUnbiasedOverManySets) {
   }
   EXPECT_NEAR(interaction, 0.18 * 60 / 59, 0.006);
   EXPECT_NEAR(noise, 0.15, 0.003);
-  EXPECT_GE(covered, 180);  // 95 % nominal; below 180 of 200 has probability 0.2 %
+  EXPECT_GE(covered, 180);  // 95 % nominal; below 180 of 200 has probability 0.1 %
 }
 
 // Negative control: equal workflows. An interval above 0 is a false alarm, 2.5 % expected; above 12
-// of 200 has probability 0.4 %.
+// of 200 has probability 0.2 %.
 TEST(VarianceComponents, WithoutInteractionItsIntervalHoldsZero) {
   int above = 0;
   double sum = 0;
