@@ -1,6 +1,7 @@
 #include "sandbox/trusted/web_access.h"
 
 #include <curl/curl.h>
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <cctype>
@@ -18,20 +19,64 @@ constexpr size_t kMostShownBytes = 200;  // of the body of a status that is no s
 
 using Clock = std::chrono::steady_clock;
 
-template <class T, void (*kFree)(T*)>
-struct Freed {
-  void operator()(T* object) const { kFree(object); }
+/// libcurl, opened where a run names hosts: linked, it and the thirty libraries behind it would go
+/// wherever the sandbox goes.
+struct Curl {
+  Curl() {
+    if (global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) throw Error("libcurl cannot be set up");
+  }
+
+  void* library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+  decltype(&curl_global_init) global_init = symbol("curl_global_init");
+  decltype(&curl_free) free = symbol("curl_free");
+  decltype(&curl_easy_init) easy_init = symbol("curl_easy_init");
+  decltype(&curl_easy_cleanup) easy_cleanup = symbol("curl_easy_cleanup");
+  decltype(&curl_easy_setopt) easy_setopt = symbol("curl_easy_setopt");
+  decltype(&curl_easy_perform) easy_perform = symbol("curl_easy_perform");
+  decltype(&curl_easy_getinfo) easy_getinfo = symbol("curl_easy_getinfo");
+  decltype(&curl_easy_strerror) easy_strerror = symbol("curl_easy_strerror");
+  decltype(&curl_slist_append) slist_append = symbol("curl_slist_append");
+  decltype(&curl_slist_free_all) slist_free_all = symbol("curl_slist_free_all");
+  decltype(&curl_url) url = symbol("curl_url");
+  decltype(&curl_url_cleanup) url_cleanup = symbol("curl_url_cleanup");
+  decltype(&curl_url_get) url_get = symbol("curl_url_get");
+  decltype(&curl_url_set) url_set = symbol("curl_url_set");
+
+ private:
+  struct Symbol {
+    void* at;
+    template <class F>
+    operator F*() const {
+      return reinterpret_cast<F*>(at);
+    }
+  };
+  Symbol symbol(const char* name) const {
+    void* at = library ? dlsym(library, name) : nullptr;
+    if (!at) throw Error(std::string("tools.hosts: libcurl.so.4 cannot be opened: ") + dlerror());
+    return {at};
+  }
 };
-using Easy = std::unique_ptr<CURL, Freed<CURL, curl_easy_cleanup>>;
-using Url = std::unique_ptr<CURLU, Freed<CURLU, curl_url_cleanup>>;
-using Headers = std::unique_ptr<curl_slist, Freed<curl_slist, curl_slist_free_all>>;
+
+const Curl& curl() {
+  static const Curl opened;
+  return opened;
+}
+
+struct Freed {
+  void operator()(CURL* easy) const { curl().easy_cleanup(easy); }
+  void operator()(CURLU* url) const { curl().url_cleanup(url); }
+  void operator()(curl_slist* list) const { curl().slist_free_all(list); }
+};
+using Easy = std::unique_ptr<CURL, Freed>;
+using Url = std::unique_ptr<CURLU, Freed>;
+using Headers = std::unique_ptr<curl_slist, Freed>;
 
 /// A part of a URL; empty where it has none.
 std::string part_of(const Url& url, CURLUPart part, unsigned flags = 0) {
   char* text = nullptr;
-  if (curl_url_get(url.get(), part, &text, flags) != CURLUE_OK) return "";
+  if (curl().url_get(url.get(), part, &text, flags) != CURLUE_OK) return "";
   std::string copy(text);
-  curl_free(text);
+  curl().free(text);
   return copy;
 }
 
@@ -45,8 +90,9 @@ std::string host_of(const Url& url) { return lower(part_of(url, CURLUPART_HOST))
 
 /// Null where the text is no URL.
 Url parse_url(const std::string& text) {
-  Url url(curl_url());
-  if (!url || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) return nullptr;
+  Url url(curl().url());
+  if (!url || curl().url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK)
+    return nullptr;
   return url;
 }
 
@@ -77,7 +123,7 @@ bool has_line_break(const std::string& text) {
 Headers header_list(const WebAccess::Request& request) {
   curl_slist* list = nullptr;
   for (const auto& [name, value] : request.headers) {
-    list = curl_slist_append(list, (name + ": " + value).c_str());
+    list = curl().slist_append(list, (name + ": " + value).c_str());
   }
   return Headers(list);
 }
@@ -121,8 +167,7 @@ std::string WebAccess::refusal(const std::string& text) const {
 
 WebAccess::Reply WebAccess::fetch(const Request& request, int64_t timeout_ms,
                                   const std::atomic<bool>* cancelled) const {
-  static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
-  const Easy easy(initialised == CURLE_OK ? curl_easy_init() : nullptr);
+  const Easy easy(curl().easy_init());
   if (!easy) throw Error("libcurl: no handle left");
   for (const auto& [name, value] : request.headers) {
     if (has_line_break(name) || has_line_break(value)) return {false, "a header of two lines"};
@@ -132,7 +177,7 @@ WebAccess::Reply WebAccess::fetch(const Request& request, int64_t timeout_ms,
   char error[CURL_ERROR_SIZE] = {};
   Transfer transfer{"", false, cancelled};
   const auto set = [&](CURLoption option, auto value) {
-    curl_easy_setopt(easy.get(), option, value);
+    curl().easy_setopt(easy.get(), option, value);
   };
   set(CURLOPT_HTTPHEADER, headers.get());
   set(CURLOPT_NOSIGNAL, 1L);
@@ -156,16 +201,16 @@ WebAccess::Reply WebAccess::fetch(const Request& request, int64_t timeout_ms,
     set(CURLOPT_URL, url.c_str());
     set(CURLOPT_TIMEOUT_MS, static_cast<long>(left.count()));
     transfer.body.clear();
-    const CURLcode code = curl_easy_perform(easy.get());
+    const CURLcode code = curl().easy_perform(easy.get());
     if (transfer.too_long) {
       return {false, "a body of more than " + std::to_string(kMostBodyBytes) + " bytes"};
     }
-    if (code != CURLE_OK) return {false, error[0] ? error : curl_easy_strerror(code)};
+    if (code != CURLE_OK) return {false, error[0] ? error : curl().easy_strerror(code)};
     long status = 0;
-    curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status);
+    curl().easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status);
     if (status / 100 == 2) return {true, to_valid_utf8(transfer.body)};
     char* next = nullptr;
-    curl_easy_getinfo(easy.get(), CURLINFO_REDIRECT_URL, &next);
+    curl().easy_getinfo(easy.get(), CURLINFO_REDIRECT_URL, &next);
     if (status / 100 != 3 || !next || request.data) {
       return {false, "HTTP " + std::to_string(status) + " " + shown(transfer.body)};
     }

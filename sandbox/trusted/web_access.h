@@ -14,7 +14,7 @@ namespace weft {
 class WebAccess {
  public:
   /// `hosts` as "api.example.org" (its usual ports) or "localhost:8080". Throws InputError naming
-  /// tools.hosts where one is neither.
+  /// tools.hosts where one is neither, Error where libcurl.so.4 cannot be opened.
   explicit WebAccess(const std::vector<std::string>& hosts);
 
   struct Request {

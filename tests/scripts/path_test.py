@@ -195,7 +195,8 @@ class PathToTheBigModels(unittest.TestCase):
             task = json.loads((self.place / "tasks/train.jsonl").read_text().splitlines()[0])
             for _ in range(24):
                 connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=100)
-                connection.request("POST", "/v1/workflows", json.dumps({"task": task}))
+                connection.request("POST", "/v1/workflows", json.dumps({"task": task}),
+                                   {"Content-Type": "application/json"})
                 reply = connection.getresponse()
                 answer = json.loads(reply.read())
                 connection.close()
