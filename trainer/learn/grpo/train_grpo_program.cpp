@@ -92,7 +92,9 @@ class GrpoRun {
         tasks_(load_judgeable_tasks(config.tasks)),
         dir_(config.out, resume, resolved, resume_rules(config, tasks_)),
         checkpoints_(dir_.path(), config.model, config.checkpoint),
-        validation_tasks_(load_judgeable_tasks(config.validation.tasks)),
+        validation_tasks_(config.validation.tasks.empty()
+                              ? std::vector<Task>()
+                              : load_judgeable_tasks(config.validation.tasks)),
         models_(config, checkpoints_.latest(), device),
         learner_(models_.policy.model, models_.policy.lora, seeded(config.learn, config.seed),
                  /*entropy=*/true, config.temperature),
