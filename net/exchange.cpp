@@ -14,7 +14,7 @@ const Request& Exchange::request() const { return state_->request(); }
 void Exchange::respond(Response response) { state_->respond(std::move(response)); }
 void Exchange::begin(Response head) { state_->begin(std::move(head)); }
 Sent Exchange::write(std::string_view text) { return state_->write(text); }
-bool Exchange::wait_for_room() { return state_->wait_for_room(); }
+bool Exchange::wait_for_room(size_t num_bytes) { return state_->wait_for_room(num_bytes); }
 void Exchange::finish() { state_->finish(); }
 bool Exchange::cancelled() const { return state_->cancelled(); }
 
@@ -57,15 +57,22 @@ Sent ExchangeState::write(std::string_view text) {
   const std::lock_guard lock(mutex_);
   expect(Phase::kStreaming, "written to where no stream is");
   if (cancelled_) return Sent::kGone;
-  if (!text_.empty() && text_.size() + text.size() > max_waiting_bytes_) return Sent::kFull;
+  if (!has_room_for(text.size())) return Sent::kFull;
   text_ += text;
   notify();
   return Sent::kQueued;
 }
 
-bool ExchangeState::wait_for_room() {
+bool ExchangeState::has_room_for(size_t num_bytes) const {
+  return text_.empty() || text_.size() + num_bytes <= max_waiting_bytes_;
+}
+
+bool ExchangeState::wait_for_room(size_t num_bytes) {
   std::unique_lock lock(mutex_);
-  room_.wait(lock, [this] { return cancelled_ || text_.size() < (max_waiting_bytes_ + 1) / 2; });
+  room_.wait(lock, [&] {
+    const bool is_half_empty = text_.size() < (max_waiting_bytes_ + 1) / 2;
+    return cancelled_ || (is_half_empty && has_room_for(num_bytes));
+  });
   return !cancelled_;
 }
 

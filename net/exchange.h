@@ -1,6 +1,7 @@
 /// One request on its way to an answer, in the hands of whoever answers it.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -50,9 +51,10 @@ class Exchange {
   /// after finish().
   Sent write(std::string_view text);
 
-  /// Waits until less than half of max_stream_bytes waits; false when the exchange is cancelled,
-  /// which a client that takes nothing is after write_timeout_s. Not on the event loop's threads.
-  bool wait_for_room();
+  /// Waits until less than half of max_stream_bytes waits and a piece of `num_bytes` would be
+  /// taken; false when the exchange is cancelled, which a client that takes nothing is after
+  /// write_timeout_s. Not on the event loop's threads.
+  bool wait_for_room(size_t num_bytes = 0);
 
   /// Ends the stream. Throws std::logic_error as write() does.
   void finish();

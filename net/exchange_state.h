@@ -27,7 +27,7 @@ class ExchangeState {
   void respond(Response response);
   void begin(Response head);
   Sent write(std::string_view text);
-  bool wait_for_room();
+  bool wait_for_room(size_t num_bytes);
   void finish();
   void on_cancel(std::function<void()> callback);
   bool cancelled() const;
@@ -58,6 +58,7 @@ class ExchangeState {
   enum class Phase { kWaiting, kStreaming, kFinished };
 
   void notify();  // under the lock
+  bool has_room_for(size_t num_bytes) const;
   void expect(Phase phase, const char* what) const;
 
   const Request request_;

@@ -72,8 +72,7 @@ double seconds_since(Clock::time_point start) {
 /// Adds to a stream, at the pace of its client. Nothing where nobody waits any more.
 void send(net::Exchange& exchange, const std::string& text) {
   if (text.empty()) return;
-  while (exchange.write(text) == net::Sent::kFull && exchange.wait_for_room()) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the room may be less than `text`
+  while (exchange.write(text) == net::Sent::kFull && exchange.wait_for_room(text.size())) {
   }
 }
 

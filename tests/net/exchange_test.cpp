@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -237,7 +239,7 @@ TEST_F(ExchangeTest, AWriterThatWaitsForRoomGetsEverythingThrough) {
   std::thread writer([&] {
     for (int i = 0; i < 500; ++i) {
       while (exchange->write(std::string(600, 'a')) == Sent::kFull) {
-        if (!exchange->wait_for_room()) return;
+        if (!exchange->wait_for_room(600)) return;
       }
     }
     exchange->finish();
@@ -245,6 +247,20 @@ TEST_F(ExchangeTest, AWriterThatWaitsForRoomGetsEverythingThrough) {
   const std::string body = dechunked(body_of(client.read_until("\r\n0\r\n\r\n")));
   writer.join();
   EXPECT_EQ(body, std::string(1000000, 'b') + std::string(300000, 'a'));
+}
+
+TEST(ExchangeState, RoomIsWaitedForUntilThePieceFits) {
+  net::ExchangeState state({}, 1000, [] {});
+  state.begin({200, "text/plain", "", {}});
+  state.take();
+  ASSERT_EQ(state.write(std::string(450, 'a')), Sent::kQueued);
+  ASSERT_EQ(state.write(std::string(600, 'b')), Sent::kFull);
+  EXPECT_TRUE(state.wait_for_room(550));
+  auto room = std::async(std::launch::async, [&] { return state.wait_for_room(600); });
+  EXPECT_EQ(room.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  state.take();
+  EXPECT_TRUE(room.get());
+  EXPECT_EQ(state.write(std::string(600, 'b')), Sent::kQueued);
 }
 
 TEST(ExchangeState, HoldsAsMuchAsItMayAndOnePieceOfAnySize) {

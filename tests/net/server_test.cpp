@@ -227,29 +227,38 @@ TEST(NetServer, AHandlerThatThrowsIsAnsweredWith500) {
   }
 }
 
-TEST(NetServer, MoreWaitingRequestsThanAllowedGet503) {
+/// GET /wait is answered, with "done", once it is let free. Outlives the server.
+struct HeldRoute {
   std::promise<void> free;
-  const auto freed = free.get_future().share();
+  std::shared_future<void> freed = free.get_future().share();
   std::atomic<int> running{0};
-  Routes routes = test::echo_routes();
-  routes.add({"GET", "/wait", true, HandlerThread::kWorker, [&](const auto& exchange) {
-                ++running;
-                freed.wait();
-                exchange->respond({200, "", "", {}});
-              }});
+
+  Routes routes() {
+    Routes table = test::echo_routes();
+    table.add({"GET", "/wait", true, HandlerThread::kWorker, [this](const auto& exchange) {
+                 ++running;
+                 freed.wait();
+                 exchange->respond({200, "", "done", {}});
+               }});
+    return table;
+  }
+};
+
+TEST(NetServer, MoreWaitingRequestsThanAllowedGet503) {
+  HeldRoute held;
   auto options = test::quick_options();
   options.num_loops = options.num_workers = options.max_waiting = 1;
-  const auto server = start_server(std::move(routes), {}, options);
+  const auto server = start_server(held.routes(), {}, options);
   RawClient first(server->port()), second(server->port()), third(server->port());
   first.send(get("/wait"));
-  ASSERT_TRUE(test::wait_until([&] { return running == 1; }));
+  ASSERT_TRUE(test::wait_until([&] { return held.running == 1; }));
   second.send(get("/wait"));
   EXPECT_EQ(status_of(ask(*server, get("/health"))), 200);  // read after the second
   third.send(get("/wait"));
   const std::string refused = third.read_answer();
   EXPECT_EQ(status_of(refused), 503);
   EXPECT_THAT(refused, HasSubstr("Retry-After: 1\r\n"));
-  free.set_value();
+  held.free.set_value();
   EXPECT_EQ(status_of(first.read_answer()), 200);
   EXPECT_EQ(status_of(second.read_answer()), 200);
 }
@@ -299,27 +308,19 @@ TEST(NetServer, OptionsOutOfRangeAreRefusedByName) {
 }
 
 TEST(NetServer, StopLetsTheAnswerUnderWayEndAndClosesTheRest) {
-  std::promise<void> free;
-  const auto freed = free.get_future().share();
-  std::atomic<int> running{0};
-  Routes routes = test::echo_routes();
-  routes.add({"GET", "/wait", true, HandlerThread::kWorker, [&](const auto& exchange) {
-                ++running;
-                freed.wait();
-                exchange->respond({200, "", "done", {}});
-              }});
+  HeldRoute held;
   auto options = test::quick_options();
   options.num_loops = 1;  // so that it knows of its end when the idle one does
-  const auto server = start_server(std::move(routes), {}, options);
+  const auto server = start_server(held.routes(), {}, options);
   RawClient idle(server->port()), busy(server->port());
   idle.send(get("/health"));
   idle.read_answer();
   busy.send(get("/wait"));
-  ASSERT_TRUE(test::wait_until([&] { return running == 1; }));
+  ASSERT_TRUE(test::wait_until([&] { return held.running == 1; }));
   auto stopped = std::async(std::launch::async, [&] { return server->stop(5); });
   EXPECT_TRUE(idle.is_closed_within(5));
   EXPECT_THROW(RawClient(server->port()), std::runtime_error);
-  free.set_value();
+  held.free.set_value();
   const std::string answer = busy.read_all();
   EXPECT_THAT(answer, HasSubstr("Connection: close"));
   EXPECT_EQ(body_of(answer), "done");
